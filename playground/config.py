@@ -1,0 +1,341 @@
+"""Every setting of the playground, in three frozen dataclasses: what the model is, how it is trained, how it is sampled.
+
+A field carries its own label, one-line explanation and allowed values (`setting`), so that validation, the forms of the
+user interface and the command line's ``--help`` are all generated from this file and cannot disagree. Construction is the
+validation: an instance that exists is valid. Presets are data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, get_args, get_type_hints
+
+Position = Literal["learned", "sinusoidal", "rope", "none"]
+Norm = Literal["layernorm", "rmsnorm"]
+MLPKind = Literal["gelu", "swiglu"]
+TokenizerName = Literal["byte", "char"]
+
+
+def setting(
+    default: Any,
+    label: str,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+) -> Any:
+    """Declare a dataclass field with its label, one-line explanation and inclusive bounds."""
+    return field(default=default, metadata={"label": label, "help": help, "low": low, "high": high, "step": step})
+
+
+class Settings:
+    """What the three dataclasses share: checking on construction, and a round trip through plain dictionaries."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Rules between fields; a subclass raises ValueError naming the fields, their values and a remedy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values, in their order of declaration."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a mapping; missing fields take their defaults, unknown ones raise ValueError."""
+        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise ValueError(f"Unknown setting {str(name)[:40]!r}. Known settings: {', '.join(sorted(known))}.")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated again."""
+        return type(self).from_dict({**self.to_dict(), **changes})
+
+
+def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    """Type, then finite, then whole, then range or choice: the value to store, or ValueError with a remedy."""
+    label = item.metadata["label"]
+    choices = get_args(kind)
+    if choices:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{label} must be one of {', '.join(choices)}. You sent {_shown(value)}.")
+        return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{label} must be true or false. You sent {_shown(value)}.")
+        return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{label} must be text. You sent {_shown(value)}.")
+        return value
+    return _checked_number(item, kind, value)
+
+
+def _checked_number(item: dataclasses.Field[Any], kind: type, value: Any) -> int | float:
+    label, low, high = item.metadata["label"], item.metadata["low"], item.metadata["high"]
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or (isinstance(value, float) and math.isnan(value))
+    ):
+        raise ValueError(f"{label} must be a number. You sent {_shown(value)}.")
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError(f"{label} must be a finite number. You sent {_shown(value)}.")
+    if kind is int:
+        if value != int(value):
+            raise ValueError(f"{label} must be a whole number; {_shown(value)} is not.")
+        value = int(value)
+    else:
+        value = float(value)
+    if not low <= value <= high:
+        raise ValueError(f"{label} must be {low:g} to {high:g}; {_shown(value)} is not.")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value as an error message repeats it: short, and on one line."""
+    text = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+@dataclass(frozen=True)
+class ModelConfig(Settings):
+    """The architecture. One field is one axis; the module that owns the axis resolves it once, in a constructor.
+
+    Raises ValueError when a field is out of range or two fields contradict each other.
+    """
+
+    vocab_size: int = setting(256, "Vocabulary", "Number of different tokens.", low=2, high=65_536, step=1)
+    block_size: int = setting(
+        128, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
+    )
+    n_layer: int = setting(4, "Layers", "Transformer blocks on top of each other.", low=1, high=24, step=1)
+    n_embd: int = setting(
+        128,
+        "Width",
+        "Numbers that describe one token inside the model (the residual stream).",
+        low=8,
+        high=1024,
+        step=8,
+    )
+    n_head: int = setting(
+        4, "Heads", "Attention heads per layer: independent ways of looking back.", low=1, high=32, step=1
+    )
+    n_kv_head: int = setting(
+        4,
+        "KV heads",
+        "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query.",
+        low=1,
+        high=32,
+        step=1,
+    )
+    position: Position = setting(
+        "learned",
+        "Positions",
+        "How a token knows where it stands: a learned table, fixed sines (Vaswani et al. 2017), "
+        "rotated queries and keys (RoPE, Su et al. 2021), or not at all.",
+    )
+    rope_theta: float = setting(
+        10_000.0, "RoPE base", "Larger turns the slow RoPE frequencies even slower.", low=10, high=1e7, step=10
+    )
+    norm: Norm = setting(
+        "layernorm", "Norm", "LayerNorm centres and scales; RMSNorm only scales (Zhang & Sennrich 2019)."
+    )
+    mlp: MLPKind = setting(
+        "gelu", "MLP", "Two matrices with a GELU between, or a gated three-matrix SwiGLU (Shazeer 2020)."
+    )
+    match_parameters: bool = setting(
+        True,
+        "Match parameters",
+        "Give SwiGLU a hidden width of 8/3 so that it has the weights of a GELU MLP of width 4.",
+    )
+    window: int = setting(
+        0, "Window", "Sliding window: each token sees this many tokens, itself included. 0 is full attention.",
+        low=0, high=2048, step=8,
+    )  # fmt: skip
+    n_sink: int = setting(
+        0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
+        low=0, high=64, step=1,
+    )  # fmt: skip
+    bias: bool = setting(True, "Biases", "Bias vectors in linear layers and LayerNorm, as in GPT-2.")
+    tie_embeddings: bool = setting(
+        True, "Tied head", "Use the token embedding matrix again to predict the next token (Press & Wolf 2017)."
+    )
+    dropout: float = setting(
+        0.0, "Dropout", "Share of activations zeroed at random while training.", low=0.0, high=0.9, step=0.05
+    )
+
+    @property
+    def head_dim(self) -> int:
+        """Size D of one attention head."""
+        return self.n_embd // self.n_head
+
+    @property
+    def mlp_hidden(self) -> int:
+        """Hidden width of the MLP: 4 C, or 8/3 C (rounded to a multiple of 8) for SwiGLU with matched parameters."""
+        if self.mlp == "swiglu" and self.match_parameters:
+            return 8 * round(8 * self.n_embd / 3 / 8)
+        return 4 * self.n_embd
+
+    def _check_together(self) -> None:
+        if self.n_embd % self.n_head:
+            lower, upper = self.n_embd // self.n_head * self.n_head, -(-self.n_embd // self.n_head) * self.n_head
+            advice = " or ".join(str(width) for width in (lower, upper) if 8 <= width <= 1024)
+            raise ValueError(f"Width {self.n_embd} is not divisible by {self.n_head} heads. Try width {advice}.")
+        if self.n_head % self.n_kv_head:
+            divisors = ", ".join(str(n) for n in range(1, self.n_head + 1) if self.n_head % n == 0)
+            raise ValueError(f"KV heads ({self.n_kv_head}) must divide heads ({self.n_head}): use one of {divisors}.")
+        if self.position == "rope" and self.head_dim % 2:
+            raise ValueError(
+                f"RoPE needs an even head size; width {self.n_embd} / {self.n_head} heads = {self.head_dim}. "
+                "Change width or heads."
+            )
+        if self.position == "sinusoidal" and self.n_embd % 2:
+            raise ValueError(f"Sinusoidal positions need an even width; {self.n_embd} is odd.")
+        if self.n_sink and not self.window:
+            raise ValueError(f"Sinks ({self.n_sink}) need a sliding window: set a window, or sinks to 0.")
+        if self.n_sink and self.n_sink >= self.block_size:
+            raise ValueError(f"Sinks ({self.n_sink}) must be fewer than the context ({self.block_size}).")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Settings):
+    """How a model is trained and on what. Together with a `ModelConfig` it determines a run completely."""
+
+    corpus: str = setting("tales", "Text", "What the model reads.")
+    corpus_bytes: int = setting(
+        4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
+    )
+    tokenizer: TokenizerName = setting(
+        "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
+    )
+    steps: int = setting(800, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
+    batch_size: int = setting(16, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
+    grad_accum: int = setting(
+        1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
+    )
+    learning_rate: float = setting(
+        2e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
+    )
+    min_lr_ratio: float = setting(
+        0.1, "Final rate", "Learning rate at the end, as a share of the highest.", low=0.0, high=1.0, step=0.05
+    )
+    warmup_steps: int = setting(
+        50, "Warm-up", "Steps over which the learning rate rises from zero.", low=0, high=100_000, step=10
+    )
+    weight_decay: float = setting(
+        0.1, "Weight decay", "AdamW's pull of matrices towards zero.", low=0.0, high=10.0, step=0.01
+    )
+    beta1: float = setting(0.9, "Beta 1", "AdamW's memory of the gradient.", low=0.0, high=0.9999, step=0.01)
+    beta2: float = setting(0.99, "Beta 2", "AdamW's memory of its square.", low=0.0, high=0.9999, step=0.001)
+    grad_clip: float = setting(
+        1.0, "Clipping", "Gradients longer than this are shortened to it. 0 is off.", low=0.0, high=1000.0, step=0.1
+    )
+    eval_interval: int = setting(
+        50, "Evaluate every", "Steps between measurements on the validation text.", low=1, high=100_000, step=10
+    )
+    eval_tokens: int = setting(
+        16_384, "Evaluation tokens", "Validation tokens per measurement, the same ones each time.",
+        low=64, high=10_000_000, step=1024,
+    )  # fmt: skip
+    validation_fraction: float = setting(
+        0.1, "Validation share", "Share of the text, at its end, kept for validation.", low=0.001, high=0.5, step=0.01
+    )
+    sample_interval: int = setting(
+        100, "Sample every", "Steps between samples of the model's writing. 0 is never.", low=0, high=100_000, step=10
+    )
+    prompt: str = setting("", "Prompt", "What the samples begin with. Empty takes the text's own.")
+    checkpoint_interval: int = setting(
+        200,
+        "Checkpoint every",
+        "Steps between full checkpoints from which a run can resume.",
+        low=1,
+        high=100_000,
+        step=10,
+    )
+    snapshots: int = setting(
+        0, "Snapshots", "Weights kept at this many log-spaced steps, to watch attention form.", low=0, high=64, step=1
+    )
+    seed: int = setting(
+        0, "Seed", "Fixes the initial weights, the order of batches and dropout.", low=0, high=4_294_967_295, step=1
+    )
+
+    def _check_together(self) -> None:
+        if self.warmup_steps > self.steps:
+            raise ValueError(
+                f"Warm-up ({self.warmup_steps}) is longer than the run ({self.steps} steps). Shorten the warm-up."
+            )
+        if len(self.prompt) > 2_000:
+            raise ValueError(f"Prompt has {len(self.prompt)} characters; the limit is 2,000. Shorten it.")
+
+
+@dataclass(frozen=True)
+class SampleConfig(Settings):
+    """How the next token is chosen from the model's logits, and how many are written."""
+
+    temperature: float = setting(
+        0.8, "Temperature", "Below 1 sharpens the distribution, above 1 flattens it; 0 always takes the likeliest.",
+        low=0.0, high=5.0, step=0.05,
+    )  # fmt: skip
+    top_k: int = setting(0, "Top-k", "Keep only the k likeliest tokens. 0 is off.", low=0, high=65_536, step=1)
+    top_p: float = setting(
+        1.0, "Top-p", "Keep the fewest tokens whose probabilities reach p (nucleus). 1 is off.",
+        low=0.0, high=1.0, step=0.01,
+    )  # fmt: skip
+    max_new_tokens: int = setting(200, "New tokens", "How many tokens to write.", low=1, high=8_192, step=1)
+    seed: int = setting(0, "Seed", "The same seed writes the same text.", low=0, high=4_294_967_295, step=1)
+
+
+CLASSIC: dict[str, Any] = {
+    "position": "learned",
+    "norm": "layernorm",
+    "mlp": "gelu",
+    "bias": True,
+    "n_head": 4,
+    "n_kv_head": 4,
+}
+MODERN: dict[str, Any] = {
+    "position": "rope",
+    "norm": "rmsnorm",
+    "mlp": "swiglu",
+    "bias": False,
+    "n_head": 4,
+    "n_kv_head": 2,
+}
+PRESETS: dict[str, dict[str, Any]] = {"classic": CLASSIC, "modern": MODERN}
+
+
+def preset(name: str, **changes: Any) -> ModelConfig:
+    """The `ModelConfig` of a preset with some fields changed.
+
+    `n_kv_head` follows `n_head` in the preset's proportion unless it is given. Raises ValueError for an unknown preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}. You sent {_shown(name)}.")
+    values = {**PRESETS[name], **changes}
+    n_head = values["n_head"]
+    if "n_kv_head" not in changes and isinstance(n_head, int) and n_head > 0:
+        group = PRESETS[name]["n_head"] // PRESETS[name]["n_kv_head"]
+        values["n_kv_head"] = n_head // group if n_head % group == 0 else n_head
+    return ModelConfig.from_dict(values)
+
+
+def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs of one kind differ, as ``{name: (a's value, b's value)}``."""
+    left, right = a.to_dict(), b.to_dict()
+    return {name: (left[name], right[name]) for name in left if left[name] != right[name]}
+
+
+def label(kind: type[Settings], name: str) -> str:
+    """A field's label, as forms, tables and messages show it."""
+    return str(next(item.metadata["label"] for item in fields(kind) if item.name == name))  # type: ignore[arg-type]

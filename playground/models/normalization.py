@@ -1,0 +1,25 @@
+"""Normalisation layers, by name.
+
+LayerNorm (Ba et al. 2016) subtracts the mean and divides by the standard deviation of each token's C numbers; RMSNorm
+(Zhang & Sennrich 2019) only divides by their root mean square and has no bias. Both are torch's own; a test holds them
+to the float64 formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+
+def layer_norm(width: int, bias: bool) -> nn.Module:
+    """(x - mean) / sqrt(var + 1e-5) * weight + bias, over the last dimension of size `width`."""
+    return nn.LayerNorm(width, eps=1e-5, bias=bias)
+
+
+def rms_norm(width: int, bias: bool) -> nn.Module:
+    """x / sqrt(mean(x²) + 1e-6) * weight, over the last dimension of size `width`; never a bias."""
+    return nn.RMSNorm(width, eps=1e-6)
+
+
+NORMS: dict[str, Callable[[int, bool], nn.Module]] = {"layernorm": layer_norm, "rmsnorm": rms_norm}

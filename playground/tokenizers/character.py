@@ -1,0 +1,63 @@
+"""The character tokenizer: each different character of the training text is a token. Shorter than bytes where letters
+take several of them, but it cannot write what it has never seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+MAX_CHARACTERS = 65_536
+
+
+class CharacterTokenizer:
+    """Token id = rank of the character among those of the text it was built from, by code point."""
+
+    name = "char"
+
+    def __init__(self, characters: str) -> None:
+        """`characters`: the vocabulary, each character once, sorted."""
+        if len(characters) < 2 or len(characters) > MAX_CHARACTERS:
+            raise ValueError(
+                f"The text has {len(characters)} different characters; the character tokenizer needs 2 to "
+                f"{MAX_CHARACTERS}. Use the byte tokenizer."
+            )
+        if list(characters) != sorted(set(characters)):
+            raise ValueError("A character vocabulary lists each character once, in order.")
+        self.characters = characters
+        self._codes = _code_points(characters)
+
+    @classmethod
+    def from_text(cls, text: str) -> CharacterTokenizer:
+        """The tokenizer of all characters that occur in `text`."""
+        return cls("".join(chr(code) for code in np.unique(_code_points(text))))
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids (T,) int32. Raises ValueError naming characters that are not in the vocabulary."""
+        codes = _code_points(text)
+        ids = np.searchsorted(self._codes, codes)
+        known = self._codes[np.minimum(ids, len(self._codes) - 1)] == codes
+        if not known.all():
+            strangers = sorted({chr(code) for code in np.unique(codes[~known])})[:8]
+            shown = ", ".join(repr(character) for character in strangers)
+            raise ValueError(
+                f"This model has never seen {shown}: its tokenizer knows only the characters it trained on."
+            )
+        return ids.astype(np.int32)
+
+    def token_bytes(self, token: int) -> bytes:
+        return self.characters[token].encode("utf-8")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "characters": self.characters}
+
+
+def _code_points(text: str) -> np.ndarray:
+    try:
+        return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"The text contains an invalid character at position {error.start + 1}. Remove it.") from None

@@ -1,0 +1,60 @@
+"""From a text to what the trainer needs: two token streams, training and validation, and their scale in bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from playground.config import ModelConfig, TrainConfig
+from playground.data.corpora import CORPORA
+from playground.data.tasks import answer_mask
+from playground.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Token streams (N,) with, for algorithmic tasks, flags (N,) of those that are answers and so count as targets."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    bits_per_nat: float  # loss in nats per token times this = bits per byte of the validation text
+    train_mask: np.ndarray | None = None
+    validation_mask: np.ndarray | None = None
+    task: str | None = None
+    prompt: str = "\n"
+
+
+def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainConfig) -> Dataset:
+    """Split a text at a line end near its last `validation_fraction`, and encode both parts.
+
+    Raises ValueError when either part is too short for one window of the model's context.
+    """
+    corpus = CORPORA[config.corpus]
+    task = corpus.name if corpus.kind == "task" else None
+    head, tail = split(text, config.validation_fraction)
+    train, validation = tokenizer.encode(head), tokenizer.encode(tail)
+    shortest = min(len(train), len(validation))
+    if shortest < model.block_size + 1:
+        raise ValueError(
+            f"The text has {shortest} tokens in its {'training' if shortest == len(train) else 'validation'} part; "
+            f"context {model.block_size} needs at least {model.block_size + 1}. Lower the context or add text."
+        )
+    return Dataset(
+        train=train,
+        validation=validation,
+        bits_per_nat=len(validation) / len(tail.encode("utf-8")) / math.log(2),
+        train_mask=answer_mask(task, head) if task else None,
+        validation_mask=answer_mask(task, tail) if task else None,
+        task=task,
+        prompt=config.prompt or corpus.prompt or "\n",
+    )
+
+
+def split(text: str, validation_fraction: float) -> tuple[str, str]:
+    """Training part and validation part: cut at the first line end behind the mark, or at the mark if there is none near."""
+    mark = round(len(text) * (1 - validation_fraction))
+    line_end = text.find("\n", mark, mark + 2_000)
+    cut = mark if line_end < 0 else line_end + 1
+    return text[:cut], text[cut:]

@@ -1,0 +1,102 @@
+"""What training says while it happens. The trainer yields these; the worker writes them down; everyone else reads them.
+
+Losses are mean cross-entropy in nats per predicted token; times are seconds of training since the run's first step,
+pauses and evaluation left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, get_type_hints
+
+
+@dataclass(frozen=True)
+class Started:
+    """Training begins, or begins again after a pause, at `step` (0 for a new run)."""
+
+    step: int
+    steps: int
+    parameters: int
+    train_tokens: int
+    validation_tokens: int
+    bits_per_nat: float  # multiply a loss in nats per token by this to get bits per byte of the text
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimizer step. `step` counts from 1; `tokens` is the total seen so far."""
+
+    step: int
+    tokens: int
+    seconds: float
+    loss: float
+    grad_norm: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A measurement on the validation text, after `step` steps."""
+
+    step: int
+    tokens: int
+    seconds: float
+    loss: float
+    accuracy: float  # share of next tokens that were the model's first guess
+    exact_match: float | None = None  # algorithmic tasks: share of whole answers that are right
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the model writes after `step` steps, continuing `prompt`."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A moment at which the weights are worth keeping, for looking at later."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The loss or the gradient is no longer a finite number; nothing after `step` can be trusted."""
+
+    step: int
+    learning_rate: float
+    last_losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All steps are done."""
+
+    step: int
+    tokens: int
+    seconds: float
+
+
+Event = Started | StepDone | Evaluated | Sampled | Snapshot | Diverged | Finished
+EVENTS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Started, StepDone, Evaluated, Sampled, Snapshot, Diverged, Finished)
+}
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """An event as a JSON-able dictionary; its class name stands under ``"event"``."""
+    return {"event": type(event).__name__, **asdict(event)}
+
+
+def event_from_dict(values: dict[str, Any]) -> Event:
+    """The inverse of `event_to_dict`. Raises KeyError or TypeError for anything else."""
+    values = dict(values)
+    kind = EVENTS[values.pop("event")]
+    for name, hint in get_type_hints(kind).items():
+        if hint == tuple[float, ...]:
+            values[name] = tuple(values[name])
+    event: Event = kind(**values)
+    return event

@@ -1,0 +1,122 @@
+"""The parts against their formulas, written out again in float64 numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from playground.config import preset
+from playground.models.mlp import MLPS
+from playground.models.normalization import NORMS
+from playground.models.positional import POSITIONS, RotaryPositions, rotate
+from playground.models.transformer import Transformer, initialise
+from playground.train.estimate import count_parameters
+from tests.models.variants import SMALL, VARIANTS, build, tokens
+
+
+def linear(x, layer):
+    bias = 0 if layer.bias is None else layer.bias.detach().double().numpy()
+    return x @ layer.weight.detach().double().numpy().T + bias
+
+
+def test_rms_norm_divides_by_the_root_mean_square():
+    norm, x = NORMS["rmsnorm"](16, True), torch.randn(3, 16) * 4
+    norm.weight.data.normal_()
+    y = x.double().numpy()
+    expected = y / np.sqrt((y**2).mean(-1, keepdims=True) + 1e-6) * norm.weight.detach().double().numpy()
+    assert np.abs(norm(x).detach().numpy() - expected).max() < 2e-6
+    assert not hasattr(norm, "bias"), "RMSNorm has no bias, whatever the config's other biases are"
+
+
+def test_layer_norm_centres_and_scales():
+    norm, x = NORMS["layernorm"](16, True), torch.randn(3, 16) * 4 + 2
+    y = x.double().numpy()
+    expected = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-5)
+    assert np.abs(norm(x).detach().numpy() - expected).max() < 2e-6
+
+
+def test_gelu_mlp_is_gpt2s():
+    mlp, x = MLPS["gelu"](8, 32, True), torch.randn(5, 8) * 2
+    h = linear(x.double().numpy(), mlp.up)
+    h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+    assert np.abs(mlp(x).detach().numpy() - linear(h, mlp.down)).max() < 2e-6
+
+
+def test_swiglu_gates():
+    mlp, x = MLPS["swiglu"](8, 24, False), torch.randn(5, 8) * 2
+    y = x.double().numpy()
+    gate = linear(y, mlp.gate)
+    h = gate / (1 + np.exp(-gate)) * linear(y, mlp.up)
+    assert np.abs(mlp(x).detach().numpy() - linear(h, mlp.down)).max() < 2e-6
+
+
+def test_rope_turns_each_plane_by_position_times_frequency():
+    rope, x = RotaryPositions(8, 10_000.0), torch.randn(1, 1, 6, 8)
+    turned = rotate(x, rope.rotation(torch.arange(6)))
+    complex_x = x[..., :4].double().numpy() + 1j * x[..., 4:].double().numpy()
+    angles = np.arange(6)[:, None] * 10_000.0 ** -(np.arange(4) / 4)
+    expected = complex_x * np.exp(1j * angles)
+    assert np.abs(turned[..., :4].numpy() - expected.real).max() < 1e-6
+    assert np.abs(turned[..., 4:].numpy() - expected.imag).max() < 1e-6
+
+
+def test_rope_scores_depend_on_distance_alone():
+    rope = RotaryPositions(16, 10_000.0)
+    q, k = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
+    scores = [
+        (rotate(q, rope.rotation(torch.tensor([t + 5]))) * rotate(k, rope.rotation(torch.tensor([t])))).sum().item()
+        for t in (0, 7, 60)
+    ]
+    assert max(scores) - min(scores) < 1e-5
+
+
+def test_sinusoidal_positions_are_the_papers_up_to_their_scale():
+    scheme = POSITIONS["sinusoidal"](preset("classic", **SMALL, position="sinusoidal"))
+    table = scheme.add(torch.zeros(1, 10, 32), torch.arange(10))[0].numpy() * np.sqrt(32)
+    for pos in range(10):
+        for i in range(16):
+            angle = pos / 10_000 ** (2 * i / 32)
+            assert abs(table[pos, 2 * i] - np.sin(angle)) < 1e-5
+            assert abs(table[pos, 2 * i + 1] - np.cos(angle)) < 1e-5
+
+
+@pytest.mark.parametrize("vocab_size", [256, 512, 2048])
+@pytest.mark.parametrize("name", ["classic", "modern"])
+def test_an_untrained_model_is_undecided(name, vocab_size):
+    """Its first loss is the logarithm of the vocabulary."""
+    config = VARIANTS[name].replace(vocab_size=vocab_size)
+    model, x = initialise(Transformer(config), 0), tokens(config, n=96, batch=8)
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(model(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten())
+    assert abs(loss.item() - np.log(vocab_size)) < 0.05
+
+
+def test_matching_parameters_gives_swiglu_the_weights_of_a_gelu_mlp():
+    gelu = preset("classic", n_embd=384, bias=False)
+    swiglu = gelu.replace(mlp="swiglu")
+    wide = swiglu.replace(match_parameters=False)
+    assert count_parameters(swiglu) == count_parameters(gelu), "8/3 of 384 is a whole multiple of 8"
+    assert count_parameters(wide) - count_parameters(gelu) == gelu.n_layer * 4 * 384 * 384
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_counted_parameters_are_those_of_the_model(name):
+    assert count_parameters(VARIANTS[name]) == sum(p.numel() for p in build(VARIANTS[name]).parameters())
+
+
+def test_arms_of_a_comparison_start_from_the_same_numbers():
+    classic = dict(initialise(Transformer(VARIANTS["classic"]), 7).named_parameters())
+    modern = dict(initialise(Transformer(VARIANTS["modern"]), 7).named_parameters())
+    shared = [n for n in classic.keys() & modern.keys() if classic[n].shape == modern[n].shape and classic[n].ndim > 1]
+    assert {"embed.weight", "blocks.0.attn.query.weight", "blocks.2.attn.out.weight"} <= set(shared)
+    assert all(torch.equal(classic[name], modern[name]) for name in shared)
+    other = dict(initialise(Transformer(VARIANTS["classic"]), 8).named_parameters())
+    assert not torch.equal(classic["embed.weight"], other["embed.weight"])
+
+
+def test_dropout_is_off_when_evaluating_and_on_when_training():
+    config = VARIANTS["classic"].replace(dropout=0.3)
+    model, x = build(config), tokens(config)
+    plain = build(VARIANTS["classic"])
+    with torch.no_grad():
+        assert torch.equal(model(x), plain(x))
+        assert not torch.equal(model.train()(x), plain(x))
