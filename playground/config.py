@@ -81,7 +81,7 @@ def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     return _checked_number(item, kind, value)
 
 
-def _checked_number(item: dataclasses.Field[Any], kind: type, value: Any) -> int | float:
+def _checked_number(item: dataclasses.Field[Any], kind: type[int] | type[float], value: Any) -> int | float:
     label, low, high = item.metadata["label"], item.metadata["low"], item.metadata["high"]
     if (
         isinstance(value, bool)
@@ -91,15 +91,11 @@ def _checked_number(item: dataclasses.Field[Any], kind: type, value: Any) -> int
         raise ValueError(f"{label} must be a number. You sent {_shown(value)}.")
     if isinstance(value, float) and math.isinf(value):
         raise ValueError(f"{label} must be a finite number. You sent {_shown(value)}.")
-    if kind is int:
-        if value != int(value):
-            raise ValueError(f"{label} must be a whole number; {_shown(value)} is not.")
-        value = int(value)
-    else:
-        value = float(value)
+    if kind is int and value != int(value):
+        raise ValueError(f"{label} must be a whole number; {_shown(value)} is not.")
     if not low <= value <= high:
-        raise ValueError(f"{label} must be {low:g} to {high:g}; {_shown(value)} is not.")
-    return value
+        raise ValueError(f"{label} must be {low:.10g} to {high:.10g}; {_shown(value)} is not.")
+    return kind(value)
 
 
 def _shown(value: Any) -> str:

@@ -53,8 +53,8 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
 
 
 def split(text: str, validation_fraction: float) -> tuple[str, str]:
-    """Training part and validation part: cut at the first line end behind the mark, or at the mark if there is none near."""
+    """Training and validation part: cut at the first line end behind the mark, or at the mark if there is none near."""
     mark = round(len(text) * (1 - validation_fraction))
-    line_end = text.find("\n", mark, mark + 2_000)
+    line_end = text.find("\n", mark, mark + min(2_000, (len(text) - mark) // 4))
     cut = mark if line_end < 0 else line_end + 1
     return text[:cut], text[cut:]

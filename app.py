@@ -1,0 +1,41 @@
+"""Start the LLM Playground: ``python app.py``, then open the address that it prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import torch
+
+from playground.ui.app import build_app, launch_options
+from playground.ui.services import Services
+
+
+def main() -> None:
+    """Read options, build the app, serve it until Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    parser.add_argument("--public", action="store_true", help="visitors see only their own runs, as on a Space")
+    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
+    options = parser.parse_args()
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # the training process needs the cores more than the page
+    hosted = bool(os.environ.get("SPACE_ID"))
+    services = Services.create(public=True if options.public or options.share else None)
+    demo = build_app(services).queue(default_concurrency_limit=4, max_size=64)
+    try:
+        demo.launch(
+            server_name=options.host or ("0.0.0.0" if hosted else None),  # noqa: S104 - a Space must listen everywhere
+            server_port=options.port,
+            share=options.share,
+            inbrowser=not (hosted or options.no_browser or os.environ.get("CI")),
+            **launch_options(services),
+        )
+    finally:
+        services.launcher.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Every text that a model can be trained on, by name, and the one check of a text that a user brings along.
+
+`CORPORA` describes them for forms and help pages, `load_text` makes or fetches one, and `check_text` is the gate that
+forms, API and command line share: what it returns is valid Unicode with `\\n` newlines, and what it refuses it refuses
+in one or two sentences that say what was given and what to do.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from playground.data.downloads import DOWNLOADS, Progress, fetch
+from playground.data.python_source import python_source
+from playground.data.tales import tales
+from playground.data.tasks import TASKS, task_text
+
+MIN_BYTES = 1000
+MAX_BYTES = 20_000_000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One training text. `prompt` is a fitting beginning for samples; `default_bytes` is how much of it is loaded
+    unless asked otherwise; `blurb` says what it is and, where it is downloaded, whose and how large."""
+
+    name: str
+    label: str
+    blurb: str
+    kind: Literal["builtin", "task", "download", "own"]
+    prompt: str
+    default_bytes: int
+
+
+_TASK_PROMPTS = {
+    "repeat": "qzkmvxwpjhtrd|",
+    "copy": "zebra|",
+    "reverse": "stressed|",
+    "sort": "playground|",
+    "addition": "37+85=",
+    "brackets": "([]{<|",
+}
+
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus
+    for corpus in (
+        Corpus(
+            "tales",
+            "Tales",
+            "Little stories written by a grammar: who has what, where it was put, what was promised. Always at hand.",
+            "builtin",
+            "Once there was a",
+            4_000_000,
+        ),
+        Corpus(
+            "python_source",
+            "Python source",
+            "The standard library of the Python that runs this app.",
+            "builtin",
+            "def ",
+            4_000_000,
+        ),
+        *(
+            Corpus(task.name, task.label, f"Task: {task.blurb}", "task", _TASK_PROMPTS[task.name], 2_000_000)
+            for task in TASKS.values()
+        ),
+        Corpus(
+            "tiny_shakespeare",
+            "Tiny Shakespeare",
+            "40,000 lines of Shakespeare's plays, the field's classic small text. Downloads 1.1 MB from GitHub once.",
+            "download",
+            "ROMEO:\n",
+            1_115_394,
+        ),
+        Corpus(
+            "tiny_stories",
+            "TinyStories",
+            "Short stories by Eldan and Li (CDLA-Sharing-1.0), written by GPT-3.5 and GPT-4 in a small child's words. "
+            "Downloads 19.4 MB from Hugging Face once.",
+            "download",
+            "Once upon a time",
+            10_000_000,
+        ),
+        Corpus("own", "Your own text", "Paste a text or choose a file of up to 20 MB.", "own", "The ", MAX_BYTES),
+    )
+}
+
+
+def load_text(
+    name: str,
+    *,
+    n_bytes: int | None = None,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    own_text: str | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Return corpus `name` as text of at most `n_bytes` bytes of UTF-8 (default: the corpus's `default_bytes`).
+
+    `seed` chooses other stories or examples where the text is generated, and is ignored elsewhere. Downloads need
+    `cache_dir`, the folder in which they are kept, and report to `progress(bytes so far, bytes in all)`; "own" needs
+    `own_text`, which goes through `check_text`. A text that is cut is cut after a line if it has any. In TinyStories
+    the marker between stories becomes an empty line. Raises ValueError for anything that is wrong with the request.
+    """
+    corpus = CORPORA.get(str(name))  # an API call can send anything
+    if corpus is None:
+        raise ValueError(f"Text must be one of {', '.join(CORPORA)}; {str(name)[:40]!r} is not.")
+    size = corpus.default_bytes if n_bytes is None else n_bytes
+    if not MIN_BYTES <= size <= MAX_BYTES:
+        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_BYTES:,} bytes; {size:,} is not.")
+    if name == "tales":
+        return tales(size, seed)
+    if name == "python_source":
+        return python_source(size)
+    if corpus.kind == "task":
+        return task_text(name, size, seed)
+    if corpus.kind == "own":
+        return _cut(check_text("" if own_text is None else own_text), size)
+    if cache_dir is None:
+        raise ValueError(f"{corpus.label} is downloaded and needs a cache folder; none was given.")
+    download = DOWNLOADS[name]
+    path = fetch(
+        download.url,
+        download.sha256,
+        cache_dir / download.file_name,
+        max_bytes=download.n_bytes,
+        progress=progress,
+    )
+    text = check_text(path.read_bytes(), name=corpus.label).replace("\n<|endoftext|>\n", "\n\n")
+    return _cut(text, size)
+
+
+def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text") -> str:
+    """Return a user's text, from a box (str) or a file (bytes of UTF-8), ready for training.
+
+    A byte order mark at the start is dropped and `\\r\\n` and `\\r` become `\\n`, because a model should not spend its
+    capacity on what kind of computer wrote the file; everything else, NUL and other controls included, is kept.
+    Raises ValueError, naming the text by `name`, if it is empty or only white space, not UTF-8 (with a guess what it is
+    instead), contains a lone surrogate, or has more than `max_bytes` bytes. Linear in time and memory.
+    """
+    if not isinstance(data, (bytes, str)):  # an API call can send anything
+        raise ValueError(f"The {name} must be text; a {type(data).__name__} was sent. Send a string or a UTF-8 file.")
+    # A character has at least one byte, so an enormous string is refused before it is encoded.
+    if len(data) > max_bytes:
+        raise ValueError(_too_large(name, len(data), max_bytes))
+    if isinstance(data, bytes):
+        text = _decode(data)
+    else:
+        text = data
+        try:
+            n_bytes = len(text.encode("utf-8"))
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"The {name} contains an invalid character at position {error.start + 1}. Delete it and try again."
+            ) from None
+        if n_bytes > max_bytes:
+            raise ValueError(_too_large(name, n_bytes, max_bytes))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text or text.isspace():
+        raise ValueError(f"The {name} is empty. Paste some text or choose a sample.")
+    return text
+
+
+_SIGNATURES = (
+    *((b"PK\x03\x04", "ZIP"), (b"PK\x05\x06", "ZIP"), (b"\x1f\x8b", "GZIP"), (b"BZh", "BZIP2"), (b"\xfd7zXZ", "XZ")),
+    *((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"%PDF-", "PDF"), (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG")),
+    *((b"GIF8", "GIF"), (b"RIFF", "audio, video or WebP"), (b"ID3", "MP3"), (b"OggS", "Ogg")),
+    *((b"\x7fELF", "a Linux program"), (b"MZ", "a Windows program"), (b"SQLite format 3\x00", "SQLite")),
+    *((b"\xd0\xcf\x11\xe0", "an old Office document"), (b"PAR1", "Parquet"), (b"\x80\x02", "a Python pickle")),
+    *((b"\x80\x03", "a Python pickle"), (b"\x80\x04", "a Python pickle"), (b"\x80\x05", "a Python pickle")),
+    *((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32")),
+    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")),
+)
+# These are valid UTF-8 as far as they go, but no text begins so.
+_NEVER_TEXT = ("ZIP", "PDF", "SQLite")
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8 to text, or ValueError with a guess of what the file is instead."""
+    kind = _signature(data)
+    if kind in _NEVER_TEXT or kind == "TAR" or (kind := _zeros_of_utf16(data) or kind) == "UTF-16":
+        raise ValueError(_not_utf8(kind))
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(_not_utf8(kind or _guess(data))) from None
+
+
+def _signature(data: bytes) -> str | None:
+    if data[257:262] == b"ustar":
+        return "TAR"
+    return next((kind for magic, kind in _SIGNATURES if data.startswith(magic)), None)
+
+
+def _zeros_of_utf16(data: bytes) -> str | None:
+    """English in UTF-16 without a byte order mark is valid UTF-8, but every other byte of it is zero."""
+    start = data[:4096]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    return "UTF-16" if len(start) >= 16 and max(even, odd) > 0.4 * len(start) and min(even, odd) == 0 else None
+
+
+def _guess(data: bytes) -> str:
+    """What bytes without a known beginning may be: text of an older encoding has hardly any control characters."""
+    start = data[:4096]
+    controls = sum(byte < 32 and byte not in b"\t\n\f\r" for byte in start)
+    return "Latin-1 or Windows-1252" if controls * 100 <= len(start) else "binary data"
+
+
+def _not_utf8(kind: str | None) -> str:
+    return f"This file is not UTF-8 text (looks like {kind}). Save it as plain UTF-8 text."
+
+
+def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:
+    given, limit = f"{n_bytes / 1e6:.1f} MB", f"{max_bytes / 1e6:g} MB"
+    if given.removesuffix(" MB") == f"{max_bytes / 1e6:.1f}":  # "20.0 MB; the limit is 20 MB" would help nobody
+        given, limit = f"{n_bytes:,} bytes", f"{max_bytes:,} bytes"
+    return f"{name[:1].upper()}{name[1:]} is {given}; the limit here is {limit}. Use a shorter part of it."
+
+
+def _cut(text: str, n_bytes: int) -> str:
+    """The beginning of `text` that fits into `n_bytes`, cut after its last newline there, or where it must be."""
+    data = text.encode("utf-8")
+    if len(data) <= n_bytes:
+        return text
+    end = data.rfind(b"\n", 0, n_bytes) + 1
+    return data[: end or n_bytes].decode("utf-8", errors="ignore")  # ignores only a character cut in two

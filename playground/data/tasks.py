@@ -1,0 +1,159 @@
+"""Algorithmic tasks as text: one example a line, `prompt answer newline`, the prompt ending in the task's marker.
+
+Each task can be solved exactly, so a model is judged by exact match and not by a loss. Nothing about a prompt can be
+predicted, only the answer (and the newline that ends it) can: `answer_mask` says where a loss makes sense.
+
+Held-out examples never occur in training text, whatever the seeds and however small the task's space: a prompt belongs
+to the held-out tenth if its CRC-32 is divisible by ten, `task_text` writes only the others and `examples` only these.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+MIN_BYTES = 100  # longer than any line
+_HELD_OUT_EVERY = 10
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task. `example(rng)` draws a (prompt, answer) pair of ASCII text; the prompt's last character is `marker`,
+    which occurs nowhere else in the line, and neither holds a newline. Of the generator only `rng.random()` is used,
+    because that is the sequence which Python promises to keep."""
+
+    name: str
+    label: str
+    blurb: str
+    marker: str
+    example: Callable[[Random], tuple[str, str]]
+
+
+def task_text(name: str, n_bytes: int, seed: int = 0) -> str:
+    """Return whole lines of training text for task `name`, as many as fit into `n_bytes` (ASCII: bytes = characters).
+
+    A smaller size is a prefix of a larger one. Raises ValueError for an unknown task, fewer than 100 bytes or a seed
+    outside 0 to 4294967295.
+    """
+    if n_bytes < MIN_BYTES:
+        raise ValueError(f"A task needs at least {MIN_BYTES} bytes; {n_bytes} is too few. Ask for a larger text.")
+    task, rng = _task(name), _rng(seed)
+    lines: list[str] = []
+    size = 0
+    while True:
+        prompt, answer = _draw(task, rng, held_out=False)
+        size += len(prompt) + len(answer) + 1
+        if size > n_bytes:
+            return "".join(lines)
+        lines.append(f"{prompt}{answer}\n")
+
+
+def examples(name: str, n: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Return `n` held-out (prompt, answer) pairs; none of their prompts can occur in any `task_text` of this task.
+
+    A right model continues `prompt` with `answer + "\\n"`. Pairs may repeat where the space is small (addition has
+    about 1000 held-out sums). Raises ValueError for an unknown task or a seed outside 0 to 4294967295.
+    """
+    task, rng = _task(name), _rng(seed)
+    return [_draw(task, rng, held_out=True) for _ in range(n)]
+
+
+def answer_mask(name: str, text: str) -> npt.NDArray[np.bool_]:
+    """Return one bool a byte of `text`: True on the characters of an answer and on the newline that ends it.
+
+    `text` is task text from the beginning of a line; the last line may be unfinished. Raises ValueError for an unknown
+    task or for text that is not ASCII, since then it is not this task's.
+    """
+    marker = _task(name).marker
+    if not text.isascii():
+        raise ValueError("Task text must be plain ASCII; this text is not. Train on all bytes instead.")
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    is_marker, is_newline = codes == ord(marker), codes == ord("\n")
+    # Position of the latest marker or newline up to each byte; -1 before the first.
+    latest = np.maximum.accumulate(np.where(is_marker | is_newline, np.arange(len(codes)), -1))
+    after_marker = (latest >= 0) & is_marker[latest]
+    mask = np.zeros(len(codes), dtype=np.bool_)
+    mask[1:] = after_marker[:-1]  # a byte is an answer's if the line's marker came before it
+    return mask
+
+
+def _task(name: str) -> Task:
+    if name not in TASKS:
+        raise ValueError(f"Task must be one of {', '.join(TASKS)}; {str(name)[:40]!r} is not.")
+    return TASKS[name]
+
+
+def _rng(seed: int) -> Random:
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"Seed must be 0 to 4294967295; {seed} is not.")
+    return Random(seed)
+
+
+def _draw(task: Task, rng: Random, held_out: bool) -> tuple[str, str]:
+    while True:
+        prompt, answer = task.example(rng)
+        if (zlib.crc32(prompt.encode("ascii")) % _HELD_OUT_EVERY == 0) == held_out:
+            return prompt, answer
+
+
+def _between(rng: Random, low: int, high: int) -> int:
+    return low + int(rng.random() * (high - low + 1))
+
+
+def _letters(rng: Random, low: int, high: int) -> str:
+    return "".join(_LETTERS[int(rng.random() * len(_LETTERS))] for _ in range(_between(rng, low, high)))
+
+
+def _repeat(rng: Random) -> tuple[str, str]:
+    word = _letters(rng, 12, 24)
+    return f"{word}|", word
+
+
+def _copy(rng: Random) -> tuple[str, str]:
+    word = _letters(rng, 3, 8)
+    return f"{word}|", word
+
+
+def _reverse(rng: Random) -> tuple[str, str]:
+    word = _letters(rng, 4, 12)
+    return f"{word}|", word[::-1]
+
+
+def _sort(rng: Random) -> tuple[str, str]:
+    word = _letters(rng, 4, 12)
+    return f"{word}|", "".join(sorted(word))
+
+
+def _addition(rng: Random) -> tuple[str, str]:
+    a, b = _between(rng, 0, 99), _between(rng, 0, 99)
+    return f"{a}+{b}=", str(a + b)
+
+
+def _brackets(rng: Random) -> tuple[str, str]:
+    opened: list[str] = []
+    written: list[str] = []
+    for _ in range(_between(rng, 4, 16)):
+        if opened and rng.random() < 0.35:
+            written.append(_CLOSING[opened.pop()])
+        else:
+            opened.append("([{<"[int(rng.random() * 4)])
+            written.append(opened[-1])
+    return f"{''.join(written)}|", "".join(_CLOSING[bracket] for bracket in reversed(opened))
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("repeat", "Repeat", "12 to 24 random letters, then the same again: the induction test.", "|", _repeat),
+        Task("copy", "Copy", "3 to 8 random letters, then the same again: the first thing a model learns.", "|", _copy),
+        Task("reverse", "Reverse", "4 to 12 random letters, then the same backwards.", "|", _reverse),
+        Task("sort", "Sort", "4 to 12 random letters, then the same in alphabetical order.", "|", _sort),
+        Task("addition", "Addition", "Two numbers from 0 to 99 and their sum, as in 37+85=122.", "=", _addition),
+        Task("brackets", "Brackets", "Brackets, then those that close what is still open.", "|", _brackets),
+    )
+}

@@ -1,0 +1,1 @@
+"""Experiments without a screen: models and texts go in, arrays and tables come out."""

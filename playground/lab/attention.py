@@ -1,0 +1,36 @@
+"""Attention patterns of a model on a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from playground.models.trace import Trace
+from playground.models.transformer import Transformer
+
+
+def attention_patterns(model: Transformer, ids: Sequence[int]) -> np.ndarray:
+    """Weights (L, H, T, T) float32: in layer l, head h, how much row token t looks at column token s. Rows sum to 1.
+
+    Raises ValueError for no ids, or more than the context holds.
+    """
+    limit = model.config.block_size
+    if not 1 <= len(ids) <= limit:
+        raise ValueError(f"The text has {len(ids)} tokens; this model reads 1 to {limit}. Change the text.")
+    trace = Trace(keep=["*.pattern"])
+    with torch.inference_mode():
+        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
+    layers = (trace.kept[f"blocks.{layer}.pattern"][0] for layer in range(model.config.n_layer))
+    return torch.stack(list(layers)).float().cpu().numpy()
+
+
+def as_sprite(patterns: np.ndarray) -> np.ndarray:
+    """One grey picture (L T, H T) uint8 of patterns (L, H, T, T): round(255 sqrt(weight)), so small weights stay visible.
+
+    A weight is recovered as (value / 255)², with an error of at most 0.004.
+    """
+    n_layer, n_head, size, _ = patterns.shape
+    grey = np.round(np.sqrt(patterns.clip(0, 1)) * 255).astype(np.uint8)
+    return grey.transpose(0, 2, 1, 3).reshape(n_layer * size, n_head * size)

@@ -1,0 +1,68 @@
+"""Runs beside each other, in tables: how they differ, and how they did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from playground.config import ModelConfig, Settings, TrainConfig, label
+from playground.runs.curves import Curves
+from playground.runs.store import Run
+from playground.train.estimate import count_parameters
+
+
+def differences(runs: Sequence[Run]) -> pd.DataFrame:
+    """The settings in which the runs are not all alike: one row a setting, one column a run."""
+    rows: list[list[Any]] = []
+    if not runs:
+        return pd.DataFrame(columns=["setting"])
+    for kind, part in ((ModelConfig, "model"), (TrainConfig, "train")):
+        configs: list[Settings] = [getattr(run, part) for run in runs]
+        for name, values in _values(configs).items():
+            if any(value != values[0] for value in values):
+                rows.append([label(kind, name), *map(_shown, values)])
+    return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
+
+
+def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
+    """What each run has reached at its last evaluation: one row a run. Loss in nats per token, time in seconds."""
+    return pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
+
+
+_COLUMNS = (
+    "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters",
+    "seconds", "tokens/s",
+)  # fmt: skip
+
+
+def _result(run: Run, curves: Curves) -> dict[str, Any]:
+    evaluations = curves.evaluations(run)
+    row: dict[str, Any] = {"run": run.name, "parameters": count_parameters(run.model)}
+    if len(evaluations):
+        last = evaluations.iloc[-1]
+        seconds = float(last["seconds"])
+        row |= {
+            "validation loss": round(float(last["loss"]), 4),
+            "perplexity": round(math.exp(min(float(last["loss"]), 700)), 3),
+            "bits per byte": round(float(last["bits_per_byte"]), 4),
+            "accuracy": round(float(last["accuracy"]), 4),
+            "step": int(last["step"]),
+            "tokens": int(last["tokens"]),
+            "seconds": round(seconds, 1),
+            "tokens/s": round(int(last["tokens"]) / seconds) if seconds else None,
+        }
+    return row
+
+
+def _values(configs: Sequence[Settings]) -> dict[str, list[Any]]:
+    dictionaries = [config.to_dict() for config in configs]
+    return {name: [values[name] for values in dictionaries] for name in dictionaries[0]}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,35 @@
+"""How long a run will take on this machine, guessed before it starts."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import torch
+
+from playground.config import ModelConfig, TrainConfig
+from playground.train.estimate import Estimate
+
+EFFICIENCY = 0.55  # of the matrix rate that a training step reaches; measured on the presets, see docs/benchmarks.md
+STEP_OVERHEAD = 0.004  # seconds a step spends outside of matrices, and per layer a quarter of that
+EVALUATION_SHARE = 1 / 3  # a forward pass costs a third of a training step
+
+
+@cache
+def matrix_rate() -> float:
+    """FLOP/s of fp32 matrix products of a small model's shape on this machine, measured once in about 50 ms."""
+    a, b = torch.randn(2048, 128), torch.randn(128, 512)
+    a @ b
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < 0.05:
+        a @ b
+        count += 1
+    return 2 * 2048 * 128 * 512 * count / (time.perf_counter() - began)
+
+
+def seconds_of(estimate: Estimate, model: ModelConfig, train: TrainConfig) -> float:
+    """Seconds that a whole run takes if it has the machine for itself: steps, evaluations and samples."""
+    overhead = STEP_OVERHEAD * (1 + model.n_layer / 4) * train.grad_accum
+    step = estimate.flops_per_step / (EFFICIENCY * matrix_rate()) + overhead
+    evaluated = (train.steps / train.eval_interval + 1) * train.eval_tokens / estimate.tokens_per_step
+    return step * (train.steps + evaluated * EVALUATION_SHARE)

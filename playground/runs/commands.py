@@ -1,0 +1,229 @@
+"""The commands of the command line. They use the same store, checks and `execute` as the app: a run begun in one is there
+in the other. Results go to standard output; progress and complaints go to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+import torch
+
+from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
+from playground.data.corpora import CORPORA, check_text
+from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.runs.create import create_run, prepare_run
+from playground.runs.curves import Curves
+from playground.runs.loading import ModelCache
+from playground.runs.paths import cache_root, data_root, gallery_root
+from playground.runs.processes import cores
+from playground.runs.progress import ProgressLine
+from playground.runs.store import Run, RunStore
+from playground.runs.worker import execute
+
+PROGRAM = "python -m playground"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong arguments are wrong input like any other: one sentence, no usage text."""
+        raise ValueError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See {self.prog} --help.")
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run one command; wrong input becomes one sentence on standard error and exit code 2."""
+    try:
+        options = _parser().parse_args(arguments)
+        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}[options.command]
+        return command(options, RunStore(options.data or data_root(), gallery_root()))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has seen enough, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog=PROGRAM, description="Train small language models and look at them, without the browser.")
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder of runs (default: $PLAYGROUND_DATA or checkpoints/runs)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _train_options(
+        commands.add_parser("train", parents=[common], help="train a new run; its id is the last line printed")
+    )
+    _sample_options(commands.add_parser("sample", parents=[common], help="let a run's model write"))
+    commands.add_parser("runs", parents=[common], help="list all runs")
+    resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
+    resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    return parser
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", choices=list(PRESETS), default="modern", help="architecture to begin from")
+    parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="what the model reads")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own instead")
+    parser.add_argument("--name", default="", help="what the run is called")
+    for name in ("steps", "seed", "tokenizer"):
+        parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
+        help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
+    )  # fmt: skip
+
+
+def _sample_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    parser.add_argument("--prompt", default="", help="what the text begins with")
+    parser.add_argument("--step", type=int, help="weights of this step (default: the newest)")
+    for option, name in _SAMPLING.items():
+        parser.add_argument(option, dest=name, help=label(SampleConfig, name).lower())
+
+
+_SAMPLING = {
+    "--temperature": "temperature",
+    "--top-k": "top_k",
+    "--top-p": "top_p",
+    "--seed": "seed",
+    "--tokens": "max_new_tokens",
+}
+
+
+def _kinds() -> dict[str, type[Settings]]:
+    """Every setting of a run with the class that it belongs to."""
+    return {
+        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
+    }
+
+
+def _value(kind: type[Settings], name: str, text: str) -> Any:
+    """An option's text as the field's type; what does not fit is left as text, for the config to complain about."""
+    wanted = get_type_hints(kind)[name]
+    if wanted is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    try:
+        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
+    except ValueError:
+        return text
+
+
+def _train(options: argparse.Namespace, store: RunStore) -> int:
+    changes: dict[type[Settings], dict[str, Any]] = {ModelConfig: {}, TrainConfig: {}}
+    kinds = _kinds()
+    short = [
+        f"{name}={getattr(options, name)}"
+        for name in ("steps", "seed", "tokenizer", "corpus")
+        if getattr(options, name)
+    ]
+    for setting in short + options.settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in kinds:
+            raise ValueError(
+                f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
+            )
+        changes[kinds[name]][name] = _value(kinds[name], name, text)
+    if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
+        _shorten_warmup(changes[TrainConfig])
+    prepared = prepare_run(
+        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root()
+    )
+    run = create_run(store, prepared, name=options.name)
+    return _execute(run)
+
+
+def _shorten_warmup(changes: dict[str, Any]) -> None:
+    steps = changes["steps"]
+    if "warmup_steps" not in changes and isinstance(steps, int) and 0 < steps < TrainConfig().warmup_steps * 10:
+        changes["warmup_steps"] = steps // 10
+
+
+def _read(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return check_text(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
+
+
+def _resume(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    if run.reference:
+        raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
+    state = run.state()
+    if state in ("finished", "diverged", "running"):
+        raise ValueError(
+            f"{run.name} is already {state}." if state == "running" else f"{run.name} has already {state}."
+        )
+    return _execute(run)
+
+
+def _execute(run: Run) -> int:
+    """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
+    torch.set_num_threads(cores())
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ProgressLine(sys.stderr, run.train) as progress:
+            ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if ending.state != "finished":
+        print(ending.message or f"{ending.state.capitalize()} at step {progress.step}.", file=sys.stderr)
+    if ending.state in ("paused", "stopped"):
+        print(f"Go on with: {PROGRAM} resume {run.id[:8]}", file=sys.stderr)
+    print(run.id)
+    return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
+
+
+def _sample(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
+    config = SampleConfig.from_dict({name: _value(SampleConfig, name, text) for name, text in given.items()})
+    ids = encode_prompt(run.tokenizer, options.prompt)
+    decoder = StreamDecoder(run.tokenizer)
+    print(options.prompt, end="", flush=True)
+    for token in generate(ModelCache().get(run, options.step), ids, config):
+        print(decoder.feed(token.id), end="", flush=True)
+    print(decoder.finish())
+    return 0
+
+
+def _runs(options: argparse.Namespace, store: RunStore) -> int:
+    curves = Curves(store)
+    rows = [("id", "name", "state", "step", "validation loss (nats/token)")]
+    for run in store.list():
+        measured = curves.evaluations(run)["loss"]
+        loss = f"{measured.iloc[-1]:.4f}" if len(measured) else "-"
+        step = f"{curves.since(run)['step']}/{run.train.steps}"
+        rows.append((run.id[:8], run.name, "gallery" if run.reference else run.state(), step, loss))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def find_run(store: RunStore, text: str) -> Run:
+    """The run whose id begins with `text`, or whose name it is. Raises ValueError unless there is exactly one."""
+    runs = store.list()
+    found = [run for run in runs if run.name.casefold() == text.casefold()]
+    found = found or [run for run in runs if text and run.id.startswith(text.lower())]
+    if not found:
+        raise ValueError(f"No run is called {text[:40]!r} or has an id that begins so. List them with: {PROGRAM} runs")
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} runs fit {text[:40]!r}. Write more of the id. List them with: {PROGRAM} runs")
+    return found[0]

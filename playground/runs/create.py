@@ -1,0 +1,109 @@
+"""From wishes to a run: the checks that come before anything is written, shared by the forms and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from playground.config import ModelConfig, TrainConfig
+from playground.config import preset as preset_config
+from playground.data.corpora import CORPORA, load_text
+from playground.data.downloads import Progress
+from playground.runs.store import Run, RunStore, checked_name
+from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.estimate import estimate
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run is created from, checked together."""
+
+    preset: str
+    model: ModelConfig
+    train: TrainConfig
+    tokenizer: Tokenizer
+    own_text: str | None = None
+
+    @property
+    def default_name(self) -> str:
+        """A name for a user who gives none."""
+        return f"{self.preset.capitalize() or 'Custom'} on {CORPORA[self.train.corpus].label}"
+
+
+def prepare_run(
+    preset: str,
+    model_changes: Mapping[str, Any] | None = None,
+    train_changes: Mapping[str, Any] | None = None,
+    own_text: str | None = None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+) -> Prepared:
+    """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
+
+    The vocabulary follows from tokenizer and text. `own_text` makes the corpus "own"; a corpus that is downloaded is fetched
+    into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. Writes nothing else; raises
+    ValueError with one sentence on the first thing that is wrong.
+    """
+    train = TrainConfig.from_dict(_with_own_text(train_changes or {}, own_text))
+    changes = {name: value for name, value in (model_changes or {}).items() if name != "vocab_size"}
+    preset_config(preset, **changes)  # settings first: the text may take seconds
+    text = load_text(
+        train.corpus, n_bytes=train.corpus_bytes, cache_dir=cache_dir, own_text=own_text, progress=progress
+    )
+    tokenizer = build_tokenizer(train.tokenizer, text)
+    model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
+    if train.prompt:
+        tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
+    check_memory(model, train, memory_limit)
+    prepare(text, tokenizer, model, train)
+    return Prepared(preset, model, train, tokenizer, own_text if train.corpus == "own" else None)
+
+
+def _with_own_text(changes: Mapping[str, Any], own_text: str | None) -> Mapping[str, Any]:
+    """A text of one's own is taken whole unless something else is asked for."""
+    if own_text is None:
+        return changes
+    return {"corpus_bytes": CORPORA["own"].default_bytes, **changes, "corpus": "own"}
+
+
+def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: str | None = None) -> Run:
+    """Write a prepared run into the store, not started. `owner` is the visitor's secret. Raises ValueError for the name."""
+    return store.create(
+        prepared.model,
+        prepared.train,
+        prepared.tokenizer,
+        name=checked_name(name) if name else prepared.default_name,
+        preset=prepared.preset,
+        owner=owner,
+        own_text=prepared.own_text,
+    )
+
+
+def check_memory(model: ModelConfig, train: TrainConfig, limit: int | None = None) -> None:
+    """Raise ValueError if training would need more than `limit` bytes, or than the machine has free."""
+    need = estimate(model, train).memory_bytes
+    available = free_memory() if limit is None else limit
+    if need > available:
+        here = "are free on this machine" if limit is None else "is the limit here"
+        raise ValueError(
+            f"This run needs about {need / 1e9:.1f} GB of memory; {available / 1e9:.1f} GB {here}. "
+            "Lower the batch, context, width or layers."
+        )
+
+
+def free_memory() -> int:
+    """Bytes that a new process can take: the machine's, or less where a container's limit says so."""
+    available = int(psutil.virtual_memory().available)
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit, used = ((group / name).read_text("ascii") for name in ("memory.max", "memory.current"))
+        return max(0, min(available, int(limit) - int(used)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+        return available

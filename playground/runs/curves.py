@@ -1,0 +1,191 @@
+"""Curves for the live chart: what is new about a run since the client last asked, small enough to be asked all the time.
+
+One `Curves` serves all viewers of a process. Each run's log is read once as it grows, whoever asks. The client holds a
+cursor that it sends back; a cursor is only a hint: a forged or outdated one costs a full answer and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import zlib
+from bisect import bisect_left
+from collections import OrderedDict
+from typing import Any
+
+import pandas as pd
+
+from playground.config import PRESETS
+from playground.data.corpora import CORPORA
+from playground.runs.history import History, Thinned, rounded
+from playground.runs.status import Status
+from playground.runs.store import Run, RunStore
+
+POINTS = 400  # per run
+CAPACITY = 64  # runs kept in memory
+STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however many are watching
+RECENT_SECONDS = 3.0  # of training over which the speed is measured
+
+_CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{8})")
+_EMPTY_CURSOR = ("", 0, 0, 0, "")
+
+
+class Curves:
+    """Answers "what is new?" for any number of runs and viewers. All methods may be called from any thread."""
+
+    def __init__(self, store: RunStore, capacity: int = CAPACITY) -> None:
+        self.store = store
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._readers: OrderedDict[str, _Reader] = OrderedDict()
+
+    def since(self, run: Run, cursor: object = None) -> dict[str, Any]:
+        """What a client that holds `cursor` (None at first) lacks, JSON-able.
+
+        Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
+        ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
+        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``steps``,
+        ``bits_per_nat``. There when there is something new, and in a first answer: ``train`` and ``validation`` (lists by
+        field) and ``samples``.
+        """
+        reader = self._reader(run)
+        with reader.lock:
+            reader.refresh(run)
+            return reader.reply(run, _parse_cursor(cursor))
+
+    def dataframe(self, run: Run) -> pd.DataFrame:
+        """Every trained step: step, tokens, seconds, loss (nats), grad_norm, learning_rate, bits_per_byte."""
+        reader = self._reader(run)
+        with reader.lock:
+            reader.refresh(run)
+            frame = pd.DataFrame({name: pd.Series(list(column)) for name, column in reader.history.train.items()})
+            frame["bits_per_byte"] = frame["loss"].astype(float) * (reader.bits_per_nat or float("nan"))
+        return frame
+
+    def evaluations(self, run: Run) -> pd.DataFrame:
+        """Every measurement on the validation text: step, tokens, seconds, loss, bits_per_byte, accuracy, exact_match."""
+        reader = self._reader(run)
+        with reader.lock:
+            reader.refresh(run)
+            return pd.DataFrame(reader.validation(0))
+
+    def _reader(self, run: Run) -> _Reader:
+        with self._lock:
+            reader = self._readers.pop(run.id, None) or _Reader(History(run.log))
+            self._readers[run.id] = reader
+            while len(self._readers) > self._capacity:
+                self._readers.popitem(last=False)
+            return reader
+
+
+class _Reader:
+    """One run's log and what was made of it. Used under its lock."""
+
+    def __init__(self, history: History) -> None:
+        self.lock = threading.Lock()
+        self.history = history
+        self.thinned = Thinned(history, 1)
+        self.status = Status()
+        self._life = ""
+        self._looked = -STATUS_SECONDS
+        self._of: Run | None = None
+
+    @property
+    def bits_per_nat(self) -> float | None:
+        started = self.history.started
+        return rounded(started.bits_per_nat, 7) if started else None
+
+    def refresh(self, run: Run) -> None:
+        """Read on; start the thinned curve anew when the old one no longer holds."""
+        now = time.monotonic()
+        if now - self._looked >= STATUS_SECONDS or run is not self._of:
+            self.status, self._looked, self._of = run.status(), now, run
+        self.history.refresh()
+        life = f"{self.history.life}.{run.train.steps}"
+        if life != self._life:
+            self._life = life
+            self.thinned = Thinned(self.history, max(1, run.train.steps // POINTS))
+        self.thinned.extend()
+
+    def reply(self, run: Run, cursor: tuple[str, int, int, int, str]) -> dict[str, Any]:
+        """The answer to a client that has seen what the cursor says."""
+        life, *counts, seen_head = cursor
+        points, measured, written = (
+            len(self.thinned.columns["step"]),
+            len(self.history.validation),
+            len(self.history.samples),
+        )
+        reset = life != self._life or any(
+            had > has for had, has in zip(counts, (points, measured, written), strict=True)
+        )
+        if reset:
+            counts, seen_head = [0, 0, 0], ""
+        head = self._head(run)
+        head_sum = f"{zlib.crc32(json.dumps(head).encode()):08x}"
+        answer: dict[str, Any] = {"id": run.id, "step": self.history.step, **self._speed(run)}
+        answer |= {"cursor": f"{self._life}:{points}:{measured}:{written}:{head_sum}", "reset": reset}
+        answer |= head if head_sum != seen_head else {}
+        if points > counts[0] or reset:
+            answer["train"] = {name: column[counts[0] :] for name, column in self.thinned.columns.items()}
+        if measured > counts[1] or reset:
+            answer["validation"] = self.validation(counts[1])
+        if written > counts[2] or reset:
+            new = self.history.samples[counts[2] :]
+            answer["samples"] = [{"step": sample.step, "prompt": sample.prompt, "text": sample.text} for sample in new]
+        return answer
+
+    def _head(self, run: Run) -> dict[str, Any]:
+        """What changes seldom."""
+        damaged = self.history.damaged
+        notes = [self.status.message] if self.status.message else []
+        notes += [f"{damaged} damaged {'row' if damaged == 1 else 'rows'} of the log skipped."] if damaged else []
+        known = run.preset in PRESETS
+        corpus = CORPORA.get(run.train.corpus)
+        return {
+            "name": run.name,
+            "state": self.status.state,
+            "message": " ".join(notes),
+            "role": run.preset if known else "other",
+            "reference": run.reference,
+            "model": run.preset.capitalize() if known else "Custom",
+            "corpus": corpus.label if corpus else run.train.corpus,
+            "steps": run.train.steps,
+            "bits_per_nat": self.bits_per_nat,
+        }
+
+    def _speed(self, run: Run) -> dict[str, float | None]:
+        """Tokens per second of late, and the seconds that are left at that speed; nothing for a run that does not train."""
+        steps, seconds, tokens = (self.history.train[name] for name in ("step", "seconds", "tokens"))
+        first = bisect_left(seconds, seconds[-1] - RECENT_SECONDS) if seconds else 0
+        first = min(first, max(0, len(seconds) - 2))
+        elapsed = seconds[-1] - seconds[first] if seconds else 0.0
+        if self.status.state != "running" or elapsed <= 0:
+            return {"tokens_per_second": None, "eta_seconds": None}
+        left = max(0, run.train.steps - steps[-1]) * elapsed / (steps[-1] - steps[first])
+        return {
+            "tokens_per_second": rounded((tokens[-1] - tokens[first]) / elapsed, 3),
+            "eta_seconds": rounded(left, 2),
+        }
+
+    def validation(self, start: int) -> dict[str, list[Any]]:
+        """The measurements from the `start`-th on, as columns."""
+        events = self.history.validation[start:]
+        scale = self.bits_per_nat
+        return {
+            "step": [event.step for event in events],
+            "tokens": [event.tokens for event in events],
+            "seconds": [rounded(event.seconds, 6) for event in events],
+            "loss": [rounded(event.loss, 5) for event in events],
+            "bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events],
+            "accuracy": [rounded(event.accuracy, 4) for event in events],
+            "exact_match": [event.exact_match for event in events],
+        }
+
+
+def _parse_cursor(cursor: object) -> tuple[str, int, int, int, str]:
+    match = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
+    if match is None:
+        return _EMPTY_CURSOR
+    return match[1], int(match[2]), int(match[3]), int(match[4]), match[5]

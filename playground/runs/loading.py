@@ -1,0 +1,64 @@
+"""Trained models in memory, for everyone who looks at one: few, shared, read-only."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from playground.models.transformer import Transformer
+from playground.runs.checkpoints import DamagedError, load_weights
+from playground.runs.store import Run
+
+CAPACITY = 8
+
+
+class ModelCache:
+    """The models that were looked at last, by run and step. One for a process; its methods may be called from any thread.
+
+    Models are in eval mode, without gradients, and shared: whoever takes one must not change it. Callers pass a `Run` that
+    the store gave them, so who may look has been decided there.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._models: OrderedDict[tuple[str, int], Transformer] = OrderedDict()
+
+    def get(self, run: Run, step: int | None = None) -> Transformer:
+        """The model of a run at a step, or at its newest step that can be loaded.
+
+        Raises ValueError when there is no such step, or when its files are damaged or do not fit the run's config.
+        """
+        available = run.steps_available()
+        if not available:
+            raise ValueError("This run has no saved weights yet. Let it train until its first checkpoint.")
+        if step is not None:
+            if step not in available:
+                shown = ", ".join(map(str, available[-8:]))
+                raise ValueError(f"There are no weights of step {str(step)[:12]}. The newest there are: {shown}.")
+            return self._at(run, step)
+        return self._newest(run, available)
+
+    def _newest(self, run: Run, available: list[int]) -> Transformer:
+        for step in reversed(available[1:]):
+            try:
+                return self._at(run, step)
+            except DamagedError:
+                continue  # an older one will do: the caller asked for no step in particular
+        return self._at(run, available[0])
+
+    def _at(self, run: Run, step: int) -> Transformer:
+        key = (run.id, step)
+        with self._lock:
+            model = self._models.pop(key, None) or _load(run, step)
+            self._models[key] = model
+            while len(self._models) > self._capacity:
+                self._models.popitem(last=False)
+            return model
+
+
+def _load(run: Run, step: int) -> Transformer:
+    model = Transformer(run.model)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    model.load_state_dict(load_weights(run.path, step, shapes))
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,131 @@
+"""Processes that train: starting one in a clean environment, and ending one that does not listen."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from playground.runs import status
+from playground.runs.paths import code_root
+from playground.runs.status import Status
+
+STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIGTERM
+
+# OpenMP threads that wait for each other spin by default. As soon as anything else wants a core, the browser for one, they
+# spin for one that is not even scheduled: a step of the modern preset took 3,400 ms so, and 240 ms with sleeping threads
+# (2 cores, one of them busy elsewhere). Read when torch is loaded, so it has to be in the environment before.
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+# What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.
+_ALLOWED = (
+    "PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    "PLAYGROUND_DATA", "PLAYGROUND_CACHE",
+)  # fmt: skip
+_ALLOWED_PREFIXES = ("LC_", "OMP_", "KMP_", "MKL_", "GOMP_")
+
+
+def environment(threads: int) -> dict[str, str]:
+    """A worker's environment variables: an allow-list, no network for Hugging Face libraries, and how it uses cores."""
+    kept = {name: value for name, value in os.environ.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)}
+    kept |= {"PYTHONPATH": str(code_root()), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    kept |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return {**PATIENT_THREADS, **kept}
+
+
+def cores() -> int:
+    """How many cores this process may use: its affinity, or less where a container's quota says so."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        count = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, min(count, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return count
+
+
+class Worker:
+    """A process that has torch and the playground loaded and waits to be given one run.
+
+    It has a session of its own, so Ctrl-C in the terminal does not reach it. While it waits it ends when its starter does,
+    because its standard input closes.
+    """
+
+    def __init__(self, log: Path, threads: int, *, die_with_parent: bool) -> None:
+        command = [sys.executable, "-m", "playground.runs.worker", "--wait", "--threads", str(threads)]
+        command += ["--die-with-parent"] if die_with_parent else []
+        with open(log, "ab") as output:
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=environment(threads),
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; a dead one is buried on the way."""
+        return self.process.poll() is None
+
+    def give(self, order: dict[str, Any]) -> None:
+        """Hand over its one run. Raises OSError if it has died."""
+        pipe = self._stdin()
+        pipe.write(json.dumps(order).encode("ascii") + b"\n")
+        pipe.flush()
+
+    def dismiss(self) -> None:
+        """End one that still waits."""
+        self._stdin().close()
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+    def retire(self) -> None:
+        """Let one that dies with its parent save a checkpoint and pause; wait for it, but not for ever."""
+        self._stdin().close()
+        try:
+            self.process.wait(timeout=2 * STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(timeout=STOP_SECONDS)
+
+    def _stdin(self) -> IO[bytes]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+
+def end(folder: Path, patience: float) -> None:
+    """Wait for a run's process to end, and make it: SIGTERM after `patience` seconds, SIGKILL after twice as many."""
+    began = time.monotonic()
+    sent: set[int] = set()
+    while True:
+        declared = status.declared(folder)
+        if declared.state != "running" or not status.alive(declared):
+            return
+        press(declared, time.monotonic() - began, patience, sent)
+        time.sleep(0.02)
+
+
+def press(declared: Status, waited: float, patience: float, sent: set[int]) -> None:
+    """Send a process that was asked to stop `waited` seconds ago the signal that is due, once. `sent` remembers."""
+    due = signal.SIGKILL if waited > 2 * patience else signal.SIGTERM if waited > patience else None
+    # The identity is checked right before: a process id that was used again must not be hit.
+    if due is not None and due not in sent and declared.pid != os.getpid() and status.alive(declared):
+        sent.add(due)
+        try:
+            os.kill(declared.pid, due)
+        except ProcessLookupError:
+            return  # gone meanwhile, as wished

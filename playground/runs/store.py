@@ -1,0 +1,300 @@
+"""Runs on disk: the only thing that the user interface, the command line and the training processes share.
+
+    root/<id>/                  id: 128 random bits in hex; a run's name is never part of a path
+        run.json                what the run is: name, configs, preset, owner
+        tokenizer.json
+        text.txt                only when the user brought a text
+        events.jsonl            what happened (`log`)
+        status.json, heartbeat, control, lock        how it is going (`status`)
+        checkpoints/, snapshots/                     weights (`checkpoints`)
+
+A folder appears whole, by a rename, and disappears the same way. The gallery has the same layout and is only read.
+
+Who may see a run is decided here and nowhere above. `visitor` is the secret that a hosted visitor's browser keeps; only its
+sha256 is stored. `visitor=None` is the local mode, where everything belongs to whoever sits at the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shutil
+import time
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from playground.config import ModelConfig, TrainConfig
+from playground.runs import checkpoints, status
+from playground.runs.files import Lock, discard, read_json, sweep, write_bytes, write_json
+from playground.runs.processes import STOP_SECONDS, end
+from playground.runs.status import State, Status
+from playground.tokenizers import Tokenizer, tokenizer_from_dict
+
+FORMAT = 1
+NAME_LENGTH = 60
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class RunNotFound(ValueError):  # noqa: N818 - the sentence, not the mechanics
+    """One answer for a run that never was, is gone, is damaged, or belongs to someone else."""
+
+    def __init__(self) -> None:
+        super().__init__("Run not found.")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was created. Everything that changes while it trains is read from disk when asked for."""
+
+    id: str
+    name: str
+    model: ModelConfig
+    train: TrainConfig
+    preset: str  # the preset it began from, or ""
+    created: float  # wall clock, seconds since 1970
+    path: Path
+    owner: str | None = None  # sha256 of the owner's secret
+    shared: bool = False  # whoever knows the id may look at it
+    reference: bool = False  # ships with the project
+
+    def status(self) -> Status:
+        """Its true state now, with a message for the user or an empty one."""
+        if self.reference:
+            return Status("finished")
+        return status.derive(self.path)
+
+    def state(self) -> State:
+        """queued, running, paused, stopped, finished, failed, diverged or crashed."""
+        return self.status().state
+
+    def steps_available(self) -> list[int]:
+        """Steps whose weights can be looked at, in rising order."""
+        kept = checkpoints.steps(self.path, "checkpoints") + checkpoints.steps(self.path, "snapshots")
+        return sorted(set(kept))
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer it was created with."""
+        return tokenizer_from_dict(read_json(self.path / "tokenizer.json") or {})
+
+    def own_text(self) -> str | None:
+        """The text that the user brought, exactly, or None for a built-in one."""
+        try:
+            return (self.path / "text.txt").read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            return None
+
+    @property
+    def log(self) -> Path:
+        """The file of events."""
+        return self.path / "events.jsonl"
+
+
+Runs = list[Run]  # inside the class below, `list` is a method
+
+
+class RunStore:
+    """All runs under one folder, and those of a gallery. Several processes may use the same folders at the same time."""
+
+    def __init__(self, root: Path, gallery: Path | None = None) -> None:
+        self.root = Path(root)
+        self.gallery = None if gallery is None else Path(gallery)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._read: dict[Path, tuple[tuple[int, int], Run]] = {}
+
+    def create(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        tokenizer: Tokenizer,
+        *,
+        name: str,
+        preset: str,
+        owner: str | None = None,
+        own_text: str | None = None,
+    ) -> Run:
+        """A new run, not started. `owner` is the visitor's secret.
+
+        A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
+        characters, and OSError when the disk is full; nothing is left behind then.
+        """
+        run_id = secrets.token_hex(16)
+        hidden = self.root / f".{run_id}.tmp"
+        with self.exclusive():
+            values = {
+                "format": FORMAT,
+                "name": _free_name(checked_name(name), self._names_of(owner)),
+                "created": time.time(),
+                "model": model.to_dict(),
+                "train": train.to_dict(),
+                "preset": preset,
+                "owner": _hash(owner),
+                "shared": False,
+            }
+            hidden.mkdir()
+            try:
+                write_json(hidden / "tokenizer.json", tokenizer.to_dict())
+                if own_text is not None:
+                    write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
+                write_json(hidden / "run.json", values)
+                hidden.rename(self.root / run_id)
+            except BaseException:
+                shutil.rmtree(hidden, ignore_errors=True)
+                raise
+        return self.get(run_id)
+
+    def get(self, run_id: str, visitor: str | None = None) -> Run:
+        """A run that the visitor may look at: a gallery run, a shared one, or their own. Raises RunNotFound."""
+        if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+            raise RunNotFound
+        run = self._load(self.root / run_id)
+        if run is None and self.gallery is not None:
+            run = self._load(self.gallery / run_id)
+        if run is None or not (run.reference or run.shared or _owns(run, visitor)):
+            raise RunNotFound
+        return run
+
+    def own(self, run_id: str, visitor: str | None = None) -> Run:
+        """A run that the visitor may change. Raises RunNotFound, or ValueError for one they may only look at."""
+        run = self.get(run_id, visitor)
+        if run.reference:
+            raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
+        if not _owns(run, visitor):
+            raise ValueError("This run was shared with you to look at; only its owner can change it.")
+        return run
+
+    def list(self, visitor: str | None = None) -> Runs:
+        """The visitor's runs, newest first, then the gallery's in the order of their names."""
+        own = [run for run in self._all(self.root) if _owns(run, visitor)]
+        gallery = list(self._all(self.gallery)) if self.gallery is not None else []
+        return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=lambda run: (run.name, run.id))
+
+    def rename(self, run_id: str, name: str, visitor: str | None = None) -> Run:
+        """Give a run another name; one in use gets " (2)". Raises RunNotFound or ValueError."""
+        with self.exclusive():
+            run = self.own(run_id, visitor)
+            taken = {other.name for other in self._all(self.root) if other.owner == run.owner and other.id != run.id}
+            return self._change(run, name=_free_name(checked_name(name), taken))
+
+    def share(self, run_id: str, shared: bool, visitor: str | None = None) -> Run:
+        """Let whoever knows its id look at a run, or no longer. Raises RunNotFound or ValueError."""
+        with self.exclusive():
+            return self._change(self.own(run_id, visitor), shared=bool(shared))
+
+    def extend(self, run_id: str, steps: int, visitor: str | None = None) -> Run:
+        """Let a run train for `steps` more steps than it was created for. Raises RunNotFound or ValueError."""
+        with self.exclusive():
+            run = self.own(run_id, visitor)
+            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+                raise ValueError("More steps must be a whole number of 1 or more.")
+            return self._change(run, train=run.train.replace(steps=run.train.steps + steps))
+
+    def delete(self, run_id: str, visitor: str | None = None) -> None:
+        """Remove a run and all its files; one that trains is stopped first. Raises RunNotFound or ValueError."""
+        with self.exclusive():
+            run = self.own(run_id, visitor)
+            status.request(run.path, "stop")
+            if run.state() == "queued":
+                status.declare(run.path, Status("stopped"))
+        end(run.path, patience=STOP_SECONDS)
+        discard(run.path)
+
+    def sweep(self) -> None:
+        """Remove half-written and half-deleted folders that crashes left behind."""
+        with self.exclusive():
+            sweep(self.root)
+
+    def exclusive(self) -> Lock:
+        """A lock, held while one reads what is there and then changes it. Use as a context manager."""
+        return Lock(self.root / ".lock")
+
+    def _names_of(self, owner: str | None) -> set[str]:
+        return {run.name for run in self._all(self.root) if run.owner == _hash(owner)}
+
+    def _change(self, run: Run, **changes: Any) -> Run:
+        run = replace(run, **changes)
+        values = read_json(run.path / "run.json")
+        if values is None:
+            raise RunNotFound
+        values.update(name=run.name, shared=run.shared, train=run.train.to_dict())
+        write_json(run.path / "run.json", values)
+        return run
+
+    def _all(self, folder: Path) -> Iterator[Run]:
+        if not folder.is_dir():
+            return
+        for path in folder.iterdir():
+            run = self._load(path) if _ID.fullmatch(path.name) else None
+            if run is not None:
+                yield run
+
+    def _load(self, path: Path) -> Run | None:
+        """The run of a folder, or None if there is none that is whole. Kept until its file is replaced."""
+        try:
+            found = (path / "run.json").stat()
+        except OSError:
+            self._read.pop(path, None)
+            return None
+        key = (found.st_ino, found.st_mtime_ns)
+        known = self._read.get(path)
+        if known is None or known[0] != key:
+            run = _parse(path, reference=path.parent == self.gallery)
+            if run is None:
+                return None
+            self._read[path] = known = (key, run)
+        return known[1]
+
+
+def _parse(path: Path, reference: bool) -> Run | None:
+    values = read_json(path / "run.json")
+    if values is None or values.get("format") != FORMAT:
+        return None
+    try:
+        return Run(
+            id=path.name,
+            name=str(values["name"]),
+            model=ModelConfig.from_dict(values["model"]),
+            train=TrainConfig.from_dict(values["train"]),
+            preset=str(values["preset"]),
+            created=float(values["created"]),
+            path=path,
+            owner=values["owner"],
+            shared=values["shared"] is True,
+            reference=reference,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None  # written by hand or by another version: there is no such run
+
+
+def _hash(secret: str | None) -> str | None:
+    return None if secret is None else hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _owns(run: Run, visitor: str | None) -> bool:
+    hashed = _hash(visitor)
+    if hashed is None:
+        return True
+    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), hashed.encode())
+
+
+def checked_name(name: str) -> str:
+    """A run's name as it is kept: trimmed, composed characters. Raises ValueError unless 1 to 60 printable characters."""
+    name = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"A run's name must be 1 to {NAME_LENGTH} printable characters.")
+    return name
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name, or the name with the first " (n)" that is free, cut so that it stays within the limit."""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        ending = f" ({number})"
+        candidate = name[: NAME_LENGTH - len(ending)] + ending
+    return candidate

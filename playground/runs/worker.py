@@ -1,0 +1,255 @@
+"""Training one run, with everything that may go wrong: the body of a worker process, and of ``playground train``.
+
+    python -m playground.runs.worker RUN_DIR      train it now
+    python -m playground.runs.worker --wait       load torch, then train the run that a line on standard input names
+
+The trainer yields events; `execute` writes them down, saves checkpoints, and obeys the run's ``control`` file and
+signals within one step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from playground.config import ModelConfig, TrainConfig
+from playground.data.corpora import load_text
+from playground.runs import checkpoints, status
+from playground.runs.files import Lock, sweep
+from playground.runs.log import LogWriter
+from playground.runs.processes import cores
+from playground.runs.status import Heartbeat, Status
+from playground.runs.store import Run, RunStore
+from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.estimate import estimate
+from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
+from playground.train.trainer import TrainState, train
+
+CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
+NICE = 5  # workers yield to the web server, which needs little but needs it at once
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class AlreadyRunningError(ValueError):
+    """Another process trains this run."""
+
+    def __init__(self) -> None:
+        super().__init__("Another process is training this run. Stop it there first.")
+
+
+def execute(
+    run: Run,
+    *,
+    cache_dir: Path | None = None,
+    interrupted: threading.Event | None = None,
+    watch: Callable[[Event], None] | None = None,
+) -> Status:
+    """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
+
+    Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
+    `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event.
+    """
+    lock = Lock(run.path / "lock")
+    if not lock.acquire(CLAIM_SECONDS):
+        raise AlreadyRunningError
+    try:
+        status.declare(run.path, status.running(os.getpid()))
+        ending = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched).guarded()
+        status.declare(run.path, ending)
+        return ending
+    finally:
+        lock.release()
+
+
+def _unwatched(event: Event) -> None:
+    """For nobody."""
+
+
+@dataclass
+class _Execution:
+    """One go at one run."""
+
+    run: Run
+    cache_dir: Path | None
+    interrupted: threading.Event
+    watch: Callable[[Event], None]
+    saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
+    note: str = field(default="", init=False)  # what the user should know about where it went on from
+
+    def guarded(self) -> Status:
+        """`train`, with every failure turned into a status."""
+        try:
+            return self.train()
+        except KeyboardInterrupt:
+            return Status("paused", f"Interrupted. {self._kept()}")
+        except Exception as error:  # noqa: BLE001 - a boundary: the trace goes to the log, a sentence to the user
+            traceback.print_exc()
+            return Status("failed", self._explain(error))
+
+    def train(self) -> Status:
+        """Load, train, save; the status of an orderly ending."""
+        run = self.run
+        for folder in ("checkpoints", "snapshots"):
+            sweep(run.path / folder)
+        with Heartbeat(run.path) as heart, LogWriter(run.log) as log:
+            tokenizer = run.tokenizer
+            data = prepare(_text(run, self.cache_dir), tokenizer, run.model, run.train)
+            state = self._restored(heart)
+            return self._follow(train(state, data, run.train, tokenizer), state, heart, log)
+
+    def _restored(self, heart: Heartbeat) -> TrainState:
+        """The state to continue from: the newest good checkpoint's, or a new one."""
+        state = TrainState.new(self.run.model, self.run.train)
+        saved = checkpoints.load_checkpoint(self.run.path)
+        if saved is not None:
+            if saved.tensors:
+                state.load(saved.tensors, saved.counters)
+                self.saved = saved.step
+            if saved.notes:
+                self.note = " ".join([*saved.notes, f"Went on from step {saved.step}."])
+                status.declare(self.run.path, status.running(os.getpid(), self.note))
+        heart.step = state.step
+        return state
+
+    def _follow(self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter) -> Status:
+        for event in events:
+            log.append(event)
+            self.watch(event)
+            match event:
+                case StepDone():
+                    heart.step = event.step
+                    request = "pause" if self.interrupted.is_set() else status.requested(self.run.path)
+                    if request or event.step % self.run.train.checkpoint_interval == 0:
+                        self._save(state, log)
+                    if request:
+                        return Status("paused" if request == "pause" else "stopped", self.note)
+                case Snapshot():
+                    checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
+                case Finished():
+                    self._save(state, log)
+                    return Status("finished", self.note)
+                case Diverged():
+                    return Status("diverged", _divergence(event))
+        raise AssertionError("the trainer ended without saying how")
+
+    def _save(self, state: TrainState, log: LogWriter) -> None:
+        if self.saved == state.step:
+            return
+        log.sync()
+        checkpoints.save_checkpoint(self.run.path, state.tensors(), state.counters())
+        self.saved = state.step
+
+    def _explain(self, error: BaseException) -> str:
+        if is_out_of_memory(error):
+            need = estimate(self.run.model, self.run.train).memory_bytes / 1e9
+            return f"Out of memory: this run needs about {need:.1f} GB. Lower the batch, context, width or layers."
+        if is_disk_full(error):
+            return f"Disk full. {self._kept()} Free some space, then resume."
+        if isinstance(error, ValueError):
+            return str(error)
+        return f"An unexpected error ({type(error).__name__}) ended the training. {self._kept()}"
+
+    def _kept(self) -> str:
+        return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
+
+
+def _text(run: Run, cache_dir: Path | None) -> str:
+    own = run.own_text()
+    return load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir, own_text=own)
+
+
+def _divergence(event: Diverged) -> str:
+    losses = ", ".join(f"{loss:.4g}" for loss in event.last_losses) or "none"
+    return (
+        f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
+        f"{event.learning_rate:.2g}, last losses {losses}. Try a lower learning rate, a longer warm-up or clipping."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch's CPU allocator raises a plain RuntimeError, so its text has to be read."""
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in text or "not enough memory" in text)
+    )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """safetensors and torch wrap the system's error in their own, so its text has to be read."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    words = ("No space left", "os error 28", "File too large", "os error 27", "Disk quota")
+    return isinstance(error, (RuntimeError, SafetensorError)) and any(word in str(error) for word in words)
+
+
+def warm_up() -> None:
+    """Train a speck of a model for two steps: loads and initialises all that torch puts off until it is first used."""
+    model = ModelConfig(block_size=8, n_layer=1, n_embd=8, n_head=2, n_kv_head=2, position="rope", mlp="swiglu")
+    config = TrainConfig(steps=2, batch_size=1, warmup_steps=0, eval_tokens=64, sample_interval=0)
+    text = "warming up " * 40
+    tokenizer = build_tokenizer("byte", text)
+    for _ in train(TrainState.new(model, config), prepare(text, tokenizer, model, config), config, tokenizer):
+        continue
+
+
+def _train_folder(folder: Path, cache_dir: Path | None, interrupted: threading.Event) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
+    run = RunStore(folder.parent).get(folder.name)
+    try:
+        execute(run, cache_dir=cache_dir, interrupted=interrupted)
+    except AlreadyRunningError as error:
+        print(error, file=sys.stderr)
+
+
+def _wait(interrupted: threading.Event, die_with_parent: bool) -> tuple[Path, Path | None] | None:
+    """The run and text cache that standard input names; None when it closes, because nobody needs this worker."""
+    warm_up()
+    line = sys.stdin.readline()
+    if not line:
+        return None
+    if die_with_parent:
+        threading.Thread(target=_pause_at_end_of_input, args=(interrupted,), daemon=True).start()
+    order = json.loads(line)
+    return Path(order["run"]), Path(order["cache"]) if order.get("cache") else None
+
+
+def _pause_at_end_of_input(interrupted: threading.Event) -> None:
+    sys.stdin.read()
+    interrupted.set()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The worker's command line."""
+    parser = argparse.ArgumentParser(prog="playground.runs.worker", description=__doc__)
+    parser.add_argument("run", nargs="?", type=Path, help="folder of the run to train")
+    parser.add_argument("--wait", action="store_true", help="load, then read a run from standard input")
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--cache", type=Path, help="folder of prepared texts")
+    parser.add_argument("--die-with-parent", action="store_true", help="pause when standard input closes")
+    options = parser.parse_args(arguments)
+    if options.wait == (options.run is not None):
+        parser.error("give either a run's folder or --wait")
+    torch.set_num_threads(max(1, options.threads))
+    os.nice(NICE)
+    interrupted = threading.Event()
+    order = _wait(interrupted, options.die_with_parent) if options.wait else (options.run.resolve(), options.cache)
+    if order is not None:
+        _train_folder(order[0], order[1], interrupted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The page: forms, tabs and components. Everything they show is computed below this package."""

@@ -1,0 +1,33 @@
+"""Attention maps: every layer and head as a thumbnail, one of them large with its tokens and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from playground.ui.components._html import ServerFunction, component
+
+TEMPLATE = """<div class="pg-attention">
+  <div class="pg-attention-empty pg-panel">
+    <div class="pg-empty">
+      <strong>See where each token looks</strong>
+      <p>Choose a model and a sentence: every head's attention appears here.</p>
+    </div>
+  </div>
+</div>"""
+
+
+def attention_grid(
+    attention: ServerFunction, *, value: Mapping[str, Any] | None = None, elem_id: str | None = None
+) -> gr.HTML:
+    """Show a model's attention on a text.
+
+    value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
+    invitation. attention: ``{"visitor", "run", "step", "text", "layer": int | None}`` -> ``{"tokens", "n_layer", "n_head",
+    "layers", "size", "png", "note", "window", "n_sink"}`` or ``{"error": sentence}``; the png is an 8-bit greyscale
+    sprite in base64, its rows the returned layers, its columns the heads, a pixel round(sqrt(weight) * 255). Asked
+    again with a layer when one is chosen that no sprite has shown yet.
+    """
+    return component("attention_grid", TEMPLATE, value, {"attention": attention}, elem_id=elem_id)

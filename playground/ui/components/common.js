@@ -1,0 +1,222 @@
+// What every component shares: safe DOM building, words for numbers, a polite clock, the page's colours.
+// Loaded once, from the page's head, before any component. Text of models and visitors reaches the page through
+// `textContent` only; nothing in this folder writes HTML.
+
+window.Playground = (() => {
+  "use strict";
+
+  // ---- elements -------------------------------------------------------------------------------------------------
+
+  /** An element. Attributes are set as such (`true` = present, `false`/null = absent), `text` and strings are text. */
+  function el(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name === "text") node.textContent = value;
+      else if (value === true) node.setAttribute(name, "");
+      else if (value !== false && value != null) node.setAttribute(name, value);
+    }
+    node.append(...children);
+    return node;
+  }
+
+  /** Set text only when it differs, so that screen readers are not told the same thing twice. */
+  function say(node, text) {
+    if (node.textContent !== text) node.textContent = text;
+  }
+
+  let names = 0;
+
+  /** A row of exclusive choices that looks like one control: native radio buttons, so arrow keys work. */
+  function segmented(label, options, chosen, onChoose) {
+    const name = `pg-segment-${++names}`;
+    const group = el("div", { class: "pg-segments", role: "radiogroup", "aria-label": label });
+    for (const [value, text] of options) {
+      const input = el("input", { type: "radio", name, value });
+      input.checked = value === chosen;
+      input.addEventListener("change", () => onChoose(value));
+      group.append(el("label", {}, input, el("span", { text })));
+    }
+    return group;
+  }
+
+  /** A labelled check box. */
+  function toggle(label, on, onChange) {
+    const input = el("input", { type: "checkbox" });
+    input.checked = on;
+    input.addEventListener("change", () => onChange(input.checked));
+    return el("label", { class: "pg-toggle" }, input, el("span", { text: label }));
+  }
+
+  /** The invitation shown while there is nothing to show: a headline and the one thing to do. */
+  function emptyState(title, advice) {
+    return el("div", { class: "pg-empty" }, el("strong", { text: title }), el("p", { text: advice }));
+  }
+
+  // ---- time -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Run `work` every so often while somebody can see `element`: not in a hidden browser tab, not in an unselected
+   * Gradio tab, never twice at once. Gradio has no unmount hook, so the clock stops itself. Returns "run it now".
+   */
+  function every(element, milliseconds, work) {
+    let busy = false;
+    const beat = async () => {
+      if (busy || document.hidden || element.offsetParent === null) return;
+      busy = true;
+      try {
+        await work();
+      } catch (error) {
+        console.error(error);
+      } finally {
+        busy = false;
+      }
+    };
+    const timer = setInterval(() => (element.isConnected ? beat() : clearInterval(timer)), milliseconds);
+    beat();
+    return beat;
+  }
+
+  /** Ask a server function. Any failure is `undefined`: the caller keeps what it has and asks again later. */
+  async function ask(serverFunction, request) {
+    try {
+      return await serverFunction(request);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Call `onWidth(pixels)` whenever the element becomes visible or changes its width. */
+  function onResize(element, onWidth) {
+    let last = 0;
+    new ResizeObserver(([entry]) => {
+      const width = Math.round(entry.contentRect.width);
+      if (width > 0 && width !== last) onWidth((last = width));
+    }).observe(element);
+  }
+
+  const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  // ---- colours --------------------------------------------------------------------------------------------------
+
+  const restyles = new Map();
+  let watchingTheme = false;
+
+  /** Call `restyle` after the page switches between light and dark, for as long as `element` is on it. */
+  function onTheme(element, restyle) {
+    restyles.set(element, restyle);
+    if (watchingTheme) return;
+    watchingTheme = true;
+    let dark = document.body.classList.contains("dark");
+    new MutationObserver(() => {
+      if (dark === document.body.classList.contains("dark")) return;
+      dark = !dark;
+      for (const [node, callback] of restyles) node.isConnected ? callback() : restyles.delete(node);
+    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  }
+
+  /** The design tokens of style.css that canvases and charts need, as they are right now. */
+  function colours() {
+    const style = getComputedStyle(document.body);
+    const names = ["ground", "card", "ink", "soft", "line", "fill", "blue", "vermilion", "green", "purple", "orange",
+      "sky", "grey", "highlight"];
+    return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--pg-${name}`).trim() || "#888"]));
+  }
+
+  /** A #rrggbb colour at some opacity. */
+  const faint = (hex, opacity) => hex.slice(0, 7) + Math.round(opacity * 255).toString(16).padStart(2, "0");
+
+  const CIVIDIS = [[0, 32, 77], [0, 54, 110], [65, 77, 107], [102, 105, 112], [124, 123, 120], [149, 144, 120],
+    [185, 174, 111], [220, 204, 93], [255, 234, 70]];
+
+  /** cividis as 256 [r, g, b] entries: readable with any colour vision, and in grey. */
+  const cividis = Array.from({ length: 256 }, (_, i) => {
+    const place = (i / 255) * (CIVIDIS.length - 1);
+    const low = Math.min(CIVIDIS.length - 2, Math.floor(place));
+    return CIVIDIS[low].map((c, k) => Math.round(c + (CIVIDIS[low + 1][k] - c) * (place - low)));
+  });
+
+  /** The same as one 32-bit word a colour, the way ImageData keeps a pixel. */
+  const cividisWords = new Uint32Array(new Uint8Array(cividis.flatMap((rgb) => [...rgb, 255])).buffer);
+
+  // ---- words ----------------------------------------------------------------------------------------------------
+
+  const MARKS = { " ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍" };
+  const UNSEEN = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Cn}]/u;
+
+  /** A token with nothing invisible left in it: ␣ ⏎ ⇥, and U+XXXX for everything else that has no shape. */
+  function visible(token) {
+    const shown = Array.from(String(token), (character) => {
+      if (MARKS[character]) return MARKS[character];
+      if (UNSEEN.test(character)) return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+      return character;
+    }).join("");
+    return shown === "" ? "∅" : shown.replace(/^(?=\p{M})/u, "◌");
+  }
+
+  /** Plotly reads legend and hover text as pseudo-HTML; this leaves it nothing to read. */
+  const plain = (text) => String(text ?? "").replace(/[<>&]/g, " ").slice(0, 60);
+
+  const whole = (n) => Math.round(n).toLocaleString("en-US");
+
+  /** A number at about three significant figures: 0.62, 4.39, 25.1, 1,240. Absent numbers are a dash. */
+  function number(x) {
+    if (x == null || !Number.isFinite(x)) return "–";
+    const size = Math.abs(x);
+    if (size >= 1e6) return x.toExponential(1).replace("e+", "e");
+    if (size >= 100) return whole(x);
+    if (size >= 10) return x.toFixed(1);
+    if (size >= 0.01 || size === 0) return x.toFixed(2);
+    return x.toExponential(1);
+  }
+
+  /** 0.41, "< 0.01" rather than a misleading zero. */
+  const probability = (p) => (p > 0 && p < 0.005 ? "< 0.01" : p.toFixed(2));
+
+  function percent(p) {
+    if (p > 0 && p < 0.001) return "< 0.1 %";
+    return `${(100 * p).toFixed(p < 0.1 ? 1 : 0)} %`;
+  }
+
+  function rate(perSecond) {
+    if (perSecond >= 9950) return `${Math.round(perSecond / 1000)}k`;
+    return perSecond >= 1000 ? `${(perSecond / 1000).toFixed(1)}k` : whole(perSecond);
+  }
+
+  function duration(seconds) {
+    if (seconds < 1) return "under 1 s";
+    if (seconds < 90) return `${Math.round(seconds)} s`;
+    if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+    return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+  }
+
+  const STATES = { idle: "Nothing is running", queued: "Waiting its turn", running: "Training", paused: "Paused",
+    stopped: "Stopped", finished: "Finished", failed: "Failed", diverged: "Diverged", crashed: "Crashed" };
+
+  /** A run's state in words. */
+  const stateWords = (state) => STATES[state] ?? String(state ?? "");
+
+  // ---- plotly ---------------------------------------------------------------------------------------------------
+
+  let plotly;
+
+  /**
+   * plotly.js from the Python wheel, fetched when the first chart needs it. The promise keeps this Plotly for
+   * itself: a gr.Plot on the page would later put Gradio's own, older one under `window.Plotly`.
+   */
+  function loadPlotly() {
+    plotly ??= new Promise((resolve, reject) => {
+      const path = document.querySelector('meta[name="playground-plotly"]')?.content ?? "";
+      const script = el("script", { src: (window.gradio_config?.root ?? "") + path });
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => {
+        plotly = undefined;
+        reject(new Error("plotly.js could not be loaded"));
+      };
+      document.head.append(script);
+    });
+    return plotly;
+  }
+
+  return { el, say, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
+    visible, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
+})();

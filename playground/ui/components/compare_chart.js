@@ -1,0 +1,134 @@
+// Up to eight runs over one another: one line style a run, its name at the line's end, one sentence on who is ahead.
+// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-compare");
+const empty = element.querySelector(".pg-compare-empty");
+const MOST = 8;
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const card = P.el("section", { class: "pg-panel", "aria-label": "Compared runs", hidden: true });
+const verdict = P.el("p", { class: "pg-notice", "aria-live": "polite" });
+const legend = P.el("ul", { class: "pg-legend", "aria-label": "Runs" });
+const alert = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
+const styles = new P.Styles();
+const hidden = new Set();
+const chart = P.curveChart(card, {
+  styles,
+  label: "Curves of the compared runs",
+  endLabel: (line) => (line.thin ? "" : nameOf(line.run)),
+  hoverName: (line) => (line.thin ? `${nameOf(line.run)}, training` : nameOf(line.run)),
+  onChoice: () => drawLegend(),
+});
+card.append(legend, verdict, alert);
+root.append(card);
+
+// ---- words --------------------------------------------------------------------------------------------------------
+
+/** Short where that is enough: the model's name if only one shown run has it, else the run's own name. */
+function nameOf(run) {
+  const twin = runsShown().some((other) => other !== run && other.model === run.model);
+  return (twin ? run.name : run.model || run.name) || run.id;
+}
+
+/** Who is ahead at the last step that all have reached; nothing where a comparison would mislead. */
+function whoIsAhead(list) {
+  const measured = list.filter((run) => run.validation.loss.some(Number.isFinite));
+  if (measured.length < 2) return measured.length < list.length ? "Waiting for measurements on validation text." : "Choose a second run to compare with.";
+  if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs read different texts, so their losses do not measure the same thing. Compare shapes, not heights.";
+  const ratios = measured.map((run) => run.bits_per_nat);
+  const oneTokenizer = Math.max(...ratios) - Math.min(...ratios) < 1e-3 * Math.max(...ratios);
+  const step = Math.min(...measured.map((run) => run.validation.step.at(-1)));
+  const unit = oneTokenizer ? "nats per token" : "bits per byte";
+  const column = oneTokenizer ? "loss" : "bits_per_byte";
+  const scores = measured.map((run) => ({ run, value: at(run, column, step) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
+  if (scores.length < 2) return "";
+  const [best, next] = scores;
+  const unequal = oneTokenizer ? "" : " Their tokenizers differ, so look at bits per byte, not at loss.";
+  return `At step ${P.whole(step)}, the last that all have reached, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)} against ` +
+    `${next.value.toFixed(3)} ${unit} for ${nameOf(next.run)}. One run each: another seed may change a small difference.${unequal}`;
+}
+
+/** A validation column at the latest measurement that is not after `step`. */
+function at(run, column, step) {
+  const i = run.validation.step.findLastIndex((s) => s <= step);
+  return i < 0 ? null : run.validation[column][i];
+}
+
+function drawLegend() {
+  const list = runsShown();
+  const key = JSON.stringify(list.map((run) => [run.id, nameOf(run), run.state, run.step, hidden.has(run.id), chart.chosen.metric, styles.of(run).colour]));
+  if (legend.dataset.key === key) return;
+  legend.dataset.key = key;
+  const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.run : null;
+  legend.replaceChildren(...list.map((run) => {
+    const { colour, dash } = styles.of(run);
+    const latest = chart.latest(run);
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    line.setAttribute("viewBox", "0 0 26 8");
+    line.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS(line.namespaceURI, "path");
+    path.setAttribute("d", "M1 4H25");
+    path.setAttribute("stroke", colour);
+    path.setAttribute("stroke-width", "2.6");
+    path.setAttribute("stroke-dasharray", DASHES[dash] ?? dash.replaceAll("px", ""));
+    line.append(path);
+    const button = P.el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(run.id)), "data-run": run.id, title: hidden.has(run.id) ? "Show" : "Hide" },
+      line, P.el("b", { text: nameOf(run) }), P.el("span", { class: "pg-number", text: latest ? P.number(latest.value) : "–" }),
+      P.el("span", { class: "pg-soft", text: latest ? `step ${P.whole(latest.step)}${run.state === "running" ? ", training" : ""}` : P.stateWords(run.state).toLowerCase() }));
+    button.addEventListener("click", () => {
+      hidden.has(run.id) ? hidden.delete(run.id) : hidden.add(run.id);
+      draw();
+    });
+    return P.el("li", {}, button);
+  }));
+  if (focused) [...legend.querySelectorAll("button")].find((button) => button.dataset.run === focused)?.focus();
+}
+const DASHES = { solid: "none", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "9 3", longdashdot: "9 3 2 3" };
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+let runs = new P.Runs();
+let wanted = [];
+let beats = 0;
+
+const runsShown = () => wanted.map((id) => runs.byId.get(id)).filter(Boolean);
+
+function draw() {
+  const list = runsShown();
+  if (!list.length) return undefined;
+  drawLegend();
+  P.say(verdict, whoIsAhead(list));
+  return chart.draw(list.filter((run) => !hidden.has(run.id)));
+}
+
+async function refresh() {
+  const { visitor = "", runs: asked = [] } = props.value ?? {};
+  const ids = [...asked].slice(0, MOST);
+  const changed = JSON.stringify(ids) !== JSON.stringify(wanted);
+  if (changed) {
+    wanted = ids;
+    styles.keep(ids);
+    for (const id of [...runs.byId.keys()]) if (!ids.includes(id)) runs.byId.delete(id);
+    empty.hidden = ids.length > 0;
+    card.hidden = ids.length === 0;
+  }
+  if (!ids.length) return;
+  const list = runsShown();
+  const moving = list.length < ids.length || list.some((run) => ["running", "queued"].includes(run.state));
+  if (!changed && !moving && ++beats % 6 !== 0) return;
+  const reply = await P.ask(server.curves, runs.request(visitor, ids));
+  if (!reply) return;
+  alert.hidden = !reply.error;
+  P.say(alert, reply.error ?? "");
+  if (runs.absorb(reply) || changed) await draw();
+}
+
+P.onTheme(legend, drawLegend);
+const look = P.every(element, 700, refresh);
+watch("value", () => {
+  beats = -1;
+  look();
+});

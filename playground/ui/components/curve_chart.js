@@ -1,0 +1,374 @@
+// Training curves: what the server sent so far (`Runs`), and the chart that live_run.js and compare_chart.js share.
+//
+// A chart is drawn whole from its state: one Plotly.react per change, measured as fast as extendTraces plus the
+// relayout that moving labels need, and much simpler. Axis ranges are computed here rather than by Plotly, so a zoom
+// is one variable: while it is set, growing curves leave the view alone.
+
+(() => {
+  "use strict";
+  const P = window.Playground;
+
+  // ---- data -----------------------------------------------------------------------------------------------------
+
+  const TRAIN = ["step", "tokens", "seconds", "loss", "grad_norm", "learning_rate"];
+  const VALIDATION = ["step", "tokens", "seconds", "loss", "bits_per_byte", "accuracy", "exact_match"];
+  const emptyTable = (columns) => Object.fromEntries(columns.map((name) => [name, []]));
+
+  /** Append only-new rows; a column that the server left out is padded with null, so that rows stay rows. */
+  function extend(table, rows) {
+    const count = rows?.step?.length ?? 0;
+    for (const [name, column] of Object.entries(table)) {
+      for (let i = 0; i < count; i++) column.push(rows[name]?.[i] ?? null);
+    }
+    return count;
+  }
+
+  /** The runs received so far, grown by each reply of `curves`. */
+  class Runs {
+    constructor() {
+      this.byId = new Map();
+    }
+
+    /** What to send to `curves`: where we stand with each of these runs. */
+    request(visitor, ids) {
+      return { visitor, cursors: Object.fromEntries(ids.map((id) => [id, this.byId.get(id)?.cursor ?? null])) };
+    }
+
+    /** Take a reply in; true if anything that is drawn changed. */
+    absorb(reply) {
+      let changed = false;
+      for (const news of reply?.runs ?? []) {
+        let run = this.byId.get(news.id);
+        if (!run || news.reset) {
+          run = { train: emptyTable(TRAIN), validation: emptyTable(VALIDATION), samples: [] };
+          this.byId.set(news.id, run);
+          changed = true;
+        }
+        const { train, validation, samples, ...facts } = news;
+        changed ||= run.state !== facts.state || run.step !== facts.step || run.message !== facts.message;
+        Object.assign(run, facts);
+        if (extend(run.train, train)) changed = true;
+        if (extend(run.validation, validation)) changed = true;
+        if (samples?.length) {
+          run.samples.push(...samples);
+          changed = true;
+        }
+      }
+      return changed;
+    }
+  }
+
+  const last = (column) => {
+    for (let i = column.length - 1; i >= 0; i--) if (column[i] != null) return column[i];
+    return null;
+  };
+
+  /** Exponential moving average, unbiased at its start (as TensorBoard's): weight 0 is the raw curve. */
+  function smooth(values, weight) {
+    if (weight <= 0) return values;
+    let sum = 0;
+    let mass = 0;
+    return values.map((value) => {
+      if (value == null || !Number.isFinite(value)) return value;
+      sum = weight * sum + (1 - weight) * value;
+      mass = weight * mass + (1 - weight);
+      return sum / mass;
+    });
+  }
+
+  // ---- what can be drawn ----------------------------------------------------------------------------------------
+
+  const perplexity = (loss) => (loss == null ? null : Math.exp(loss));
+
+  /** Metric → axis title, and its train and validation columns (null where it is not measured). */
+  const METRICS = {
+    loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
+    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true,
+      train: (r) => r.train.loss.map(perplexity), validation: (r) => r.validation.loss.map(perplexity) },
+    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text",
+      train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
+      validation: (r) => r.validation.bits_per_byte },
+    accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null,
+      validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
+    grad_norm: { name: "Gradient norm", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
+    learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
+      unsmoothed: true },
+  };
+  const AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
+
+  // ---- styles: one a meaning, and the same for a run as long as the page lives ------------------------------------
+
+  const OTHERS = [["green", "dot"], ["purple", "dashdot"], ["orange", "longdash"], ["sky", "longdashdot"],
+    ["ink", "8px,3px,2px,3px"], ["grey", "3px,3px"], ["soft", "12px,4px"], ["green", "2px,6px"], ["purple", "solid"],
+    ["orange", "dash"]];
+  const ROLES = { classic: ["vermilion", "dash"], modern: ["blue", "solid"] };
+
+  /** Hands out line styles: a run's role first, then by its id; what is given stays given. */
+  class Styles {
+    constructor() {
+      this.byId = new Map();
+    }
+
+    of(run) {
+      let style = this.byId.get(run.id);
+      if (!style) {
+        const taken = new Set(this.byId.values());
+        const own = ROLES[run.role];
+        if (own && !taken.has(own)) style = own;
+        else {
+          const start = [...String(run.id)].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 997, 7) % 6;
+          style = OTHERS.map((_, i) => OTHERS[(start + i) % OTHERS.length]).find((one) => !taken.has(one)) ?? OTHERS[0];
+        }
+        this.byId.set(run.id, style);
+      }
+      return { colour: P.colours()[style[0]], dash: style[1], token: style[0] };
+    }
+
+    /** Forget runs that are no longer shown, so that their styles are free again. */
+    keep(ids) {
+      for (const id of this.byId.keys()) if (!ids.includes(id)) this.byId.delete(id);
+    }
+  }
+
+  // ---- the chart ------------------------------------------------------------------------------------------------
+
+  const CONFIG = { responsive: false, displaylogo: false, showSendToCloud: false, doubleClick: false, scrollZoom: false,
+    displayModeBar: "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d"]] };
+
+  /**
+   * A toolbar and a chart inside `host`.
+   *
+   * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
+   * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
+   * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
+   * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
+   */
+  function curveChart(host, options) {
+    const chosen = { metric: "loss", axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
+    const logs = Object.fromEntries(Object.entries(METRICS).map(([id, metric]) => [id, Boolean(metric.log)]));
+    const narrow = () => host.clientWidth < 560;
+    let runs = [];
+    let plotly = null;
+    let zoom = null;
+    let held = false;
+    let late = false;
+
+    const metrics = P.segmented("What to draw", Object.entries(METRICS).map(([id, m]) => [id, m.name]), chosen.metric, (id) => {
+      chosen.metric = id;
+      log.querySelector("input").checked = logs[id];
+      smoothing.hidden = !drawsSmoothed();
+      unzoom();
+      options.onChoice?.();
+    });
+    const axes = P.segmented("Horizontal axis", Object.entries(AXES), chosen.axis, (id) => {
+      chosen.axis = id;
+      unzoom();
+    });
+    const slider = P.el("input", { type: "range", min: 0, max: 0.98, step: 0.02, "aria-label": "Smoothing of training curves" });
+    slider.value = chosen.smoothing;
+    const amount = P.el("output", { text: chosen.smoothing.toFixed(2) });
+    slider.addEventListener("input", () => {
+      chosen.smoothing = Number(slider.value);
+      P.say(amount, chosen.smoothing.toFixed(2));
+      slider.style.setProperty("--pg-part", `${(100 * chosen.smoothing) / 0.98}%`);
+      redraw();
+    });
+    slider.style.setProperty("--pg-part", `${(100 * chosen.smoothing) / 0.98}%`);
+    const smoothing = P.el("label", { class: "pg-slider" }, P.el("span", { text: "smoothing" }), slider, amount);
+    const log = P.toggle("log", logs[chosen.metric], (on) => {
+      logs[chosen.metric] = on;
+      unzoom();
+    });
+    log.title = "Logarithmic vertical axis";
+    const train = P.toggle("training too", chosen.train, (on) => {
+      chosen.train = on;
+      smoothing.hidden = !drawsSmoothed();
+      unzoom();
+    });
+    const back = P.el("button", { type: "button", class: "pg-small-button", text: "See all", hidden: true });
+    back.addEventListener("click", unzoom);
+    const drawsSmoothed = () =>
+      Boolean(METRICS[chosen.metric].train) && !METRICS[chosen.metric].unsmoothed && (chosen.train || !METRICS[chosen.metric].validation);
+    smoothing.hidden = !drawsSmoothed();
+
+    const tools = P.el("div", { class: "pg-chart-tools" }, back, smoothing);
+    if (!options.trainAlways) tools.append(train);
+    tools.append(log);
+    const plot = P.el("div", { class: "pg-chart", role: "img", "aria-label": options.label });
+    axes.classList.add("pg-segments-small");
+    host.append(P.el("div", { class: "pg-toolbar" }, metrics, tools), plot, P.el("div", { class: "pg-chart-axis" }, axes));
+
+    // A redraw in the middle of a drag would take the selection rectangle away: it waits for the end.
+    plot.addEventListener("pointerdown", () => (held = true), true);
+    window.addEventListener("pointerup", () => {
+      held = false;
+      if (late) redraw();
+    });
+    P.onTheme(host, redraw);
+    P.onResize(host, redraw);
+
+    function unzoom() {
+      zoom = null;
+      redraw();
+    }
+
+    /** One run's curve as {x, y}, without gaps. `part` is "train" or "validation". */
+    function curve(run, part) {
+      const metric = METRICS[chosen.metric];
+      if (!metric[part]) return null;
+      let y = metric[part](run);
+      if (part === "train" && !metric.unsmoothed) y = smooth(y, chosen.smoothing);
+      const x = run[part][chosen.axis];
+      const keep = x.map((_, i) => i).filter((i) => x[i] != null && Number.isFinite(y[i]) && (!logs[chosen.metric] || y[i] > 0));
+      return keep.length ? { x: keep.map((i) => x[i]), y: keep.map((i) => y[i]) } : null;
+    }
+
+    /** Every line to draw: thin for training, bold for validation (or for the only one that there is). */
+    function lines() {
+      const metric = METRICS[chosen.metric];
+      return runs.flatMap((run) => {
+        const { colour, dash } = options.styles.of(run);
+        const bold = curve(run, metric.validation ? "validation" : "train");
+        const thin = chosen.train && metric.validation ? curve(run, "train") : null;
+        const out = [];
+        if (thin) out.push({ run, ...thin, name: "training", colour, dash: "solid", width: 1.2, opacity: 0.55, thin: true });
+        if (bold) out.push({ run, ...bold, name: metric.validation ? "validation" : "training", colour, dash, width: metric.validation ? 2.6 : 1.6, opacity: 1 });
+        return out;
+      });
+    }
+
+    /** Where the horizontal axis ends: the planned number of steps for one run, else the furthest point. */
+    function furthest(all) {
+      const data = Math.max(1, ...all.map((line) => line.x.at(-1)));
+      const run = options.planned ? runs[0] : null;
+      if (!run || !(run.steps > 0) || chosen.axis === "seconds") return data * 1.02;
+      if (chosen.axis === "step") return Math.max(run.steps, data);
+      const steps = last(run.train.step);
+      return steps ? Math.max(data, (last(run.train.tokens) / steps) * run.steps) : data;
+    }
+
+    function fit(all) {
+      const isLog = logs[chosen.metric];
+      const scale = isLog ? Math.log10 : (y) => y;
+      let low = Infinity;
+      let high = -Infinity;
+      for (const line of all) {
+        for (const y of line.y) {
+          if (y < low) low = y;
+          if (y > high) high = y;
+        }
+      }
+      if (!(high >= low)) return { x: [0, 1], y: isLog ? [-1, 1] : [0, 1] };
+      [low, high] = [scale(low), scale(high)];
+      const pad = Math.max((high - low) * 0.06, isLog ? 0.02 : Math.abs(high) * 0.01, 1e-9);
+      return { x: [0, furthest(all)], y: [low >= 0 && low - pad < 0 && !isLog ? 0 : low - pad, high + pad] };
+    }
+
+    /** Words at the lines' ends, nudged apart so that none covers another. */
+    function endLabels(all, view, height) {
+      const isLog = logs[chosen.metric];
+      const labels = all
+        .map((line) => ({ line, x: line.x.at(-1), y: isLog ? Math.log10(line.y.at(-1)) : line.y.at(-1), text: P.plain(options.endLabel(line)) }))
+        .filter(({ x, y, text }) => text && x >= view.x[0] && x <= view.x[1] && y >= view.y[0] && y <= view.y[1])
+        .map((label) => ({ ...label, at: ((label.y - view.y[0]) / (view.y[1] - view.y[0])) * height }))
+        .sort((a, b) => a.at - b.at);
+      let floor = 6;
+      for (const label of labels) floor = (label.place = Math.max(label.at, floor)) + 15;
+      let ceiling = height - 4;
+      for (const label of [...labels].reverse()) ceiling = (label.place = Math.min(label.place, ceiling)) - 15;
+      return labels.map(({ line, x, y, text, at, place }) => ({
+        x, y, xref: "x", yref: "y", text, showarrow: false, xanchor: "left", yanchor: "middle", xshift: 7, yshift: place - at,
+        font: { size: 12, color: line.colour, weight: line.thin ? 400 : 650 }, opacity: line.thin ? 0.85 : 1,
+      }));
+    }
+
+    function traces(all) {
+      const decimals = chosen.metric === "learning_rate" ? ".2e" : ".3~f";
+      return all.map((line) => ({
+        type: "scatter", mode: line.x.length === 1 ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
+        line: { color: line.colour, width: line.width, dash: line.dash }, marker: { color: line.colour, size: 6 },
+        name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${decimals}}`, showlegend: false,
+      }));
+    }
+
+    function layout(all) {
+      const colour = P.colours();
+      const height = narrow() ? 260 : 330;
+      const ends = narrow() ? 0 : Math.min(150, Math.max(0, ...all.map((line) => P.plain(options.endLabel(line)).length)) * 7 + 14);
+      const margin = { l: 50, r: Math.max(14, ends), t: 10, b: 26, pad: 0 };
+      const fitted = fit(all);
+      const view = zoom ?? fitted;
+      const axis = { color: colour.soft, gridcolor: colour.line, showline: false, zeroline: false, automargin: false,
+        tickfont: { size: 11 }, fixedrange: false };
+      return {
+        width: Math.floor(plot.clientWidth), height, margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+        font: { family: getComputedStyle(host).fontFamily, size: 12, color: colour.soft },
+        xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() ? "~s" : "," },
+        yaxis: { ...axis, range: view.y, type: logs[chosen.metric] ? "log" : "linear", nticks: 7, exponentformat: "power",
+          title: { text: METRICS[chosen.metric].axis, standoff: 4, font: { size: 12 } },
+          ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 1.2 ? 1 : "D1" } : {}) },
+        annotations: narrow() ? [] : endLabels(all, view, height - margin.t - margin.b),
+        hovermode: "x unified", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+        hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.blue },
+        uirevision: `${chosen.metric} ${chosen.axis}`, datarevision: performance.now(),
+      };
+    }
+
+    function listen() {
+      plot.on("plotly_relayout", (change) => {
+        if (!Object.keys(change).some((key) => /^[xy]axis\.range/.test(key))) return;
+        zoom = { x: [...plot.layout.xaxis.range], y: [...plot.layout.yaxis.range] };
+        redraw();
+      });
+      plot.on("plotly_doubleclick", () => {
+        unzoom();
+        return false;
+      });
+    }
+
+    let drawing = Promise.resolve();
+    let queued = false;
+
+    /** Draw once more after the drawing in progress, however often this is called meanwhile. */
+    function redraw() {
+      late = held;
+      if (held || queued || !plot.isConnected || plot.clientWidth === 0 || (runs.length === 0 && !plotly)) return drawing;
+      queued = true;
+      drawing = drawing.then(() => {
+        queued = false;
+        return render();
+      }).catch((error) => console.error(error));
+      return drawing;
+    }
+
+    async function render() {
+      const first = plotly === null;
+      plotly ??= await P.loadPlotly();
+      const started = performance.now();
+      const all = lines();
+      await plotly.react(plot, traces(all), layout(all), CONFIG);
+      if (first) listen();
+      back.hidden = zoom === null;
+      plot.dataset.ms = (performance.now() - started).toFixed(1);
+    }
+
+    return {
+      chosen,
+      draw(newRuns) {
+        runs = newRuns;
+        return redraw();
+      },
+      /** The last value of the chosen metric: { value, step } of the bold line, or null. */
+      latest(run) {
+        const metric = METRICS[chosen.metric];
+        const part = metric.validation ? "validation" : "train";
+        const y = metric[part](run);
+        const at = y.findLastIndex((value) => value != null && Number.isFinite(value));
+        return at < 0 ? null : { value: y[at], step: run[part].step[at], unit: metric.axis };
+      },
+    };
+  }
+
+  Object.assign(P, { Runs, Styles, curveChart, smooth, lastOf: last });
+})();

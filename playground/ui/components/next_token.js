@@ -1,0 +1,103 @@
+// The distribution of the next token: grey what the model thinks, blue what is drawn from after the filters.
+// The logits arrive once; sliders elsewhere send `playground:sampling` events and everything is computed here.
+// Gradio runs this file as a function body with `element`, `props` and `watch`.
+/* global element, props, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-next");
+const ROWS = 12;
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const empty = element.querySelector(".pg-next-empty");
+const list = P.el("ol", { class: "pg-bars", "aria-label": "Most likely next tokens" });
+const rows = Array.from({ length: ROWS + 1 }, () => {
+  const row = { label: P.el("code"), before: P.el("i", { class: "pg-bar-before" }), after: P.el("i", { class: "pg-bar-after" }), words: P.el("span", { class: "pg-bar-words" }) };
+  row.item = P.el("li", {}, row.label, P.el("span", { class: "pg-bar-track" }, row.before, row.after, row.words));
+  list.append(row.item);
+  return row;
+});
+rows[ROWS].item.classList.add("pg-bar-rest");
+const summary = P.el("p", { class: "pg-next-summary", "aria-live": "polite" });
+const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
+const filled = P.el("div", { class: "pg-panel", hidden: true },
+  P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: "Next token" }), " grey: what the model thinks · blue: what is drawn from"), list, summary, note);
+root.append(filled);
+
+// ---- arithmetic and drawing ---------------------------------------------------------------------------------------
+
+let logits = null;
+let labels = [];
+let order = [];
+let sampling = { temperature: 1, top_k: 0, top_p: 1 };
+
+function load() {
+  const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+  logits = value?.logits?.length ? Float64Array.from(value.logits) : null;
+  empty.hidden = logits !== null;
+  filled.hidden = logits === null;
+  if (!logits) return;
+  labels = value.labels ?? [];
+  order = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+  take(value);
+  note.hidden = !value.note;
+  P.say(note, value.note ?? "");
+  draw();
+}
+
+function take(settings) {
+  for (const name of ["temperature", "top_k", "top_p"]) {
+    if (settings?.[name] != null && Number.isFinite(Number(settings[name]))) sampling[name] = Number(settings[name]);
+  }
+}
+
+/** The end of the bars' axis: a round probability that holds the longest bar. */
+const scaleFor = (most) => [0.1, 0.25, 0.5, 1].find((end) => most <= end * 0.98) ?? 1;
+
+function draw() {
+  if (!logits) return;
+  const started = performance.now();
+  const { before, after, removedBy } = P.filterDistribution(logits, sampling);
+  const shown = order.slice(0, ROWS);
+  const rest = order.slice(ROWS);
+  const full = scaleFor(Math.max(...shown.map((i) => Math.max(before[i], after[i]))));
+  shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i])));
+  for (let at = shown.length; at < ROWS; at++) rows[at].item.hidden = true;
+  let restBefore = 0;
+  let restAfter = 0;
+  for (const i of rest) {
+    restBefore += before[i];
+    restAfter += after[i];
+  }
+  if (rest.length) fill(rows[ROWS], `${P.whole(rest.length)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? P.percent(restAfter) : "removed");
+  else rows[ROWS].item.hidden = true;
+  let remain = 0;
+  for (let i = 0; i < after.length; i++) if (after[i] > 0 && removedBy[i] === null) remain++;
+  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.whole(logits.length)} tokens remain`);
+  root.dataset.ms = (performance.now() - started).toFixed(2);
+}
+
+const wordsFor = (p, by) => (by && sampling.temperature === 0 ? "removed by temperature 0" : by ? `removed by ${by}` : P.percent(p));
+
+function fill(row, label, before, after, full, words) {
+  row.item.hidden = false;
+  row.item.classList.toggle("pg-bar-removed", after === 0);
+  P.say(row.label, label);
+  row.before.style.width = `${(100 * before) / full}%`;
+  row.after.style.width = `${(100 * after) / full}%`;
+  row.words.style.left = `${(100 * Math.max(before, after)) / full}%`;
+  P.say(row.words, words);
+}
+
+function onSampling(event) {
+  if (!element.isConnected) {
+    document.removeEventListener("playground:sampling", onSampling);
+    return;
+  }
+  take(event.detail);
+  if (element.offsetParent !== null) draw();
+}
+
+document.addEventListener("playground:sampling", onSampling);
+watch("value", load);
+load();

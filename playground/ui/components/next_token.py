@@ -1,0 +1,29 @@
+"""The next token's distribution, before and after temperature, top-k and top-p, answering sliders at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from playground.ui.components._html import component
+
+TEMPLATE = """<div class="pg-next">
+  <div class="pg-next-empty pg-panel">
+    <div class="pg-empty">
+      <strong>What could come next?</strong>
+      <p>Give it a beginning: the model's guesses for the next token appear here.</p>
+    </div>
+  </div>
+</div>"""
+
+
+def next_token(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
+    """Show one distribution.
+
+    value: ``{"labels": [str], "logits": [float], "temperature": float, "top_k": int, "top_p": float, "note": str, "nonce":
+    anything}``, labels and logits by token id. Sliders re-shape it without a round trip by dispatching
+    ``playground:sampling`` on the document with ``detail = {temperature, top_k, top_p}``.
+    """
+    return component("next_token", TEMPLATE, value, elem_id=elem_id)

@@ -1,0 +1,127 @@
+"""What the page's own scripts ask the server: cheap questions with plain answers, which change nothing.
+
+A question comes from a browser and may hold anything; an answer is JSON. Whatever cannot be answered is answered with
+``{"error": sentence}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from playground.inference.generation import encode_prompt
+from playground.lab.attention import as_sprite, attention_patterns
+from playground.runs.store import Run, RunNotFound
+from playground.tokenizers import pieces
+from playground.ui.services import Services
+
+Answer = dict[str, Any]
+MAX_RUNS = 8
+SPRITE_PIXELS = 36 * 256 * 256  # above this one layer is sent at a time
+MAX_TEXT = 20_000
+
+
+def _asked(request: object) -> dict[str, Any]:
+    return request if isinstance(request, dict) else {}
+
+
+def _polite(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[Services, object], Answer]:
+    def polite(services: Services, request: object) -> Answer:
+        try:
+            return answer(services, _asked(request))
+        except ValueError as error:
+            return {"error": str(error)}
+
+    polite.__doc__ = answer.__doc__
+    return polite
+
+
+@_polite
+def curves(services: Services, asked: dict[str, Any]) -> Answer:
+    """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
+    cursors = asked.get("cursors")
+    answer: Answer = {"runs": []}
+    for run_id, cursor in list(cursors.items() if isinstance(cursors, dict) else ())[:MAX_RUNS]:
+        try:
+            answer["runs"].append(services.curves.since(services.run(run_id, asked.get("visitor")), cursor))
+        except RunNotFound as gone:
+            answer["error"] = f"{gone} It may have been deleted."
+    return answer
+
+
+@_polite
+def live(services: Services, asked: dict[str, Any]) -> Answer:
+    """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
+    own = [run for run in services.store.list(services.visitor(asked.get("visitor"))) if not run.reference]
+    for wanted in ("running", "queued"):
+        for run in own:
+            if run.state() == wanted:
+                return {"state": wanted, "text": _in_words(services, run)}
+    return {"state": "idle", "text": "nothing is training"}
+
+
+def _in_words(services: Services, run: Run) -> str:
+    place = services.launcher.position(run.id)
+    if place is not None:
+        return f"{run.name} · waiting, number {place} in the queue"
+    now = services.curves.since(run)
+    words = [run.name, f"step {now['step']:,} of {run.train.steps:,}"]
+    if now["tokens_per_second"]:
+        words.append(f"{now['tokens_per_second'] / 1000:.3g}k tokens/s")
+    if now["eta_seconds"] is not None:
+        words.append(duration(now["eta_seconds"]) + " left")
+    return " · ".join(words)
+
+
+@_polite
+def attention(services: Services, asked: dict[str, Any]) -> Answer:
+    """Patterns of a checkpoint on a text: ``{"visitor", "run", "step", "text", "layer"}`` -> tokens, sizes and a sprite.
+
+    A text longer than the context loses its beginning, and the answer's note says so.
+    """
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step = asked.get("step")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    text = asked.get("text")
+    if not isinstance(text, str) or not text:
+        raise ValueError("The text is empty. Write a sentence to look at.")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"The text has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
+    ids, config = encode_prompt(run.tokenizer, text), run.model
+    note = ""
+    if len(ids) > config.block_size:
+        note = f"The text has {len(ids)} tokens; the model reads the last {config.block_size}."
+        ids = ids[-config.block_size :]
+    patterns = attention_patterns(model, ids)
+    layers = list(range(config.n_layer))
+    if patterns.size > SPRITE_PIXELS:
+        chosen = asked.get("layer")
+        layers = [chosen if isinstance(chosen, int) and 0 <= chosen < config.n_layer else 0]
+    return {
+        "tokens": pieces(run.tokenizer, ids),
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "layers": layers,
+        "size": len(ids),
+        "png": _png(as_sprite(patterns[layers])),
+        "note": note,
+        "window": config.window,
+        "n_sink": config.n_sink,
+    }
+
+
+def _png(grey: Any) -> str:
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG", compress_level=4)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "42 s", "3 min", "1.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

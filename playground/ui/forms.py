@@ -1,0 +1,75 @@
+"""Forms made from the config dataclasses: one control a field, so that no setting can be forgotten or drift."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args, get_type_hints
+
+import gradio as gr
+
+from playground.config import Settings
+
+# A slider shows the range that makes sense on a laptop. The command line and the API allow all that the config allows.
+RANGES: dict[str, tuple[float, float, float]] = {
+    "block_size": (16, 512, 16),
+    "n_layer": (1, 12, 1),
+    "n_embd": (16, 512, 8),
+    "n_head": (1, 16, 1),
+    "n_kv_head": (1, 16, 1),
+    "window": (0, 512, 8),
+    "n_sink": (0, 16, 1),
+    "steps": (50, 5000, 50),
+    "batch_size": (1, 64, 1),
+    "grad_accum": (1, 16, 1),
+    "weight_decay": (0, 1, 0.01),
+    "grad_clip": (0, 10, 0.1),
+    "warmup_steps": (0, 1000, 10),
+    "top_k": (0, 256, 1),
+    "max_new_tokens": (1, 1000, 1),
+}
+NUMBERS = {"learning_rate", "rope_theta", "seed", "eval_interval", "sample_interval", "checkpoint_interval", "eval_tokens",
+           "corpus_bytes"}  # fmt: skip  # typed rather than slid: their sensible values span powers of ten
+HIDDEN = {
+    "vocab_size": "follows from the tokenizer",
+    "corpus": "chosen as tiles, with a box for one's own text",
+}
+WORDS = {
+    "learned": "Learned", "sinusoidal": "Sinusoidal", "rope": "RoPE", "none": "None", "layernorm": "LayerNorm",
+    "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "Byte", "char": "Character",
+}  # fmt: skip
+
+Form = dict[str, gr.components.Component]
+
+
+def build_form(kind: type[Settings], names: Iterable[str], values: Settings) -> Form:
+    """Controls for the named fields, showing `values`, in the current layout."""
+    items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    return {name: _control(items[name], hints[name], getattr(values, name)) for name in names}
+
+
+def remaining(kind: type[Settings], *taken: Iterable[str]) -> list[str]:
+    """Fields that have a control but stand in none of the given groups, in their order of declaration."""
+    used = {name for group in taken for name in group} | HIDDEN.keys()
+    return [item.name for item in dataclasses.fields(kind) if item.name not in used]  # type: ignore[arg-type]
+
+
+def read_form(form: Form, data: Mapping[Any, Any]) -> dict[str, Any]:
+    """The values of a form's controls, by field name, from what Gradio hands to a handler with a set of inputs."""
+    return {name: data[control] for name, control in form.items()}
+
+
+def _control(item: dataclasses.Field[Any], kind: Any, value: Any) -> gr.components.Component:
+    label, info = item.metadata["label"], item.metadata["help"]
+    common: dict[str, Any] = {"label": label, "info": info, "value": value, "elem_classes": ["pg-compact"]}
+    if get_args(kind):
+        return gr.Dropdown(choices=[(WORDS.get(word, word), word) for word in get_args(kind)], **common)
+    if kind is bool:
+        return gr.Checkbox(**common)
+    if kind is str:
+        return gr.Textbox(**common)
+    if item.name in NUMBERS:
+        return gr.Number(precision=0 if kind is int else None, **common)
+    low, high, step = RANGES.get(item.name, (item.metadata["low"], item.metadata["high"], item.metadata["step"]))
+    return gr.Slider(minimum=low, maximum=high, step=step, buttons=[], **common)

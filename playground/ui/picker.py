@@ -1,0 +1,58 @@
+"""Choosing a checkpoint: a run and one of its saved steps, as two dropdowns that several tabs use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.ui.services import Services
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Picker:
+    """The two dropdowns; their values are a run's id and a step."""
+
+    run: gr.Dropdown
+    step: gr.Dropdown
+
+    @property
+    def both(self) -> list[gr.components.Component]:
+        return [self.run, self.step]
+
+
+def build_picker(services: Services, name: str) -> Picker:
+    """Lay the dropdowns out in the current layout; element ids are ``{name}-run`` and ``{name}-step``."""
+    run = gr.Dropdown(
+        services.choices("", trained=True), value=None, label="Run", scale=2, min_width=180, elem_id=f"{name}-run"
+    )
+    step = gr.Dropdown([], value=None, label="Checkpoint (step)", scale=1, min_width=110, elem_id=f"{name}-step")
+    return Picker(run, step)
+
+
+def refresh(services: Services, run_id: str | None, step: Any, token: str) -> tuple[Any, Any]:
+    """Runs and checkpoints as they are now, keeping the choice while it exists."""
+    choices = services.choices(token, trained=True)
+    known = [known_id for _, known_id in choices]
+    chosen = run_id if run_id in known else next(iter(known), None)
+    return gr.update(choices=choices, value=chosen), checkpoints(services, chosen, token, step)
+
+
+def checkpoints(services: Services, run_id: str | None, token: str, step: Any = None) -> Any:
+    """A run's checkpoints for a dropdown, the last one chosen unless `step` is among them."""
+    try:
+        steps = services.run(run_id, token).steps_available()
+    except ValueError:
+        steps = []
+    chosen = step if step in steps else (steps[-1] if steps else None)
+    return gr.update(choices=[(f"{known:,}", known) for known in steps], value=chosen)
+
+
+def wire_picker(picker: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
+    """Keep the lists fresh; returns the events after which something else is chosen, to hang a view on."""
+    opened = tab.select(services.bind(refresh), [*picker.both, visitor], picker.both, **QUIET)
+    changed = picker.run.input(services.bind(checkpoints), [picker.run, visitor], picker.step, **QUIET)
+    return [opened.success, changed.success, picker.step.input]

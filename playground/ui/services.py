@@ -1,0 +1,106 @@
+"""What the page works with: the run store and the things around it, made once per app and handed to every tab."""
+
+from __future__ import annotations
+
+import functools
+import html
+import inspect
+import os
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import gradio as gr
+
+from playground.runs.curves import Curves
+from playground.runs.launcher import Launcher
+from playground.runs.loading import ModelCache
+from playground.runs.paths import cache_root, data_root, gallery_root
+from playground.runs.store import Run, RunStore
+
+TOKEN = re.compile(r"[0-9a-f]{32}")
+NOBODY = "nobody"  # a visitor without a token of ours: owns nothing, sees what is shared
+
+
+@dataclass(frozen=True)
+class Services:
+    """`public`: visitors are strangers to each other, each with a secret of their own. Else all belongs to one person."""
+
+    store: RunStore
+    launcher: Launcher
+    curves: Curves
+    models: ModelCache
+    cache_dir: Path
+    public: bool
+
+    @classmethod
+    def create(cls, public: bool | None = None) -> Services:
+        """The services of this machine; public by default on a Hugging Face Space or with ``PLAYGROUND_PUBLIC=1``."""
+        if public is None:
+            public = bool(os.environ.get("SPACE_ID")) or os.environ.get("PLAYGROUND_PUBLIC", "") not in ("", "0")
+        store = RunStore(data_root(), gallery_root())
+        launcher = Launcher(store, cache_dir=cache_root(), die_with_ui=public)
+        return cls(store, launcher, Curves(store), ModelCache(), cache_root(), public)
+
+    def visitor(self, token: object) -> str | None:
+        """Whom the store should take a browser's token for. None means the one person of a local app."""
+        if not self.public:
+            return None
+        return token if isinstance(token, str) and TOKEN.fullmatch(token) else NOBODY
+
+    def token(self, known: object) -> str:
+        """The token a browser keeps from now on: the one it has, or a new secret of 128 bits."""
+        if isinstance(known, str) and TOKEN.fullmatch(known):
+            return known
+        return secrets.token_hex(16)
+
+    def run(self, run_id: object, token: object) -> Run:
+        """A run that this visitor may see. Raises RunNotFound."""
+        return self.store.get(run_id if isinstance(run_id, str) else "", self.visitor(token))
+
+    def choices(self, token: object, trained: bool = False) -> list[tuple[str, str]]:
+        """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load."""
+        runs = self.store.list(self.visitor(token))
+        return [
+            (f"{run.name} · reference" if run.reference else run.name, run.id)
+            for run in runs
+            if not trained or run.steps_available()
+        ]
+
+    def bind(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """A handler whose first parameter is filled with these services, and whose ValueErrors reach the page as text."""
+        return said(functools.partial(handler, self), handler)
+
+
+def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` lends name and signature."""
+    named = named or call
+
+    def function(*arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except ValueError as error:
+            raise complaint(error) from error
+
+    def generator(*arguments: Any) -> Any:
+        try:
+            yield from call(*arguments)
+        except ValueError as error:
+            raise complaint(error) from error
+
+    wrapped = generator if inspect.isgeneratorfunction(named) else function
+    wrapped.__name__ = named.__name__
+    # Gradio counts parameters and looks for its own types (gr.Request) among them.
+    signature = inspect.signature(call)
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    hints = get_type_hints(named)
+    wrapped.__annotations__ = {name: hints[name] for name in signature.parameters if name in hints}
+    return wrapped
+
+
+def complaint(error: ValueError) -> gr.Error:
+    """A message for the page. It may quote what the user typed, and Gradio shows messages as HTML: it is escaped."""
+    return gr.Error(html.escape(str(error), quote=False), duration=12, print_exception=False, title="Not possible")

@@ -1,0 +1,64 @@
+"""Attention: where each token of a text looks, in every layer and head of a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.ui import endpoints
+from playground.ui.components import attention_grid
+from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.services import Services
+
+TEXT = 'Mila gave the key to Oren. "Thank you," said Oren. Then Oren opened the box with the'
+NOTICE = (
+    "**What to notice.** A bright diagonal just below the main one is a head that looks at the previous token; a bright "
+    "first column is a *sink*, where a head rests when it has nothing to do; bright spots far off the diagonal are "
+    "memory: a name or a thing found again. Move to an earlier checkpoint: patterns are learned."
+)
+
+
+@dataclass(frozen=True)
+class AttentionTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    picker: Picker
+    text: gr.Textbox
+    look: gr.Button
+    grid: gr.HTML
+
+
+def build(services: Services) -> AttentionTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with gr.Tab("Attention", id="attention") as parts["tab"], gr.Column(elem_classes="pg-main"):
+        with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions"):
+            parts["picker"] = build_picker(services, "attention")
+            parts["text"] = gr.Textbox(
+                TEXT, label="Text", scale=4, min_width=240, lines=1, max_lines=4, elem_classes="pg-mono",
+                elem_id="attention-text",
+            )  # fmt: skip
+            parts["look"] = gr.Button("Look", variant="primary", scale=0, min_width=90, elem_id="look")
+        parts["grid"] = attention_grid(partial(endpoints.attention, services), elem_id="attention-grid")
+        gr.Markdown(NOTICE, elem_classes="pg-note")
+    return AttentionTab(**parts)
+
+
+def look(run_id: str | None, step: Any, text: str, token: str) -> dict[str, Any]:
+    """What the grid should ask for."""
+    if not run_id:
+        raise ValueError("No run is chosen. Choose one, or train one first.")
+    return {"visitor": token, "run": run_id, "step": step, "text": text or "", "nonce": time.monotonic_ns()}
+
+
+def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    asked = [*tab.picker.both, tab.text, visitor]
+    view = services.bind(lambda _, *values: look(*values))
+    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
+        event(view, asked, tab.grid, **QUIET)

@@ -1,0 +1,332 @@
+"""Train: choose a text, a model and a budget; press Start; watch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset
+from playground.data.corpora import CORPORA, check_text
+from playground.data.tasks import TASKS
+from playground.lab.pace import seconds_of
+from playground.runs.create import create_run, prepare_run
+from playground.train.estimate import estimate
+from playground.ui import endpoints
+from playground.ui.components import live_run
+from playground.ui.endpoints import duration
+from playground.ui.forms import WORDS, Form, build_form, read_form, remaining
+from playground.ui.picker import QUIET
+from playground.ui.services import Services
+
+MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
+TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
+TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
+LABELS = {"task": "Algorithms", "own": "Your text"}
+NOTICE = (
+    "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
+    "the model still hesitates. The validation curve is measured on text the model never trains on."
+)
+
+
+@dataclass(frozen=True)
+class TrainTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    text: gr.Radio
+    about: gr.Markdown
+    task: gr.Dropdown
+    pasted: gr.Textbox
+    upload: gr.File
+    uploaded: gr.Markdown
+    preset: gr.Radio
+    changed: gr.Markdown
+    model: Form
+    train: Form
+    name: gr.Textbox
+    estimate: gr.Markdown
+    start: gr.Button
+    run: gr.Dropdown
+    stop: gr.Button
+    pause: gr.Button
+    resume: gr.Button
+    more_steps: gr.Number
+    more: gr.Button
+    new_name: gr.Textbox
+    rename: gr.Button
+    share: gr.Button
+    delete: gr.Button
+    view: gr.HTML
+
+    @property
+    def form(self) -> set[gr.components.Component]:
+        """The controls that decide what a run will be and cost."""
+        return {self.preset, *self.model.values(), *self.train.values()}
+
+
+def build(services: Services) -> TrainTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with gr.Tab("Train", id="train") as parts["tab"], gr.Row(elem_classes="pg-page"):
+        with gr.Column(elem_classes="pg-side", min_width=300):
+            _build_text(parts)
+            _build_model(parts)
+            _build_budget(parts)
+        with gr.Column(elem_classes="pg-main"):
+            _build_controls(parts, services)
+            parts["view"] = live_run(partial(endpoints.curves, services), elem_id="live-run")
+            gr.Markdown(NOTICE, elem_classes="pg-note")
+    return TrainTab(**parts)
+
+
+def _build_text(parts: dict[str, Any]) -> None:
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
+        choices = [(LABELS.get(name) or CORPORA[name].label, name) for name in TEXTS]
+        parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
+        parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
+        tasks = [(task.label, task.name) for task in TASKS.values()]
+        parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
+        parts["pasted"] = gr.Textbox(
+            label="Paste your text", lines=6, max_lines=12, visible=False, elem_classes="pg-mono", max_length=None
+        )
+        parts["upload"] = gr.File(
+            label="or upload UTF-8 text, up to 20 MB", type="binary", visible=False, file_count="single", height=110
+        )
+        parts["uploaded"] = gr.Markdown(visible=False, elem_classes="pg-note")
+
+
+def _build_model(parts: dict[str, Any]) -> None:
+    start = preset("modern")
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**2 · Model** how it thinks", elem_classes="pg-title")
+        parts["preset"] = gr.Radio(
+            [(name.capitalize(), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
+            elem_classes=["pg-choice", "pg-segmented"],
+        )  # fmt: skip
+        parts["model"] = build_form(ModelConfig, MODEL_FIRST, start)
+        parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
+        with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
+            parts["model"] |= build_form(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
+
+
+def _build_budget(parts: dict[str, Any]) -> None:
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
+        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig())
+        with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
+            parts["train"] |= build_form(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
+            parts["name"] = gr.Textbox(
+                label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
+            )
+        parts["estimate"] = gr.Markdown("", elem_classes="pg-note", elem_id="estimate")
+        parts["start"] = gr.Button("Start training", variant="primary", elem_classes="pg-primary", elem_id="start")
+
+
+def _build_controls(parts: dict[str, Any], services: Services) -> None:
+    with gr.Group(elem_classes="pg-card"):
+        with gr.Row(elem_classes="pg-actions"):
+            parts["run"] = gr.Dropdown(
+                services.choices(""), value=None, label="Run", show_label=False, scale=3, min_width=200,
+                elem_id="train-run", info=None,
+            )  # fmt: skip
+            for key in ("pause", "resume", "stop"):
+                parts[key] = gr.Button(
+                    key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, elem_id=f"{key}-run"
+                )
+        with gr.Accordion("Continue, rename, share, delete", open=False, elem_classes="pg-fold"):
+            with gr.Row(elem_classes="pg-actions"):
+                parts["more_steps"] = gr.Number(500, label="More steps", precision=0, minimum=1, scale=1, min_width=120)
+                parts["more"] = gr.Button("Continue training", elem_classes="pg-quiet", scale=1)
+            with gr.Row(elem_classes="pg-actions"):
+                parts["new_name"] = gr.Textbox(label="New name", max_length=60, scale=1, min_width=120)
+                parts["rename"] = gr.Button("Rename", elem_classes="pg-quiet", scale=1)
+            with gr.Row(elem_classes="pg-actions"):
+                parts["share"] = gr.Button(
+                    "Share by link", elem_classes="pg-quiet", visible=services.public, elem_id="share-run"
+                )
+                parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
+
+
+def describe(config: ModelConfig) -> str:
+    """The architecture in a line, and what sets it apart from the other preset's."""
+    heads = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
+    words = [
+        {"none": "no positions", "learned": "learned positions", "sinusoidal": "sinusoidal positions"}.get(
+            config.position, WORDS[config.position]
+        ),
+        WORDS[config.norm],
+        WORDS[config.mlp],
+        "multi-head" if config.n_kv_head == config.n_head else heads,
+        "biases" if config.bias else "no biases",
+    ]
+    if config.window:
+        words.append(f"window {config.window}" + (f" + {config.n_sink} sinks" if config.n_sink else ""))
+    return " · ".join(words)
+
+
+# What the buttons do
+
+
+def show_text(choice: str) -> tuple[Any, ...]:
+    """The controls that belong to the chosen kind of text."""
+    own, task = choice == "own", choice == "task"
+    about = "Six small problems with one right answer; *exact match* says how often it is found." if task else ""
+    return (
+        about or CORPORA[choice].blurb,
+        gr.update(visible=task),
+        gr.update(visible=own),
+        gr.update(visible=own),
+        gr.update(visible=own),
+    )
+
+
+def show_upload(data: bytes | None) -> str:
+    """What an uploaded file holds. Raises ValueError when it is no text."""
+    if data is None:
+        return ""
+    text = check_text(data, name="file")
+    return f"{len(text):,} characters, {len(set(text)):,} different ones."
+
+
+def show_preset(name: str, n_head: float) -> list[Any]:
+    """The preset's values for the fields that it sets, leaving sizes alone."""
+    values = preset(name, n_head=int(n_head)).to_dict()
+    return [values[key] for key in _preset_fields()]
+
+
+def _preset_fields() -> list[str]:
+    return [key for key in MODERN if key != "n_head"]
+
+
+def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
+    """What the run will need, or what stands in its way; and the architecture in words."""
+    try:
+        model = ModelConfig.from_dict(read_form(tab.model, data))
+        train = TrainConfig.from_dict(read_form(tab.train, data))
+    except (ValueError, TypeError) as error:
+        return f"⚠ {error}", gr.skip()
+    need = estimate(model, train)
+    words = (
+        f"{need.parameters / 1e6:.2f} M parameters · about {duration(seconds_of(need, model, train))} here"
+        f" · {need.memory_bytes / 1e6:.0f} MB"
+    )
+    plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
+    changed = list(config_diff(model, ModelConfig.from_dict({**model.to_dict(), **_axes(plain)})))
+    note = f"  \nchanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
+    return words, describe(model) + note
+
+
+def _axes(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: values[key] for key in _preset_fields()}
+
+
+def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Create a run from the form, queue it, and show it."""
+    token = data[visitor]
+    corpus = data[tab.task] if data[tab.text] == "task" else data[tab.text]
+    own = None
+    if corpus == "own":
+        own = check_text(data[tab.upload], name="file") if data[tab.upload] else check_text(data[tab.pasted] or "")
+    prepared = prepare_run(
+        data[tab.preset],
+        read_form(tab.model, data),
+        {**read_form(tab.train, data), "corpus": corpus},
+        own_text=own,
+        cache_dir=services.cache_dir,
+    )
+    run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
+    services.launcher.start(run, services.visitor(token))
+    return follow(services, run.id, token)
+
+
+def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
+    """The run list with this run chosen, and the live view of it."""
+    return gr.update(choices=services.choices(token), value=run_id), show_run(run_id, token)
+
+
+def show_run(run_id: str | None, token: str) -> dict[str, Any]:
+    """The live view's value."""
+    return {"visitor": token, "run": run_id or "", "nonce": time.monotonic_ns()}
+
+
+def act(services: Services, action: str, run_id: str | None, token: str) -> dict[str, Any]:
+    """Pause, resume or stop the chosen run."""
+    getattr(services.launcher, action)(_chosen(run_id), services.visitor(token))
+    return show_run(run_id, token)
+
+
+def go_on(services: Services, run_id: str | None, steps: Any, token: str) -> dict[str, Any]:
+    """Train the chosen run for more steps."""
+    if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 1 <= steps <= 1_000_000:
+        raise ValueError(f"More steps must be 1 to 1,000,000; {steps!r} is not.")
+    services.launcher.continue_for(_chosen(run_id), int(steps), services.visitor(token))
+    return show_run(run_id, token)
+
+
+def rename(services: Services, run_id: str | None, name: str, token: str) -> tuple[Any, Any]:
+    """Give the chosen run another name."""
+    services.store.rename(_chosen(run_id), name or "", services.visitor(token))
+    return follow(services, run_id, token)
+
+
+def share(services: Services, run_id: str | None, token: str) -> None:
+    """Let whoever has the link look at the run."""
+    run = services.store.share(_chosen(run_id), True, services.visitor(token))
+    gr.Info(f"Shared: add ?run={run.id} to this page's address.", duration=20)
+
+
+def delete(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
+    """Delete the chosen run and show none."""
+    services.store.delete(_chosen(run_id), services.visitor(token))
+    return follow(services, None, token)
+
+
+def _chosen(run_id: str | None) -> str:
+    if not run_id:
+        raise ValueError("No run is chosen. Choose one from the list, or start one.")
+    return run_id
+
+
+def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
+    """What a page shows when it opens: the run its address names, else the newest own one."""
+    own = [run.id for run in services.store.list(services.visitor(token)) if not run.reference]
+    try:
+        return follow(services, services.run(wanted, token).id, token)
+    except ValueError:
+        return follow(services, own[0] if own else None, token)
+
+
+def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    tab.text.change(show_text, tab.text, [tab.about, tab.task, tab.pasted, tab.upload, tab.uploaded], **QUIET)
+    tab.upload.change(services.bind(lambda _, data: show_upload(data)), tab.upload, tab.uploaded, **QUIET)
+    tab.preset.input(
+        show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
+    )
+    gr.on(
+        [control.change for control in tab.form],  # type: ignore[attr-defined]
+        partial(show_estimate, tab),
+        tab.form,
+        [tab.estimate, tab.changed],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    inputs = {visitor, tab.text, tab.task, tab.pasted, tab.upload, tab.name, *tab.form}
+    tab.start.click(
+        services.bind(lambda s, data: start(s, tab, visitor, data)), inputs, [tab.run, tab.view],
+        show_progress="minimal", concurrency_limit=4, api_visibility="private",
+    )  # fmt: skip
+    tab.run.input(show_run, [tab.run, visitor], tab.view, **QUIET)
+    for action in ("pause", "resume", "stop"):
+        handler = services.bind(lambda s, run_id, token, action=action: act(s, action, run_id, token))
+        getattr(tab, action).click(handler, [tab.run, visitor], tab.view, **QUIET)
+    tab.more.click(services.bind(go_on), [tab.run, tab.more_steps, visitor], tab.view, **QUIET)
+    tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
+    tab.share.click(services.bind(share), [tab.run, visitor], None, **QUIET)
+    tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)

@@ -1,0 +1,117 @@
+"""The arithmetic that the browser repeats, held to its Python reference in a real browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from playground.config import SampleConfig
+from playground.inference.sampling import entropy_bits, filter_distribution
+from playground.ui.components import shared_script
+
+CASES = [
+    (temperature, top_k, top_p)
+    for temperature in (0.0, 0.3, 0.85, 1.0, 2.0)
+    for top_k in (0, 1, 7, 1000)
+    for top_p in (0.0, 0.123, 0.9, 0.999, 1.0)
+]
+
+
+@pytest.fixture
+def shared(page: Any) -> Any:
+    """A blank page with the components' shared script."""
+    page.set_content("<!doctype html><body></body>")
+    page.add_script_tag(content=shared_script())
+    return page
+
+
+@pytest.mark.parametrize("kind", ["random", "ties", "one", "extreme"])
+def test_filter_distribution_is_the_python_reference(shared: Any, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    logits = {
+        "random": rng.normal(0, 2, 300).round(4),
+        "ties": rng.integers(-2, 3, 120).astype(float),
+        "one": np.array([0.5]),
+        "extreme": np.array([900.0, 0.0, -900.0, 899.0, 900.0]),
+    }[kind]
+    script = """([logits, cases]) => cases.map(([temperature, top_k, top_p]) => {
+        const found = Playground.filterDistribution(logits, { temperature, top_k, top_p });
+        return { before: [...found.before], after: [...found.after], removedBy: found.removedBy,
+                 bits: Playground.entropyBits(found.after) };
+    })"""
+    for case, found in zip(CASES, shared.evaluate(script, [logits.tolist(), CASES]), strict=True):
+        temperature, top_k, top_p = case
+        expected = filter_distribution(logits, SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p))
+        np.testing.assert_allclose(found["before"], expected.before, atol=1e-12, err_msg=str(case))
+        np.testing.assert_allclose(found["after"], expected.after, atol=1e-12, err_msg=str(case))
+        assert [by or "" for by in found["removedBy"]] == expected.removed_by, case
+        assert found["bits"] == pytest.approx(entropy_bits(expected.after), abs=1e-9)
+
+
+def test_filtering_is_quick_enough_for_a_slider(shared: Any) -> None:
+    milliseconds = shared.evaluate("""() => {
+        const logits = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i * 12.9898) * 5);
+        const settings = { temperature: 0.8, top_k: 40, top_p: 0.9 };
+        for (let i = 0; i < 20; i++) Playground.filterDistribution(logits, settings);
+        const times = Array.from({ length: 21 }, () => {
+            const start = performance.now();
+            Playground.filterDistribution(logits, settings);
+            return performance.now() - start;
+        });
+        return times.sort((a, b) => a - b)[10];
+    }""")
+    assert milliseconds < 25  # measured below 2 ms; the margin is for a busy machine
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        (" the", "␣the"),
+        ("\n", "⏎"),
+        ("\t", "⇥"),
+        ("", "∅"),
+        ("\u202e", "U+202E"),
+        ("\x00", "U+0000"),
+        ("\u0301", "◌\u0301"),
+        ("é", "é"),
+        ("\ufffd", "\ufffd"),
+        ("<b>", "<b>"),
+    ],
+)
+def test_tokens_are_shown_with_nothing_invisible_left(shared: Any, token: str, shown: str) -> None:
+    assert shared.evaluate("(token) => Playground.visible(token)", token) == shown
+
+
+def test_smoothing_is_an_unbiased_moving_average(shared: Any) -> None:
+    values = [5.0, 4.0, None, 3.0, 2.5]
+    expected, total, mass = [], 0.0, 0.0
+    for value in values:
+        if value is None:
+            expected.append(None)
+            continue
+        total, mass = 0.9 * total + 0.1 * value, 0.9 * mass + 0.1
+        expected.append(total / mass)
+    found = shared.evaluate("(values) => Playground.smooth(values, 0.9)", values)
+    assert [None if x is None else pytest.approx(x) for x in expected] == found
+    assert shared.evaluate("(values) => Playground.smooth(values, 0)", values) == values
+
+
+def test_runs_take_in_only_new_points_and_start_over_on_reset(shared: Any) -> None:
+    found = shared.evaluate("""() => {
+        const runs = new Playground.Runs();
+        const news = (step, extra) => ({ runs: [{ id: "a", state: "running", step, cursor: step, reset: false,
+            train: { step: [step], loss: [1 / step] }, validation: { step: [] }, samples: [], ...extra }] });
+        runs.absorb(news(1, { reset: true }));
+        runs.absorb(news(2, {}));
+        const grown = runs.byId.get("a").train.step.slice();
+        const asked = runs.request("me", ["a", "b"]);
+        runs.absorb(news(7, { reset: true }));
+        runs.absorb(undefined);
+        return { grown, asked, after: runs.byId.get("a").train.step, padded: runs.byId.get("a").train.tokens };
+    }""")
+    assert found["grown"] == [1, 2]
+    assert found["asked"] == {"visitor": "me", "cursors": {"a": 2, "b": None}}
+    assert found["after"] == [7]
+    assert found["padded"] == [None]

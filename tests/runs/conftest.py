@@ -1,0 +1,60 @@
+"""A store in a temporary folder, and runs so small that they train in a fraction of a second."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from playground.config import ModelConfig, TrainConfig
+from playground.runs.store import Run, RunStore
+from playground.tokenizers import build_tokenizer
+
+MakeRun = Callable[..., Run]
+
+TEXT = "".join(random.Random(0).choices("abcdefgh \n", k=3_000))
+MODEL = ModelConfig(
+    block_size=16,
+    n_layer=1,
+    n_embd=16,
+    n_head=2,
+    n_kv_head=1,
+    position="rope",
+    norm="rmsnorm",
+    mlp="swiglu",
+    dropout=0.1,
+)
+TRAIN = TrainConfig(
+    corpus="own", steps=30, batch_size=2, grad_accum=2, warmup_steps=3, eval_interval=10, eval_tokens=64,
+    sample_interval=0, checkpoint_interval=10,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # faster for matrices this small, and workers are started with one as well
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "runs", tmp_path / "gallery")
+
+
+@pytest.fixture
+def make_run(store: RunStore) -> MakeRun:
+    """A new run in the store; keyword arguments change its `TrainConfig`, or the ones `RunStore.create` takes."""
+
+    def make(model: ModelConfig = MODEL, name: str = "a run", owner: str | None = None, **train: Any) -> Run:
+        return store.create(
+            model,
+            TRAIN.replace(**train),
+            build_tokenizer("byte", TEXT),
+            name=name,
+            preset="modern",
+            owner=owner,
+            own_text=TEXT,
+        )
+
+    return make

@@ -1,0 +1,123 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from playground.runs import status
+from playground.runs.status import Heartbeat, Status
+
+
+def beat(folder: Path, age: float = 0.0, step: int = 7) -> None:
+    (folder / "heartbeat").write_text(f"{time.monotonic() - age:020.3f} {step:010d}\n")
+
+
+def test_what_is_declared_comes_back(tmp_path: Path) -> None:
+    declared = Status("failed", "Out of memory — 3 GB.", 1.5, 17, 2.5, 3.5)
+    status.declare(tmp_path, declared)
+    assert status.declared(tmp_path) == declared
+    assert status.derive(tmp_path) == declared
+
+
+HOSTILE = [
+    "", "{", "[]", "null", '{"state": "nonsense"}', '{"state": ["running"]}', '{"state": null}', "[" * 100_000,
+    '{"state": "running"}', '{"state": "running", "pid": "x"}', '{"state": "running", "pid": NaN, "process": Infinity}',
+    '{"state": "running", "pid": -1, "process": 1}', '{"state": "running", "pid": 1e300, "process": 1}',
+    '{"state": "running", "pid": 99999999999, "process": 1}', '{"state": "running", "message": {"a": 1}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_status_that_makes_no_sense_is_never_running(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_text(text)
+    beat(tmp_path)
+    assert status.derive(tmp_path).state in ("stopped", "crashed")
+
+
+def test_running_needs_the_process_its_identity_and_a_heartbeat(tmp_path: Path) -> None:
+    me = status.running(os.getpid())
+    status.declare(tmp_path, me)
+    beat(tmp_path)
+    assert status.derive(tmp_path).state == "running"
+    beat(tmp_path, age=-3600)  # from before the machine restarted, when its clock stood higher
+    assert status.derive(tmp_path).state == "crashed"
+    status.declare(tmp_path, replace(me, since=me.since - 1000))
+    beat(tmp_path, age=status.STALE_SECONDS + 1)
+    assert status.derive(tmp_path) == replace(
+        me, since=me.since - 1000, state="crashed", message="No sign of life since step 7."
+    )
+    beat(tmp_path)
+    assert status.derive(tmp_path).state == "running"  # it was only asleep
+    status.declare(tmp_path, replace(me, process=me.process - 1))  # the same process id, used again
+    assert status.derive(tmp_path).state == "crashed"
+
+
+def test_a_worker_that_has_just_begun_may_take_its_time(tmp_path: Path) -> None:
+    me = status.running(os.getpid())
+    status.declare(tmp_path, me)
+    assert status.derive(tmp_path).state == "running"
+    status.declare(tmp_path, replace(me, since=me.since - status.STARTUP_SECONDS - 1))
+    assert status.derive(tmp_path).state == "crashed"
+
+
+def test_the_dead_and_the_unburied_are_not_running(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    declared = status.running(child.pid)
+    assert status.alive(declared)
+    child.kill()
+    deadline = time.monotonic() + 5
+    while status.alive(declared) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not status.alive(declared)  # a zombie until we wait for it
+    child.communicate()
+    assert not status.alive(declared)
+    assert not status.alive(Status("running", pid=0, process=0.0))
+
+
+def test_requests_come_and_go(tmp_path: Path) -> None:
+    assert status.requested(tmp_path) is None
+    for what in ("pause", "stop"):
+        status.request(tmp_path, what)
+        assert status.requested(tmp_path) == what
+    status.withdraw(tmp_path)
+    status.withdraw(tmp_path)
+    assert status.requested(tmp_path) is None
+    (tmp_path / "control").write_bytes(b"\xff rm -rf")
+    assert status.requested(tmp_path) is None
+
+
+def test_a_request_shows_until_it_is_obeyed(tmp_path: Path) -> None:
+    status.declare(tmp_path, status.running(os.getpid()))
+    status.request(tmp_path, "stop")
+    assert status.derive(tmp_path).message == "Stopping."
+
+
+def test_the_heart_beats_while_the_main_thread_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "BEAT_SECONDS", 0.01)
+    with Heartbeat(tmp_path) as heart:
+        first = status.read_heartbeat(tmp_path)
+        heart.step = 12
+        time.sleep(0.1)
+        second = status.read_heartbeat(tmp_path)
+    assert first[1] == 0
+    assert second[1] == 12
+    assert second[0] > first[0]
+    (tmp_path / "heartbeat").write_bytes(b"\x00" * 32)
+    assert status.read_heartbeat(tmp_path) == (0.0, 0)
+    (tmp_path / "heartbeat").write_text("nan 3")
+    assert status.read_heartbeat(tmp_path)[0] == 0.0
+
+
+def test_a_status_can_change_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status.declare(tmp_path, Status("running", "a long message that is then replaced by a shorter one", pid=5))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(status, "write_json", full)
+    status.declare(tmp_path, Status("failed", "Disk full."))
+    assert json.loads((tmp_path / "status.json").read_text())["message"] == "Disk full."

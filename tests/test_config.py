@@ -1,0 +1,83 @@
+"""Bad settings get one sentence that names the field, the value and the remedy."""
+
+import json
+from dataclasses import fields
+
+import pytest
+
+from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, config_diff, preset
+
+BAD = [
+    (ModelConfig, dict(n_layer=float("nan")), "Layers must be a number. You sent NaN."),
+    (ModelConfig, dict(n_layer=None), "Layers must be a number. You sent None."),
+    (ModelConfig, dict(n_layer=""), "Layers must be a number. You sent ''."),
+    (ModelConfig, dict(n_layer=True), "Layers must be a number. You sent True."),
+    (ModelConfig, dict(n_layer=[4]), "Layers must be a number. You sent [4]."),
+    (ModelConfig, dict(n_layer=3.7), "Layers must be a whole number; 3.7 is not."),
+    (ModelConfig, dict(n_layer=float("inf")), "Layers must be a finite number. You sent inf."),
+    (ModelConfig, dict(n_layer=0), "Layers must be 1 to 24; 0 is not."),
+    (ModelConfig, dict(block_size=10**9), "Context must be 8 to 2048; 1000000000 is not."),
+    (ModelConfig, dict(norm="batchnorm"), "Norm must be one of layernorm, rmsnorm. You sent 'batchnorm'."),
+    (ModelConfig, dict(norm=["rmsnorm"]), "Norm must be one of layernorm, rmsnorm. You sent ['rmsnorm']."),
+    (ModelConfig, dict(bias="yes"), "Biases must be true or false. You sent 'yes'."),
+    (ModelConfig, dict(n_embd=100, n_head=3, n_kv_head=3), "Width 100 is not divisible by 3 heads. Try width 99 or 102."),
+    (ModelConfig, dict(n_head=8, n_kv_head=3), "KV heads (3) must divide heads (8): use one of 1, 2, 4, 8."),
+    (ModelConfig, dict(n_embd=36, position="rope"), "RoPE needs an even head size; width 36 / 4 heads = 9."),
+    (ModelConfig, dict(n_sink=4), "Sinks (4) need a sliding window: set a window, or sinks to 0."),
+    (ModelConfig, dict(foo=1), "Unknown setting 'foo'."),
+    (TrainConfig, dict(learning_rate=0), "Learning rate must be 1e-06 to 1; 0 is not."),
+    (TrainConfig, dict(steps=20, warmup_steps=500), "Warm-up (500) is longer than the run (20 steps)."),
+    (TrainConfig, dict(seed=2**70), "Seed must be 0 to 4294967295"),
+    (TrainConfig, dict(prompt="x" * 3000), "Prompt has 3000 characters; the limit is 2,000. Shorten it."),
+    (SampleConfig, dict(top_p=float("nan")), "Top-p must be a number. You sent NaN."),
+    (SampleConfig, dict(temperature=-1), "Temperature must be 0 to 5; -1 is not."),
+    (SampleConfig, dict(max_new_tokens=10**6), "New tokens must be 1 to 8192; 1000000 is not."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "values", "message"), BAD)
+def test_bad_values_name_field_value_and_remedy(kind, values, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is checked below)
+        kind.from_dict(values)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
+def test_long_hostile_values_are_cut():
+    with pytest.raises(ValueError, match="…") as caught:
+        ModelConfig(norm="<img src=x onerror=alert(1)>" * 100)
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+def test_configs_survive_json(kind):
+    config = kind()
+    assert kind.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+def test_every_setting_explains_itself(kind):
+    for item in fields(kind):
+        assert item.metadata["label"], item.name
+        assert item.metadata["help"].endswith("."), item.name
+
+
+def test_whole_numbers_may_come_as_floats_from_a_slider():
+    assert ModelConfig(n_layer=4.0).n_layer == 4
+    assert isinstance(ModelConfig(n_layer=4.0).n_layer, int)
+
+
+def test_presets_differ_where_the_story_says():
+    classic, modern = preset("classic"), preset("modern")
+    assert set(config_diff(classic, modern)) == {"position", "norm", "mlp", "bias", "n_kv_head"}
+    assert set(PRESETS) == {"classic", "modern"}
+
+
+def test_a_presets_kv_heads_follow_its_heads():
+    assert preset("modern", n_head=8).n_kv_head == 4
+    assert preset("classic", n_head=8).n_kv_head == 8
+    assert preset("modern", n_head=1).n_kv_head == 1
+    assert preset("modern", n_head=8, n_kv_head=2).n_kv_head == 2
+    with pytest.raises(ValueError, match="Preset must be one of classic, modern"):
+        preset("baroque")
