@@ -71,7 +71,7 @@ def declare(folder: Path, status: Status) -> None:
 def declared(folder: Path) -> Status:
     """What was last written: a run without a readable status has stopped before its first step."""
     values = read_json(folder / "status.json") or {}
-    state: State | None = {name: name for name in get_args(State)}.get(values.get("state"))
+    state: State | None = {name: name for name in get_args(State)}.get(str(values.get("state")))
     if state is None:
         return Status(message="Not started.")
     numbers = {name: _number(values.get(name)) for name in ("queued", "process", "since")}

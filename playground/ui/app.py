@@ -37,7 +37,7 @@ def build_app(services: Services) -> gr.Blocks:
                 "sample": sample.build(services),
             }
         for name, module in (("train", train), ("compare", compare), ("attention", attention), ("sample", sample)):
-            module.wire(built[name], services, visitor)  # type: ignore[attr-defined]
+            module.wire(built[name], services, visitor)
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
         demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET

@@ -42,11 +42,11 @@ WORDS = {
 Form = dict[str, gr.components.Component]
 
 
-def build_form(kind: type[Settings], names: Iterable[str], values: Settings) -> Form:
-    """Controls for the named fields, showing `values`, in the current layout."""
+def build_form(kind: type[Settings], names: Iterable[str], values: Settings, explain: bool = True) -> Form:
+    """Controls for the named fields, showing `values`, in the current layout; with `explain` each says what it does."""
     items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
-    return {name: _control(items[name], hints[name], getattr(values, name)) for name in names}
+    return {name: _control(items[name], hints[name], getattr(values, name), explain) for name in names}
 
 
 def remaining(kind: type[Settings], *taken: Iterable[str]) -> list[str]:
@@ -60,9 +60,11 @@ def read_form(form: Form, data: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: data[control] for name, control in form.items()}
 
 
-def _control(item: dataclasses.Field[Any], kind: Any, value: Any) -> gr.components.Component:
-    label, info = item.metadata["label"], item.metadata["help"]
-    common: dict[str, Any] = {"label": label, "info": info, "value": value, "elem_classes": ["pg-compact"]}
+def _control(item: dataclasses.Field[Any], kind: Any, value: Any, explain: bool) -> gr.components.Component:
+    info = item.metadata["help"] if explain else None
+    common: dict[str, Any] = {
+        "label": item.metadata["label"], "info": info, "value": value, "elem_classes": ["pg-compact"],
+    }  # fmt: skip
     if get_args(kind):
         return gr.Dropdown(choices=[(WORDS.get(word, word), word) for word in get_args(kind)], **common)
     if kind is bool:

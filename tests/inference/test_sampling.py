@@ -71,9 +71,7 @@ def test_extreme_temperatures_give_numbers(temperature):
     assert got.argmax() == 1
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, dict(temperature=0.5), dict(temperature=1.7), dict(top_k=3), dict(top_p=0.8)]
-)
+@pytest.mark.parametrize("settings", [{}, dict(temperature=0.5), dict(temperature=1.7), dict(top_k=3), dict(top_p=0.8)])
 def test_draws_come_as_often_as_they_should(settings):
     """Chi-square over 200,000 draws; 23.5 is p = 1e-4 at 4 degrees of freedom."""
     config = SampleConfig(**{"temperature": 1.0, **settings})
@@ -165,4 +163,6 @@ def test_write_leaves_the_model_in_its_mode():
     tokenizer = build_tokenizer("byte", "")
     text = write(model, tokenizer, "ab", SampleConfig(max_new_tokens=5, seed=1))
     assert model.training
-    assert text == decode(tokenizer, [t.id for t in generate(model.eval(), [97, 98], SampleConfig(max_new_tokens=5, seed=1))])
+    assert text == decode(
+        tokenizer, [t.id for t in generate(model.eval(), [97, 98], SampleConfig(max_new_tokens=5, seed=1))]
+    )

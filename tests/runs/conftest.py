@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.runs.store import Run, RunStore
@@ -30,11 +29,6 @@ TRAIN = TrainConfig(
     corpus="own", steps=30, batch_size=2, grad_accum=2, warmup_steps=3, eval_interval=10, eval_tokens=64,
     sample_interval=0, checkpoint_interval=10,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # faster for matrices this small, and workers are started with one as well
 
 
 @pytest.fixture

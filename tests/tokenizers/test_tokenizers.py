@@ -52,7 +52,9 @@ def test_parts_of_a_character_are_shown_as_bytes():
     assert pieces(tokenizer, tokenizer.encode("aé")) == ["a", "\\xC3", "\\xA9"]
 
 
-@pytest.mark.parametrize("values", [{}, {"name": "bpe"}, {"name": "char"}, {"name": "char", "characters": 5}, {"name": None}])
+@pytest.mark.parametrize(
+    "values", [{}, {"name": "bpe"}, {"name": "char"}, {"name": "char", "characters": 5}, {"name": None}]
+)
 def test_what_is_no_tokenizer_is_refused(values):
     with pytest.raises(ValueError, match="not a saved tokenizer"):
         tokenizer_from_dict(values)

@@ -1,6 +1,7 @@
 """Training against things it must equal: one big batch, an uninterrupted run, AdamW by hand; and that it learns."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -162,7 +163,7 @@ def test_snapshots_are_spaced_by_the_logarithm():
     assert steps[0] == 0
     assert steps[-1] == 1000
     assert len(steps) == 12 or len(steps) == 11
-    ratios = [(b + 1) / (a + 1) for a, b in zip(steps[3:], steps[4:], strict=False)]
+    ratios = [(b + 1) / (a + 1) for a, b in pairwise(steps[3:])]
     assert max(ratios) < 2.2
 
 
@@ -214,7 +215,7 @@ def test_divergence_is_said_at_its_step_and_leaves_the_weights_alone():
 
 @pytest.mark.parametrize("name", ["classic", "modern"])
 def test_a_repeating_pattern_is_learned_and_written_again(name):
-    """The settings of Transformers' own overfit test: loss falls by nine tenths, and greedy writing goes on with the pattern."""
+    """The settings of Transformers' own overfit test: loss falls by nine tenths, and greedy writing goes on likewise."""
     pattern = list(range(1, 20))
     model = preset(name, vocab_size=32, block_size=64, n_layer=2, n_embd=32, n_head=4)
     config = TrainConfig(learning_rate=3e-3, warmup_steps=10, steps=300, batch_size=2, weight_decay=0.0)

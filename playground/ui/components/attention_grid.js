@@ -15,7 +15,7 @@ const empty = element.querySelector(".pg-attention-empty");
 const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
 const grid = P.el("div", { class: "pg-heads", role: "group", "aria-label": "Layers and heads; arrow keys move, Enter chooses" });
 const gridCard = P.el("section", { class: "pg-panel pg-heads-card" },
-  P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: "Layer × head" }), " choose one"), grid);
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Layer × head" }), " choose one"), grid);
 const heading = P.el("b");
 const map = P.el("canvas");
 const marks = P.el("canvas", { class: "pg-map-marks" });
@@ -28,7 +28,7 @@ const scale = P.el("div", { class: "pg-scale" }, P.el("span", { text: "0" }), le
 const meaning = P.el("p", { class: "pg-soft pg-small", text: "A row is the token that looks, the columns are what it looks at; each row adds up to 1. Blank means that the row's token cannot see it. Point at a cell, or move with the arrow keys." });
 const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
 const mapCard = P.el("section", { class: "pg-panel pg-map-card" },
-  P.el("h3", { class: "pg-panel-title" }, heading, " rows look, columns are looked at"), scroller, readout, scale, meaning, note);
+  P.el("h2", { class: "pg-panel-title" }, heading, " rows look, columns are looked at"), scroller, readout, scale, meaning, note);
 const filled = P.el("div", { class: "pg-attention-filled", hidden: true }, gridCard, mapCard);
 root.append(status, filled);
 
@@ -153,10 +153,10 @@ function columnLabel(context, k) {
 }
 
 /** Cell size, label room and label stride for this many tokens in this much space. */
-function plan(width) {
+function plan(width, small = false) {
   const size = reply.size;
   const context = map.getContext("2d");
-  const font = `${reply.size > 40 ? 11 : 12}px ${getComputedStyle(root).fontFamily}`;
+  const font = `${small ? 10 : 12}px ${getComputedStyle(root).fontFamily}`;
   context.font = font;
   const labels = reply.tokens.map((token) => {
     const text = P.visible(token);
@@ -166,6 +166,7 @@ function plan(width) {
   const left = widest + 12;
   const least = size <= 64 ? 12 : size <= 128 ? 6 : size <= 256 ? 4 : 2;
   const pitch = Math.max(least, Math.min(30, Math.floor((width - left - 28) / size)));
+  if (pitch < 14 && !small) return plan(width, true);
   const stride = pitch >= 12 ? 1 : Math.ceil(13 / pitch);
   const below = Math.ceil(widest * 0.78) + 18;
   return { size, labels, font, left, pitch, stride, gap: pitch >= 9 ? 1 : 0, width: left + pitch * size + 28, height: TOP + pitch * size + below };

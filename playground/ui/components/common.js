@@ -24,6 +24,18 @@ window.Playground = (() => {
     if (node.textContent !== text) node.textContent = text;
   }
 
+  /** A voice for sentences that change while a model trains: heard at most every ten seconds, never seen. */
+  function announcer(host) {
+    const region = el("p", { class: "pg-unseen", "aria-live": "polite" });
+    let last = -Infinity;
+    host.append(region);
+    return (text) => {
+      if (performance.now() - last < 10_000 || region.textContent === text) return;
+      last = performance.now();
+      region.textContent = text;
+    };
+  }
+
   let names = 0;
 
   /** A row of exclusive choices that looks like one control: native radio buttons, so arrow keys work. */
@@ -206,7 +218,8 @@ window.Playground = (() => {
   function loadPlotly() {
     plotly ??= new Promise((resolve, reject) => {
       const path = document.querySelector('meta[name="playground-plotly"]')?.content ?? "";
-      const script = el("script", { src: (window.gradio_config?.root ?? "") + path });
+      const prefix = new URL(window.gradio_config?.root || "/", location.href).pathname.replace(/\/$/, "");
+      const script = el("script", { src: prefix + path });
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => {
         plotly = undefined;
@@ -217,6 +230,6 @@ window.Playground = (() => {
     return plotly;
   }
 
-  return { el, say, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
+  return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
     visible, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
 })();

@@ -10,7 +10,7 @@ const MOST = 8;
 // ---- layout -------------------------------------------------------------------------------------------------------
 
 const card = P.el("section", { class: "pg-panel", "aria-label": "Compared runs", hidden: true });
-const verdict = P.el("p", { class: "pg-notice", "aria-live": "polite" });
+const verdict = P.el("p", { class: "pg-notice" });
 const legend = P.el("ul", { class: "pg-legend", "aria-label": "Runs" });
 const alert = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
 const styles = new P.Styles();
@@ -23,6 +23,7 @@ const chart = P.curveChart(card, {
   onChoice: () => drawLegend(),
 });
 card.append(legend, verdict, alert);
+const announce = P.announcer(card);
 root.append(card);
 
 // ---- words --------------------------------------------------------------------------------------------------------
@@ -101,6 +102,7 @@ function draw() {
   if (!list.length) return undefined;
   drawLegend();
   P.say(verdict, whoIsAhead(list));
+  announce(verdict.textContent);
   return chart.draw(list.filter((run) => !hidden.has(run.id)));
 }
 

@@ -88,11 +88,11 @@
     bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text",
       train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
       validation: (r) => r.validation.bits_per_byte },
-    accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null,
+    accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null, digits: ".1f",
       validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
     grad_norm: { name: "Gradient norm", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
     learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
-      unsmoothed: true },
+      unsmoothed: true, digits: ".2e" },
   };
   const AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
 
@@ -185,18 +185,18 @@
       smoothing.hidden = !drawsSmoothed();
       unzoom();
     });
-    const back = P.el("button", { type: "button", class: "pg-small-button", text: "See all", hidden: true });
+    const back = P.el("button", { type: "button", class: "pg-small-button", text: "See all again", hidden: true });
     back.addEventListener("click", unzoom);
     const drawsSmoothed = () =>
       Boolean(METRICS[chosen.metric].train) && !METRICS[chosen.metric].unsmoothed && (chosen.train || !METRICS[chosen.metric].validation);
     smoothing.hidden = !drawsSmoothed();
 
-    const tools = P.el("div", { class: "pg-chart-tools" }, back, smoothing);
+    const tools = P.el("div", { class: "pg-chart-tools" }, smoothing);
     if (!options.trainAlways) tools.append(train);
     tools.append(log);
-    const plot = P.el("div", { class: "pg-chart", role: "img", "aria-label": options.label });
+    const plot = P.el("div", { class: "pg-chart", role: "figure", "aria-label": options.label });
     axes.classList.add("pg-segments-small");
-    host.append(P.el("div", { class: "pg-toolbar" }, metrics, tools), plot, P.el("div", { class: "pg-chart-axis" }, axes));
+    host.append(P.el("div", { class: "pg-toolbar" }, metrics, tools), P.el("div", { class: "pg-chart-frame" }, plot, back), P.el("div", { class: "pg-chart-axis" }, axes));
 
     // A redraw in the middle of a drag would take the selection rectangle away: it waits for the end.
     plot.addEventListener("pointerdown", () => (held = true), true);
@@ -283,11 +283,10 @@
     }
 
     function traces(all) {
-      const decimals = chosen.metric === "learning_rate" ? ".2e" : ".3~f";
       return all.map((line) => ({
         type: "scatter", mode: line.x.length === 1 ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
         line: { color: line.colour, width: line.width, dash: line.dash }, marker: { color: line.colour, size: 6 },
-        name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${decimals}}`, showlegend: false,
+        name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${METRICS[chosen.metric].digits ?? ".3f"}}`, showlegend: false,
       }));
     }
 
@@ -303,7 +302,8 @@
       return {
         width: Math.floor(plot.clientWidth), height, margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(host).fontFamily, size: 12, color: colour.soft },
-        xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() ? "~s" : "," },
+        xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() ? "~s" : ",",
+          unifiedhovertitle: { text: `${AXES[chosen.axis]} %{x:,.0f}` } },
         yaxis: { ...axis, range: view.y, type: logs[chosen.metric] ? "log" : "linear", nticks: 7, exponentformat: "power",
           title: { text: METRICS[chosen.metric].axis, standoff: 4, font: { size: 12 } },
           ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 1.2 ? 1 : "D1" } : {}) },

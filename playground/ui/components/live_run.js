@@ -41,12 +41,13 @@ const chart = P.curveChart(chartCard, {
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
 });
-const notice = P.el("p", { class: "pg-notice", "aria-live": "polite" });
+const notice = P.el("p", { class: "pg-notice" });
 chartCard.append(notice);
+const announce = P.announcer(chartCard);
 
 const samples = P.el("ol", { class: "pg-samples" });
 const samplesCard = P.el("section", { class: "pg-panel", "aria-label": "What it writes", hidden: true },
-  P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: "What it writes" }), " same prompt, as it learns"), samples);
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "What it writes" }), " same prompt, as it learns"), samples);
 
 const filled = P.el("div", { class: "pg-live-filled", hidden: true }, progress, tiles, chartCard, samplesCard);
 root.append(filled);
@@ -153,6 +154,7 @@ function drawRun(run) {
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
   P.say(notice, whatToNotice(run));
+  announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);
 }

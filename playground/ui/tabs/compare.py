@@ -71,7 +71,10 @@ def build(services: Services) -> CompareTab:
                 gr.Markdown("**Same prompt, same random numbers**", elem_classes="pg-title")
                 parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, elem_classes="pg-mono")
                 parts["settings"] = build_form(
-                    SampleConfig, ("temperature", "max_new_tokens", "seed"), SampleConfig(max_new_tokens=160)
+                    SampleConfig,
+                    ("temperature", "max_new_tokens", "seed"),
+                    SampleConfig(max_new_tokens=160),
+                    explain=False,
                 )
                 parts["write"] = gr.Button(
                     "Let them write", variant="primary", elem_classes="pg-primary", elem_id="compare-write"

@@ -67,8 +67,8 @@ def build(services: Services) -> SampleTab:
                 )  # fmt: skip
             with gr.Group(elem_classes="pg-card"):
                 gr.Markdown("**3 · Shape the choice**", elem_classes="pg-title")
-                parts["shape"] = build_form(SampleConfig, SHAPE, defaults)
-                parts["length"] = build_form(SampleConfig, LENGTH, defaults)
+                parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
+                parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
                 with gr.Row(elem_classes="pg-actions"):
                     parts["generate"] = gr.Button(
                         "Generate", variant="primary", elem_classes="pg-primary", elem_id="generate"
@@ -103,8 +103,8 @@ def write(
         if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
             shown = time.monotonic()
             yield _text(prompt, tokens, "writing", note), gr.skip()
-    if rest := decoder.finish():
-        tokens.append({"text": rest, "p": 1.0, "alternatives": []})
+    if cut_off := decoder.finish():
+        tokens.append({"text": cut_off, "p": 1.0, "alternatives": []})
     speed = f"{len(tokens) / max(1e-3, time.monotonic() - began):,.0f} tokens/s with the KV cache."
     yield _text(prompt, tokens, "done", f"{note} {speed}".strip()), _distribution(run, model, ids, config)
 
@@ -177,7 +177,12 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change):
         event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
     for slider in shape:
-        slider.input(None, shape, None, js=ON_INPUT)
+        slider.input(
+            None,
+            shape,  # type: ignore[attr-defined]
+            None,
+            js=ON_INPUT,
+        )
     writing = tab.generate.click(
         services.bind(write), [*tab.picker.both, tab.prompt, *shape, *length, visitor], [tab.text, tab.next],
         show_progress="hidden", concurrency_limit=8, api_visibility="private",

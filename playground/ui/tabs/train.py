@@ -109,7 +109,7 @@ def _build_model(parts: dict[str, Any]) -> None:
             [(name.capitalize(), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"],
         )  # fmt: skip
-        parts["model"] = build_form(ModelConfig, MODEL_FIRST, start)
+        parts["model"] = build_form(ModelConfig, MODEL_FIRST, start, explain=False)
         parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
         with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
             parts["model"] |= build_form(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
@@ -118,7 +118,7 @@ def _build_model(parts: dict[str, Any]) -> None:
 def _build_budget(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
-        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig())
+        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
             parts["train"] |= build_form(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
             parts["name"] = gr.Textbox(
@@ -317,7 +317,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
-    inputs = {visitor, tab.text, tab.task, tab.pasted, tab.upload, tab.name, *tab.form}
+    inputs: set[gr.blocks.Block] = {visitor, tab.text, tab.task, tab.pasted, tab.upload, tab.name, *tab.form}
     tab.start.click(
         services.bind(lambda s, data: start(s, tab, visitor, data)), inputs, [tab.run, tab.view],
         show_progress="minimal", concurrency_limit=4, api_visibility="private",

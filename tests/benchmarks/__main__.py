@@ -1,0 +1,26 @@
+"""``python -m tests.benchmarks NAME [options]``; without a name, what there is."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+
+import tests.benchmarks
+
+
+def main() -> int:
+    names = [
+        module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__) if not module.name.startswith("_")
+    ]
+    if len(sys.argv) < 2 or sys.argv[1] not in names:
+        for name in names:
+            story = importlib.import_module(f"tests.benchmarks.{name}").__doc__ or ""
+            print(f"{name:12} {story.splitlines()[0]}")
+        return 0 if len(sys.argv) < 2 else 2
+    importlib.import_module(f"tests.benchmarks.{sys.argv[1]}").main(sys.argv[2:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

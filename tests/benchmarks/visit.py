@@ -1,0 +1,117 @@
+"""What a visitor waits for: the server, the page, the first loss, a readable sample, a stop.
+
+Each round starts the app anew, opens the page in Chromium, and starts the default preset.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from playground.data.tales import tales
+from playground.runs.store import RunStore
+from tests.benchmarks._report import figure, machine, row
+from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
+from tests.e2e.steps import tile, wait_for
+
+READABLE = 0.9  # share of whole words in a sample that the text also has
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="visit", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args(arguments)
+    machine()
+    rounds = [_round() for _ in range(options.rounds)]
+    columns = {name: [values[name] for values in rounds] for name in rounds[0]}
+    middle = {name: row(name, values, "steps" if "steps" in name else "s") for name, values in columns.items()}
+    figure("server_answers_seconds", middle["server answers"], "<= 8")
+    figure("page_usable_seconds", middle["page usable after opening"], "<= 2")
+    figure("first_loss_seconds", middle["first loss point after Start"], "<= 3")
+    figure("readable_sample_seconds", middle["readable sample after Start"], "<= 60")
+    figure("steps_after_stop", middle["steps after Stop was received"], "<= 1")
+
+
+def _round() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        app = App(Path(folder) / "data")
+        began = time.monotonic()
+        app.start()
+        answered = time.monotonic() - began
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        try:
+            time.sleep(6)  # the spare worker warms up, as it has when a person reads the page first
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto("about:blank")
+            return {"server answers": answered, **_visit(page, app)}
+        finally:
+            browser.close()
+            app.stop()
+            end_workers(app.data)
+
+
+def _visit(page: Page, app: App) -> dict[str, float]:
+    began = time.monotonic()
+    page.goto(app.url)
+    button = page.locator("#start")
+    button.wait_for()
+    button.click(trial=True)  # visible, enabled, and nothing lies over it
+    usable = time.monotonic() - began
+    page.get_by_text("parameters ·").wait_for()
+    began = time.monotonic()
+    button.click()
+    wait_for(lambda: tile(page, "train loss"), pause=0.05)
+    first = time.monotonic() - began
+    readable = _wait_for_words(app, began)
+    page.locator("#stop-run").click()
+    return {
+        "page usable after opening": usable,
+        "first loss point after Start": first,
+        "readable sample after Start": readable,
+        "steps after Stop was received": _overrun(app),
+    }
+
+
+def _wait_for_words(app: App, began: float, patience: float = 300) -> float:
+    """Seconds until a sample was written whose words are nearly all words of the text."""
+    known = set(_words(tales(4_000_000)))
+    (run,) = RunStore(app.data / "runs").list()
+    while time.monotonic() - began < patience:
+        for text in _samples(run.log):
+            words = _words(text)[:-1]  # the last one is cut off
+            if len(words) > 10 and sum(word in known for word in words) / len(words) >= READABLE:
+                print(f"  reads as: {text!r}")
+                return time.monotonic() - began
+        time.sleep(0.5)
+    return float("inf")
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z]+", text.lower())
+
+
+def _samples(log: Path) -> list[str]:
+    events = (json.loads(line.split("\t")[0]) for line in log.read_text("utf-8").splitlines() if "\t" in line)
+    return [event["text"] for event in events if event.get("event") == "Sampled"]
+
+
+def _overrun(app: App) -> float:
+    """Steps that began after the worker could have seen the request: logged later than the control file's own time."""
+    (run,) = RunStore(app.data / "runs").list()
+    asked = (run.path / "control").stat().st_mtime
+    last = _last_step(run.log)
+    wait_for(lambda: run.state() == "stopped")
+    checkpoint = max(run.steps_available())
+    print(f"  stop asked {time.time() - asked:.2f} s ago near step {last}, checkpoint at {checkpoint}")
+    return max(0, checkpoint - last)
+
+
+def _last_step(log: Path) -> int:
+    steps = re.findall(r'"event": ?"StepDone", ?"step": ?(\d+)', log.read_text("utf-8"))
+    return int(steps[-1]) if steps else 0

@@ -1,0 +1,70 @@
+"""What a visitor does, in a word each."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+SLOW = 90_000  # milliseconds that something may take on a busy machine with two cores
+
+
+def open_page(page: Page, url: str, tab: str = "Train") -> None:
+    page.goto(url)
+    page.get_by_role("tab", name="Train", exact=True).wait_for(timeout=SLOW)
+    expect(page.locator("#estimate")).to_contain_text("parameters", timeout=SLOW)
+    if tab != "Train":
+        open_tab(page, tab)
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+    expect(page.get_by_role("tab", name=name, exact=True)).to_have_attribute("aria-selected", "true")
+
+
+def set_slider(page: Page, label: str, value: float) -> None:
+    """Type into the number field of a slider, as one may instead of dragging."""
+    field = page.get_by_label(f"number input for {label}", exact=True).filter(visible=True)
+    field.fill(str(value))
+    field.press("Tab")
+
+
+def unfold(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name).click()
+
+
+def make_small(page: Page, steps: int = 60) -> None:
+    """A model so small that a test need not wait."""
+    for label, value in (("Layers", 2), ("Width", 32), ("Heads", 2), ("Context", 32), ("Steps", steps), ("Batch", 4)):
+        set_slider(page, label, value)
+
+
+def start(page: Page) -> None:
+    page.locator("#start").click()
+    expect(page.locator("#live-run")).to_contain_text("step", timeout=SLOW)
+
+
+def live_text(page: Page) -> str:
+    return page.locator("#live-run").inner_text()
+
+
+def tile(page: Page, name: str) -> float | None:
+    """The number in a tile of the live view, or None while there is none."""
+    match = re.search(rf"{re.escape(name)}\s+(-?[\d.,]+)", live_text(page))
+    return float(match[1].replace(",", "")) if match else None
+
+
+def wait_for(what: Callable[[], object], seconds: float = 90, pause: float = 0.2) -> None:
+    """Until `what` is true; the message of the failure is its last value."""
+    deadline, last = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        if last := what():
+            return
+        time.sleep(pause)
+    raise AssertionError(f"did not happen within {seconds} s; last value {last!r}")
+
+
+def wait_for_state(page: Page, state: str) -> None:
+    expect(page.locator("#live-run")).to_contain_text(state, timeout=SLOW)
