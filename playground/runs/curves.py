@@ -28,7 +28,7 @@ CAPACITY = 64  # runs kept in memory
 STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however many are watching
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
-_CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{8})")
+_CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{4})")
 _EMPTY_CURSOR = ("", 0, 0, 0, "")
 
 
@@ -123,7 +123,7 @@ class _Reader:
         if reset:
             counts, seen_head = [0, 0, 0], ""
         head = self._head(run)
-        head_sum = f"{zlib.crc32(json.dumps(head).encode()):08x}"
+        head_sum = f"{zlib.crc32(json.dumps(head).encode()) & 0xFFFF:04x}"
         answer: dict[str, Any] = {"id": run.id, "step": self.history.step, **self._speed(run)}
         answer |= {"cursor": f"{self._life}:{points}:{measured}:{written}:{head_sum}", "reset": reset}
         answer |= head if head_sum != seen_head else {}
@@ -165,7 +165,7 @@ class _Reader:
             return {"tokens_per_second": None, "eta_seconds": None}
         left = max(0, run.train.steps - steps[-1]) * elapsed / (steps[-1] - steps[first])
         return {
-            "tokens_per_second": rounded((tokens[-1] - tokens[first]) / elapsed, 3),
+            "tokens_per_second": round(rounded((tokens[-1] - tokens[first]) / elapsed, 3)),
             "eta_seconds": rounded(left, 2),
         }
 

@@ -43,8 +43,12 @@ class Launcher:
         threads: int | None = None,
         die_with_ui: bool = False,
         spare: bool = True,
+        supervise: bool = True,
     ) -> None:
-        """`threads` per worker: all cores divided among the workers unless given."""
+        """`threads` per worker: all cores divided among the workers unless given.
+
+        Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
+        """
         self.store = store
         self.max_workers = max_workers
         self.cache_dir = cache_dir
@@ -62,7 +66,8 @@ class Launcher:
         store.sweep()
         _shorten(store.root / "worker.log")
         self._thread = threading.Thread(target=self._supervise, name="launcher", daemon=True)
-        self._thread.start()
+        if supervise:
+            self._thread.start()
 
     def start(self, run: Run, visitor: str | None = None) -> Status:
         """Queue a run that was just created, or one that was interrupted. Returns its status then."""
@@ -70,17 +75,7 @@ class Launcher:
 
     def resume(self, run_id: str, visitor: str | None = None) -> Status:
         """Queue a run to go on from its newest checkpoint."""
-        with self.store.exclusive():
-            run = self.store.own(run_id, visitor)
-            now = run.status()
-            if now.active:
-                return now
-            _check_resumable(run, now)
-            status.withdraw(run.path)
-            queued = Status("queued", queued=self._after_all_queued())
-            status.declare(run.path, queued)
-        self._wake.set()
-        return queued
+        return self._enqueue(run_id, visitor)
 
     def stop(self, run_id: str, visitor: str | None = None) -> Status:
         """End a run within one step, with a checkpoint; one that hangs is killed after ten seconds."""
@@ -97,9 +92,9 @@ class Launcher:
             now = run.status()
             if now.active:
                 raise ValueError("This run is still training. Wait until it ends, or stop it first.")
-            _check_resumable(run, now, more=True)
+            _check_resumable(run, now, finished_too=True)
         self.store.extend(run_id, steps, visitor)
-        return self.resume(run_id, visitor)
+        return self._enqueue(run_id, visitor, finished_too=True)
 
     def position(self, run_id: str) -> int | None:
         """A queued run's place in the queue, from 1; None for any other."""
@@ -110,7 +105,8 @@ class Launcher:
         """Stop supervising. Workers train on, or with `die_with_ui` pause: this waits for them, ten seconds at most."""
         self._closing = True
         self._wake.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._spare is not None and self._spare.is_alive():
             self._spare.dismiss()
         self._spare = None
@@ -128,6 +124,19 @@ class Launcher:
         self.close()
 
     # What buttons do
+
+    def _enqueue(self, run_id: str, visitor: str | None, finished_too: bool = False) -> Status:
+        with self.store.exclusive():
+            run = self.store.own(run_id, visitor)
+            now = run.status()
+            if now.active:
+                return now
+            _check_resumable(run, now, finished_too)
+            status.withdraw(run.path)
+            queued = Status("queued", queued=self._after_all_queued())
+            status.declare(run.path, queued)
+        self._wake.set()
+        return queued
 
     def _request(self, run_id: str, what: Request, visitor: str | None) -> Status:
         with self.store.exclusive():
@@ -229,8 +238,8 @@ def _queue(statuses: list[tuple[Run, Status]]) -> list[tuple[Run, Status]]:
     return sorted(waiting, key=lambda pair: (pair[1].queued, pair[0].id))
 
 
-def _check_resumable(run: Run, now: Status, more: bool = False) -> None:
-    if now.state == "finished" and not more:
+def _check_resumable(run: Run, now: Status, finished_too: bool = False) -> None:
+    if now.state == "finished" and not finished_too:
         raise ValueError("Already finished. Continue it for more steps instead.")
     if now.state == "diverged":
         raise ValueError("This run diverged and would do so again. Start a new one with a lower learning rate.")

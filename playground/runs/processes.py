@@ -60,6 +60,7 @@ class Worker:
     """
 
     def __init__(self, log: Path, threads: int, *, die_with_parent: bool) -> None:
+        self._dies_with_parent = die_with_parent
         command = [sys.executable, "-m", "playground.runs.worker", "--wait", "--threads", str(threads)]
         command += ["--die-with-parent"] if die_with_parent else []
         with open(log, "ab") as output:
@@ -70,6 +71,7 @@ class Worker:
                 stderr=output,
                 env=environment(threads),
                 start_new_session=True,
+                bufsize=0,
             )
 
     @property
@@ -79,13 +81,17 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Whether it still runs; a dead one is buried on the way."""
-        return self.process.poll() is None
+        if self.process.poll() is None:
+            return True
+        self._stdin().close()
+        return False
 
     def give(self, order: dict[str, Any]) -> None:
         """Hand over its one run. Raises OSError if it has died."""
         pipe = self._stdin()
         pipe.write(json.dumps(order).encode("ascii") + b"\n")
-        pipe.flush()
+        if not self._dies_with_parent:
+            pipe.close()
 
     def dismiss(self) -> None:
         """End one that still waits."""

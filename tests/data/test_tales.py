@@ -142,7 +142,7 @@ def test_most_stories_name_a_thing_again_after_a_distance(stories: list[str]) ->
 
 
 def test_a_six_gram_is_far_from_predicting_it() -> None:
-    # A transformer of a million parameters reaches about 0.5 bits per byte in 1500 steps (measured, see docs).
+    # A transformer of a million parameters (context 256) had 0.57 bits after 1500 steps of 8 x 256 bytes.
     bits = ngram_bits_per_byte(tales(1_000_000, 0).encode(), tales(50_000, 1).encode(), order=6)
     assert 0.8 < bits < 1.3
 

@@ -2,7 +2,6 @@ import gzip
 import json
 import random
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,11 +151,11 @@ def test_more_steps_mean_another_thinning(curves: Curves, make_run: MakeRun) -> 
 
 def hostile_cursors(good: str) -> list[object]:
     life, *rest = good.split(":")
+    counts = ["-1", "999999999", "9" * 5000, "1e5", "٣", "1_0", "", " 1", "0x1"]
     return [
-        None, "", 0, -1, True, 1e400, float("nan"), [], {}, [good], {"cursor": good}, b"x", "x" * 1_000_000, good + "\n", good[:-1],
-        good + ":0", ":".join([life, "-1", *rest[1:]]), ":".join([life, "999999999", *rest[1:]]), ":".join([life, "9" * 5000, *rest[1:]]),
-        ":".join([life, "1e5", *rest[1:]]), ":".join([life, "٣", *rest[1:]]), ":".join([life, "1_0", *rest[1:]]),
-        ":".join(["../../etc/passwd", *rest]), ":".join(["", *rest]), "<script>", "\x00", "'; DROP TABLE runs;--",
+        None, "", 0, -1, True, 1e400, float("nan"), [], {}, [good], {"cursor": good}, b"x", "x" * 1_000_000, good + "\n",
+        good[:-1], good + ":0", *(":".join([life, count, *rest[1:]]) for count in counts), ":".join(["", *rest]),
+        ":".join(["../../etc/passwd", *rest]), "<script>", "\x00", "'; DROP TABLE runs;--",
     ]  # fmt: skip
 
 
@@ -272,7 +271,8 @@ def poll_bytes_per_second(curves: Curves, make_run: MakeRun, n_runs: int = 4) ->
     return plain / 60, packed / 60
 
 
-def test_polling_is_cheap(curves: Curves, make_run: MakeRun, tmp_path: Path) -> None:
+def test_polling_is_cheap(curves: Curves, make_run: MakeRun) -> None:
     plain, packed = poll_bytes_per_second(curves, make_run)
-    print(f"{plain:.0f} bytes/s, {packed:.0f} gzipped")
-    assert packed < 2_000
+    print(f"four runs of a minute each: {plain:.0f} bytes/s, {packed:.0f} gzipped")
+    assert plain < 3_600
+    assert packed < 1_000

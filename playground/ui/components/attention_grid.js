@@ -140,10 +140,17 @@ grid.addEventListener("keydown", (event) => {
 
 // ---- the large map ------------------------------------------------------------------------------------------------
 
-/** Write a column's label below the map, slanted. */
+/** Write a column's label below the map, slanted unless it fits upright. */
 function columnLabel(context, k) {
-  const { left, pitch, size, labels } = layout;
+  const { left, pitch, size, labels, upright } = layout;
   context.save();
+  if (upright) {
+    context.textAlign = "center";
+    context.textBaseline = "top";
+    context.fillText(labels[k], left + (k + 0.5) * pitch, size * pitch + 6);
+    context.restore();
+    return;
+  }
   context.translate(left + (k + 0.5) * pitch - 2, size * pitch + 9);
   context.rotate(Math.PI / 3.6);
   context.textAlign = "left";
@@ -168,8 +175,9 @@ function plan(width, small = false) {
   const pitch = Math.max(least, Math.min(30, Math.floor((width - left - 28) / size)));
   if (pitch < 14 && !small) return plan(width, true);
   const stride = pitch >= 12 ? 1 : Math.ceil(13 / pitch);
-  const below = Math.ceil(widest * 0.78) + 18;
-  return { size, labels, font, left, pitch, stride, gap: pitch >= 9 ? 1 : 0, width: left + pitch * size + 28, height: TOP + pitch * size + below };
+  const upright = widest <= pitch * stride - 1;
+  const below = upright ? 22 : Math.ceil(widest * 0.78) + 18;
+  return { size, labels, upright, font, left, pitch, stride, gap: pitch >= 9 ? 1 : 0, width: left + pitch * size + 28, height: TOP + pitch * size + below };
 }
 
 function prepare(canvas, { width, height }) {

@@ -165,6 +165,10 @@ window.Playground = (() => {
     return shown === "" ? "∅" : shown.replace(/^(?=\p{M})/u, "◌");
   }
 
+  /** Running text with its line breaks, but with a sign for every control character and bidirectional override. */
+  const printable = (text) =>
+    String(text ?? "").replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === "\n" || c === "\t" ? c : c < " " ? String.fromCodePoint(0x2400 + c.codePointAt(0)) : "\ufffd"));
+
   /** Plotly reads legend and hover text as pseudo-HTML; this leaves it nothing to read. */
   const plain = (text) => String(text ?? "").replace(/[<>&]/g, " ").slice(0, 60);
 
@@ -231,5 +235,5 @@ window.Playground = (() => {
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
+    visible, printable, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
 })();

@@ -6,6 +6,7 @@ const P = window.Playground;
 const root = element.querySelector(".pg-compare");
 const empty = element.querySelector(".pg-compare-empty");
 const MOST = 8;
+const BROKEN = ["failed", "diverged", "crashed"];
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -36,8 +37,9 @@ function nameOf(run) {
 
 /** Who is ahead at the last step that all have reached; nothing where a comparison would mislead. */
 function whoIsAhead(list) {
-  const measured = list.filter((run) => run.validation.loss.some(Number.isFinite));
-  if (measured.length < 2) return measured.length < list.length ? "Waiting for measurements on validation text." : "Choose a second run to compare with.";
+  const measured = list.filter((run) => !BROKEN.includes(run.state) && run.validation.loss.some(Number.isFinite));
+  const coming = list.some((run) => ["queued", "running"].includes(run.state) && !measured.includes(run));
+  if (measured.length < 2) return coming ? "Waiting for measurements on validation text." : "Choose a second run to compare with.";
   if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs read different texts, so their losses do not measure the same thing. Compare shapes, not heights.";
   const ratios = measured.map((run) => run.bits_per_nat);
   const oneTokenizer = Math.max(...ratios) - Math.min(...ratios) < 1e-3 * Math.max(...ratios);
@@ -101,9 +103,10 @@ function draw() {
   const list = runsShown();
   if (!list.length) return undefined;
   drawLegend();
-  P.say(verdict, whoIsAhead(list));
+  const seen = list.filter((run) => !hidden.has(run.id));
+  P.say(verdict, whoIsAhead(seen));
   announce(verdict.textContent);
-  return chart.draw(list.filter((run) => !hidden.has(run.id)));
+  return chart.draw(seen);
 }
 
 async function refresh() {

@@ -92,7 +92,7 @@
       validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
     grad_norm: { name: "Gradient norm", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
     learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
-      unsmoothed: true, digits: ".2e" },
+      unsmoothed: true, digits: ".2e", ticks: "~e" },
   };
   const AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
 
@@ -265,21 +265,49 @@
     }
 
     /** Words at the lines' ends, nudged apart so that none covers another. */
-    function endLabels(all, view, height) {
+    function endLabels(all, view, width, height) {
       const isLog = logs[chosen.metric];
+      const card = P.faint(P.colours().card, 0.6);
       const labels = all
         .map((line) => ({ line, x: line.x.at(-1), y: isLog ? Math.log10(line.y.at(-1)) : line.y.at(-1), text: P.plain(options.endLabel(line)) }))
         .filter(({ x, y, text }) => text && x >= view.x[0] && x <= view.x[1] && y >= view.y[0] && y <= view.y[1])
-        .map((label) => ({ ...label, at: ((label.y - view.y[0]) / (view.y[1] - view.y[0])) * height }))
-        .sort((a, b) => a.at - b.at);
-      let floor = 6;
-      for (const label of labels) floor = (label.place = Math.max(label.at, floor)) + 15;
-      let ceiling = height - 4;
-      for (const label of [...labels].reverse()) ceiling = (label.place = Math.min(label.place, ceiling)) - 15;
-      return labels.map(({ line, x, y, text, at, place }) => ({
-        x, y, xref: "x", yref: "y", text, showarrow: false, xanchor: "left", yanchor: "middle", xshift: 7, yshift: place - at,
-        font: { size: 12, color: line.colour, weight: line.thin ? 400 : 650 }, opacity: line.thin ? 0.85 : 1,
+        .map((label) => ({ ...label,
+          left: ((label.x - view.x[0]) / (view.x[1] - view.x[0])) * width,
+          up: ((label.y - view.y[0]) / (view.y[1] - view.y[0])) * height }))
+        .sort((a, b) => a.left - b.left);
+      const columns = []; // labels that could meet: their horizontal extents overlap
+      let right = -Infinity;
+      for (const label of labels) {
+        if (label.left > right) columns.push([]);
+        columns.at(-1).push(label);
+        right = Math.max(label.left > right ? -Infinity : right, label.left + 8 * label.text.length + 10);
+      }
+      for (const column of columns) spread(column, height);
+      return labels.map(({ line, x, y, text, up, place }) => ({
+        x, y, xref: "x", yref: "y", text, showarrow: false, xanchor: "left", yanchor: "middle", xshift: 7, yshift: place - up,
+        bgcolor: card, borderpad: 0, font: { size: 12, color: line.colour, weight: line.thin ? 400 : 650 }, opacity: line.thin ? 0.85 : 1,
       }));
+    }
+
+    /** Give each label a `place` near its line's end, 15 pixels from the next: clusters share their displacement. */
+    function spread(labels, height) {
+      const clusters = [];
+      for (const label of [...labels].sort((a, b) => a.up - b.up)) {
+        clusters.push({ middle: label.up, labels: [label] });
+        while (clusters.length > 1) {
+          const [below, above] = clusters.slice(-2);
+          const room = 7.5 * (below.labels.length + above.labels.length);
+          if (above.middle - below.middle >= room) break;
+          const labels = [...below.labels, ...above.labels];
+          const middle = (below.middle * below.labels.length + above.middle * above.labels.length) / labels.length;
+          clusters.splice(-2, 2, { middle, labels });
+        }
+      }
+      for (const { middle, labels: members } of clusters) {
+        const half = 7.5 * (members.length - 1);
+        const centre = Math.max(6 + half, Math.min(height - 4 - half, middle));
+        members.forEach((label, i) => (label.place = centre - half + 15 * i));
+      }
     }
 
     function traces(all) {
@@ -304,10 +332,11 @@
         font: { family: getComputedStyle(host).fontFamily, size: 12, color: colour.soft },
         xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() ? "~s" : ",",
           unifiedhovertitle: { text: `${AXES[chosen.axis]} %{x:,.0f}` } },
-        yaxis: { ...axis, range: view.y, type: logs[chosen.metric] ? "log" : "linear", nticks: 7, exponentformat: "power",
+        yaxis: { ...axis, range: view.y, type: logs[chosen.metric] ? "log" : "linear", nticks: 7, exponentformat: "none",
+          tickformat: METRICS[chosen.metric].ticks ?? ",~f",
           title: { text: METRICS[chosen.metric].axis, standoff: 4, font: { size: 12 } },
-          ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 1.2 ? 1 : "D1" } : {}) },
-        annotations: narrow() ? [] : endLabels(all, view, height - margin.t - margin.b),
+          ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 3 ? 1 : "D2" } : {}) },
+        annotations: narrow() ? [] : endLabels(all, view, plot.clientWidth - margin.l - margin.r, height - margin.t - margin.b),
         hovermode: "x unified", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
         hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.blue },

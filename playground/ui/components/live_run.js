@@ -72,9 +72,11 @@ function whatToNotice(run) {
   if (train.length + losses.length === 0) {
     return ENDED.includes(run.state) ? "This run ended before its first measurement." : "The first numbers arrive in a moment.";
   }
-  const first = losses[0] ?? run.train.loss[0];
-  const now = losses.at(-1) ?? train.at(-1);
   const n = losses.length;
+  const known = n >= 2; // one measurement on validation text is only the start: until the second, training loss is news
+  const what = known ? "validation loss" : "training loss";
+  const first = losses[0] ?? run.train.loss[0];
+  const now = known || train.length === 0 ? losses.at(-1) : train.at(-1);
   const exact = P.lastOf(v.exact_match);
   const unsure = `as unsure as when choosing between ${P.number(Math.exp(now))} equally likely tokens`;
 
@@ -92,13 +94,13 @@ function whatToNotice(run) {
     return `Training loss has risen from ${P.number(lowest)} to ${P.number(train.at(-1))}. If it stays there, the learning rate is probably too high.`;
   }
   if (now > 0.97 * first) return "It has not learnt anything yet: the loss is where it began, about as good as guessing.";
-  if (run.state === "finished") return `Done: validation loss went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
+  if (run.state === "finished") return `Done: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
   const earlier = losses[Math.floor(n * 0.6)];
   const gap = now - train.at(-1);
   if (n >= 3 && losses.at(-2) - now > 0.04 * first) return "Falling fast. The commonest patterns come first: in text, letters and spaces, then short words.";
   if (n >= 5 && gap > 0.25) return `It does better on the text it trains on (${P.number(train.at(-1))}) than on text it has not seen (${P.number(now)}): part of what it learns is this text by heart.`;
   if (n >= 6 && Math.abs(earlier - now) < 0.01 * first) return `Levelling off: the last ${P.whole(v.step.at(-1) - v.step[Math.floor(n * 0.6)])} steps changed validation loss by ${P.number(Math.abs(earlier - now))}. It is ${unsure}.`;
-  return `Learning steadily: validation loss went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
+  return `Learning steadily: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
 }
 
 function nearest(steps, step) {
@@ -127,7 +129,7 @@ function drawSamples(run) {
   if (samples.dataset.key === key) return;
   samples.dataset.key = key;
   samples.replaceChildren(...rows.map((sample, i) => {
-    const text = P.el("span", { class: "pg-sample-text" }, P.el("span", { class: "pg-soft", text: sample.prompt }), sample.text);
+    const text = P.el("span", { class: "pg-sample-text" }, P.el("span", { class: "pg-soft", text: P.printable(sample.prompt) }), P.printable(sample.text));
     if (i === rows.length - 1 && run.state === "running") text.append(P.el("span", { class: "pg-caret", "aria-hidden": "true" }));
     return P.el("li", {}, P.el("span", { class: "pg-sample-step", text: `step ${P.whole(sample.step)}` }), text);
   }));

@@ -22,7 +22,7 @@ const state = P.el("span", { class: "pg-soft", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
 const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come.";
 const filled = P.el("div", { class: "pg-panel", hidden: true },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), " darker means more surprising to the model"), legend),
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), " the deeper the colour, the more it surprised the model"), legend),
   text, state, panel);
 root.append(filled);
 

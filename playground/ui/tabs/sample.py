@@ -177,12 +177,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change):
         event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
     for slider in shape:
-        slider.input(
-            None,
-            shape,  # type: ignore[attr-defined]
-            None,
-            js=ON_INPUT,
-        )
+        slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
     writing = tab.generate.click(
         services.bind(write), [*tab.picker.both, tab.prompt, *shape, *length, visitor], [tab.text, tab.next],
         show_progress="hidden", concurrency_limit=8, api_visibility="private",

@@ -1,0 +1,109 @@
+"""No setting without a control, and nothing that a browser sends is trusted."""
+
+from dataclasses import fields
+
+import gradio as gr
+import pytest
+
+from playground.config import ModelConfig, SampleConfig, TrainConfig, preset
+from playground.runs.curves import Curves
+from playground.runs.loading import ModelCache
+from playground.runs.store import RunStore
+from playground.ui import endpoints, forms
+from playground.ui.services import NOBODY, Services, said
+from playground.ui.tabs import sample, train
+
+
+class NoLauncher:
+    def position(self, run_id):
+        return None
+
+
+@pytest.fixture
+def services(tmp_path):
+    store = RunStore(tmp_path / "runs")
+    return Services(store, NoLauncher(), Curves(store), ModelCache(), tmp_path / "corpora", public=True)
+
+
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+def test_every_field_has_a_control_or_is_listed_as_hidden(kind):
+    with gr.Blocks():
+        form = forms.build_form(kind, forms.remaining(kind), kind())
+    assert form.keys() | forms.HIDDEN.keys() >= {item.name for item in fields(kind)}
+    assert not form.keys() & forms.HIDDEN.keys()
+    for name, control in form.items():
+        assert control.value == getattr(kind(), name), name
+        assert control.info, f"{name} explains itself"
+
+
+def test_sliders_stay_within_what_the_config_allows():
+    for kind in (ModelConfig, TrainConfig, SampleConfig):
+        for item in fields(kind):
+            if item.name in forms.RANGES:
+                low, high, step = forms.RANGES[item.name]
+                assert item.metadata["low"] <= low < high <= item.metadata["high"], item.name
+                assert ((item.default - low) / step) == pytest.approx(round((item.default - low) / step)), (
+                    f"{item.name}'s default lies on its slider"
+                )
+
+
+def test_train_tab_shows_every_setting_once(services):
+    with gr.Blocks():
+        tab = train.build(services)
+    assert set(tab.model) == {f.name for f in fields(ModelConfig)} - forms.HIDDEN.keys()
+    assert set(tab.train) == {f.name for f in fields(TrainConfig)} - forms.HIDDEN.keys()
+    with gr.Blocks():
+        other = sample.build(services)
+    assert set(other.shape) | set(other.length) == {f.name for f in fields(SampleConfig)}
+
+
+def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
+    names = train._preset_fields()
+    for name in ("classic", "modern"):
+        values = dict(zip(names, train.show_preset(name, 8), strict=True))
+        config = preset(name, n_head=8)
+        assert values == {key: getattr(config, key) for key in names}
+        assert not {"n_layer", "n_embd", "n_head", "block_size"} & values.keys()
+
+
+def test_architectures_in_words():
+    assert train.describe(preset("classic")) == "learned positions · LayerNorm · GELU · multi-head · biases"
+    assert train.describe(preset("modern")) == "RoPE · RMSNorm · SwiGLU · grouped-query · no biases"
+    windowed = preset("modern", n_kv_head=1, window=32, n_sink=4)
+    assert train.describe(windowed).endswith("multi-query · no biases · window 32 + 4 sinks")
+
+
+QUESTIONS = [None, 5, "x", [], {}, {"run": 7, "step": [], "text": {}}, {"cursors": "x"}, {"cursors": {"../x": 1, "": None}},
+             {"cursors": {str(n): None for n in range(1000)}}, {"run": "a" * 32, "text": "hi", "visitor": ["x"]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=repr)
+def test_questions_of_any_shape_get_an_answer(services, question):
+    assert endpoints.curves(services, question)["runs"] == []
+    assert endpoints.live(services, question)["state"] == "idle"
+    assert endpoints.attention(services, question) == {"error": "Run not found."}
+
+
+def test_a_stranger_is_nobody_and_tokens_are_ours(services):
+    assert services.visitor("x") == NOBODY
+    assert services.visitor(None) == NOBODY
+    token = services.token("forged")
+    assert len(token) == 32
+    assert services.token(token) == token
+    assert services.visitor(token) == token
+
+
+def test_mistakes_are_shown_escaped_and_signatures_survive():
+    def handler(services, text: str, request: gr.Request):
+        raise ValueError(f"You sent {text}")
+
+    wrapped = said(lambda text, request: handler(None, text, request), lambda text, request: None)
+    with pytest.raises(gr.Error) as caught:
+        wrapped("<img src=x onerror=alert(1)>", None)
+    assert "&lt;img" in caught.value.message
+    assert "<img" not in caught.value.message
+
+
+@pytest.mark.parametrize("seconds", [(0.2, "1 s"), (42, "42 s"), (89, "89 s"), (120, "2 min"), (5400, "1.5 h")])
+def test_durations_in_words(seconds):
+    assert endpoints.duration(seconds[0]) == seconds[1]
