@@ -113,7 +113,7 @@ class ModelConfig(Settings):
 
     vocab_size: int = setting(256, "Vocabulary", "Number of different tokens.", low=2, high=65_536, step=1)
     block_size: int = setting(
-        128, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
+        256, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
     )
     n_layer: int = setting(4, "Layers", "Transformer blocks on top of each other.", low=1, high=24, step=1)
     n_embd: int = setting(
@@ -215,8 +215,8 @@ class TrainConfig(Settings):
     tokenizer: TokenizerName = setting(
         "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
     )
-    steps: int = setting(800, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
-    batch_size: int = setting(16, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
+    steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
+    batch_size: int = setting(8, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
     grad_accum: int = setting(
         1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
     )

@@ -223,6 +223,13 @@ def load_weights(run: Path, step: int, shapes: dict[str, tuple[int, ...]]) -> di
     raise DamagedError(f"The weights of step {step} cannot be used: {problem}.")
 
 
+def counters(run: Path, step: int) -> dict[str, int | float]:
+    """The counters that were saved with the weights of a step. Raises DamagedError."""
+    kind: Kind = "checkpoints" if step in steps(run, "checkpoints") else "snapshots"
+    found: dict[str, int | float] = _read_manifest(_folder(run, kind, step))["counters"]
+    return found
+
+
 def _check_header(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     with safe_open(path, framework="pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

@@ -1,113 +1,51 @@
-"""The reference runs that ship with the project, and the one command that makes them: ``python -m playground.runs.gallery``.
-
-A classic and a modern model read the same text in the same order, with parameters within two per cent of each other, for
-three seeds each. All six keep their curves; seed 0 keeps weights: the last ones of each, and of the modern model twelve
-log-spaced snapshots, so that attention can be watched forming. Weights are stored as bfloat16.
-"""
+"""Making a reference run out of one that was trained here: the same layout, small enough to ship."""
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+import secrets
 import shutil
-import sys
-import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from playground.config import TrainConfig, preset
 from playground.runs import checkpoints
-from playground.runs.create import Prepared
-from playground.runs.paths import cache_root, gallery_root
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import execute
-from playground.tokenizers import build_tokenizer
-from playground.train.estimate import count_parameters
-from playground.train.events import Event, StepDone
-
-SEEDS = (0, 1, 2)
-SNAPSHOTS = 12
-# Full attention over 256 tokens reaches back over most of a story. Heads and layers are equal; the width of the classic
-# model is smaller because its biases, positions and multi-head attention take parameters that grouped queries save.
-SIZES: dict[str, dict[str, Any]] = {
-    "classic": {"n_layer": 4, "n_head": 4, "n_embd": 120, "block_size": 256},
-    "modern": {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 256},
-}
-BUDGET: dict[str, Any] = {
-    "corpus": "tales", "corpus_bytes": 4_000_000, "steps": 1500, "batch_size": 8, "eval_interval": 50,
-    "eval_tokens": 32_768, "sample_interval": 100, "checkpoint_interval": 1500,
-}  # fmt: skip
+from playground.runs.checkpoints import Precision, load_weights, save_snapshot
+from playground.runs.files import read_json, write_json
+from playground.runs.loading import parameter_shapes
+from playground.runs.log import Tail, frame
+from playground.runs.store import Run
 
 
-def recipe(name: str, seed: int) -> Prepared:
-    """One reference run, ready to be created."""
-    tokenizer = build_tokenizer("byte", "")
-    model = preset(name, vocab_size=tokenizer.vocab_size, **SIZES[name])
-    snapshots = SNAPSHOTS if name == "modern" and seed == 0 else 0
-    return Prepared(name, model, TrainConfig(**BUDGET, seed=seed, snapshots=snapshots), tokenizer)
+def publish(
+    run: Run, gallery: Path, *, name: str, steps: Sequence[int] = (), precision: Precision = "bfloat16"
+) -> Path:
+    """Copy a finished run into a gallery folder under a new name and return its folder there.
 
-
-def make(root: Path, name: str, seed: int, work: Path) -> Path:
-    """Train one reference run in the store `work` and move what ships of it to the gallery `root`."""
-    prepared = recipe(name, seed)
-    store = RunStore(work)
-    title = f"{name.capitalize()} on Tales, seed {seed}"
-    run = store.create(prepared.model, prepared.train, prepared.tokenizer, name=title, preset=name)
-    ending = execute(run, cache_dir=cache_root(), watch=_report(title, run))
-    if ending.state != "finished":
-        raise SystemExit(f"{title}: {ending.state}. {ending.message}")
-    return _ship(run, root / hashlib.sha256(f"gallery {name} {seed}".encode()).hexdigest()[:32], keep_weights=seed == 0)
-
-
-def _report(title: str, run: Run) -> Any:
-    began = time.monotonic()
-
-    def report(event: Event) -> None:
-        if isinstance(event, StepDone) and event.step % 100 == 0:
-            print(f"{title}: step {event.step} of {run.train.steps}, loss {event.loss:.3f}, "
-                  f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)  # fmt: skip
-
-    return report
-
-
-def _ship(run: Run, target: Path, keep_weights: bool) -> Path:
-    """Copy settings, log and status under the gallery's own id; weights as bfloat16 snapshots."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for file in ("run.json", "tokenizer.json", "events.jsonl", "status.json"):
-        shutil.copyfile(run.path / file, target / file)
-    described = json.loads((target / "run.json").read_text("utf-8"))
-    (target / "run.json").write_text(json.dumps({**described, "id": target.name}, indent=1) + "\n", "utf-8")
-    if keep_weights:
-        shapes = {name: tuple(w.shape) for name, w in _weights(run, run.train.steps).items()}
-        for step in run.steps_available():
-            weights = checkpoints.load_weights(run.path, step, shapes)
-            checkpoints.save_snapshot(target, weights, {"step": step, "tokens": 0, "seconds": 0.0}, "bfloat16")
+    Kept are the log, the weights of `steps` (default: the last) at `precision`, and nothing about the owner. Raises
+    ValueError when the run has not finished or has no such weights.
+    """
+    available = run.steps_available()
+    if run.state() != "finished" or not available:
+        raise ValueError(f"Only a finished run can be published; {run.name} is {run.state()}.")
+    gallery.mkdir(parents=True, exist_ok=True)
+    hidden = gallery / f".{run.id}.{secrets.token_hex(4)}.tmp"
+    hidden.mkdir()
+    try:
+        _fill(hidden, run, name, steps or available[-1:], precision)
+        target = gallery / secrets.token_hex(16)
+        hidden.rename(target)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
     return target
 
 
-def _weights(run: Run, step: int) -> dict[str, Any]:
-    loaded = checkpoints.load_checkpoint(run.path)
-    assert loaded is not None, "a finished run has a checkpoint"
-    assert loaded.step == step, "and it is of its last step"
-    return loaded.tensors["model"]
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Make the whole gallery, or one run of it."""
-    parser = argparse.ArgumentParser(prog="python -m playground.runs.gallery", description=__doc__)
-    parser.add_argument("--root", type=Path, default=gallery_root(), help="where the gallery goes")
-    parser.add_argument("--only", nargs=2, metavar=("PRESET", "SEED"), help="for instance: --only modern 0")
-    options = parser.parse_args(arguments)
-    wanted = [(options.only[0], int(options.only[1]))] if options.only else [(n, s) for s in SEEDS for n in SIZES]
-    counts = {name: count_parameters(recipe(name, 0).model) for name in SIZES}
-    print(", ".join(f"{name}: {count:,} parameters" for name, count in counts.items()), file=sys.stderr)
-    with tempfile.TemporaryDirectory() as work:
-        for name, seed in wanted:
-            print(make(options.root, name, seed, Path(work) / "runs"))
-
-
-if __name__ == "__main__":
-    main()
+def _fill(folder: Path, run: Run, name: str, steps: Sequence[int], precision: Precision) -> None:
+    write_json(
+        folder / "run.json", {**(read_json(run.path / "run.json") or {}), "name": name, "owner": None, "shared": False}
+    )
+    write_json(folder / "tokenizer.json", run.tokenizer.to_dict())
+    with open(folder / "events.jsonl", "wb") as log:
+        log.writelines(frame(row) for row in Tail(run.log).rows())
+    for step in steps:
+        counters = checkpoints.counters(run.path, step)
+        save_snapshot(folder, load_weights(run.path, step, parameter_shapes(run.model)), counters, precision)

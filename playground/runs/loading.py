@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+import torch
+
+from playground.config import ModelConfig
 from playground.models.transformer import Transformer
 from playground.runs.checkpoints import DamagedError, load_weights
 from playground.runs.store import Run
@@ -57,8 +60,13 @@ class ModelCache:
             return model
 
 
+def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter of a model, by name; nothing is allocated."""
+    with torch.device("meta"):
+        return {name: tuple(parameter.shape) for name, parameter in Transformer(config).named_parameters()}
+
+
 def _load(run: Run, step: int) -> Transformer:
     model = Transformer(run.model)
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    model.load_state_dict(load_weights(run.path, step, shapes))
+    model.load_state_dict(load_weights(run.path, step, parameter_shapes(run.model)))
     return model.eval().requires_grad_(False)

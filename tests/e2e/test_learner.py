@@ -66,7 +66,7 @@ def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
 def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> None:
     """Upload a real text and train on it until the loss is below 2.5."""
     open_page(page, app.url)
-    page.get_by_label("Your text", exact=True).check()
+    page.get_by_role("radio", name="Your text").check(force=True)
     page.locator("input[type=file]").set_input_files(str(real_text))
     expect(page.get_by_text("different ones")).to_be_visible(timeout=SLOW)
     for label, value in (("Layers", 3), ("Width", 96), ("Heads", 4), ("Context", 64), ("Steps", 1000), ("Batch", 12)):

@@ -77,7 +77,7 @@ def test_text_is_shown_as_text(page: Page, app: App) -> None:
 )
 def test_a_wrong_file_gets_one_sentence(page: Page, app: App, name: str, content: bytes, message: str) -> None:
     open_page(page, app.url)
-    page.get_by_label("Your text", exact=True).check()
+    page.get_by_role("radio", name="Your text").check(force=True)
     page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/plain", "buffer": content})
     expect(page.get_by_text(message).first).to_be_visible(timeout=SLOW)
     assert "Traceback" not in page.locator("body").inner_text()
@@ -96,7 +96,7 @@ def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -
 
 def test_a_text_shorter_than_the_context_is_explained(page: Page, app: App) -> None:
     open_page(page, app.url)
-    page.get_by_label("Your text", exact=True).check()
+    page.get_by_role("radio", name="Your text").check(force=True)
     page.get_by_label("Paste your text").fill("too short " * 30)
     page.locator("#start").click()
     expect(page.get_by_text("Lower the context or add text").first).to_be_visible(timeout=SLOW)

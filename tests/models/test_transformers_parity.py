@@ -65,7 +65,8 @@ def llama(ours: Transformer, config: ModelConfig) -> nn.Module:
     }
     names = {"attn.query": "self_attn.q_proj", "attn.key": "self_attn.k_proj", "attn.value": "self_attn.v_proj",
              "attn.out": "self_attn.o_proj", "mlp.gate": "mlp.gate_proj", "mlp.up": "mlp.up_proj",
-             "mlp.down": "mlp.down_proj", "attn_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}  # fmt: skip
+             "mlp.down": "mlp.down_proj", "attn_norm": "input_layernorm",
+             "mlp_norm": "post_attention_layernorm"}  # fmt: skip
     for i in range(config.n_layer):
         state |= {f"model.layers.{i}.{b}.weight": w[f"blocks.{i}.{a}.weight"] for a, b in names.items()}
     theirs.load_state_dict(state)

@@ -73,8 +73,10 @@ def test_architectures_in_words():
     assert train.describe(windowed).endswith("multi-query · no biases · window 32 + 4 sinks")
 
 
-QUESTIONS = [None, 5, "x", [], {}, {"run": 7, "step": [], "text": {}}, {"cursors": "x"}, {"cursors": {"../x": 1, "": None}},
-             {"cursors": {str(n): None for n in range(1000)}}, {"run": "a" * 32, "text": "hi", "visitor": ["x"]}]  # fmt: skip
+QUESTIONS = [
+    None, 5, "x", [], {}, {"cursors": "x"}, {"cursors": {"../x": 1, "": None}}, {"run": 7, "step": [], "text": {}},
+    {"cursors": {str(n): None for n in range(1000)}}, {"run": "a" * 32, "text": "hi", "visitor": ["x"]},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=repr)

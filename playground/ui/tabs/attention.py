@@ -50,15 +50,12 @@ def build(services: Services) -> AttentionTab:
 
 
 def look(run_id: str | None, step: Any, text: str, token: str) -> dict[str, Any]:
-    """What the grid should ask for."""
-    if not run_id:
-        raise ValueError("No run is chosen. Choose one, or train one first.")
-    return {"visitor": token, "run": run_id, "step": step, "text": text or "", "nonce": time.monotonic_ns()}
+    """What the grid should ask for; without a run it shows its invitation."""
+    return {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
 
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     asked = [*tab.picker.both, tab.text, visitor]
-    view = services.bind(lambda _, *values: look(*values))
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
-        event(view, asked, tab.grid, **QUIET)
+        event(look, asked, tab.grid, **QUIET)

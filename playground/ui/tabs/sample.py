@@ -121,8 +121,10 @@ def stopped(value: Any) -> Any:
 
 def look_ahead(
     services: Services, run_id: str | None, step: Any, prompt: str, temperature: Any, top_k: Any, top_p: Any, token: str
-) -> dict[str, Any]:
-    """The distribution of the token after the prompt."""
+) -> dict[str, Any] | None:
+    """The distribution of the token after the prompt; nothing while there is no run."""
+    if not run_id:
+        return None
     config = SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p)
     run = _chosen(services, run_id, token)
     model = services.models.get(run, step)

@@ -27,6 +27,14 @@ MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
 TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
 LABELS = {"task": "Algorithms", "own": "Your text"}
+SMALL_PRINT = {
+    "tales": "little stories, offline",
+    "python_source": "this interpreter's own",
+    "tiny_shakespeare": "1.1 MB, downloaded",
+    "tiny_stories": "19 MB, downloaded",
+    "task": "one right answer",
+    "own": "paste or upload",
+}
 NOTICE = (
     "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
     "the model still hesitates. The validation curve is measured on text the model never trains on."
@@ -87,7 +95,7 @@ def build(services: Services) -> TrainTab:
 def _build_text(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
-        choices = [(LABELS.get(name) or CORPORA[name].label, name) for name in TEXTS]
+        choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
         parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
         parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
         tasks = [(task.label, task.name) for task in TASKS.values()]

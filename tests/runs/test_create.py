@@ -1,0 +1,72 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.runs.create import check_memory, create_run, prepare_run
+from playground.runs.store import RunStore
+from tests.runs.conftest import MODEL, TEXT, TRAIN
+
+SMALL = {"corpus_bytes": 20_000}
+
+
+def test_a_prepared_run_has_the_vocabulary_of_its_tokenizer(store: RunStore) -> None:
+    prepared = prepare_run("modern", {"n_layer": 2, "vocab_size": 7}, {**SMALL, "steps": 60, "tokenizer": "char"})
+    assert prepared.model.vocab_size == prepared.tokenizer.vocab_size < 100
+    assert (prepared.model.n_layer, prepared.model.norm, prepared.train.steps) == (2, "rmsnorm", 60)
+    run = create_run(store, prepared, owner="me")
+    assert run.name == "Modern on Tales"
+    assert store.get(run.id, "me").model == prepared.model
+    assert run.own_text() is None
+
+
+def test_an_own_text_is_taken_whole_and_kept(store: RunStore) -> None:
+    prepared = prepare_run("classic", {"block_size": 16}, {}, TEXT)
+    assert (prepared.train.corpus, prepared.own_text) == ("own", TEXT)
+    assert prepared.train.corpus_bytes >= len(TEXT)
+    assert create_run(store, prepared, name="mine").own_text() == TEXT
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"preset": "vintage"}, "Preset must be one of classic, modern"),
+    ({"model_changes": {"n_layer": 0}}, "Layers must be"),
+    ({"model_changes": {"n_layer": float("nan")}}, "Layers must be a number. You sent NaN"),
+    ({"model_changes": {"width": 3}}, "Unknown setting 'width'"),
+    ({"model_changes": {"n_embd": 100, "n_head": 8}}, "not divisible"),
+    ({"train_changes": {"steps": "many"}}, "Steps must be a number"),
+    ({"train_changes": {"steps": 10}}, "Warm-up"),
+    ({"train_changes": {"corpus": "nonsense"}}, "Text must be one of"),
+    ({"train_changes": {"corpus": "own"}}, "The text is empty"),
+    ({"own_text": ""}, "The text is empty"),
+    ({"own_text": " \n "}, "The text is empty"),
+    ({"own_text": "too short"}, "context 128 needs at least 129"),
+    ({"own_text": TEXT, "train_changes": {"validation_fraction": 0.001}}, "validation part"),
+    ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different characters"),
+    ({"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}}, "never seen 'Z'"),
+    ({"own_text": "\ud800" * 5000}, "invalid character"),
+    ({"memory_limit": 10**8}, "This run needs about 0.[0-9] GB of memory; 0.1 GB is the limit here. Lower the batch"),
+    (
+        {"model_changes": {"n_layer": 24, "n_embd": 1024, "block_size": 2048}, "train_changes": {"batch_size": 512}},
+        "GB are free",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wishes", "message"), WRONG)
+def test_what_is_wrong_is_said_in_a_sentence(wishes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    asked = {"preset": "modern", "cache_dir": tmp_path, **wishes}
+    asked["train_changes"] = SMALL | asked.get("train_changes", {})
+    with pytest.raises(ValueError, match=message):
+        prepare_run(**asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fits_fits() -> None:
+    check_memory(MODEL, TRAIN)
+
+
+def test_a_bad_name_writes_nothing(store: RunStore) -> None:
+    prepared = prepare_run("modern", {"block_size": 16}, {}, TEXT)
+    with pytest.raises(ValueError, match="1 to 60 printable"):
+        create_run(store, prepared, name="a\nb")
+    assert store.list() == []

@@ -1,0 +1,183 @@
+"""The command line as its users meet it: arguments in; output, complaints and exit code out."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from playground.__main__ import main
+from playground.runs.paths import code_root
+from playground.runs.store import RunStore
+
+Captured = pytest.CaptureFixture[str]
+
+TINY = [
+    *("--steps", "20", "--seed", "3"),
+    *(f"--set={name}={value}" for name, value in {
+        "n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "eval_tokens": 64,
+        "corpus_bytes": 20_000, "sample_interval": 0, "eval_interval": 10, "learning_rate": 1e-3, "bias": "true",
+    }.items()),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("playground.runs.commands.gallery_root", lambda: tmp_path / "gallery")
+    return tmp_path / "data"
+
+
+def trained(capsys: Captured, *more: str) -> str:
+    assert main(["train", *TINY, *more]) == 0
+    return capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_train_list_sample(root: Path, capsys: Captured) -> None:
+    assert main(["train", "--preset", "classic", *TINY, "--name", "my run"]) == 0
+    out, err = capsys.readouterr()
+    run_id = out.strip().splitlines()[-1]
+    assert re.fullmatch("[0-9a-f]{32}", run_id)
+    assert re.search(r"step 20/20  loss \d\.\d{3}  validation \d\.\d{3}  [\d,]+ tokens/s  0:00 left", err)
+    run = RunStore(root).get(run_id)
+    assert (run.state(), run.train.seed, run.model.norm, run.model.bias) == ("finished", 3, "layernorm", True)
+
+    assert main(["runs"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"{run_id[:8]}  my run  finished  20/20  \d\.\d{{4}}", table[1])
+
+    texts = []
+    for name in (run_id, run_id[:8], run_id[:8].upper(), "my run", "My Run"):
+        assert (
+            main(["sample", name, "--prompt", "Once é", "--tokens", "30", "--temperature", "0.7", "--seed", "1"]) == 0
+        )
+        texts.append(capsys.readouterr().out)
+    assert len(set(texts)) == 1
+    assert texts[0].startswith("Once é")
+    assert len(texts[0]) > 10
+    assert main(["sample", run_id, "--prompt", "Once é", "--tokens", "30", "--temperature", "0.7", "--seed", "2"]) == 0
+    assert capsys.readouterr().out != texts[0]
+
+
+def test_an_own_text(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"one two three\r\n" * 200)
+    run = RunStore(root).get(trained(capsys, "--text", str(path), "--tokenizer", "char"))
+    assert run.own_text() == "one two three\n" * 200
+    assert run.model.vocab_size == len(set("one two three\n"))
+    assert run.name == "Modern on Your own text"
+    assert main(["sample", run.id[:6], "--tokens", "5", "--top-k", "1"]) == 0
+    assert main(["sample", run.id[:6], "--prompt", "Z"]) == 2
+    assert "never seen 'Z'" in capsys.readouterr().err
+
+
+def test_the_same_seed_is_the_same_run(root: Path, capsys: Captured) -> None:
+    logs = []
+    for _ in range(2):
+        lines = RunStore(root).get(trained(capsys)).log.read_text().splitlines()
+        logs.append([re.findall('"loss":([^,]*)', line) for line in lines])
+    assert logs[0] == logs[1]
+
+
+WRONG = [
+    ([], "See python -m playground --help."),
+    (["dance"], "invalid choice: 'dance'"),
+    (["train", "--steps"], "expected one argument"),
+    (["train", "--steps", "3.7"], "Steps must be a whole number; 3.7 is not."),
+    (["train", "--steps", "nan"], "Steps must be a number. You sent 'nan'."),
+    (["train", "--steps", "0"], "Steps must be 1 to"),
+    (["train", "--preset", "vintage"], "invalid choice: 'vintage'"),
+    (["train", "--corpus", "nonsense"], "invalid choice: 'nonsense'"),
+    (["train", "--tokenizer", "bpe2"], "Tokenizer must be one of"),
+    (["train", "--set", "n_layer"], "Unknown setting 'n_layer': write --set NAME=VALUE"),
+    (["train", "--set", "colour=red"], "Unknown setting 'colour=red'"),
+    (["train", "--set", "n_embd=33"], "not divisible"),
+    (["train", "--set", "bias=perhaps"], "Biases must be true or false. You sent 'perhaps'."),
+    (["train", "--set", "learning_rate=1e400"], "finite"),
+    (["train", "--text", "/no/such/file"], "Cannot read /no/such/file: No such file or directory."),
+    (["train", "--text", "/"], "Cannot read /: Is a directory."),
+    (["train", "--name", "a\nb"], "1 to 60 printable characters"),
+    (["train", *TINY, "--set", "block_size=2048"], "context 2048 needs at least 2049"),
+    (["sample", "zzz"], "No run is called 'zzz'"),
+    (["sample", ""], "No run is called ''"),
+    (["sample", "../.."], "No run is called '../..'"),
+    (["resume", "zzz"], "No run is called 'zzz'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_wrong_input_is_one_sentence_and_exit_code_two(
+    arguments: list[str], message: str, root: Path, capsys: Captured
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert not root.exists() or RunStore(root).list() == []
+
+
+def test_wrong_sampling(capsys: Captured) -> None:
+    run_id = trained(capsys)
+    for option, value, message in (
+        ("--temperature", "-1", "Temperature must be 0 to 5"),
+        ("--temperature", "hot", "Temperature must be a number. You sent 'hot'."),
+        ("--top-k", "3.5", "Top-k must be a whole number"),
+        ("--top-p", "1.2", "Top-p must be 0 to 1"),
+        ("--tokens", "0", "New tokens must be 1 to"),
+        ("--step", "7", "There are no weights of step 7"),
+        ("--step", "x", "invalid int value"),
+    ):
+        assert main(["sample", run_id, option, value]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["resume", run_id]) == 2
+    assert "has already finished" in capsys.readouterr().err
+
+
+def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = iter(["ab" + "0" * 30, "ab" + "1" * 30])
+    monkeypatch.setattr(
+        "playground.runs.store.secrets.token_hex", lambda n: next(tokens) if n == 16 else os.urandom(n).hex()
+    )
+    for _ in range(2):
+        trained(capsys)
+    assert main(["sample", "ab"]) == 2
+    assert "2 runs fit 'ab'. Write more of the id." in capsys.readouterr().err
+    assert main(["sample", "ab1", "--tokens", "1"]) == 0
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(root: Path, capsys: Captured) -> None:
+    command = [sys.executable, "-m", "playground", "train", *TINY, "--steps", "100000", "--set", "warmup_steps=0"]
+    environment = {**os.environ, "PYTHONPATH": str(code_root())}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    store = RunStore(root)
+    deadline = time.monotonic() + 60
+    while not any(run.log.exists() and run.log.read_bytes().count(b"StepDone") > 3 for run in store.list()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    run_id = out.strip().splitlines()[-1]
+    assert process.returncode == 130
+    assert f"Go on with: python -m playground resume {run_id[:8]}" in err
+    run = store.get(run_id)
+    paused = run.steps_available()[-1]
+    assert run.state() == "paused"
+    store.extend(run_id, 1)  # cut the run short: only its end is left to train
+    path = run.path / "run.json"
+    path.write_text(path.read_text().replace("100001", str(paused + 5)))
+    assert main(["resume", run_id[:8]]) == 0
+    assert capsys.readouterr().out.strip() == run_id
+    assert store.get(run_id).steps_available()[-1] == paused + 5
+
+
+def test_output_that_nobody_reads_to_the_end(capsys: Captured) -> None:
+    run_id = trained(capsys)
+    environment = {**os.environ, "PYTHONPATH": str(code_root())}
+    command = f"{sys.executable} -m playground sample {run_id} --tokens 2000 | head -c 10 >/dev/null"
+    result = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
