@@ -32,7 +32,7 @@ browser:
 	|| { echo "The browser tests need Chromium or Chrome: install one and run make test again."; exit 1; }
 
 gallery: $(VENV)/.installed
-	$(BIN)/python -m playground.runs.gallery
+	$(BIN)/python -m playground.runs.reference
 
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots

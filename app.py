@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-import torch
-
-from playground.ui.app import build_app, launch_options
-from playground.ui.services import Services
+from playground.runs.processes import PATIENT_THREADS
 
 
 def main() -> None:
@@ -21,7 +18,14 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
     options = parser.parse_args()
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # the training process needs the cores more than the page
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)  # before torch is loaded, which reads them then
+    import torch
+
+    from playground.ui.app import build_app, launch_options
+    from playground.ui.services import Services
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
     hosted = bool(os.environ.get("SPACE_ID"))
     services = Services.create(public=True if options.public or options.share else None)
     demo = build_app(services).queue(default_concurrency_limit=4, max_size=64)

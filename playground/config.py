@@ -332,6 +332,19 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
     return {name: (left[name], right[name]) for name in left if left[name] != right[name]}
 
 
+_WORDS = {
+    "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "none": "none", "layernorm": "LayerNorm",
+    "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "byte", "char": "character",
+}  # fmt: skip
+
+
+def spelled(value: Any) -> str:
+    """A setting's value as people write it: "RoPE" for "rope", "yes" for True, 0.002 without a tail of zeros."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else _WORDS.get(value, str(value))
+
+
 def label(kind: type[Settings], name: str) -> str:
     """A field's label, as forms, tables and messages show it."""
     return str(next(item.metadata["label"] for item in fields(kind) if item.name == name))  # type: ignore[arg-type]

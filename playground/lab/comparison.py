@@ -8,22 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from playground.config import ModelConfig, Settings, TrainConfig, label
+from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
 from playground.runs.curves import Curves
 from playground.runs.store import Run
 from playground.train.estimate import count_parameters
 
 
 def differences(runs: Sequence[Run]) -> pd.DataFrame:
-    """The settings in which the runs are not all alike: one row a setting, one column a run."""
+    """The settings that make the runs learn differently: one row a setting, one column a run."""
     rows: list[list[Any]] = []
     if not runs:
         return pd.DataFrame(columns=["setting"])
     for kind, part in ((ModelConfig, "model"), (TrainConfig, "train")):
         configs: list[Settings] = [getattr(run, part) for run in runs]
         for name, values in _values(configs).items():
-            if any(value != values[0] for value in values):
-                rows.append([label(kind, name), *map(_shown, values)])
+            if name not in _HARMLESS and any(value != values[0] for value in values):
+                rows.append([label(kind, name), *map(spelled, values)])
     return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
 
 
@@ -32,6 +32,8 @@ def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
     return pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
 
 
+# What is only looked at or kept changes nothing in how a model learns.
+_HARMLESS = {"eval_interval", "eval_tokens", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
 _COLUMNS = (
     "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters",
     "seconds", "tokens/s",
@@ -60,9 +62,3 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
 def _values(configs: Sequence[Settings]) -> dict[str, list[Any]]:
     dictionaries = [config.to_dict() for config in configs]
     return {name: [values[name] for values in dictionaries] for name in dictionaries[0]}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ import torch
 from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
 from playground.data.corpora import CORPORA, check_text
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.runs import status
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
@@ -163,6 +164,7 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
         raise ValueError(
             f"{run.name} is already {state}." if state == "running" else f"{run.name} has already {state}."
         )
+    status.withdraw(run.path)
     return _execute(run)
 
 

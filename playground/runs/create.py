@@ -74,16 +74,22 @@ def _with_own_text(changes: Mapping[str, Any], own_text: str | None) -> Mapping[
 
 
 def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: str | None = None) -> Run:
-    """Write a prepared run into the store, not started. `owner` is the visitor's secret. Raises ValueError for the name."""
-    return store.create(
-        prepared.model,
-        prepared.train,
-        prepared.tokenizer,
-        name=checked_name(name) if name else prepared.default_name,
-        preset=prepared.preset,
-        owner=owner,
-        own_text=prepared.own_text,
-    )
+    """Write a prepared run into the store, not started. `owner` is the visitor's secret.
+
+    Raises ValueError for a bad name and for a full disk; nothing is left behind then.
+    """
+    try:
+        return store.create(
+            prepared.model,
+            prepared.train,
+            prepared.tokenizer,
+            name=checked_name(name) if name else prepared.default_name,
+            preset=prepared.preset,
+            owner=owner,
+            own_text=prepared.own_text,
+        )
+    except OSError as error:
+        raise ValueError(f"The run could not be written: {error.strerror}. Free some space and try again.") from error
 
 
 def check_memory(model: ModelConfig, train: TrainConfig, limit: int | None = None) -> None:

@@ -16,12 +16,18 @@ from playground.runs.store import Run
 
 
 def publish(
-    run: Run, gallery: Path, *, name: str, steps: Sequence[int] = (), precision: Precision = "bfloat16"
+    run: Run,
+    gallery: Path,
+    *,
+    name: str,
+    steps: Sequence[int] | None = None,
+    precision: Precision = "bfloat16",
+    run_id: str | None = None,
 ) -> Path:
     """Copy a finished run into a gallery folder under a new name and return its folder there.
 
-    Kept are the log, the weights of `steps` (default: the last) at `precision`, and nothing about the owner. Raises
-    ValueError when the run has not finished or has no such weights.
+    Kept are the log, the weights of `steps` (default: the last) at `precision`, and nothing about the owner. `run_id`
+    replaces the run that has this id. Raises ValueError when the run has not finished or has no such weights.
     """
     available = run.steps_available()
     if run.state() != "finished" or not available:
@@ -30,8 +36,9 @@ def publish(
     hidden = gallery / f".{run.id}.{secrets.token_hex(4)}.tmp"
     hidden.mkdir()
     try:
-        _fill(hidden, run, name, steps or available[-1:], precision)
-        target = gallery / secrets.token_hex(16)
+        _fill(hidden, run, name, available[-1:] if steps is None else steps, precision)
+        target = gallery / (run_id or secrets.token_hex(16))
+        shutil.rmtree(target, ignore_errors=True)
         hidden.rename(target)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)

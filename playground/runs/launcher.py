@@ -25,6 +25,7 @@ from playground.runs.store import Run, RunStore
 TICK_SECONDS = 0.5
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
+_KILLED = "probably out of memory. Lower the batch, context, width or layers, or resume from the last checkpoint."
 
 
 class Launcher:
@@ -176,13 +177,26 @@ class Launcher:
             self._wake.clear()
 
     def _tick(self) -> None:
-        self._workers = [worker for worker in self._workers if worker.is_alive()]
+        self._bury()
         statuses = self._statuses()
         self._press([run for run, now in statuses if now.state in ("running", "crashed")])
         free = self.max_workers - sum(now.state == "running" for _, now in statuses)
         for run, _ in _queue(statuses)[: max(0, free)]:
             self._dispatch(run)
         self._keep_spare()
+
+    def _bury(self) -> None:
+        """Forget workers that have ended; if the system killed one, say why it probably did."""
+        dead = [worker for worker in self._workers if not worker.is_alive()]
+        self._workers = [worker for worker in self._workers if worker not in dead]
+        for worker in dead:
+            folder = worker.run
+            if folder is None or not worker.was_killed or status.requested(folder):
+                continue
+            with self.store.exclusive():
+                if status.declared(folder).pid == worker.pid and status.derive(folder).state == "crashed":
+                    _, step = status.read_heartbeat(folder)
+                    status.declare(folder, Status("crashed", f"The system killed it at step {step}: {_KILLED}"))
 
     def _press(self, runs: list[Run]) -> None:
         """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""
@@ -219,7 +233,7 @@ class Launcher:
                 return
             status.declare(run.path, status.running(worker.pid))
         self._workers.append(worker)
-        worker.give({"run": str(run.path), "cache": str(self.cache_dir) if self.cache_dir else None})
+        worker.give(run.path, self.cache_dir)
 
     def _keep_spare(self) -> None:
         now = time.monotonic()

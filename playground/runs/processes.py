@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from playground.runs import status
 from playground.runs.paths import code_root
@@ -18,9 +18,10 @@ from playground.runs.status import Status
 STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIGTERM
 
 # OpenMP threads that wait for each other spin by default. As soon as anything else wants a core, the browser for one, they
-# spin for one that is not even scheduled: a step of the modern preset took 3,400 ms so, and 240 ms with sleeping threads
-# (2 cores, one of them busy elsewhere). Read when torch is loaded, so it has to be in the environment before.
-PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+# spin for a thread that is not even scheduled. A step of the modern preset with 2 threads on 2 cores, in ms, alone / beside
+# one busy process: spinning 118 / 3,400; sleeping at once 148 / 229; this, a short spin and then sleep, 127 / 227.
+# Read by libgomp when torch loads it, so it has to be in the environment before.
+PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
 # What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.
 _ALLOWED = (
@@ -60,6 +61,7 @@ class Worker:
     """
 
     def __init__(self, log: Path, threads: int, *, die_with_parent: bool) -> None:
+        self.run: Path | None = None
         self._dies_with_parent = die_with_parent
         command = [sys.executable, "-m", "playground.runs.worker", "--wait", "--threads", str(threads)]
         command += ["--die-with-parent"] if die_with_parent else []
@@ -86,12 +88,19 @@ class Worker:
         self._stdin().close()
         return False
 
-    def give(self, order: dict[str, Any]) -> None:
+    def give(self, run: Path, cache_dir: Path | None) -> None:
         """Hand over its one run. Raises OSError if it has died."""
+        self.run = run
         pipe = self._stdin()
+        order = {"run": str(run), "cache": str(cache_dir) if cache_dir else None}
         pipe.write(json.dumps(order).encode("ascii") + b"\n")
         if not self._dies_with_parent:
             pipe.close()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a dead one was ended by SIGKILL."""
+        return self.process.returncode == -signal.SIGKILL
 
     def dismiss(self) -> None:
         """End one that still waits."""

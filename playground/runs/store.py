@@ -105,7 +105,7 @@ class RunStore:
         self.root = Path(root)
         self.gallery = None if gallery is None else Path(gallery)
         self.root.mkdir(parents=True, exist_ok=True)
-        self._read: dict[Path, tuple[tuple[int, int], Run]] = {}
+        self._read: dict[Path, tuple[tuple[int, int, int], Run]] = {}
 
     def create(
         self,
@@ -240,7 +240,7 @@ class RunStore:
         except OSError:
             self._read.pop(path, None)
             return None
-        key = (found.st_ino, found.st_mtime_ns)
+        key = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._read.get(path)
         if known is None or known[0] != key:
             run = _parse(path, reference=path.parent == self.gallery)

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from playground.data.corpora import load_text
 from playground.runs import checkpoints, status
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
-from playground.runs.processes import cores
+from playground.runs.processes import STOP_SECONDS, cores
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run, RunStore
 from playground.tokenizers import build_tokenizer
@@ -68,6 +69,7 @@ def execute(
     try:
         status.declare(run.path, status.running(os.getpid()))
         ending = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched).guarded()
+        status.withdraw(run.path)  # obeyed, or too late
         status.declare(run.path, ending)
         return ending
     finally:
@@ -229,6 +231,8 @@ def _wait(interrupted: threading.Event, die_with_parent: bool) -> tuple[Path, Pa
 def _pause_at_end_of_input(interrupted: threading.Event) -> None:
     sys.stdin.read()
     interrupted.set()
+    time.sleep(2 * STOP_SECONDS)
+    os._exit(1)  # it hangs, and nobody is left who could end it
 
 
 def main(arguments: list[str] | None = None) -> int:

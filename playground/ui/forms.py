@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
-from playground.config import Settings
+from playground.config import Settings, spelled
 
 # A slider shows the range that makes sense on a laptop. The command line and the API allow all that the config allows.
 RANGES: dict[str, tuple[float, float, float]] = {
@@ -34,11 +34,6 @@ HIDDEN = {
     "vocab_size": "follows from the tokenizer",
     "corpus": "chosen as tiles, with a box for one's own text",
 }
-WORDS = {
-    "learned": "Learned", "sinusoidal": "Sinusoidal", "rope": "RoPE", "none": "None", "layernorm": "LayerNorm",
-    "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "Byte", "char": "Character",
-}  # fmt: skip
-
 Form = dict[str, gr.components.Component]
 
 
@@ -66,7 +61,7 @@ def _control(item: dataclasses.Field[Any], kind: Any, value: Any, explain: bool)
         "label": item.metadata["label"], "info": info, "value": value, "elem_classes": ["pg-compact"],
     }  # fmt: skip
     if get_args(kind):
-        return gr.Dropdown(choices=[(WORDS.get(word, word), word) for word in get_args(kind)], **common)
+        return gr.Dropdown(choices=[(spelled(word), word) for word in get_args(kind)], **common)
     if kind is bool:
         return gr.Checkbox(**common)
     if kind is str:

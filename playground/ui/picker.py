@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +25,12 @@ class Picker:
         return [self.run, self.step]
 
 
-def build_picker(services: Services, name: str) -> Picker:
-    """Lay the dropdowns out in the current layout; element ids are ``{name}-run`` and ``{name}-step``."""
-    run = gr.Dropdown(
-        services.choices("", trained=True), value=None, label="Run", scale=2, min_width=180, elem_id=f"{name}-run"
-    )
-    step = gr.Dropdown([], value=None, label="Checkpoint (step)", scale=1, min_width=110, elem_id=f"{name}-step")
+def build_picker(services: Services, name: str, columns: bool = False) -> Picker:
+    """Lay the dropdowns out, under each other or as two columns; element ids are ``{name}-run`` and ``{name}-step``."""
+    with gr.Column(scale=2, min_width=180) if columns else nullcontext():
+        run = gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
+    with gr.Column(scale=1, min_width=110) if columns else nullcontext():
+        step = gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step")
     return Picker(run, step)
 
 

@@ -61,18 +61,23 @@ class Services:
         """A run that this visitor may see. Raises RunNotFound."""
         return self.store.get(run_id if isinstance(run_id, str) else "", self.visitor(token))
 
-    def choices(self, token: object, trained: bool = False) -> list[tuple[str, str]]:
-        """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load."""
+    def choices(self, token: object, trained: bool = False, shared: Run | None = None) -> list[tuple[str, str]]:
+        """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load.
+
+        `shared` is a run that someone else's link led to: it is in nobody's list but may be looked at.
+        """
         runs = self.store.list(self.visitor(token))
-        return [
-            (f"{run.name} · reference" if run.reference else run.name, run.id)
-            for run in runs
-            if not trained or run.steps_available()
-        ]
+        if shared is not None and all(run.id != shared.id for run in runs):
+            runs = [shared, *runs]
+        return [(_shown(run), run.id) for run in runs if not trained or run.steps_available()]
 
     def bind(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """A handler whose first parameter is filled with these services, and whose ValueErrors reach the page as text."""
         return said(functools.partial(handler, self), handler)
+
+
+def _shown(run: Run) -> str:
+    return f"{run.name} · reference" if run.reference else run.name
 
 
 def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> Callable[..., Any]:

@@ -39,7 +39,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"train_changes": {"corpus": "own"}}, "The text is empty"),
     ({"own_text": ""}, "The text is empty"),
     ({"own_text": " \n "}, "The text is empty"),
-    ({"own_text": "too short"}, "context 128 needs at least 129"),
+    ({"own_text": "too short", "model_changes": {"block_size": 64}}, "context 64 needs at least 65"),
     ({"own_text": TEXT, "train_changes": {"validation_fraction": 0.001}}, "validation part"),
     ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different characters"),
     ({"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}}, "never seen 'Z'"),
@@ -70,3 +70,14 @@ def test_a_bad_name_writes_nothing(store: RunStore) -> None:
     with pytest.raises(ValueError, match="1 to 60 printable"):
         create_run(store, prepared, name="a\nb")
     assert store.list() == []
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    prepared = prepare_run("modern", {"block_size": 16}, {}, TEXT)
+    monkeypatch.setattr("playground.runs.store.write_json", full)
+    with pytest.raises(ValueError, match="could not be written: No space left on device"):
+        create_run(store, prepared)
+    assert [path.name for path in store.root.iterdir()] == [".lock"]

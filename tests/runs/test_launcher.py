@@ -1,10 +1,12 @@
 """The launcher with real worker processes; each test costs the seconds that loading torch takes."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,6 +143,36 @@ def test_buttons_pressed_twice_or_at_the_wrong_time(idle: Launcher, make_run: Ma
     assert run.state() == "finished"
 
 
+def test_everybody_presses_everything_at_once(idle: Launcher, store: RunStore, make_run: MakeRun) -> None:
+    runs = [make_run() for _ in range(3)]
+    unexpected: list[BaseException] = []
+
+    def press(seed: int) -> None:
+        choose = random.Random(seed)
+        for _ in range(40):
+            run_id = choose.choice(runs).id
+            action = choose.choice(
+                [idle.stop, idle.pause, idle.resume, store.get, lambda i: store.rename(i, "n"), idle.position]
+            )
+            try:
+                action(run_id)
+            except ValueError:
+                continue  # a sentence for the user: fine
+            except BaseException as error:  # noqa: BLE001
+                unexpected.append(error)
+
+    threads = [threading.Thread(target=press, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    store.delete(runs[2].id)
+    for thread in threads:
+        thread.join()
+    assert unexpected == []
+    assert {run.id for run in store.list()} == {run.id for run in runs[:2]}
+    assert len({run.name for run in store.list()}) == 2
+    assert all(run.state() in ("queued", "paused", "stopped") for run in store.list())
+
+
 def test_only_the_owner_presses_buttons(idle: Launcher, store: RunStore, make_run: MakeRun) -> None:
     run = make_run(owner="me")
     for action in (
@@ -207,6 +239,7 @@ def test_a_killed_worker_has_crashed_and_the_next_run_begins(launch: Launch, mak
     wait_until(lambda: step_of(run) >= 12)
     os.kill(status.declared(run.path).pid, signal.SIGKILL)
     wait_until(state_is(run, "crashed"), timeout=5)
+    wait_until(lambda: "probably out of memory" in run.status().message, timeout=5)
     wait_until(state_is(other, "finished"))
     launcher.resume(run.id)
     wait_until(state_is(run, "finished"))

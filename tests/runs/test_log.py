@@ -96,7 +96,7 @@ def test_a_writer_cuts_a_torn_line_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_damage_costs_the_rows_it_hits_and_is_counted(tmp_path: Path) -> None:
-    whole = written(tmp_path / "whole", life(end=200))
+    whole = written(tmp_path / "whole", life(end=60))
     rng = random.Random(1)
     path = tmp_path / "log"
     total = whole.count(b"\n")
@@ -108,10 +108,10 @@ def test_damage_costs_the_rows_it_hits_and_is_counted(tmp_path: Path) -> None:
         rows = list(Tail(path).rows())
         assert total - 2 <= len(rows) <= total - 1  # a destroyed newline joins two rows
         assert 1 <= history.damaged <= 2
-        assert history.step == 200
+        assert history.step >= 59  # unless the flip hit the very last step
         steps = list(history.train["step"])
         assert steps == sorted(set(steps))
-        assert len(steps) >= 198
+        assert len(steps) >= 58
 
 
 @pytest.mark.parametrize("what", ["deleted", "replaced", "cut"])

@@ -101,7 +101,6 @@ def test_resuming_without_the_newest_checkpoint_is_the_same_run_and_says_so(make
     reference, run = make_run(), make_run()
     execute(reference)
     execute(run, watch=at_step(23, lambda: status.request(run.path, "pause")))
-    status.withdraw(run.path)
     assert checkpoints.steps(run.path, "checkpoints") == [20, 23]
     path = run.path / "checkpoints" / "step_00000023" / "optimizer.safetensors"
     data = bytearray(path.read_bytes())
@@ -120,7 +119,6 @@ def test_with_no_good_checkpoint_it_starts_over(make_run: MakeRun) -> None:
     reference, run = make_run(), make_run()
     execute(reference)
     execute(run, watch=at_step(15, lambda: status.request(run.path, "pause")))
-    status.withdraw(run.path)
     for step in (10, 15):
         (run.path / "checkpoints" / f"step_{step:08d}" / "manifest.json").write_text("{")
     ending = execute(run)

@@ -132,7 +132,7 @@ async function refresh() {
 }
 
 P.onTheme(legend, drawLegend);
-const look = P.every(element, 700, refresh);
+const look = P.every(element, 1000, refresh);
 watch("value", () => {
   beats = -1;
   look();

@@ -14,7 +14,7 @@ from playground.ui.components import attention_grid
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
-TEXT = 'Mila gave the key to Oren. "Thank you," said Oren. Then Oren opened the box with the'
+TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 NOTICE = (
     "**What to notice.** A bright diagonal just below the main one is a head that looks at the previous token; a bright "
     "first column is a *sink*, where a head rests when it has nothing to do; bright spots far off the diagonal are "
@@ -37,13 +37,14 @@ def build(services: Services) -> AttentionTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
     with gr.Tab("Attention", id="attention") as parts["tab"], gr.Column(elem_classes="pg-main"):
-        with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions"):
-            parts["picker"] = build_picker(services, "attention")
-            parts["text"] = gr.Textbox(
-                TEXT, label="Text", scale=4, min_width=240, lines=1, max_lines=4, elem_classes="pg-mono",
-                elem_id="attention-text",
-            )  # fmt: skip
-            parts["look"] = gr.Button("Look", variant="primary", scale=0, min_width=90, elem_id="look")
+        with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
+            parts["picker"] = build_picker(services, "attention", columns=True)
+            with gr.Column(scale=4, min_width=240):
+                parts["text"] = gr.Textbox(
+                    TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
+                )
+            with gr.Column(scale=0, min_width=90):
+                parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
         parts["grid"] = attention_grid(partial(endpoints.attention, services), elem_id="attention-grid")
         gr.Markdown(NOTICE, elem_classes="pg-note")
     return AttentionTab(**parts)

@@ -83,11 +83,11 @@ def build(services: Services) -> CompareTab:
     return CompareTab(**parts)
 
 
-def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
+def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
     """Chart, differences and results of the chosen runs."""
     runs = _runs(services, run_ids, token)
     value = {"visitor": token, "runs": [run.id for run in runs], "nonce": time.monotonic_ns()}
-    return value, differences(runs), results(runs, services.curves)
+    return value, differences(runs), results(runs, services.curves).style.format(precision=4, thousands=",", na_rep="–")
 
 
 def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset
+from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
 from playground.data.corpora import CORPORA, check_text
 from playground.data.tasks import TASKS
 from playground.lab.pace import seconds_of
@@ -19,7 +19,7 @@ from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.components import live_run
 from playground.ui.endpoints import duration
-from playground.ui.forms import WORDS, Form, build_form, read_form, remaining
+from playground.ui.forms import Form, build_form, read_form, remaining
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 
@@ -164,12 +164,11 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
 def describe(config: ModelConfig) -> str:
     """The architecture in a line, and what sets it apart from the other preset's."""
     heads = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
+    positions = "RoPE" if config.position == "rope" else f"{config.position.replace('none', 'no')} positions"
     words = [
-        {"none": "no positions", "learned": "learned positions", "sinusoidal": "sinusoidal positions"}.get(
-            config.position, WORDS[config.position]
-        ),
-        WORDS[config.norm],
-        WORDS[config.mlp],
+        positions,
+        spelled(config.norm),
+        spelled(config.mlp),
         "multi-head" if config.n_kv_head == config.n_head else heads,
         "biases" if config.bias else "no biases",
     ]
@@ -255,7 +254,8 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
     """The run list with this run chosen, and the live view of it."""
-    return gr.update(choices=services.choices(token), value=run_id), show_run(run_id, token)
+    run = services.run(run_id, token) if run_id else None
+    return gr.update(choices=services.choices(token, shared=run), value=run_id), show_run(run_id, token)
 
 
 def show_run(run_id: str | None, token: str) -> dict[str, Any]:
