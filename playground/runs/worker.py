@@ -133,7 +133,7 @@ class _Execution:
             match event:
                 case StepDone():
                     heart.step = event.step
-                    request = "pause" if self.interrupted.is_set() else status.requested(self.run.path)
+                    request = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
                     if request or event.step % self.run.train.checkpoint_interval == 0:
                         self._save(state, log)
                     if request:

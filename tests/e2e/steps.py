@@ -56,6 +56,12 @@ def tile(page: Page, name: str) -> float | None:
     return float(match[1].replace(",", "")) if match else None
 
 
+def current_step(page: Page) -> int:
+    """The step that the live view tells."""
+    match = re.search(r"step ([\d,]+) of", live_text(page))
+    return int(match[1].replace(",", "")) if match else 0
+
+
 def wait_for(what: Callable[[], object], seconds: float = 90, pause: float = 0.2) -> None:
     """Until `what` is true; the message of the failure is its last value."""
     deadline, last = time.monotonic() + seconds, None
