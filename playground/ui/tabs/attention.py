@@ -17,8 +17,9 @@ from playground.ui.services import Services
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 NOTICE = (
     "**What to notice.** A bright diagonal just below the main one is a head that looks at the previous token; a bright "
-    "first column is a *sink*, where a head rests when it has nothing to do; bright spots far off the diagonal are "
-    "memory: a name or a thing found again. Move to an earlier checkpoint: patterns are learned."
+    "first column is a *sink*, where a head rests when it has nothing to do; short columns are the beginnings of words. "
+    "Bright spots far from the diagonal are memory; small models have little of it after a minute. Choose an earlier "
+    "checkpoint: none of this was there at step 0, it was learned."
 )
 
 
