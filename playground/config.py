@@ -113,7 +113,7 @@ class ModelConfig(Settings):
 
     vocab_size: int = setting(256, "Vocabulary", "Number of different tokens.", low=2, high=65_536, step=1)
     block_size: int = setting(
-        256, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
+        128, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
     )
     n_layer: int = setting(4, "Layers", "Transformer blocks on top of each other.", low=1, high=24, step=1)
     n_embd: int = setting(
@@ -221,7 +221,7 @@ class TrainConfig(Settings):
         1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
     )
     learning_rate: float = setting(
-        2e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
+        3e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
     )
     min_lr_ratio: float = setting(
         0.1, "Final rate", "Learning rate at the end, as a share of the highest.", low=0.0, high=1.0, step=0.05
@@ -241,7 +241,7 @@ class TrainConfig(Settings):
         50, "Evaluate every", "Steps between measurements on the validation text.", low=1, high=100_000, step=10
     )
     eval_tokens: int = setting(
-        16_384, "Evaluation tokens", "Validation tokens per measurement, the same ones each time.",
+        8_192, "Evaluation tokens", "Validation tokens per measurement, the same ones each time.",
         low=64, high=10_000_000, step=1024,
     )  # fmt: skip
     validation_fraction: float = setting(

@@ -34,7 +34,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "modern": {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 256},
 }
 BUDGET: dict[str, Any] = {
-    "corpus": "tales", "corpus_bytes": 4_000_000, "steps": 1600, "batch_size": 8, "eval_interval": 50,
+    "corpus": "tales", "corpus_bytes": 4_000_000, "steps": 1600, "batch_size": 8, "learning_rate": 2e-3, "eval_interval": 50,
     "eval_tokens": 32_768, "sample_interval": 100, "checkpoint_interval": 1600,
 }  # fmt: skip
 

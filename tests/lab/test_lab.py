@@ -88,9 +88,9 @@ def test_differences_name_what_is_not_equal_and_nothing_else(two_runs):
     assert table.columns.tolist() == ["setting", "classic", "modern"]
     rows = {setting: (a, b) for setting, a, b in table.itertuples(index=False)}
     assert rows == {
-        "Positions": ("learned", "rope"),
-        "Norm": ("layernorm", "rmsnorm"),
-        "MLP": ("gelu", "swiglu"),
+        "Positions": ("learned", "RoPE"),
+        "Norm": ("LayerNorm", "RMSNorm"),
+        "MLP": ("GELU", "SwiGLU"),
         "KV heads": ("4", "2"),
         "Biases": ("yes", "no"),
     }
