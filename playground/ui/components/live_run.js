@@ -167,6 +167,15 @@ let runs = new P.Runs();
 let shown = null;
 let beats = 0;
 
+/**
+ * Every how many beats to ask. The first points are awaited; later ones may come in twos, for drawing takes time that the
+ * training beside it wants. An ended run may be resumed: look now and then.
+ */
+function pace(run) {
+  if (ENDED.includes(run.state)) return 6;
+  return run.train.step.length > 10 ? 3 : 1;
+}
+
 async function refresh() {
   const { visitor = "", run = "" } = props.value ?? {};
   if (run !== shown) {
@@ -182,7 +191,7 @@ async function refresh() {
   }
   if (!run) return;
   const known = runs.byId.get(run);
-  if (known && ENDED.includes(known.state) && ++beats % 6 !== 0) return; // an ended run may be resumed: look now and then
+  if (known && ++beats % pace(known) !== 0) return;
   const reply = await P.ask(server.curves, runs.request(visitor, [run]));
   if (!reply || shown !== run) return;
   if (reply.error) {

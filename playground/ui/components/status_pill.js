@@ -1,4 +1,4 @@
-// The header's pill: what is training, on every tab. Asks once a second while somebody can see it.
+// The header's pill: what is training, on every tab. Asks every two seconds while somebody can see it.
 // Gradio runs this file as a function body with `element`, `props` and `server`.
 /* global element, props, server */
 
@@ -10,7 +10,7 @@ pill.append(P.el("i", { class: "pg-dot", "aria-hidden": "true" }), text, news);
 
 let state = null;
 
-P.every(element, 1000, async () => {
+P.every(element, 2000, async () => {
   const reply = await P.ask(server.live, { visitor: props.value?.visitor ?? "" });
   if (!reply) return;
   P.say(text, reply.text || P.stateWords(reply.state));
