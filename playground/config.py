@@ -216,7 +216,7 @@ class TrainConfig(Settings):
         "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
     )
     steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
-    batch_size: int = setting(8, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
+    batch_size: int = setting(6, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
     grad_accum: int = setting(
         1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
     )

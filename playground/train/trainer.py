@@ -32,7 +32,7 @@ from playground.train.events import Diverged, Evaluated, Event, Finished, Sample
 from playground.train.optimizer import build_optimizer, clip_gradients, load_optimizer_tensors, optimizer_tensors
 from playground.train.schedule import learning_rate
 
-SAMPLE_TOKENS = 160
+SAMPLE_TOKENS = 120
 
 
 @dataclass
