@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint unit e2e browser gallery screenshots benchmarks clean
+.PHONY: run test lint unit e2e browser gallery screenshots clean
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
