@@ -6,9 +6,11 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from playground.ui import endpoints
 from playground.ui.components import status_pill
+from playground.ui.early import EarlyScript
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.tabs import attention, compare, sample, train
@@ -59,6 +61,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "theme": THEME,
         "css_paths": [CSS_PATH],
         "head": head_html(),
+        "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
         "ssr_mode": False,
         "run_history": False,
         "max_file_size": "40mb",

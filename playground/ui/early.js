@@ -1,0 +1,11 @@
+// Runs before any of Gradio's own scripts (ui/early.py puts it there).
+//
+// Gradio 6.31 leaves the stopwatch of its loading screen running for ever, at every frame: sixty times a second it wakes
+// the browser, which interrupts a training on the same cores. A stopwatch shows tenths of a second at best, so stopwatches
+// are called four times a second instead. They are known by what they do: seconds since some moment, from milliseconds.
+(() => {
+  const frame = window.requestAnimationFrame.bind(window);
+  const isStopwatch = (work) => /performance\.now\(\)\s*-[^;]*\/\s*1e3/.test(Function.prototype.toString.call(work));
+  window.requestAnimationFrame = (work) =>
+    isStopwatch(work) ? setTimeout(() => work(performance.now()), 250) : frame(work);
+})();

@@ -1,0 +1,47 @@
+"""A script that must run before Gradio's own. Gradio's ``head=`` is added by its scripts, which is too late."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+SCRIPT = Path(__file__).with_name("early.js")
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class EarlyScript:
+    """ASGI middleware: puts ``early.js`` first into the head of the page. Everything else passes untouched."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+        self.tag = b"<head>\n<script>\n" + SCRIPT.read_bytes() + b"</script>"
+
+    async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+
+        async def rewrite(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start" and _is_html(message):
+                start = message  # its length is not known before the body is
+            elif start is not None and message["type"] == "http.response.body":
+                body = message.get("body", b"").replace(b"<head>", self.tag, 1)
+                headers = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
+                if not message.get("more_body"):
+                    headers.append((b"content-length", b"%d" % len(body)))
+                await send({**start, "headers": headers})
+                start = None
+                await send({**message, "body": body})
+            else:
+                await send(message)
+
+        await self.app(scope, receive, rewrite)
+
+
+def _is_html(message: Message) -> bool:
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in message["headers"])
