@@ -168,12 +168,13 @@ let shown = null;
 let beats = 0;
 
 /**
- * Every how many beats to ask. The first points are awaited; later ones may come in twos, for drawing takes time that the
+ * Every how many beats to ask. The first points are awaited; later ones may come several at a time, for drawing takes time that the
  * training beside it wants. An ended run may be resumed: look now and then.
  */
 function pace(run) {
   if (ENDED.includes(run.state)) return 6;
-  return run.train.step.length > 10 ? 3 : 1;
+  if (run.train.step.length > 100) return 4;
+  return run.train.step.length > 10 ? 2 : 1;
 }
 
 async function refresh() {
