@@ -42,7 +42,13 @@ def make_small(page: Page, steps: int = 60) -> None:
 
 
 def start(page: Page) -> None:
+    """Start, and wait until the page shows the new run rather than the one before."""
+    chosen = page.locator("#train-run input")
+    before = chosen.input_value()
     page.locator("#start").click()
+    expect(chosen).not_to_have_value(before, timeout=SLOW)
+    page.wait_for_timeout(300)
+    expect(page.locator("#live-run .pg-waiting")).to_have_count(0, timeout=SLOW)
     expect(page.locator("#live-run")).to_contain_text("step", timeout=SLOW)
 
 

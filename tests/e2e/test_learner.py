@@ -74,7 +74,7 @@ def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> No
         set_slider(page, label, value)
     unfold(page, "Every training setting")
     page.get_by_label("Evaluate every").fill("25")
-    page.locator("#start").click()
+    start(page)
     wait_for(lambda: (tile(page, "validation loss") or 9) < 2.5, seconds=240)
     page.locator("#stop-run").click()
     wait_for_state(page, "Stopped")
