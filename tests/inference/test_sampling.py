@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from playground.config import SampleConfig, preset
 from playground.inference.generation import Reader, StreamDecoder, encode_prompt, generate, write
@@ -10,7 +11,6 @@ from playground.inference.sampling import draw, entropy_bits, filter_distributio
 from playground.tokenizers import build_tokenizer, decode
 from tests.models.variants import VARIANTS, build
 
-transformers = pytest.importorskip("transformers", reason="requirements-dev.txt installs it, so `make test` runs this")
 VECTOR = np.log([0.1, 0.2, 0.3, 0.4])
 
 

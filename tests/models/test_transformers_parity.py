@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from playground.config import ModelConfig, preset
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 from tests.models.variants import build, tokens
-
-transformers = pytest.importorskip("transformers", reason="requirements-dev.txt installs it, so `make test` runs this")
 
 SMALL = dict(vocab_size=61, block_size=96, n_layer=3, n_embd=64, n_head=4)
 GPT2 = preset("classic", **SMALL)
