@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, get_args, get_type_hints
 Position = Literal["learned", "sinusoidal", "rope", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
 MLPKind = Literal["gelu", "swiglu"]
-TokenizerName = Literal["byte", "char"]
+TokenizerName = Literal["byte", "char", "bpe", "imported"]
 
 
 def setting(
@@ -213,8 +213,15 @@ class TrainConfig(Settings):
         4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
     )
     tokenizer: TokenizerName = setting(
-        "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
+        "byte",
+        "Tokenizer",
+        "What a token is: one byte of UTF-8, one character of this text, a piece of a word learned from this text "
+        "(byte pair encoding), or what an imported tokenizer.json says.",
     )
+    bpe_vocab: int = setting(
+        1_000, "BPE vocabulary", "How many tokens byte pair encoding learns, the 256 bytes included. Only for BPE.",
+        low=256, high=32_000, step=1,
+    )  # fmt: skip
     steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
     batch_size: int = setting(6, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
     grad_accum: int = setting(
@@ -334,7 +341,8 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 
 _WORDS = {
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "none": "none", "layernorm": "LayerNorm",
-    "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "byte", "char": "character",
+    "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "bytes", "char": "characters",
+    "bpe": "BPE", "imported": "imported file",
 }  # fmt: skip
 
 

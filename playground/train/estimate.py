@@ -9,6 +9,7 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
+from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
@@ -35,7 +36,7 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
 
     FLOPs are 6 per parameter in a matrix product and token, and 12 L C S for attention over S visible keys (Chowdhery et
     al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a parameter) and, for a micro-batch,
-    the activations that the backward pass needs, counted from the shapes in fp32.
+    the activations that the backward pass needs, counted from the shapes in fp32; or what an evaluation needs, if more.
     """
     parameters = count_parameters(model)
     tokens = config.batch_size * config.grad_accum * model.block_size
@@ -48,4 +49,6 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     per_layer = 10 * model.n_embd + 2 * (1 + gated) * model.mlp_hidden + 2 * model.n_head
     masked = model.n_head * model.block_size if model.window else 0  # masks keep kernels from fusing
     activations = 4 * micro * (model.n_layer * (per_layer + masked) + 3 * model.vocab_size)
-    return Estimate(parameters, PROCESS_BYTES + 16 * parameters + activations, flops, tokens)
+    measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
+    memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
+    return Estimate(parameters, memory, flops, tokens)
