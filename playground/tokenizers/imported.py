@@ -21,7 +21,10 @@ MAX_BYTES = 4_000_000
 MAX_ID = 1_000_000
 CHUNK = 1_000_000
 PROBES = ("Hello world, it's 2024!\n\n  def f(x):\treturn x", "नमस्ते 你好 مرحبا 👩‍👩‍👧 é", "Once there was a fox.")
-_CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 # Known to be linear. With any other pattern a text is only encoded in a process that can be ended.
 KNOWN_PATTERNS = frozenset([
     PATTERN,
