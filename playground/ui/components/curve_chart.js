@@ -388,6 +388,11 @@
         runs = newRuns;
         return redraw();
       },
+      /** Draw another metric, as if the visitor had chosen it. */
+      choose(metric) {
+        const input = metrics.querySelector(`input[value="${metric}"]`);
+        if (input && !input.checked) input.click();
+      },
       /** The last value of the chosen metric: { value, step } of the bold line, or null. */
       latest(run) {
         const metric = METRICS[chosen.metric];
