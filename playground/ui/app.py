@@ -13,12 +13,12 @@ from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, compare, sample, train
+from playground.ui.tabs import attention, compare, sample, tokenizer, train
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "compare", "attention", "sample")
+TABS = ("train", "compare", "attention", "sample", "tokenizer")
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -37,14 +37,33 @@ def build_app(services: Services) -> gr.Blocks:
                 "compare": compare.build(services),
                 "attention": attention.build(services),
                 "sample": sample.build(services),
+                "tokenizer": tokenizer.build(services),
             }
-        for name, module in (("train", train), ("compare", compare), ("attention", attention), ("sample", sample)):
+        modules = (train, compare, attention, sample, tokenizer)
+        for name, module in zip(TABS, modules, strict=True):
             module.wire(built[name], services, visitor)
+        _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)  # type: ignore[arg-type]
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
         demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
     return demo
+
+
+def _wire_duel(
+    lab: tokenizer.TokenizerTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+) -> None:
+    """A duel that was started is watched on the Compare tab."""
+    queued = lab.start.click(
+        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], lab.started,
+        show_progress="minimal", show_progress_on=[lab.why], concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip
+    queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
+
+
+def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any]:
+    """The Compare tab with these runs."""
+    return gr.update(selected="compare"), gr.update(choices=services.choices(token), value=run_ids)
 
 
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:

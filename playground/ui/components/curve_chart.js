@@ -401,6 +401,11 @@
         const patient = runs.some((run) => run.state === "running" && run.train.step.length > 12);
         return same && early && patient ? drawing : redraw();
       },
+      /** Draw another metric, as if the visitor had chosen it. */
+      choose(metric) {
+        const input = metrics.querySelector(`input[value="${metric}"]`);
+        if (input && !input.checked) input.click();
+      },
       /** The last value of the chosen metric: { value, step } of the bold line, or null. */
       latest(run) {
         const metric = METRICS[chosen.metric];
