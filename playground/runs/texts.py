@@ -1,0 +1,54 @@
+"""The text of a run: as tokens for whoever trains or looks at it, and what can be known of a large file before."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import numpy as np
+
+from playground.data.corpora import MAX_BYTES, load_text
+from playground.data.token_file import Progress
+from playground.runs.store import Run
+from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers.character import CharacterTokenizer
+from playground.train.dataset import Dataset, prepare, prepare_file
+
+_CHUNK_BYTES = 1 << 20
+
+
+def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) -> Dataset:
+    """What a run trains on. A text of one's own is mapped from a file of tokens, everything else is made in memory.
+
+    The file lies in the cache, for all runs on that text; but where visitors are strangers to each other, in the run's own
+    folder, so that it goes when its owner deletes the run.
+    """
+    own = run.text_path
+    if own is not None and run.train.corpus == "own":
+        home = run.path if cache_dir is None or run.owner is not None else cache_dir
+        return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress)
+    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir)
+    return prepare(text, run.tokenizer, run.model, run.train)
+
+
+def fitted_tokenizer(name: str, path: Path, n_bytes: int) -> Tokenizer:
+    """The tokenizer of the named kind for the first `n_bytes` of a file that is too large to hold.
+
+    Characters are collected from all of it; a kind that learns from text learns from its first 20 MB.
+    """
+    if name != "char":
+        return build_tokenizer(name, beginning(path, MAX_BYTES))
+    found = np.zeros(0x110000, dtype=bool)
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    with open(path, "rb") as file:
+        left = n_bytes
+        while left > 0 and (chunk := file.read(min(_CHUNK_BYTES, left))):
+            left -= len(chunk)
+            found[np.frombuffer(decoder.decode(chunk).encode("utf-32-le"), dtype="<u4")] = True
+    return CharacterTokenizer("".join(chr(code) for code in np.flatnonzero(found)))
+
+
+def beginning(path: Path, n_bytes: int) -> str:
+    """The first `n_bytes` of a UTF-8 file, without a character that is cut in two."""
+    with open(path, "rb") as file:
+        return file.read(n_bytes).decode("utf-8", errors="ignore")
