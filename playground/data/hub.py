@@ -112,12 +112,13 @@ def _cached(known: Path, folder: Path) -> TextFile | None:
 
 def _pyarrow() -> Any:
     try:
-        import pyarrow.parquet
+        import pyarrow
+        import pyarrow.parquet  # an attribute of the former only once it is imported
     except ImportError:
         raise ValueError(
             "Data sets from Hugging Face need pyarrow, which is not installed: pip install pyarrow."
         ) from None
-    return pyarrow.parquet
+    return pyarrow
 
 
 def _shards(listing: Any, name: str, split: str) -> list[str]:
@@ -161,11 +162,7 @@ def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[st
                 raise ValueError(f"Column {column!r} of {name} holds no text. It has {', '.join(names)[:200]}.")
             for batch in table.iter_batches(batch_size=_ROWS, columns=[column]):
                 yield from (value for value in batch.column(0).to_pylist() if value is not None)
-        except (
-            arrow.ArrowException,
-            OSError,
-            UnicodeDecodeError,
-        ) as error:  # the network's errors are ValueErrors by now
+        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"A file of {name} cannot be read as Parquet with text. Choose another data set."
             ) from error

@@ -90,18 +90,17 @@ def _end(path: Path, max_bytes: int) -> int:
         start = max(0, max_bytes - 4)
         file.seek(start)
         tail = file.read(max_bytes - start)
-    whole = next(n for n in range(5) if _is_whole(tail[: len(tail) - n]))
-    return max_bytes - whole
+    return max_bytes - _begun(tail)
 
 
-def _is_whole(tail: bytes) -> bool:
-    """Whether the last character of some UTF-8 is complete."""
+def _begun(tail: bytes) -> int:
+    """With how many bytes some UTF-8 ends that are the beginning of a character only."""
     last = max((i for i, byte in enumerate(tail) if byte & 0xC0 != 0x80), default=0)
     try:
         tail[last:].decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return len(tail) - last
+    return 0
 
 
 def _read(path: Path, start: int, end: int) -> Iterator[bytes]:
