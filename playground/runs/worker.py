@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.token_file import Progress
-from playground.runs import checkpoints, status
+from playground.runs import baselines, checkpoints, status
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
 from playground.runs.processes import STOP_SECONDS, cores
@@ -42,6 +42,7 @@ from playground.train.trainer import TrainState, train
 
 CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
 NICE = 5  # workers yield to the web server, which needs little but needs it at once
+BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -158,24 +159,32 @@ class _Execution:
         return state
 
     def _follow(self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter) -> Status:
-        for event in events:
-            log.append(event)
-            self.watch(event)
-            match event:
-                case StepDone():
-                    heart.step = event.step
-                    request = self._requested()
-                    if request or event.step % self.run.train.checkpoint_interval == 0:
+        counting: threading.Thread | None = None
+        count_at = state.step + BASELINES_AFTER
+        try:
+            for event in events:
+                if (isinstance(event, StepDone) and event.step == count_at) or isinstance(event, Finished):
+                    counting = counting or baselines.start(self.run, self.cache_dir)
+                log.append(event)
+                self.watch(event)
+                match event:
+                    case StepDone():
+                        heart.step = event.step
+                        request = self._requested()
+                        if request or event.step % self.run.train.checkpoint_interval == 0:
+                            self._save(state, log)
+                        if request:
+                            return Status("paused" if request == "pause" else "stopped", self.note)
+                    case Snapshot():
+                        checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
+                    case Finished():
                         self._save(state, log)
-                    if request:
-                        return Status("paused" if request == "pause" else "stopped", self.note)
-                case Snapshot():
-                    checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
-                case Finished():
-                    self._save(state, log)
-                    return Status("finished", self.note)
-                case Diverged():
-                    return Status("diverged", _divergence(event))
+                        return Status("finished", self.note)
+                    case Diverged():
+                        return Status("diverged", _divergence(event))
+        finally:
+            if counting is not None:
+                counting.join(STOP_SECONDS / 2)
         raise AssertionError("the trainer ended without saying how")
 
     def _save(self, state: TrainState, log: LogWriter) -> None:

@@ -25,7 +25,11 @@ WHOLE = "\n\n".join(story.replace("\r\n", "\n") for story in STORIES)
 
 def parquet(rows: list[Any], **columns: Any) -> bytes:
     with io.BytesIO() as file:
-        pq.write_table(pa.table({"text": pa.array(rows, pa.string()), "id": list(range(len(rows))), **columns}), file, row_group_size=500)
+        pq.write_table(
+            pa.table({"text": pa.array(rows, pa.string()), "id": list(range(len(rows))), **columns}),
+            file,
+            row_group_size=500,
+        )
         return file.getvalue()
 
 
