@@ -75,6 +75,17 @@ def survey(path: Path, max_bytes: int, validation_fraction: float, near: int = 2
     return Parts(at + len(following[: line_end + 1].encode("utf-8")), end, digest.hexdigest())
 
 
+def characters(path: Path, end: int) -> tuple[int, np.ndarray]:
+    """How many characters the first `end` bytes of a text have, and the code points (K,) of those that occur, in order."""
+    found, count = np.zeros(0x110000, dtype=bool), 0
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    for piece in _read(path, 0, end):
+        codes = np.frombuffer(decoder.decode(piece).encode("utf-32-le"), dtype="<u4")
+        found[codes] = True
+        count += len(codes)
+    return count, np.flatnonzero(found)
+
+
 def _end(path: Path, max_bytes: int) -> int:
     """Where the beginning that fits into `max_bytes` ends: after its last line end, or where it must."""
     size = path.stat().st_size

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 
-import numpy as np
-
 from playground.data.corpora import MAX_BYTES, load_text
-from playground.data.token_file import Progress
+from playground.data.token_file import Progress, characters
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.tokenizers.character import CharacterTokenizer
 from playground.train.dataset import Dataset, prepare, prepare_file
-
-_CHUNK_BYTES = 1 << 20
 
 
 def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) -> Dataset:
@@ -38,14 +33,8 @@ def fitted_tokenizer(name: str, path: Path, n_bytes: int) -> Tokenizer:
     """
     if name != "char":
         return build_tokenizer(name, beginning(path, MAX_BYTES))
-    found = np.zeros(0x110000, dtype=bool)
-    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-    with open(path, "rb") as file:
-        left = n_bytes
-        while left > 0 and (chunk := file.read(min(_CHUNK_BYTES, left))):
-            left -= len(chunk)
-            found[np.frombuffer(decoder.decode(chunk).encode("utf-32-le"), dtype="<u4")] = True
-    return CharacterTokenizer("".join(chr(code) for code in np.flatnonzero(found)))
+    _, codes = characters(path, n_bytes)
+    return CharacterTokenizer("".join(map(chr, codes)))
 
 
 def beginning(path: Path, n_bytes: int) -> str:

@@ -92,7 +92,7 @@ def test_a_large_text_is_linked_prepared_and_trained_on(store: RunStore, tmp_pat
 def test_characters_are_collected_from_the_whole_of_a_large_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("playground.runs.texts._CHUNK_BYTES", 3)
+    monkeypatch.setattr(token_file, "_PIECE_BYTES", 3)
     path = tmp_path / "text.txt"
     path.write_text("abc é中🦊\n" * 20, "utf-8")
     whole = path.read_text("utf-8")
