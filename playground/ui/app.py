@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from playground.data.sources import MAX_FILE_BYTES
 from playground.ui import endpoints
 from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
@@ -64,7 +65,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
         "ssr_mode": False,
         "run_history": False,
-        "max_file_size": "40mb",
+        "max_file_size": "40mb" if services.public else MAX_FILE_BYTES,
         "blocked_paths": [str(services.store.root), str(services.cache_dir)],
         "state_session_capacity": 200,
         "show_error": False,

@@ -6,6 +6,7 @@ Each factory returns a plain `gr.HTML` whose `value` is one dictionary (the fact
 from playground.ui.components._html import shared_script
 from playground.ui.components.attention_grid import attention_grid
 from playground.ui.components.compare_chart import compare_chart
+from playground.ui.components.data_card import data_card
 from playground.ui.components.live_run import live_run
 from playground.ui.components.next_token import next_token
 from playground.ui.components.side_by_side import side_by_side
@@ -15,6 +16,7 @@ from playground.ui.components.token_text import token_text
 __all__ = [
     "attention_grid",
     "compare_chart",
+    "data_card",
     "live_run",
     "next_token",
     "shared_script",
