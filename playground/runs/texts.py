@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from pathlib import Path
 
 from playground.data.corpora import MAX_BYTES, load_text
@@ -24,6 +26,26 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
         return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress)
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir)
     return prepare(text, run.tokenizer, run.model, run.train)
+
+
+class Datasets:
+    """What the runs that were looked at last train on; seconds to make, so kept. One for a process, for any thread."""
+
+    def __init__(self, capacity: int = 3) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Dataset] = OrderedDict()
+
+    def get(self, run: Run, cache_dir: Path | None) -> Dataset:
+        """What `dataset` makes. Raises ValueError as that does."""
+        with self._lock:
+            data = self._kept.pop(run.id, None)
+        data = data or dataset(run, cache_dir)
+        with self._lock:
+            self._kept[run.id] = data
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return data
 
 
 def fitted_tokenizer(name: str, path: Path, n_bytes: int) -> Tokenizer:

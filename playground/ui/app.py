@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,14 +13,16 @@ from playground.data.sources import MAX_FILE_BYTES
 from playground.ui import endpoints
 from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
+from playground.ui.forms import read_form
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, compare, sample, train
+from playground.ui.tabs import attention, batch, compare, sample, train
+from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "compare", "attention", "sample")
+TABS = ("train", "batch", "compare", "attention", "sample")
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -35,13 +38,20 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", selected="train") as tabs:
             built = {
                 "train": train.build(services),
+                "batch": batch.build(services),
                 "compare": compare.build(services),
                 "attention": attention.build(services),
                 "sample": sample.build(services),
             }
-        for name, module in (("train", train), ("compare", compare), ("attention", attention), ("sample", sample)):
+        modules = {"train": train, "batch": batch, "compare": compare, "attention": attention, "sample": sample}
+        for name, module in modules.items():
             module.wire(built[name], services, visitor)
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
+        lens: batch.BatchTab = built["batch"]  # type: ignore[assignment]
+        first.text.batch.click(
+            services.bind(lambda s, data: see_batch(s, first, lens, data)), {*first.inputs, lens.number},
+            [tabs, lens.view, lens.of], show_progress="minimal", concurrency_limit=2, api_visibility="private",
+        )  # fmt: skip
         demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
@@ -54,6 +64,15 @@ def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ..
     asked = dict(request.query_params) if request else {}
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
     return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
+
+
+def see_batch(
+    services: Services, form: train.TrainTab, lens: batch.BatchTab, data: Mapping[Any, Any]
+) -> tuple[Any, ...]:
+    """The Batch tab, with a batch of the text that the Train tab's form describes."""
+    model, settings = read_form(form.model, data), read_form(form.train, data)
+    wish = wish_of(form.text, data)
+    return gr.update(selected="batch"), batch.show_text(services, wish, model, settings, data[lens.number]), "text"
 
 
 def launch_options(services: Services) -> dict[str, Any]:

@@ -27,6 +27,10 @@ SMALL_PRINT = {
     "task": "one right answer",
     "own": "paste or upload",
 }
+ABOUT = {
+    "task": "Six small problems with one right answer; *exact match* says how often it is found.",
+    "own": "Paste a text, or bring files: `.txt`, `.md`, `.py`, several at once, or `.jsonl` with a text in each line.",
+}
 _JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -79,7 +83,7 @@ def _build_own(parts: dict[str, Any], services: Services) -> None:
         label="Paste your text", lines=6, max_lines=12, elem_classes="pg-mono", max_length=None
     )
     parts["upload"] = gr.File(
-        label=f"or upload files: .txt, .md, .py, .jsonl, up to {limit}", type="filepath", file_count="multiple",
+        label=f"or upload files, up to {limit}", type="filepath", file_count="multiple",
         height=120, elem_id="upload",
     )  # fmt: skip
     parts["field"] = gr.Textbox(
@@ -117,8 +121,7 @@ def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
 def show_text(choice: str) -> tuple[Any, ...]:
     """The controls that belong to the chosen kind of text."""
     task = choice == "task"
-    about = "Six small problems with one right answer; *exact match* says how often it is found." if task else ""
-    return about or CORPORA[choice].blurb, gr.update(visible=task), gr.update(visible=choice == "own")
+    return ABOUT.get(choice) or CORPORA[choice].blurb, gr.update(visible=task), gr.update(visible=choice == "own")
 
 
 def show_upload(services: Services, card: TextCard, size: gr.components.Component, data: Mapping[Any, Any]) -> Any:

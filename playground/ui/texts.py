@@ -16,7 +16,7 @@ from playground.data.corpora import MAX_BYTES, check_text, load_text
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.lab.data_card import DataCard, data_card
-from playground.runs.texts import beginning, fitted_tokenizer
+from playground.runs.texts import Datasets, beginning, fitted_tokenizer
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.ui.services import Services
 
@@ -146,3 +146,4 @@ class Cards:
 
 
 CARDS = Cards()
+DATASETS = Datasets()

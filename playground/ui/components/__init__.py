@@ -5,6 +5,7 @@ Each factory returns a plain `gr.HTML` whose `value` is one dictionary (the fact
 
 from playground.ui.components._html import shared_script
 from playground.ui.components.attention_grid import attention_grid
+from playground.ui.components.batch_view import batch_view
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.data_card import data_card
 from playground.ui.components.live_run import live_run
@@ -15,6 +16,7 @@ from playground.ui.components.token_text import token_text
 
 __all__ = [
     "attention_grid",
+    "batch_view",
     "compare_chart",
     "data_card",
     "live_run",

@@ -331,7 +331,7 @@
     const referenceTraces = (view) => references(view).map(({ name, y }) => ({ type: "scatter", mode: "lines", x: view.x, y: [y, y],
       name, line: { color: P.colours().grey, width: 1, dash: "dash" }, hoverinfo: "skip", showlegend: false }));
 
-    /** Their names at the left, above the lines; one that would cover another is left out. */
+    /** Their names at the right, where the curve has long gone below; one that would cover another is left out. */
     function referenceLabels(view, height) {
       let last = -Infinity;
       return references(view).map(({ name, y }) => ({ name, y: logs[chosen.metric] ? Math.log10(y) : y }))
@@ -340,7 +340,7 @@
           const up = ((y - view.y[0]) / (view.y[1] - view.y[0])) * height;
           return up - last >= 14 && ((last = up), true);
         })
-        .map(({ name, y }) => ({ x: 0.004, y, xref: "paper", yref: "y", text: P.plain(name), showarrow: false, xanchor: "left",
+        .map(({ name, y }) => ({ x: 0.996, y, xref: "paper", yref: "y", text: P.plain(name), showarrow: false, xanchor: "right",
           yanchor: "bottom", borderpad: 0, font: { size: 11, color: P.colours().soft } }));
     }
 

@@ -43,18 +43,19 @@ function entropies(card) {
     const bar = P.el("i", { class: "pg-data-bar" });
     const mark = P.el("i", { class: "pg-data-mark" });
     bar.style.width = `${Math.min(100, (100 * gram.held_out) / 8)}%`;
+    mark.hidden = card.answers_only; // counted text is not only answers
     mark.style.left = `${Math.min(100, (100 * gram.counted) / 8)}%`;
     return P.el("tr", {}, P.el("th", { scope: "row" }, P.el("b", { text: gram.name }), P.el("span", { class: "pg-soft", text: knows(i) })),
       P.el("td", { class: "pg-data-track", "aria-hidden": "true" }, P.el("span", {}, bar, mark)),
       P.el("td", { text: gram.held_out.toFixed(2) }), P.el("td", {}, P.el("b", { text: gram.nats_per_token.toFixed(2) })),
-      P.el("td", { class: "pg-soft", text: gram.counted.toFixed(2) }));
+      P.el("td", { class: "pg-soft", text: card.answers_only ? "–" : gram.counted.toFixed(2) }));
   });
   const table = P.el("table", { class: "pg-data-table" },
-    P.el("thead", {}, P.el("tr", {}, ...head.map((text) => P.el("th", { scope: "col", text })))), P.el("tbody", {}, ...rows));
+    P.el("thead", {}, P.el("tr", {}, ...head.map((text) => (text ? P.el("th", { scope: "col", text }) : P.el("td", { class: "pg-data-track" }))))), P.el("tbody", {}, ...rows));
   const best = card.grams.at(-1);
   const what = card.answers_only ? "Only the answers count here: nothing about a problem can be foretold." : "";
   const gap = best.held_out - best.counted;
-  const learnt = gap > 0.25
+  const learnt = gap > 0.25 && !card.answers_only
     ? ` On the text that was counted the ${best.name} needs only ${best.counted.toFixed(2)}: the difference is what it knows by heart, and no use elsewhere.`
     : "";
   return section("What counting knows", "of the validation text, after counting the training text",
