@@ -107,7 +107,7 @@ def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
     return Wish(
         corpus=str(data[card.task] if data[card.text] == "task" else data[card.text]),
         pasted=data[card.pasted] or "",
-        files=[str(name) for name in (files if isinstance(files, list) else [files])],
+        files=tuple(str(name) for name in (files if isinstance(files, list) else [files])),
         field=data[card.field] or "",
         path=data[card.path] or "",
         dataset=data[card.dataset] or "",
