@@ -9,6 +9,7 @@ import numpy as np
 
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
+from playground.tokenizers.foreign import ForeignTokenizer
 
 
 class Tokenizer(Protocol):
@@ -65,4 +66,6 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
         return ByteTokenizer()
     if kind == "char" and isinstance(characters, str):
         return CharacterTokenizer(characters)
+    if kind == "imported" and isinstance(values.get("json"), str) and isinstance(values.get("vocab_size"), int):
+        return ForeignTokenizer(values["json"], values["vocab_size"])
     raise ValueError("This is not a saved tokenizer: it has no known name.")
