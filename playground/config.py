@@ -136,12 +136,6 @@ class ModelConfig(Settings):
     n_head: int = setting(
         4, "Heads", "Attention heads per layer: independent ways of looking back.", low=1, high=32, step=1
     )
-    n_kv_head: int = setting(
-        4, "KV heads",
-        "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query "
-        "(Shazeer 2019).",
-        low=1, high=32, step=1, group="Attention",
-    )  # fmt: skip
     position: Position = setting(
         "learned", "Positions",
         "How a token knows where it stands: a learned table, fixed sines (Vaswani et al. 2017), rotated queries and keys "
@@ -174,6 +168,31 @@ class ModelConfig(Settings):
         False, "QK-norm", "RMSNorm on every query and key, so that scores cannot explode (Henry et al. 2020; Qwen3).",
         group="Norms",
     )  # fmt: skip
+    n_kv_head: int = setting(
+        4, "KV heads",
+        "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query "
+        "(Shazeer 2019).",
+        low=1, high=32, step=1, group="Attention",
+    )  # fmt: skip
+    window: int = setting(
+        0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
+        low=0, high=2048, step=8, group="Attention",
+    )  # fmt: skip
+    global_every: int = setting(
+        0, "Global layers",
+        "With a window, every n-th layer sees everything (Gemma 2, 2024; gpt-oss takes 2). 0: none does.",
+        low=0, high=24, step=1, group="Attention",
+    )  # fmt: skip
+    n_sink: int = setting(
+        0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
+        low=0, high=64, step=1, group="Attention",
+    )  # fmt: skip
+    sink_logit: SinkLogit = setting(
+        "none", "Sink logit",
+        "Lets a head attend to nothing: one more score in the softmax, zero (softmax-off-by-one, Miller 2023) or learned "
+        "per head (gpt-oss 2025).",
+        group="Attention",
+    )  # fmt: skip
     mlp: MLPKind = setting(
         "gelu", "MLP",
         "Two matrices with GELU or squared ReLU between (So et al. 2021), or three with a gate: SwiGLU, GeGLU "
@@ -204,25 +223,6 @@ class ModelConfig(Settings):
     shared_expert: bool = setting(
         False, "Shared expert", "One more expert that every token passes through (DeepSeekMoE, Dai et al. 2024).",
         group="MLP and experts",
-    )  # fmt: skip
-    window: int = setting(
-        0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
-        low=0, high=2048, step=8, group="Attention",
-    )  # fmt: skip
-    global_every: int = setting(
-        0, "Global layers",
-        "With a window, every n-th layer sees everything (Gemma 2, 2024; gpt-oss takes 2). 0: none does.",
-        low=0, high=24, step=1, group="Attention",
-    )  # fmt: skip
-    n_sink: int = setting(
-        0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
-        low=0, high=64, step=1, group="Attention",
-    )  # fmt: skip
-    sink_logit: SinkLogit = setting(
-        "none", "Sink logit",
-        "Lets a head attend to nothing: one more score in the softmax, zero (softmax-off-by-one, Miller 2023) or learned "
-        "per head (gpt-oss 2025).",
-        group="Attention",
     )  # fmt: skip
     bias: bool = setting(
         True, "Biases", "Bias vectors in linear layers and LayerNorm, as in GPT-2.", group="Head and start"

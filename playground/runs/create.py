@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, spelled
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, load_text
 from playground.data.downloads import Progress
@@ -32,7 +32,7 @@ class Prepared:
     @property
     def default_name(self) -> str:
         """A name for a user who gives none."""
-        return f"{self.preset.capitalize() or 'Custom'} on {CORPORA[self.train.corpus].label}"
+        return f"{spelled(self.preset) or 'Custom'} on {CORPORA[self.train.corpus].label}"
 
 
 def prepare_run(

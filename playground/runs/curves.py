@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from playground.config import PRESETS
+from playground.config import PRESETS, spelled
 from playground.data.corpora import CORPORA
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
@@ -149,7 +149,7 @@ class _Reader:
             "message": " ".join(notes),
             "role": run.preset if known else "other",
             "reference": run.reference,
-            "model": run.preset.capitalize() if known else "Custom",
+            "model": spelled(run.preset) if known else "Custom",
             "corpus": corpus.label if corpus else run.train.corpus,
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,

@@ -11,7 +11,7 @@ from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
 
 # Hidden-wide tensors that an MLP keeps for its backward pass.
-MLP_KEEPS = {"gelu": 2, "relu2": 2, "swiglu": 4, "geglu": 4, "clamped_swiglu": 7}
+MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
 

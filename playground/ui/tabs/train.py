@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
+from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
 from playground.data.corpora import CORPORA, check_text
 from playground.data.tasks import TASKS
+from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
 from playground.runs.create import create_run, prepare_run
 from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.components import live_run
 from playground.ui.endpoints import duration
-from playground.ui.forms import Form, build_form, read_form, remaining
+from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 
@@ -114,13 +115,13 @@ def _build_model(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**2 · Model** how it thinks", elem_classes="pg-title")
         parts["preset"] = gr.Radio(
-            [(name.capitalize(), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
+            [(spelled(name), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"],
         )  # fmt: skip
         parts["model"] = build_form(ModelConfig, MODEL_FIRST, start, explain=False)
         parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
         with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
-            parts["model"] |= build_form(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
+            parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
 
 def _build_budget(parts: dict[str, Any]) -> None:
@@ -128,7 +129,7 @@ def _build_budget(parts: dict[str, Any]) -> None:
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
         parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
-            parts["train"] |= build_form(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
+            parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
@@ -159,22 +160,6 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                     "Share by link", elem_classes="pg-quiet", visible=services.public, elem_id="share-run"
                 )
                 parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
-
-
-def describe(config: ModelConfig) -> str:
-    """The architecture in a line, and what sets it apart from the other preset's."""
-    heads = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
-    positions = "RoPE" if config.position == "rope" else f"{config.position.replace('none', 'no')} positions"
-    words = [
-        positions,
-        spelled(config.norm),
-        spelled(config.mlp),
-        "multi-head" if config.n_kv_head == config.n_head else heads,
-        "biases" if config.bias else "no biases",
-    ]
-    if config.window:
-        words.append(f"window {config.window}" + (f" + {config.n_sink} sinks" if config.n_sink else ""))
-    return " · ".join(words)
 
 
 # What the buttons do
@@ -208,7 +193,9 @@ def show_preset(name: str, n_head: float) -> list[Any]:
 
 
 def _preset_fields() -> list[str]:
-    return [key for key in MODERN if key != "n_head"]
+    """What any preset sets: choosing one also takes back what another had set."""
+    named = {key for values in PRESETS.values() for key in values} - {"n_head"}
+    return [item.name for item in fields(ModelConfig) if item.name in named]
 
 
 def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
@@ -219,8 +206,9 @@ def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
+    active = f" ({need.active_parameters / 1e6:.2f} M a token)" if need.active_parameters < need.parameters else ""
     words = (
-        f"{need.parameters / 1e6:.2f} M parameters · about {duration(seconds_of(need, model, train))} here"
+        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds_of(need, model, train))} here"
         f" · {need.memory_bytes / 1e6:.0f} MB"
     )
     plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
