@@ -117,7 +117,7 @@ def _model(values: dict[str, Any]) -> ModelConfig:
 
 def _check_hidden(key: str, found: int, model: ModelConfig) -> ModelConfig:
     """Our hidden widths follow from the width: 4 C, or 8/3 C; the flag that says which is set here."""
-    for matched in (False, True):
+    for matched in (True, False):
         if model.replace(match_parameters=matched).mlp_hidden == found:
             return model.replace(match_parameters=matched)
     widths = sorted({model.replace(match_parameters=matched).mlp_hidden for matched in (False, True)})
@@ -225,9 +225,9 @@ def _windows(kind: str, read: _Reader, layers: int, context: int) -> tuple[int, 
     if kind in ("mistral", "mixtral"):
         return (min(read.whole("sliding_window"), context) if "sliding_window" in read.values else 0), 0
     types = read.values.get("layer_types")
+    if kind == "qwen3" and not read.flag("use_sliding_window"):
+        return 0, 0
     if types is None:
-        if kind == "qwen3" and not read.flag("use_sliding_window"):
-            return 0, 0
         if kind == "qwen3":
             raise ValueError("Config: use_sliding_window needs layer_types here, which say what each layer does.")
         types = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)]
