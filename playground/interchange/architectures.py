@@ -185,7 +185,7 @@ def _gpt2_config(model: ModelConfig) -> dict[str, Any]:
         "n_inner": model.mlp_hidden,
         "activation_function": PLAIN_ACTIVATIONS[model.mlp],
         "layer_norm_epsilon": model.norm_eps,
-        **{name: model.dropout for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop")},
+        **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), model.dropout),
     }
 
 
@@ -292,7 +292,9 @@ def choose(model: ModelConfig) -> Architecture:
     everywhere = [name for name in model.to_dict() if all(name in names for names in in_the_way.values())]
     if everywhere:
         said = " and ".join(_said(model, name) for name in everywhere)
-        raise ValueError(f"{said} cannot be expressed in any of {', '.join(in_the_way)}: export as safetensors or code.")
+        raise ValueError(
+            f"{said} cannot be expressed in any of {', '.join(in_the_way)}: export as safetensors or code."
+        )
     closest = min(in_the_way, key=lambda name: len(in_the_way[name]))
     said = " and ".join(_said(model, name) for name in in_the_way[closest])
     raise ValueError(

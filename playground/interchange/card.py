@@ -41,13 +41,19 @@ def model_card(package: Package, class_name: str | None) -> str:
     lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
     lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
     lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]
-    lines += [f"Tokenizer: {spelled(package.tokenizer.name)}, {package.tokenizer.vocab_size:,} tokens, none special.", ""]
+    lines += [
+        f"Tokenizer: {spelled(package.tokenizer.name)}, {package.tokenizer.vocab_size:,} tokens, none special.",
+        "",
+    ]
     if package.train is not None:
         lines += ["## Training", "", *_table(package.train, _TRAINING), ""]
     measured = [row for row in package.events if row.get("event") == "Evaluated" and row.get("step", 0) <= package.step]
     if measured:
         last = measured[-1]
-        lines += [f"Loss on text that it did not train on: {last['loss']:.4f} nats per token at step {last['step']:,}.", ""]
+        lines += [
+            f"Loss on text that it did not train on: {last['loss']:.4f} nats per token at step {last['step']:,}.",
+            "",
+        ]
     lines += ["## What it is not", "", "It learned from little text, for minutes. It states nothing reliably.", ""]
     return "\n".join(lines)
 

@@ -36,9 +36,7 @@ class Check:
         )
 
 
-NOT_INSTALLED = (
-    "transformers is not installed here, so the folder was not loaded back. To have it checked: pip install transformers"
-)
+NOT_INSTALLED = "transformers is not installed here, so the folder was not loaded back. To have it checked: pip install transformers"
 
 
 def installed() -> bool:
@@ -92,7 +90,9 @@ def _compare_ids(tokenizer: Any, package: Package) -> None:
         ours = package.tokenizer.encode(SPEECH).tolist()
         text = SPEECH
     except ValueError:  # a character tokenizer knows only its own
-        text = "".join(package.tokenizer.token_bytes(n).decode("utf-8", "ignore") for n in range(package.config.vocab_size))
+        text = "".join(
+            package.tokenizer.token_bytes(n).decode("utf-8", "ignore") for n in range(package.config.vocab_size)
+        )
         ours = package.tokenizer.encode(text).tolist()
     if tokenizer(text)["input_ids"] != ours:
         raise ValueError("The exported tokenizer gives other ids than ours: the folder must not be used.")

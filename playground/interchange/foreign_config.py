@@ -22,7 +22,12 @@ from playground.interchange.refusal import shown
 Values = Mapping[str, Any]
 
 # What a key means when it is absent, where it is not None. From the classes of transformers 5.
-_SHARED: dict[str, Any] = {"hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False, "rope_theta": 10_000.0}
+_SHARED: dict[str, Any] = {
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "rope_theta": 10_000.0,
+}
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "gpt2": {
         "n_positions": 1024, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,

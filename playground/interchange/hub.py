@@ -6,16 +6,21 @@ One fixed server; no token is ever sent; one revision for all files; sizes are k
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
-from playground.data.downloads import read_url, save_url
+from playground.data.downloads import network_reason, opener
 from playground.interchange.refusal import shown
 
 ENDPOINT = "https://huggingface.co"
@@ -48,9 +53,9 @@ def checked_id(repository: str) -> str:
 def list_files(repository: str) -> Listing:
     """The files that are needed of a repository. Raises ValueError for one that is private, too large or has none."""
     name = f"The repository {repository}"
-    answer = read_url(name, f"{ENDPOINT}/api/models/{repository}?blobs=true", max_bytes=MAX_ANSWER, timeout=TIMEOUT, hosts=_hosts())
+    address = f"{ENDPOINT}/api/models/{repository}?blobs=true"
     try:
-        values = json.loads(answer)
+        values = json.loads(b"".join(_body(name, address, MAX_ANSWER)))
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
@@ -86,13 +91,50 @@ def downloaded(repository: str) -> Iterator[Path]:
     """A temporary folder with what is needed of a repository; it is gone afterwards. Raises ValueError."""
     repository = checked_id(repository)
     listing = list_files(repository)
-    with tempfile.TemporaryDirectory(prefix="playground-hub-") as name:
+    with tempfile.TemporaryDirectory(prefix="playground-hub-") as folder:
         for file, size in listing.files.items():
             url = f"{ENDPOINT}/{repository}/resolve/{listing.revision}/{file}"
-            save_url(file, url, Path(name) / file, n_bytes=size, timeout=TIMEOUT, hosts=_hosts())
-        yield Path(name)
+            with open(Path(folder) / file, "wb") as target:
+                done = sum(map(target.write, _body(file, url, size)))
+            if done != size:
+                raise ValueError(f"{file} could not be downloaded: {done:,} of {size:,} bytes came. Try again.")
+        yield Path(folder)
 
 
-def _hosts() -> tuple[str, ...]:
-    """Host names, or endings of some, that may be asked."""
-    return (ENDPOINT.split("://", 1)[1].split("/", 1)[0].split(":", 1)[0], *HOSTS)
+def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
+    """The body of an answer, in pieces. Raises ValueError unless it comes, from the hub, within `max_bytes`."""
+    failed = f"{name} could not be downloaded"
+    asked = request.Request(url, headers={"User-Agent": "llm-playground"})  # noqa: S310 - the opener knows http(s) only
+    try:
+        with opener(_Redirects(failed)).open(asked, timeout=TIMEOUT) as response:
+            done = 0
+            while chunk := response.read(1 << 16):
+                done += len(chunk)
+                if done > max_bytes:
+                    raise ValueError(f"{failed}: it is larger than the {max_bytes:,} bytes that were promised.")
+                yield chunk
+    except HTTPError as error:
+        error.close()
+        if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise ValueError(f"{name} does not exist or is not public.") from error
+        raise ValueError(f"{failed}: the server answered {error.code}. Try again later.") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = network_reason(error, url, TIMEOUT)
+        raise ValueError(f"{failed}: {reason}. Check the connection and try again.") from error
+
+
+class _Redirects(request.HTTPRedirectHandler):
+    """Follows redirects to the hub's own hosts and to no others, however the first server was fooled."""
+
+    def __init__(self, failed: str) -> None:
+        self._failed = failed
+
+    def redirect_request(
+        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> request.Request | None:
+        target, home = urlsplit(newurl), urlsplit(ENDPOINT)
+        host = target.hostname or ""
+        known = target.netloc == home.netloc or any(host.endswith(ending) for ending in HOSTS)
+        if target.scheme != home.scheme or not known:
+            raise ValueError(f"{self._failed}: it lies outside the hub, at {shown(host)}.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

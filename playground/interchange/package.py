@@ -25,9 +25,9 @@ from playground.interchange.foreign_config import from_transformers
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
-from playground.interchange.tokens import from_tokenizer_json, to_tokenizer_json
+from playground.interchange.tokens import from_tokenizer_json
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer, tokenizer_from_dict
+from playground.tokenizers import Tokenizer, tokenizer_from_dict, tokenizers_json
 
 FORMAT = "llm-playground"
 VERSION = 1
@@ -72,11 +72,9 @@ def write_transformers(folder: Path, package: Package) -> Architecture:
     """Fill an empty folder for Transformers. Raises ValueError for what none of its architectures expresses."""
     item = choose(package.config)
     config = transformers_config(item, package.config)
-    tokens = to_tokenizer_json(package.tokenizer)
+    tokens = tokenizers_json(package.tokenizer)
     _write_json(folder / "config.json", config)
-    _write_json(
-        folder / "generation_config.json", {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    )
+    _write_json(folder / "generation_config.json", {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None})
     (folder / "tokenizer.json").write_text(tokens, "utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -198,7 +196,9 @@ def _no_weights(paths: list[Path]) -> str:
     return "There is no .safetensors file: a model's weights are missing."
 
 
-def _read_ours(config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], log: Path | None) -> Package:
+def _read_ours(
+    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], log: Path | None
+) -> Package:
     if config.get("version") != VERSION:
         raise ValueError(f"config.json: version {shown(config.get('version'))} is not one that this playground reads.")
     for key in ("model", "train"):

@@ -37,7 +37,8 @@ _INITS = {
 _KNOWN = {
     "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
     "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
-    "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss", "seed",
+    "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
+    "seed", "bpe_vocab",
 }  # fmt: skip
 
 
@@ -62,7 +63,9 @@ def write_program(
     kind = tokenizer.name if tokenizer.name in ("byte", "char") else "tokens"
     task = TASKS.get(train.corpus)
     if task and kind == "tokens":
-        raise ValueError(f"Code for the task {task.label} needs the tokenizer byte or character, which spell out its marker.")
+        raise ValueError(
+            f"Code for the task {task.label} needs the tokenizer byte or character, which spell out its marker."
+        )
     data_name = "tokens.json" if kind == "tokens" else "text.txt"
     flags = _flags(model) | {"task": task is not None, "text": kind != "tokens", kind: True}
     values = _values(model, train) | {

@@ -54,7 +54,9 @@ def check_size(paths: Iterable[Path]) -> None:
     total = sum(path.stat().st_size for path in paths if path.suffix == ".safetensors" and path.is_file())
     free = free_memory()
     if 4 * total > free:  # half-precision weights double, and both copies exist for a moment
-        raise ValueError(f"These weights have {total / 1e6:,.0f} MB; {free / 1e9:.1f} GB of memory are free here, too little.")
+        raise ValueError(
+            f"These weights have {total / 1e6:,.0f} MB; {free / 1e9:.1f} GB of memory are free here, too little."
+        )
 
 
 def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", owner: str | None = None) -> Run:
@@ -106,7 +108,9 @@ def _checked_row(number: int, row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"events.jsonl: line {number:,} is no event of a training ({shown(row.get('event'))}).")
     names = {item.name for item in fields(kind)}
     if row.keys() - names - {"event"}:
-        raise ValueError(f"events.jsonl: line {number:,} has {shown(min(row.keys() - names - {'event'}))}, which is unknown.")
+        raise ValueError(
+            f"events.jsonl: line {number:,} has {shown(min(row.keys() - names - {'event'}))}, which is unknown."
+        )
     for name, hint in get_type_hints(kind).items():
         if name not in row or not _fits(row[name], hint):
             raise ValueError(f"events.jsonl: line {number:,} has no usable {name}.")

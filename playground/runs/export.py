@@ -97,7 +97,9 @@ def _transformers(folder: Path, package: Package) -> Exported:
 def _safetensors(folder: Path, package: Package) -> Exported:
     write_safetensors(folder, package)
     log = ", its log" if package.events else ""
-    said = f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground imports it again."
+    said = (
+        f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground imports it again."
+    )
     return Exported("safetensors", package.step, said)
 
 

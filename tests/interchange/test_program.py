@@ -11,7 +11,7 @@ import pytest
 
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.data.tasks import task_text
-from playground.interchange.program import TEMPLATE, render, write_program
+from playground.interchange.program import write_program
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
 from playground.train.events import Evaluated, StepDone
@@ -45,7 +45,7 @@ def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path)
     model = model.replace(vocab_size=tokenizer.vocab_size)
     data = prepare(text, tokenizer, model, config)
     program = write_program(
-        f"{name} \\ \"\"\"", model, config, tokenizer, text, {"train": data.train, "validation": data.validation}
+        f'{name} \\ """', model, config, tokenizer, text, {"train": data.train, "validation": data.validation}
     )
     losses, measured = run(program.source, program.data_name, program.data, tmp_path)
     events = list(train(TrainState.new(model, config), data, config, tokenizer))
@@ -67,5 +67,7 @@ def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[floa
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     losses = [float(found) for found in re.findall(r"^step \d+  loss ([\d.]+)", done.stdout, re.MULTILINE)]
-    measured = {int(step): float(loss) for step, loss in re.findall(r"^step (\d+)  validation loss ([\d.]+)", done.stdout, re.M)}
+    measured = {
+        int(step): float(loss) for step, loss in re.findall(r"^step (\d+)  validation loss ([\d.]+)", done.stdout, re.M)
+    }
     return losses, measured
