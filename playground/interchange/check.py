@@ -36,7 +36,10 @@ class Check:
         )
 
 
-NOT_INSTALLED = "transformers is not installed here, so the folder was not loaded back. To have it checked: pip install transformers"
+NOT_INSTALLED = (
+    "transformers is not installed here, so the folder was not loaded back. "
+    "To have it checked: pip install transformers"
+)
 
 
 def installed() -> bool:

@@ -39,9 +39,11 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "rope_theta": 1e6,
         "num_local_experts": 8, "num_experts_per_tok": 2,
     },
-    "qwen3": {**_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128, "sliding_window": 4096},
+    "qwen3": {**_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128,
+              "sliding_window": 4096},
     "gpt_oss": {
-        **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "rope_theta": 150_000.0,
+        **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+        "rope_theta": 150_000.0,
         "head_dim": 64, "sliding_window": 128, "num_local_experts": 128, "num_experts_per_tok": 4, "attention_bias": True,
         "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "rope_parameters": {"rope_type": "yarn"},
     },

@@ -127,7 +127,9 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 def _write_tensors(folder: Path, tensors: Tensors) -> None:
     ready = {name: tensor.detach().cpu().float().contiguous() for name, tensor in tensors.items()}
-    save_file(ready, folder / "model.safetensors", metadata={"format": "pt"})
+    path = folder / "model.safetensors"
+    save_file(ready, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the library makes it its owner's alone
 
 
 # Reading

@@ -84,7 +84,9 @@ def _exchange_options(commands: Any, common: _Parser) -> None:
     )  # fmt: skip
     away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
-    taken.add_argument("folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors")
+    taken.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+    )
     taken.add_argument("--name", default="", help="what the run is called")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from playground.data.corpora import load_text
+from playground.data.corpora import CORPORA, load_text
 from playground.interchange import check
 from playground.interchange.check import Check
 from playground.interchange.package import Package, write_safetensors, write_transformers
@@ -44,7 +44,7 @@ def package(run: Run, step: int | None = None, models: ModelCache | None = None)
     model = (models or ModelCache(1)).get(run, step)
     assert step is not None, "without any step the cache has complained"
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    train = None if run.origin else run.train
+    train = run.train if run.train.corpus in CORPORA else None  # of an imported model it may not be known
     return Package(run.name, run.model, weights, run.tokenizer, step, train, run.preset, tuple(Tail(run.log).rows()))
 
 
@@ -104,7 +104,8 @@ def _safetensors(folder: Path, package: Package) -> Exported:
 
 
 def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:
-    if run.origin:
+    corpus = CORPORA.get(run.train.corpus)
+    if corpus is None or (run.origin and corpus.kind == "own"):
         raise ValueError("This model was imported without its training text, so there is no training to write as code.")
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir, own_text=run.own_text())
     data = prepare(text, run.tokenizer, run.model, run.train)
