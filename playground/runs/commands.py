@@ -19,14 +19,17 @@ from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, Trai
 from playground.data.corpora import CORPORA, check_text
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.runs import status
+from playground.runs.adopt import adopt_folder
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
+from playground.runs.export import FORMATS, export_run
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.processes import cores
 from playground.runs.progress import ProgressLine
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
+from playground.tokenizers import import_tokenizer
 
 PROGRAM = "python -m playground"
 
@@ -41,7 +44,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; wrong input becomes one sentence on standard error and exit code 2."""
     try:
         options = _parser().parse_args(arguments)
-        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}[options.command]
+        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume,
+                   "export": _export, "import": _import}[options.command]  # fmt: skip
         return command(options, RunStore(options.data or data_root(), gallery_root()))
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -65,7 +69,25 @@ def _parser() -> _Parser:
     commands.add_parser("runs", parents=[common], help="list all runs")
     resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    _exchange_options(commands, common)
     return parser
+
+
+def _exchange_options(commands: Any, common: _Parser) -> None:
+    away = commands.add_parser("export", parents=[common], help="write a run to a folder, to use it elsewhere")
+    away.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    away.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    away.add_argument(
+        "--format", choices=FORMATS, default="transformers",
+        help="transformers: loads there without remote code; safetensors: everything, to import here again; "
+        "code: one Python file that trains it (default: transformers)",
+    )  # fmt: skip
+    away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
+    taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
+    taken.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+    )
+    taken.add_argument("--name", default="", help="what the run is called")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +97,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="what the run is called")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
+    parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
@@ -133,9 +156,16 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         changes[kinds[name]][name] = _value(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
+    imported = None
+    if options.tokenizer_file is not None:
+        imported = import_tokenizer(_bytes(options.tokenizer_file))
+        changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
-        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root()
-    )
+        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root(),
+        imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
+    )  # fmt: skip
+    for note in prepared.notes:
+        print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
     return _execute(run)
 
@@ -146,11 +176,17 @@ def _shorten_warmup(changes: dict[str, Any]) -> None:
         changes["warmup_steps"] = steps // 10
 
 
+def _say_learning(share: float, what: str) -> None:
+    print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
+
+
 def _read(path: Path | None) -> str | None:
-    if path is None:
-        return None
+    return None if path is None else check_text(_bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return check_text(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
 
@@ -202,6 +238,21 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     for token in generate(ModelCache().get(run, options.step), ids, config):
         print(decoder.feed(token.id), end="", flush=True)
     print(decoder.finish())
+    return 0
+
+
+def _export(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    done = export_run(run, options.folder.absolute(), options.format, options.step, cache_dir=cache_root())
+    print(done.said, file=sys.stderr)
+    print(options.folder)
+    return 0
+
+
+def _import(options: argparse.Namespace, store: RunStore) -> int:
+    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    print(run.status().message, file=sys.stderr)
+    print(run.id)
     return 0
 
 

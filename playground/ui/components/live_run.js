@@ -71,6 +71,7 @@ function whatToNotice(run) {
   if (run.state === "queued") return "Another run is training. This one starts by itself when its turn comes.";
   if (run.state === "diverged") return "The loss stopped being a usable number. A lower learning rate or a longer warm-up is the first thing to try.";
   if (train.length + losses.length === 0) {
+    if (run.state === "finished" && run.message) return "There is no curve: this model came without the log of its training.";
     return ENDED.includes(run.state) ? "This run ended before its first measurement." : "The first numbers arrive in a moment.";
   }
   const n = losses.length;
@@ -140,7 +141,7 @@ function drawRun(run) {
   P.say(state, P.stateWords(run.state));
   state.dataset.state = run.state;
   P.say(facts, factsOf(run));
-  P.say(title, [run.model, run.corpus].filter(Boolean).join(" · "));
+  P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
   const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
   bar.style.width = `${done}%`;
   track.dataset.state = run.state;
