@@ -1,4 +1,4 @@
-"""The command line: ``python -m playground train | sample | runs | resume``. See ``--help`` of each."""
+"""The command line: ``python -m playground train | sample | runs | resume | export | import``. See ``--help`` of each."""
 
 from __future__ import annotations
 

@@ -253,6 +253,8 @@ def _queue(statuses: list[tuple[Run, Status]]) -> list[tuple[Run, Status]]:
 
 
 def _check_resumable(run: Run, now: Status, finished_too: bool = False) -> None:
+    if run.origin:
+        raise ValueError("This model was imported: its text and optimizer stayed behind, so it cannot train on here.")
     if now.state == "finished" and not finished_too:
         raise ValueError("Already finished. Continue it for more steps instead.")
     if now.state == "diverged":

@@ -79,6 +79,7 @@ function whatToNotice(run) {
   if (run.state === "queued") return "Another run is training. This one starts by itself when its turn comes.";
   if (run.state === "diverged") return "The loss stopped being a usable number. A lower learning rate or a longer warm-up is the first thing to try.";
   if (train.length + losses.length === 0) {
+    if (run.state === "finished" && run.message) return "There is no curve: this model came without the log of its training.";
     return ENDED.includes(run.state) ? "This run ended before its first measurement." : "The first numbers arrive in a moment.";
   }
   const n = losses.length;
