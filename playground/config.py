@@ -17,6 +17,8 @@ Position = Literal["learned", "sinusoidal", "rope", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
 MLPKind = Literal["gelu", "swiglu"]
 TokenizerName = Literal["byte", "char"]
+OptimizerName = Literal["adamw", "muon", "sgd"]
+ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 
 
 def setting(
@@ -155,6 +157,10 @@ class ModelConfig(Settings):
         "Match parameters",
         "Give SwiGLU a hidden width of 8/3 so that it has the weights of a GELU MLP of width 4.",
     )
+    mlp_width: int = setting(
+        0, "MLP size", "Hidden width of the MLP. 0 follows from the width; a race solves it to match parameters or FLOPs.",
+        low=0, high=16_384, step=8,
+    )  # fmt: skip
     window: int = setting(
         0, "Window", "Sliding window: each token sees this many tokens, itself included. 0 is full attention.",
         low=0, high=2048, step=8,
@@ -178,7 +184,10 @@ class ModelConfig(Settings):
 
     @property
     def mlp_hidden(self) -> int:
-        """Hidden width of the MLP: 4 C, or 8/3 C (rounded to a multiple of 8) for SwiGLU with matched parameters."""
+        """Hidden width of the MLP: `mlp_width` if given, else 4 C, or 8/3 C for SwiGLU with matched parameters (rounded
+        to a multiple of 8)."""
+        if self.mlp_width:
+            return self.mlp_width
         if self.mlp == "swiglu" and self.match_parameters:
             return 8 * round(8 * self.n_embd / 3 / 8)
         return 4 * self.n_embd
@@ -220,6 +229,17 @@ class TrainConfig(Settings):
     grad_accum: int = setting(
         1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
     )
+    optimizer: OptimizerName = setting(
+        "adamw",
+        "Optimizer",
+        "AdamW; Muon (Jordan 2024) for the matrices inside the blocks with AdamW for the rest; or SGD with momentum.",
+    )
+    schedule: ScheduleName = setting(
+        "cosine",
+        "Schedule",
+        "How the learning rate falls after the warm-up: half a cosine, a line, late in a line (warm-up, stable, decay), "
+        "or not at all.",
+    )
     learning_rate: float = setting(
         3e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
     )
@@ -230,10 +250,10 @@ class TrainConfig(Settings):
         50, "Warm-up", "Steps over which the learning rate rises from zero.", low=0, high=100_000, step=10
     )
     weight_decay: float = setting(
-        0.1, "Weight decay", "AdamW's pull of matrices towards zero.", low=0.0, high=10.0, step=0.01
+        0.1, "Weight decay", "Pull of matrices towards zero.", low=0.0, high=10.0, step=0.01
     )
-    beta1: float = setting(0.9, "Beta 1", "AdamW's memory of the gradient.", low=0.0, high=0.9999, step=0.01)
-    beta2: float = setting(0.99, "Beta 2", "AdamW's memory of its square.", low=0.0, high=0.9999, step=0.001)
+    beta1: float = setting(0.9, "Beta 1", "AdamW's memory of the gradient, and SGD's momentum. Muon's is always 0.95.", low=0.0, high=0.9999, step=0.01)
+    beta2: float = setting(0.99, "Beta 2", "AdamW's memory of the gradient's square.", low=0.0, high=0.9999, step=0.001)
     grad_clip: float = setting(
         1.0, "Clipping", "Gradients longer than this are shortened to it. 0 is off.", low=0.0, high=1000.0, step=0.1
     )
@@ -335,6 +355,7 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 _WORDS = {
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "none": "none", "layernorm": "LayerNorm",
     "rmsnorm": "RMSNorm", "gelu": "GELU", "swiglu": "SwiGLU", "byte": "byte", "char": "character",
+    "adamw": "AdamW", "muon": "Muon", "sgd": "SGD", "wsd": "warm-up, stable, decay",
 }  # fmt: skip
 
 
@@ -343,6 +364,24 @@ def spelled(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else _WORDS.get(value, str(value))
+
+
+def setting_kinds() -> dict[str, type[Settings]]:
+    """Every setting of a run with the class that it belongs to. The vocabulary is none: it follows from the tokenizer."""
+    return {
+        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
+    }
+
+
+def parsed(kind: type[Settings], name: str, text: str) -> Any:
+    """A setting's value from text, as its field's type; what does not fit stays text, for the config to complain about."""
+    wanted = get_type_hints(kind)[name]
+    if wanted is bool:
+        return {"true": True, "false": False, "yes": True, "no": False}.get(text.lower(), text)
+    try:
+        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
+    except ValueError:
+        return text
 
 
 def label(kind: type[Settings], name: str) -> str:

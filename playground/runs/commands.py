@@ -9,13 +9,21 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn
 
 import torch
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    SampleConfig,
+    Settings,
+    TrainConfig,
+    label,
+    parsed,
+    setting_kinds,
+)
 from playground.data.corpora import CORPORA, check_text
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.runs import status
@@ -77,7 +85,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
+        help=f"any other setting, as often as you like: {', '.join(sorted(setting_kinds()))}",
     )  # fmt: skip
 
 
@@ -98,27 +106,9 @@ _SAMPLING = {
 }
 
 
-def _kinds() -> dict[str, type[Settings]]:
-    """Every setting of a run with the class that it belongs to."""
-    return {
-        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
-    }
-
-
-def _value(kind: type[Settings], name: str, text: str) -> Any:
-    """An option's text as the field's type; what does not fit is left as text, for the config to complain about."""
-    wanted = get_type_hints(kind)[name]
-    if wanted is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
-    except ValueError:
-        return text
-
-
 def _train(options: argparse.Namespace, store: RunStore) -> int:
     changes: dict[type[Settings], dict[str, Any]] = {ModelConfig: {}, TrainConfig: {}}
-    kinds = _kinds()
+    kinds = setting_kinds()
     short = [
         f"{name}={getattr(options, name)}"
         for name in ("steps", "seed", "tokenizer", "corpus")
@@ -130,7 +120,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
             raise ValueError(
                 f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
             )
-        changes[kinds[name]][name] = _value(kinds[name], name, text)
+        changes[kinds[name]][name] = parsed(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
     prepared = prepare_run(
@@ -195,7 +185,7 @@ def _execute(run: Run) -> int:
 def _sample(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
-    config = SampleConfig.from_dict({name: _value(SampleConfig, name, text) for name, text in given.items()})
+    config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
     ids = encode_prompt(run.tokenizer, options.prompt)
     decoder = StreamDecoder(run.tokenizer)
     print(options.prompt, end="", flush=True)

@@ -9,6 +9,7 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
+from playground.train.flops import training_flops
 
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
@@ -33,19 +34,15 @@ def count_parameters(config: ModelConfig) -> int:
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are 6 per parameter in a matrix product and token, and 12 L C S for attention over S visible keys (Chowdhery et
-    al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a parameter) and, for a micro-batch,
+    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter) and, for a micro-batch,
     the activations that the backward pass needs, counted from the shapes in fp32.
     """
     parameters = count_parameters(model)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    keys = min(model.window + model.n_sink, model.block_size) if model.window else model.block_size
-    tables = model.block_size * model.n_embd if model.position == "learned" else 0
-    embeddings = 0 if model.tie_embeddings else model.vocab_size * model.n_embd
-    flops = (6 * (parameters - tables - embeddings) + 12 * model.n_layer * model.n_embd * keys / 2) * tokens
     micro = config.batch_size * model.block_size
     gated = 2 if model.mlp == "swiglu" else 1
     per_layer = 10 * model.n_embd + 2 * (1 + gated) * model.mlp_hidden + 2 * model.n_head
     masked = model.n_head * model.block_size if model.window else 0  # masks keep kernels from fusing
     activations = 4 * micro * (model.n_layer * (per_layer + masked) + 3 * model.vocab_size)
+    flops = training_flops(model) * tokens
     return Estimate(parameters, PROCESS_BYTES + 16 * parameters + activations, flops, tokens)
