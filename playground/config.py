@@ -249,10 +249,15 @@ class TrainConfig(Settings):
     warmup_steps: int = setting(
         50, "Warm-up", "Steps over which the learning rate rises from zero.", low=0, high=100_000, step=10
     )
-    weight_decay: float = setting(
-        0.1, "Weight decay", "Pull of matrices towards zero.", low=0.0, high=10.0, step=0.01
+    weight_decay: float = setting(0.1, "Weight decay", "Pull of matrices towards zero.", low=0.0, high=10.0, step=0.01)
+    beta1: float = setting(
+        0.9,
+        "Beta 1",
+        "AdamW's memory of the gradient, and SGD's momentum. Muon's is always 0.95.",
+        low=0.0,
+        high=0.9999,
+        step=0.01,
     )
-    beta1: float = setting(0.9, "Beta 1", "AdamW's memory of the gradient, and SGD's momentum. Muon's is always 0.95.", low=0.0, high=0.9999, step=0.01)
     beta2: float = setting(0.99, "Beta 2", "AdamW's memory of the gradient's square.", low=0.0, high=0.9999, step=0.001)
     grad_clip: float = setting(
         1.0, "Clipping", "Gradients longer than this are shortened to it. 0 is off.", low=0.0, high=1000.0, step=0.1

@@ -34,8 +34,8 @@ def count_parameters(config: ModelConfig) -> int:
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter) and, for a micro-batch,
-    the activations that the backward pass needs, counted from the shapes in fp32.
+    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter) and, for a
+    micro-batch, the activations that the backward pass needs, counted from the shapes in fp32.
     """
     parameters = count_parameters(model)
     tokens = config.batch_size * config.grad_accum * model.block_size

@@ -1,8 +1,8 @@
 """The optimizers, with weight decay on matrices only, and their state as named tensors.
 
 * ``adamw``: torch's fused AdamW (Loshchilov & Hutter 2019) for everything.
-* ``muon``: torch's Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and vectors. Muon's
-  steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
+* ``muon``: torch's Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and
+  vectors. Muon's steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
 * ``sgd``: plain gradient descent with momentum `beta1`.
 """
 

@@ -27,7 +27,8 @@ def _constant(progress: float) -> float:
     return 1.0
 
 
-# Share of the way from the floor to the peak, by the share of the steps after the warm-up that is done: (0 to 1) -> (1 to 0).
+# Share of the way from the floor to the peak, by the share of the steps after the warm-up that is done: (0 to 1) ->
+# (1 to 0).
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": _cosine, "linear": _linear, "wsd": _wsd, "constant": _constant,
 }  # fmt: skip

@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 from playground.config import ModelConfig, SampleConfig, TrainConfig
 from playground.data.batches import IGNORED, random_windows
 from playground.inference.generation import write
