@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,11 +46,22 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See {self.prog} --help.")
 
 
-def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Parse and run one command; wrong input becomes one sentence on standard error and exit code 2."""
+@dataclass(frozen=True)
+class Command:
+    """A command that lives in a layer above this one."""
+
+    name: str
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, RunStore], int]
+
+
+def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] = ()) -> int:
+    """Parse and run one command, of these or of `more`; wrong input becomes one sentence on standard error and code 2."""
     try:
-        options = _parser().parse_args(arguments)
-        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}[options.command]
+        options = _parser(more).parse_args(arguments)
+        commands = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}
+        command = (commands | {extra.name: extra.run for extra in more})[options.command]
         return command(options, RunStore(options.data or data_root(), gallery_root()))
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -59,7 +71,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> _Parser:
+def _parser(more: Sequence[Command] = ()) -> _Parser:
     parser = _Parser(prog=PROGRAM, description="Train small language models and look at them, without the browser.")
     common = _Parser(add_help=False)
     common.add_argument(
@@ -73,6 +85,8 @@ def _parser() -> _Parser:
     commands.add_parser("runs", parents=[common], help="list all runs")
     resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    for extra in more:
+        extra.add_options(commands.add_parser(extra.name, parents=[common], help=extra.help))
     return parser
 
 
@@ -149,6 +163,8 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     if run.reference:
         raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
+    if run.race_path is not None:
+        raise ValueError(f"This run is part of a race. Go on with: {PROGRAM} race --resume {run.race_path.name[:8]}")
     state = run.state()
     if state in ("finished", "diverged", "running"):
         raise ValueError(
