@@ -38,9 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", metavar="FILE.json", help="what to race, as “Config” in the Compare tab saves it"
     )
     parser.add_argument("--recipe", choices=list(RECIPES), help="a ready-made race instead of a file")
-    parser.add_argument(
-        "--resume", metavar="RACE", help="go on with an interrupted race: its id or how it begins"
-    )
+    parser.add_argument("--resume", metavar="RACE", help="go on with an interrupted race: its id or how it begins")
     parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own for all arms")
     parser.add_argument("--name", default="", help="what the race is called")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every measurement as CSV")

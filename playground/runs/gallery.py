@@ -83,9 +83,7 @@ def _kept(row: dict[str, Any], every: int) -> bool:
     return row.get("event") != "StepDone" or row["step"] % every == 0 or row["step"] == 1
 
 
-def _fill(
-    folder: Path, run: Run, name: str, steps: Sequence[int], precision: Precision, every: int = 1
-) -> None:
+def _fill(folder: Path, run: Run, name: str, steps: Sequence[int], precision: Precision, every: int = 1) -> None:
     write_json(
         folder / "run.json", {**(read_json(run.path / "run.json") or {}), "name": name, "owner": None, "shared": False}
     )
