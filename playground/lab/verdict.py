@@ -14,7 +14,7 @@ from typing import Any
 
 from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
 from playground.lab.footprint import training_memory
-from playground.lab.statistics import LEVEL, Difference, cost_ratio, geometric_mean, paired_difference
+from playground.lab.statistics import STRICT, Difference, cost_ratio, geometric_mean, paired_difference
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.runs.store import Run
@@ -139,7 +139,7 @@ def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
     one_tokenizer = len({arm.train.tokenizer for arm in arms}) == 1
     unit = "nats per token" if one_tokenizer else "bits per byte"
     baseline, others = arms[0], arms[1:]
-    level = LEVEL / len(others)
+    level = STRICT / len(others)
     sentences = _divergences(arms)
     comparable = [arm for arm in others if _paired(arm, baseline, one_tokenizer)]
     claims = [
@@ -240,29 +240,29 @@ def _headline(race: Race, claims: Sequence[tuple[ArmResult, Difference]], baseli
         return "No verdict yet: it needs a measurement of at least two arms after their first steps."
     if len(claims) == 1:
         arm, difference = claims[0]
-        return _claim(arm.name, baseline.name, difference, unit, LEVEL)
+        return _claim(arm.name, baseline.name, difference, unit, STRICT)
     best, difference = min(claims, key=lambda claim: claim[1].mean)
     if difference.mean >= 0 or difference.outcome == "unclear":
         worse = sum(d.outcome == "worse" for _, d in claims)
         ending = f"; {worse} of {len(claims)} {'is' if worse == 1 else 'are'} worse" if worse else ""
         return f"No arm is distinguishably better than {baseline.name}{ending}."
     return (
-        _claim(best.name, baseline.name, difference, unit, LEVEL / len(claims))
+        _claim(best.name, baseline.name, difference, unit, STRICT / len(claims))
         + f" It is the best of {len(claims) + 1}."
     )
 
 
 def _rule(n_seeds: int, n_others: int, level: float) -> str:
     each = (
-        f" Each of the {n_others} comparisons is made at {100 * (1 - level):.3g} %, so that the whole race keeps 95 %."
+        f" Each of the {n_others} comparisons is made at {100 * (1 - level):.3g} %, so that the whole race keeps 98 %."
         if n_others > 1
         else ""
     )
     few = " With one seed there is no interval." if n_seeds == 1 else ""
     return (
         "The rule: final validation losses are subtracted seed by seed (the same seed reads the same batches in the same "
-        "order); the interval is mean ± t(n − 1) · s / √n at 95 %. Better or worse is said only if it leaves out zero, "
-        f"which happens to identical arms at most 5 times in 100.{each}{few}"
+        "order); the interval is mean ± t(n − 1) · s / √n at 98 %. Better or worse is said only if it leaves out zero, "
+        f"which happens in at most 5 of 100 races between identical arms (2 are expected).{each}{few}"
     )
 
 
@@ -290,7 +290,7 @@ def _waterfall(race: Race, arms: Sequence[ArmResult], one_tokenizer: bool) -> li
     """For a race in which each arm adds to the one before: the first arm's level, then what each addition changed."""
     if not is_ladder(race) or not arms[0].going or len(arms[0].going[0].steps) < 2:
         return []
-    level = LEVEL / (len(arms) - 1)
+    level = STRICT / (len(arms) - 1)
     bars: list[dict[str, Any]] = [
         {"name": arms[0].name, "value": fmean(_final(run, one_tokenizer) for run in arms[0].going), "change": None}
     ]
