@@ -141,7 +141,7 @@
    * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
    * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
    * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
-   * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
+   * Returns { draw(runs), latest(run), cost, chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
    */
   function curveChart(host, options) {
     const chosen = { metric: "loss", axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
@@ -152,6 +152,7 @@
     let zoom = null;
     let held = false;
     let late = false;
+    let cost = 0;
 
     const metrics = P.segmented("What to draw", Object.entries(METRICS).map(([id, m]) => [id, m.name]), chosen.metric, (id) => {
       chosen.metric = id;
@@ -379,11 +380,16 @@
       await plotly.react(plot, traces(all), layout(all), CONFIG);
       if (first) listen();
       back.hidden = zoom === null;
-      plot.dataset.ms = (performance.now() - started).toFixed(1);
+      cost = performance.now() - started;
+      plot.dataset.ms = cost.toFixed(1);
     }
 
     return {
       chosen,
+      /** Milliseconds that the last drawing took. */
+      get cost() {
+        return cost;
+      },
       draw(newRuns) {
         runs = newRuns;
         return redraw();

@@ -4,6 +4,7 @@
 
 const P = window.Playground;
 const root = element.querySelector(".pg-live");
+const BEAT = 500; // milliseconds
 const ENDED = ["finished", "stopped", "failed", "diverged", "crashed", "paused"];
 
 // ---- layout -------------------------------------------------------------------------------------------------------
@@ -168,13 +169,14 @@ let shown = null;
 let beats = 0;
 
 /**
- * Every how many beats to ask. The first points are awaited; later ones may come several at a time, for drawing takes time that the
- * training beside it wants. An ended run may be resumed: look now and then.
+ * Every how many beats to ask and draw. The first points are awaited. After them drawing may take one part in 120 of the
+ * time, because the training beside it wants the same cores: on a slow machine the curve moves every few seconds, on a fast
+ * one twice a second. An ended run may be resumed: look now and then.
  */
 function pace(run) {
   if (ENDED.includes(run.state)) return 6;
-  if (run.train.step.length > 100) return 4;
-  return run.train.step.length > 10 ? 2 : 1;
+  if (run.train.step.length <= 10) return 1;
+  return Math.min(8, Math.max(2, Math.ceil((120 * chart.cost) / BEAT)));
 }
 
 async function refresh() {
@@ -204,7 +206,7 @@ async function refresh() {
   if (runs.byId.has(run)) await drawRun(runs.byId.get(run));
 }
 
-const look = P.every(element, 500, refresh);
+const look = P.every(element, BEAT, refresh);
 watch("value", () => {
   beats = -1;
   look();
