@@ -141,10 +141,11 @@ def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
     baseline, others = arms[0], arms[1:]
     level = STRICT / len(others)
     sentences = _divergences(arms)
-    comparable = [arm for arm in others if _paired(arm, baseline, one_tokenizer)]
-    claims = [
-        (arm, paired_difference(*_paired(arm, baseline, one_tokenizer), level=level)) for arm in comparable
-    ]  # fmt: skip
+    claims = []
+    for arm in others:
+        ours, theirs = _paired(arm, baseline, one_tokenizer)
+        if ours:
+            claims.append((arm, paired_difference(ours, theirs, level)))
     for arm, difference in claims:
         sentences.append(_claim(arm.name, baseline.name, difference, unit, level))
         sentences += _costs(arm, baseline, difference, one_tokenizer)
@@ -158,13 +159,11 @@ def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
     )
 
 
-def _paired(arm: ArmResult, baseline: ArmResult, one_tokenizer: bool) -> tuple[list[float], list[float]] | tuple[()]:
-    """Final numbers of the seeds in which both are still going, or nothing."""
+def _paired(arm: ArmResult, baseline: ArmResult, one_tokenizer: bool) -> tuple[list[float], list[float]]:
+    """Final numbers of the seeds in which both are still going."""
     ours = {run.seed: run for run in arm.going}
     theirs = {run.seed: run for run in baseline.going}
     seeds = [seed for seed in ours if seed in theirs and len(ours[seed].steps) > 1 and len(theirs[seed].steps) > 1]
-    if not seeds:
-        return ()
     return [_final(ours[s], one_tokenizer) for s in seeds], [_final(theirs[s], one_tokenizer) for s in seeds]
 
 
@@ -295,10 +294,10 @@ def _waterfall(race: Race, arms: Sequence[ArmResult], one_tokenizer: bool) -> li
         {"name": arms[0].name, "value": fmean(_final(run, one_tokenizer) for run in arms[0].going), "change": None}
     ]
     for before, arm in pairwise(arms):
-        pair = _paired(arm, before, one_tokenizer)
-        if not pair:
+        ours, theirs = _paired(arm, before, one_tokenizer)
+        if not ours:
             return []
-        change = paired_difference(*pair, level=level)
+        change = paired_difference(ours, theirs, level)
         value = bars[-1]["value"] + change.mean
         added = {
             key: v

@@ -228,7 +228,8 @@ def create_race(store: RunStore, prepared: PreparedRace, *, name: str = "", owne
 
 
 def _fill(folder: Path, race_id: str, prepared: PreparedRace, name: str, owner: str | None) -> None:
-    spec, number, ids = prepared.spec, 0, []
+    spec, number = prepared.spec, 0
+    ids: list[list[str]] = []
     now = time.time()
     common = {"format": FORMAT, "created": now, "owner": owner, "shared": False}
     (folder / ARMS).mkdir()

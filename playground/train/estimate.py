@@ -11,24 +11,35 @@ from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
 from playground.train.flops import training_flops
 
+# Hidden-wide tensors that an MLP keeps for its backward pass.
+MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker at its highest."""
+    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker at its highest.
+
+    `active_parameters` are those that one token meets: without the experts that it is not sent to.
+    """
 
     parameters: int
+    active_parameters: int
     memory_bytes: int
     flops_per_step: float
     tokens_per_step: int
 
 
 @lru_cache(maxsize=256)
-def count_parameters(config: ModelConfig) -> int:
-    """The exact number of trained parameters; nothing is allocated."""
+def count_parameters(config: ModelConfig, active: bool = False) -> int:
+    """The exact number of trained parameters, or of those that a token meets; nothing is allocated."""
+    share = config.n_expert_active if active else config.n_expert
     with torch.device("meta"):
-        return Transformer(config).n_parameters()
+        model = Transformer(config)
+    return sum(
+        parameter.numel() // config.n_expert * share if ".experts." in name else parameter.numel()
+        for name, parameter in model.named_parameters()
+    )
 
 
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
@@ -37,12 +48,18 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter) and, for a
     micro-batch, the activations that the backward pass needs, counted from the shapes in fp32.
     """
-    parameters = count_parameters(model)
+    parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    micro = config.batch_size * model.block_size
-    gated = 2 if model.mlp == "swiglu" else 1
-    per_layer = 10 * model.n_embd + 2 * (1 + gated) * model.mlp_hidden + 2 * model.n_head
-    masked = model.n_head * model.block_size if model.window else 0  # masks keep kernels from fusing
-    activations = 4 * micro * (model.n_layer * (per_layer + masked) + 3 * model.vocab_size)
-    flops = training_flops(model) * tokens
-    return Estimate(parameters, PROCESS_BYTES + 16 * parameters + activations, flops, tokens)
+    memory = PROCESS_BYTES + 16 * parameters + _activation_bytes(model, config.batch_size * model.block_size)
+    return Estimate(parameters, active, memory, training_flops(model) * tokens, tokens)
+
+
+def _activation_bytes(model: ModelConfig, tokens: int) -> int:
+    """What the backward pass of `tokens` tokens keeps, in fp32."""
+    passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
+    moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
+    per_layer = 10 * model.n_embd + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
+    per_layer += 4 * model.n_embd * model.qk_norm
+    fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
+    masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused)
+    return 4 * tokens * (model.n_layer * per_layer + masked + 3 * model.vocab_size)

@@ -14,6 +14,7 @@ import torch
 from playground.config import ModelConfig
 from playground.models.attention import visible
 from playground.models.transformer import Transformer
+from playground.train.optimizer import is_matrix
 
 
 def training_flops(model: ModelConfig) -> float:
@@ -28,17 +29,21 @@ def forward_flops(model: ModelConfig) -> float:
         transformer = Transformer(model)
     weights = sum(_used(model, name, tensor) for name, tensor in transformer.named_parameters())
     unembed = model.vocab_size * model.n_embd
-    scores = 2 * model.n_layer * model.n_head * model.head_dim * mean_visible(model)  # once for q·k, once for p·v
+    keys = sum(mean_visible(model, window) for window in model.windows)
+    scores = 2 * model.n_head * model.head_dim * keys  # once for q·k, once for p·v
     return 2.0 * (weights + unembed + scores)
 
 
 def _used(model: ModelConfig, name: str, tensor: torch.Tensor) -> float:
     """How many of a tensor's numbers take part in the matrix products of one token inside the blocks."""
-    return tensor.numel() if name.startswith("blocks.") and tensor.ndim == 2 else 0
+    if not name.startswith("blocks.") or not is_matrix(name, tensor):
+        return 0
+    # Experts are stacked to three dimensions; a token passes through the active ones.
+    return tensor.numel() * (model.n_expert_active / model.n_expert if tensor.ndim == 3 else 1)
 
 
 @lru_cache(maxsize=1024)
-def mean_visible(model: ModelConfig) -> float:
-    """How many keys a query sees, itself included, on average over the positions of a full context."""
+def mean_visible(model: ModelConfig, window: int) -> float:
+    """How many keys a query sees in a layer of this window, itself included, on average over a full context."""
     positions = torch.arange(model.block_size)
-    return float(visible(positions, positions, model.window, model.n_sink).sum()) / model.block_size
+    return float(visible(positions, positions, window, model.n_sink).sum()) / model.block_size

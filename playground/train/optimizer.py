@@ -81,14 +81,19 @@ _BUILDERS: dict[str, Callable[[Named, TrainConfig], list[Optimizer]]] = {"adamw"
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     """Whether Muon takes it: a matrix inside a block that is no router. Stacked experts, (E, out, in), stay with AdamW."""
-    return name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith("router.weight")
+    return name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith(("router.weight", "bias"))
 
 
 def _groups(parameters: Named, config: TrainConfig) -> list[dict[str, Any]]:
-    matrices = [parameter for _, parameter in parameters if parameter.ndim >= 2]
-    vectors = [parameter for _, parameter in parameters if parameter.ndim < 2]
+    matrices = [parameter for name, parameter in parameters if is_matrix(name, parameter)]
+    vectors = [parameter for name, parameter in parameters if not is_matrix(name, parameter)]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is decayed. The biases of experts are stacked to two dimensions, and are biases still."""
+    return parameter.ndim >= 2 and not name.endswith("bias")
 
 
 def optimizer_tensors(optimizer: Optimizers, model: nn.Module) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from torch import Tensor
 from playground.config import ModelConfig, SampleConfig, TrainConfig
 from playground.data.batches import IGNORED, random_windows
 from playground.inference.generation import write
+from playground.models.moe import Routing
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
@@ -35,6 +36,7 @@ from playground.train.optimizer import (
     load_optimizer_tensors,
     optimizer_tensors,
 )
+from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 
 SAMPLE_TOKENS = 120
@@ -115,8 +117,10 @@ def _step(state: TrainState, data: Dataset, config: TrainConfig, recent: deque[f
     optimizer.zero_grad()
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
-        part = cross_entropy(model(inputs), wanted) / targets
-        part.backward()
+        routings: list[Routing] = []
+        part = cross_entropy(model(inputs, routings), wanted) / targets
+        # What routers are asked for besides is a mean over tokens, and no part of the loss that is shown.
+        (part + router_loss(routings, config) * (len(inputs) / count)).backward()
         loss += part.item()
     grad_norm = clip_gradients(model, config.grad_clip).item()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):

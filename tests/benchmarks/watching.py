@@ -26,7 +26,9 @@ from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import wait_for
 
 POLL_SECONDS = 1.0  # of the Compare chart
-SETTLE_SECONDS = 6.0  # loading is not watching: scripts are compiled and garbage is collected for some seconds afterwards
+SETTLE_SECONDS = (
+    6.0  # loading is not watching: scripts are compiled and garbage is collected for some seconds afterwards
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -16,6 +16,12 @@ MODELS = {
     "untied, multi-query": preset("modern", block_size=24, n_layer=2, n_embd=32, n_head=4, n_kv_head=1).replace(
         tie_embeddings=False
     ),
+    "window, every second layer global": preset("modern", block_size=32, n_layer=4, n_embd=32, n_head=4).replace(
+        window=8, global_every=2, n_sink=1
+    ),
+    "experts": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4).replace(
+        n_expert=4, n_expert_active=2, shared_expert=True
+    ),
     "solved MLP": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4, mlp_width=77),
 }
 
@@ -33,8 +39,8 @@ def counted(model, backward):
 
 def hidden_half(model):
     """What the counter sees more per token: products with keys that the query cannot see."""
-    unseen = model.block_size - mean_visible(model)
-    return 2 * 2 * model.n_layer * model.n_head * model.head_dim * unseen
+    unseen = sum(model.block_size - mean_visible(model, window) for window in model.windows)
+    return 2 * 2 * model.n_head * model.head_dim * unseen
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -52,4 +58,4 @@ def test_visible_keys_by_counting(window, n_sink):
     by_hand = sum(
         1 for t in range(32) for s in range(t + 1) if not window or t - s < window or s < n_sink
     )  # fmt: skip
-    assert mean_visible(model) == by_hand / 32
+    assert mean_visible(model, window) == by_hand / 32

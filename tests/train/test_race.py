@@ -50,7 +50,7 @@ def test_an_arm_in_short_means_its_settings():
         ({"arms": ["modern"]}, "2 to 8 arms; this one has 1"),
         ({"arms": ["modern"] * 9}, "2 to 8 arms; this one has 9"),
         ({"arms": ["modern", "modern"]}, "Two arms are called 'Modern'"),
-        ({"arms": ["modern", "gpt5"]}, "must start from one of classic, modern"),
+        ({"arms": ["modern", "gpt5"]}, "must start from one of classic, modern, mixture"),
         ({"arms": ["modern", "classic + wings=2"]}, "'wings=2' is no change"),
         ({"arms": ["modern", 3]}, "An arm is text or an object"),
         ({"arms": ["modern", {"name": "a", "preset": "modern", "changes": 3}]}, "must be an object of settings"),
