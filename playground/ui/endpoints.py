@@ -15,6 +15,8 @@ from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.race_view import race_news
+from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
 from playground.ui.services import Services
@@ -54,14 +56,34 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @_polite
+def race(services: Services, asked: dict[str, Any]) -> Answer:
+    """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
+    return race_news(services.race(asked.get("race"), asked.get("visitor")), services.curves, asked.get("cursor"))
+
+
+@_polite
 def live(services: Services, asked: dict[str, Any]) -> Answer:
     """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
-    own = [run for run in services.store.list(services.visitor(asked.get("visitor"))) if not run.reference]
+    visitor = services.visitor(asked.get("visitor"))
+    for race in list_races(services.store, visitor):
+        state = "idle" if race.reference else race.status().state
+        if state in ("running", "queued"):
+            return {"state": state, "text": _race_in_words(services, race)}
+    own = [run for run in services.store.list(visitor) if not run.reference and run.race_path is None]
     for wanted in ("running", "queued"):
         for run in own:
             if run.state() == wanted:
                 return {"state": wanted, "text": _in_words(services, run)}
     return {"state": "idle", "text": "nothing is training"}
+
+
+def _race_in_words(services: Services, race: Race) -> str:
+    place = services.launcher.position(race.id)
+    if place is not None:
+        return f"{race.name} · waiting, number {place} in the queue"
+    runs = [run for arm in race.members for run in arm]
+    done = sum(services.curves.columns(run).step / run.train.steps for run in runs) / len(runs)
+    return f"{race.name} · {len(runs)} models taking turns · {100 * done:.0f} % done"
 
 
 def _in_words(services: Services, run: Run) -> str:

@@ -8,6 +8,7 @@ from playground.ui.components.attention_grid import attention_grid
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.live_run import live_run
 from playground.ui.components.next_token import next_token
+from playground.ui.components.race_view import race_view
 from playground.ui.components.side_by_side import side_by_side
 from playground.ui.components.status_pill import status_pill
 from playground.ui.components.token_text import token_text
@@ -17,6 +18,7 @@ __all__ = [
     "compare_chart",
     "live_run",
     "next_token",
+    "race_view",
     "shared_script",
     "side_by_side",
     "status_pill",
