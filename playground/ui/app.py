@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from playground.ui import endpoints
+from playground.ui import endpoints, race_tab
 from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.picker import QUIET
@@ -41,18 +41,24 @@ def build_app(services: Services) -> gr.Blocks:
         for name, module in (("train", train), ("compare", compare), ("attention", attention), ("sample", sample)):
             module.wire(built[name], services, visitor)
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
-        demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
+        race: compare.CompareTab = built["compare"]  # type: ignore[assignment]
+        shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
+        demo.load(services.bind(arrive), visitor, shown, **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
     return demo
 
 
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
-    """A browser opens the page: it gets a token if it has none, and the tab and run that its address names."""
+    """A browser opens the page: it gets a token if it has none, and the tab, run and race that its address names."""
     token = services.token(known) if services.public else ""
     asked = dict(request.query_params) if request else {}
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
-    return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
+    run, race = (
+        train.arrive(services, token, asked.get("run", "")),
+        race_tab.arrive(services, token, asked.get("race", "")),
+    )
+    return token, {"visitor": token}, gr.update(selected=tab), *run, *race
 
 
 def launch_options(services: Services) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from playground.lab.race_view import race_news
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
+from playground.ui import report
 from playground.ui.services import Services
 
 Answer = dict[str, Any]
@@ -59,6 +60,15 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
 def race(services: Services, asked: dict[str, Any]) -> Answer:
     """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
     return race_news(services.race(asked.get("race"), asked.get("visitor")), services.curves, asked.get("cursor"))
+
+
+@_polite
+def race_file(services: Services, asked: dict[str, Any]) -> Answer:
+    """A race as a file to keep: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
+    kind = asked.get("kind")
+    if kind not in report.KINDS:
+        raise ValueError(f"A race can be saved as {', '.join(report.KINDS)}.")
+    return report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
 
 
 @_polite

@@ -90,7 +90,10 @@ function overSeeds(curves, isLog) {
   const n = Math.min(...going.map((curve) => curve.x.length));
   const stride = Math.max(1, Math.ceil(n / MOST_POINTS));
   const out = { x: [], y: [], band: { low: [], high: [] } };
-  for (let i = 0; i < n; i += i + stride < n || i === n - 1 ? stride : n - 1 - i) {
+  const picks = [];
+  for (let i = 0; i < n - 1; i += stride) picks.push(i);
+  if (n) picks.push(n - 1);
+  for (const i of picks) {
     let [sum, low, high, x] = [0, Infinity, -Infinity, 0];
     for (const curve of going) {
       const value = curve.y[i];
@@ -184,6 +187,34 @@ const table = P.el("table", { class: "pg-table" });
 const rule = P.el("p", { class: "pg-soft pg-small" });
 const tableCard = P.el("section", { class: "pg-panel pg-race-wide", "aria-label": "Results" }, title("Results", "at the last measurement that all have reached, mean ± standard deviation over seeds"),
   P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Results, scrollable" }, table), rule);
+const files = P.el("p", { class: "pg-files", hidden: !server.file });
+for (const [kind, text, about] of [["report", "Report (HTML)", "Everything here as one page that works offline"], ["csv", "CSV", "Every measurement, one a row"], ["json", "Config", "What was raced, for python -m playground race FILE.json"]]) {
+  const button = P.el("button", { type: "button", class: "pg-small-button", text, title: about, "data-file": kind });
+  button.addEventListener("click", () => saveFile(kind, button));
+  files.append(button);
+}
+const link = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this race" });
+link.addEventListener("click", async () => {
+  const address = new URL(location.pathname, location.origin);
+  address.search = new URLSearchParams({ tab: "compare", race: shown });
+  await navigator.clipboard?.writeText(address.href).catch(() => {});
+  P.say(said, address.href);
+});
+const said = P.el("output", { class: "pg-soft pg-small" });
+files.append(link, said);
+tableCard.append(files);
+
+async function saveFile(kind, button) {
+  button.disabled = true;
+  const reply = await P.ask(server.file, { visitor: props.value?.visitor ?? "", race: shown, kind });
+  button.disabled = false;
+  if (!reply || reply.error) P.say(said, reply?.error ?? "That did not work. Try again.");
+  else {
+    P.save(reply.name, reply.text, reply.type);
+    P.say(said, `Saved ${reply.name}.`);
+  }
+}
+
 const filled = P.el("div", { class: "pg-race-filled", hidden: true }, card, differsCard, fallsCard, tableCard);
 root.append(filled);
 

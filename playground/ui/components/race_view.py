@@ -27,12 +27,22 @@ TEMPLATE = """<div class="pg-race">
 
 
 def race_view(
-    news: ServerFunction, *, value: Mapping[str, Any] | None = None, elem_id: str | None = None
+    news: ServerFunction,
+    file: ServerFunction,
+    *,
+    value: Mapping[str, Any] | None = None,
+    elem_id: str | None = None,
 ) -> gr.HTML:
     """Follow one race.
 
     value: ``{"visitor": str, "race": race id or "", "nonce": anything}``; an empty race shows an invitation. news:
     ``{"visitor": str, "race": id, "cursor": str or None}`` -> what `lab.race_view.race_news` says, or ``{"error": str}``.
-    Asked once a second while it trains and is visible, every six seconds once it has ended.
+    Asked once a second while it trains and is visible, every six seconds once it has ended. file: ``{"visitor", "race",
+    "kind": "report" | "csv" | "json"}`` -> ``{"name": str, "type": str, "text": str}``, for the browser to save.
     """
-    return component("race_view", TEMPLATE, value, {"race": news}, elem_id=elem_id)
+    return component("race_view", TEMPLATE, value, {"race": news, "file": file}, elem_id=elem_id)
+
+
+def race_view_template() -> str:
+    """The component's markup, for a page that stands alone."""
+    return TEMPLATE
