@@ -14,7 +14,7 @@ from typing import Any
 
 from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
 from playground.lab.footprint import training_memory
-from playground.lab.statistics import STRICT, Difference, cost_ratio, geometric_mean, paired_difference
+from playground.lab.statistics import LEVEL, STRICT, Difference, cost_ratio, geometric_mean, paired_difference
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.runs.store import Run
@@ -139,7 +139,7 @@ def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
     one_tokenizer = len({arm.train.tokenizer for arm in arms}) == 1
     unit = "nats per token" if one_tokenizer else "bits per byte"
     baseline, others = arms[0], arms[1:]
-    level = STRICT / len(others)
+    level = race_level(len(others))
     sentences = _divergences(arms)
     claims = []
     for arm in others:
@@ -157,6 +157,11 @@ def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
     return Verdict(
         headline, sentences, _rule(len(baseline.runs), len(others), level), table, _waterfall(race, arms, one_tokenizer)
     )
+
+
+def race_level(n_comparisons: int) -> float:
+    """The level of each comparison, so that at most LEVEL of all races claim a difference that is none (Bonferroni)."""
+    return min(STRICT, LEVEL / n_comparisons)
 
 
 def _paired(arm: ArmResult, baseline: ArmResult, one_tokenizer: bool) -> tuple[list[float], list[float]]:
@@ -190,9 +195,11 @@ def _claim(name: str, baseline: str, difference: Difference, unit: str, level: f
             f"{name} ends {size} {unit} {direction} than {baseline}, with one seed: no interval exists, so this may be "
             "chance. Race again with three seeds or more."
         )
-    interval = f"± {difference.half:.3f} {unit} ({100 * (1 - level):.3g} %, paired over {difference.n} seeds)"
+    certainty = f"{100 * (1 - level):.4g}\u00a0%"
+    interval = f"±\u00a0{difference.half:.3f} {unit} ({certainty}, paired over {difference.n} seeds)"
     if difference.outcome == "unclear":
-        return f"{name} and {baseline} are not distinguishable: {difference.mean:+.3f} {interval}."
+        mean = f"{difference.mean:+.3f}".replace("-", "−")
+        return f"{name} and {baseline} are not distinguishable: {mean} {interval}."
     return f"{name} is {difference.outcome} by {size} {interval}."
 
 
@@ -246,22 +253,18 @@ def _headline(race: Race, claims: Sequence[tuple[ArmResult, Difference]], baseli
         ending = f"; {worse} of {len(claims)} {'is' if worse == 1 else 'are'} worse" if worse else ""
         return f"No arm is distinguishably better than {baseline.name}{ending}."
     return (
-        _claim(best.name, baseline.name, difference, unit, STRICT / len(claims))
+        _claim(best.name, baseline.name, difference, unit, race_level(len(claims)))
         + f" It is the best of {len(claims) + 1}."
     )
 
 
 def _rule(n_seeds: int, n_others: int, level: float) -> str:
-    each = (
-        f" Each of the {n_others} comparisons is made at {100 * (1 - level):.3g} %, so that the whole race keeps 98 %."
-        if n_others > 1
-        else ""
-    )
+    each = f" {n_others} comparisons are made, so each is stricter." if level < STRICT else ""
     few = " With one seed there is no interval." if n_seeds == 1 else ""
     return (
         "The rule: final validation losses are subtracted seed by seed (the same seed reads the same batches in the same "
-        "order); the interval is mean ± t(n − 1) · s / √n at 98 %. Better or worse is said only if it leaves out zero, "
-        f"which happens in at most 5 of 100 races between identical arms (2 are expected).{each}{few}"
+        f"order); the interval is mean ± t(n − 1) · s / √n at {100 * (1 - level):.4g} %. Better or worse is said only if it "
+        f"leaves out zero, which happens in at most 5 of 100 races between identical arms.{each}{few}"
     )
 
 
@@ -289,7 +292,7 @@ def _waterfall(race: Race, arms: Sequence[ArmResult], one_tokenizer: bool) -> li
     """For a race in which each arm adds to the one before: the first arm's level, then what each addition changed."""
     if not is_ladder(race) or not arms[0].going or len(arms[0].going[0].steps) < 2:
         return []
-    level = STRICT / (len(arms) - 1)
+    level = race_level(len(arms) - 1)
     bars: list[dict[str, Any]] = [
         {"name": arms[0].name, "value": fmean(_final(run, one_tokenizer) for run in arms[0].going), "change": None}
     ]
@@ -350,7 +353,10 @@ def _value(config: Settings, name: str) -> Any:
     return config.mlp_hidden if name == "mlp_width" and isinstance(config, ModelConfig) else config.to_dict()[name]
 
 
-_FOLLOWS = {"steps", "warmup_steps", "eval_interval", "checkpoint_interval", "vocab_size"}  # from budget and text
+# From budget and text, or without effect on what is learned.
+_FOLLOWS = {
+    "steps", "warmup_steps", "eval_interval", "checkpoint_interval", "vocab_size", "snapshots", "sample_interval", "prompt",
+}  # fmt: skip
 
 
 def conditions(race: Race) -> str:

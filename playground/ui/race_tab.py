@@ -156,7 +156,7 @@ def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
     try:
         return follow(services, services.race(wanted, token).id, token)
     except ValueError:
-        return follow(services, next(iter(ids(services, token)), None), token)
+        return follow(services, _first(services, token), token)
 
 
 def refresh(services: Services, race_id: str | None, token: str) -> tuple[Any, Any]:
@@ -167,19 +167,22 @@ def refresh(services: Services, race_id: str | None, token: str) -> tuple[Any, A
         return arrive(services, token)
 
 
-def ids(services: Services, token: str) -> list[str]:
-    """The visitor's races and those that ship."""
-    return [race.id for race in list_races(services.store, services.visitor(token))]
+def _first(services: Services, token: str) -> str | None:
+    """The newest own race, else one that ships and whose models can write."""
+    races = list_races(services.store, services.visitor(token))
+    writing = [race for race in races if race.reference and all(arm[0].steps_available() for arm in race.members)]
+    own = [race for race in races if not race.reference]
+    return next((race.id for race in [*own, *reversed(writing), *races]), None)
 
 
 def race_runs(services: Services, race_id: str | None, token: str) -> list[tuple[Race, int, Any]]:
-    """The runs with weights of the chosen race's first seed that has some, as (race, arm number, run)."""
-    race = services.race(race_id, token)
+    """The runs with weights of the chosen race's first seed that has some, as (race, arm number, run). Raises ValueError."""
+    race = services.race(_chosen(race_id), token)
     for seed in range(len(race.spec.seeds)):
         found = [(race, arm, runs[seed]) for arm, runs in enumerate(race.members) if runs[seed].steps_available()]
         if found:
             return found
-    return []
+    raise ValueError("The models of this race were not kept, only their curves. Run it again to hear them.")
 
 
 def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any]:

@@ -27,7 +27,10 @@ from playground.ui.components import race_view_template, shared_script
 HERE = Path(__file__).parent
 PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 KINDS = ("report", "csv", "json")
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; connect-src data: blob:"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "connect-src data: blob:"
+)
 
 
 def race_file(race: Race, curves: Curves, kind: str) -> dict[str, Any]:

@@ -263,6 +263,7 @@ function drawHead() {
 function drawFalls() {
   const bars = race.summary?.waterfall ?? [];
   fallsCard.hidden = bars.length < 2;
+  differsCard.classList.toggle("pg-race-wide", fallsCard.hidden); // alone it has the row to itself
   if (fallsCard.hidden) return;
   const values = bars.map((one) => one.value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
