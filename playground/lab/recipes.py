@@ -63,8 +63,12 @@ _ALL = (
     Recipe(
         "muon",
         "AdamW against Muon",
-        "Does Muon learn more from the same tokens?",
-        ("AdamW: modern", "Muon: modern + optimizer=muon"),
+        "Does Muon learn more from the same tokens, at AdamW's learning rate and at one that suits it?",
+        (
+            "AdamW: modern",
+            "Muon, same rate: modern + optimizer=muon",
+            "Muon, rate 0.02: modern + optimizer=muon + learning_rate=0.02",
+        ),
         match="none",
     ),
     Recipe(

@@ -22,7 +22,8 @@ from playground.lab.race_command import CSV_COLUMNS, csv_rows
 from playground.lab.race_view import race_news
 from playground.runs.curves import Curves
 from playground.runs.races import Race
-from playground.ui.components import race_view_template, shared_script
+from playground.ui.components import shared_script
+from playground.ui.components.race_view import TEMPLATE
 
 HERE = Path(__file__).parent
 PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -73,7 +74,7 @@ def race_report(race: Race, curves: Curves) -> str:
 <body>
 <main>
 <h1>{escape(race.name)}</h1>
-<div class="pg-component" id="race">{race_view_template()}</div>
+<div class="pg-component" id="race">{TEMPLATE}</div>
 <details><summary>Config: race it again with <code>python -m playground race FILE.json</code></summary>
 <pre>{escape(race_config(race))}</pre></details>
 </main>

@@ -9,7 +9,7 @@ from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.live_run import live_run
 from playground.ui.components.loss_compare import loss_compare
 from playground.ui.components.next_token import next_token
-from playground.ui.components.race_view import race_view, race_view_template
+from playground.ui.components.race_view import race_view
 from playground.ui.components.side_by_side import side_by_side
 from playground.ui.components.status_pill import status_pill
 from playground.ui.components.token_text import token_text
@@ -21,7 +21,6 @@ __all__ = [
     "loss_compare",
     "next_token",
     "race_view",
-    "race_view_template",
     "shared_script",
     "side_by_side",
     "status_pill",

@@ -41,8 +41,3 @@ def race_view(
     "kind": "report" | "csv" | "json"}`` -> ``{"name": str, "type": str, "text": str}``, for the browser to save.
     """
     return component("race_view", TEMPLATE, value, {"race": news, "file": file}, elem_id=elem_id)
-
-
-def race_view_template() -> str:
-    """The component's markup, for a page that stands alone."""
-    return TEMPLATE
