@@ -349,7 +349,7 @@ def _budgeted(spec: RaceSpec, arm: Arm, model: ModelConfig, train: TrainConfig, 
     if steps < 1 or (isinstance(interval, int) and steps < interval):
         least = max(1, interval if isinstance(interval, int) else 1)
         raise ValueError(
-            f"A budget of {amount} is {steps:,} steps, too small to evaluate once (every {least} steps). Raise the budget "
+            f"A budget of {amount} is {steps:,} steps, too small to evaluate once (after {least} {'step' if least == 1 else 'steps'}). Raise the budget "
             f"at least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch or context."
         )
     return train.replace(

@@ -128,7 +128,7 @@ def test_a_budget_pays_for_whole_steps(budget, amount, steps):
     ("changes", "words"),
     [
         ({"budget": "tokens", "amount": 100}, "0 steps, too small to evaluate once"),
-        ({"amount": 10, "shared": {**SHARED, "eval_interval": 50}}, "too small to evaluate once (every 50 steps)"),
+        ({"amount": 10, "shared": {**SHARED, "eval_interval": 50}}, "too small to evaluate once (after 50 steps)"),
         ({"amount": 1e7}, "at most 100,000"),
         ({"arms": (TWO[0], Arm("Short", "modern", {"block_size": 16}))}, "Context differs between the arms (32, 16)"),
         ({"shared": {**SHARED, "n_head": 3}}, "Arm Classic: Width 32 is not divisible by 3 heads"),
