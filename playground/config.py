@@ -19,7 +19,7 @@ Placement = Literal["pre", "post"]
 MLPKind = Literal["gelu", "relu2", "swiglu", "geglu", "clamped_swiglu"]
 SinkLogit = Literal["none", "zero", "learned"]
 Init = Literal["gpt2", "depth_scaled", "zero"]
-TokenizerName = Literal["byte", "char"]
+TokenizerName = Literal["byte", "char", "bpe", "imported"]
 OptimizerName = Literal["adamw", "muon", "sgd"]
 ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 
@@ -138,12 +138,6 @@ class ModelConfig(Settings):
     n_head: int = setting(
         4, "Heads", "Attention heads per layer: independent ways of looking back.", low=1, high=32, step=1
     )
-    n_kv_head: int = setting(
-        4, "KV heads",
-        "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query "
-        "(Shazeer 2019).",
-        low=1, high=32, step=1, group="Attention",
-    )  # fmt: skip
     position: Position = setting(
         "learned", "Positions",
         "How a token knows where it stands: a learned table, fixed sines (Vaswani et al. 2017), rotated queries and keys "
@@ -175,6 +169,31 @@ class ModelConfig(Settings):
     qk_norm: bool = setting(
         False, "QK-norm", "RMSNorm on every query and key, so that scores cannot explode (Henry et al. 2020; Qwen3).",
         group="Norms",
+    )  # fmt: skip
+    n_kv_head: int = setting(
+        4, "KV heads",
+        "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query "
+        "(Shazeer 2019).",
+        low=1, high=32, step=1, group="Attention",
+    )  # fmt: skip
+    window: int = setting(
+        0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
+        low=0, high=2048, step=8, group="Attention",
+    )  # fmt: skip
+    global_every: int = setting(
+        0, "Global layers",
+        "With a window, every n-th layer sees everything (Gemma 2, 2024; gpt-oss takes 2). 0: none does.",
+        low=0, high=24, step=1, group="Attention",
+    )  # fmt: skip
+    n_sink: int = setting(
+        0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
+        low=0, high=64, step=1, group="Attention",
+    )  # fmt: skip
+    sink_logit: SinkLogit = setting(
+        "none", "Sink logit",
+        "Lets a head attend to nothing: one more score in the softmax, zero (softmax-off-by-one, Miller 2023) or learned "
+        "per head (gpt-oss 2025).",
+        group="Attention",
     )  # fmt: skip
     mlp: MLPKind = setting(
         "gelu", "MLP",
@@ -211,25 +230,6 @@ class ModelConfig(Settings):
     shared_expert: bool = setting(
         False, "Shared expert", "One more expert that every token passes through (DeepSeekMoE, Dai et al. 2024).",
         group="MLP and experts",
-    )  # fmt: skip
-    window: int = setting(
-        0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
-        low=0, high=2048, step=8, group="Attention",
-    )  # fmt: skip
-    global_every: int = setting(
-        0, "Global layers",
-        "With a window, every n-th layer sees everything (Gemma 2, 2024; gpt-oss takes 2). 0: none does.",
-        low=0, high=24, step=1, group="Attention",
-    )  # fmt: skip
-    n_sink: int = setting(
-        0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
-        low=0, high=64, step=1, group="Attention",
-    )  # fmt: skip
-    sink_logit: SinkLogit = setting(
-        "none", "Sink logit",
-        "Lets a head attend to nothing: one more score in the softmax, zero (softmax-off-by-one, Miller 2023) or learned "
-        "per head (gpt-oss 2025).",
-        group="Attention",
     )  # fmt: skip
     bias: bool = setting(
         True, "Biases", "Bias vectors in linear layers and LayerNorm, as in GPT-2.", group="Head and start"
@@ -349,8 +349,15 @@ class TrainConfig(Settings):
         4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
     )
     tokenizer: TokenizerName = setting(
-        "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
+        "byte",
+        "Tokenizer",
+        "What a token is: one byte of UTF-8, one character of this text, a piece of a word learned from this text "
+        "(byte pair encoding), or what an imported tokenizer.json says.",
     )
+    bpe_vocab: int = setting(
+        1_000, "BPE vocabulary", "How many tokens byte pair encoding learns, the 256 bytes included. Only for BPE.",
+        low=256, high=32_000, step=1,
+    )  # fmt: skip
     steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
     batch_size: int = setting(6, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
     grad_accum: int = setting(
@@ -511,7 +518,8 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 _WORDS = {
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "alibi": "ALiBi", "none": "none",
     "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
-    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "byte", "char": "character",
+    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes",
+    "char": "characters", "bpe": "BPE", "imported": "imported file",
     "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss",
     "adamw": "AdamW", "muon": "Muon", "sgd": "SGD", "wsd": "warm-up, stable, decay",
 }  # fmt: skip

@@ -74,8 +74,8 @@ _ALL = (
     Recipe(
         "tokenizer",
         "Bytes against BPE",
-        "Longer tokens see further; are they worth it, in bits per byte?",
-        ("Bytes: modern", "BPE: modern + tokenizer=bpe"),
+        "Longer tokens reach further back and read more text in as many steps: are they worth it, in bits per byte?",
+        ("Bytes: modern", "BPE: modern + tokenizer=bpe + bpe_vocab=512"),
         match="none",
     ),
 )

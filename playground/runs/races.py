@@ -163,9 +163,9 @@ class _Texts:
         return self._texts[key]
 
     def tokenizer(self, config: TrainConfig) -> Tokenizer:
-        key = (config.corpus, config.corpus_bytes, config.tokenizer)
+        key = (config.corpus, config.corpus_bytes, config.tokenizer, config.bpe_vocab)
         if key not in self._tokenizers:
-            self._tokenizers[key] = build_tokenizer(config.tokenizer, self.text(config))
+            self._tokenizers[key] = build_tokenizer(config.tokenizer, self.text(config), vocab_size=config.bpe_vocab)
         return self._tokenizers[key]
 
     def vocabulary(self, config: TrainConfig) -> int:

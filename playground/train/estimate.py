@@ -9,6 +9,7 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
+from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
 
 # Hidden-wide tensors that an MLP keeps for its backward pass.
@@ -45,12 +46,15 @@ def count_parameters(config: ModelConfig, active: bool = False) -> int:
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter) and, for a
-    micro-batch, the activations that the backward pass needs, counted from the shapes in fp32.
+    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a
+    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
+    what an evaluation needs, if more.
     """
     parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    memory = PROCESS_BYTES + 16 * parameters + _activation_bytes(model, config.batch_size * model.block_size)
+    activations = _activation_bytes(model, config.batch_size * model.block_size)
+    measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
+    memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
     return Estimate(parameters, active, memory, training_flops(model) * tokens, tokens)
 
 

@@ -348,9 +348,10 @@ def _budgeted(spec: RaceSpec, arm: Arm, model: ModelConfig, train: TrainConfig, 
     interval = given.get("eval_interval", max(1, round(steps / EVALUATIONS)))
     if steps < 1 or (isinstance(interval, int) and steps < interval):
         least = max(1, interval if isinstance(interval, int) else 1)
+        after = f"{least} {'step' if least == 1 else 'steps'}"
         raise ValueError(
-            f"A budget of {amount} is {steps:,} steps, too small to evaluate once (after {least} {'step' if least == 1 else 'steps'}). Raise the budget "
-            f"at least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch or context."
+            f"A budget of {amount} is {steps:,} steps, too small to evaluate once (after {after}). Raise the budget at "
+            f"least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch or context."
         )
     return train.replace(
         steps=steps,

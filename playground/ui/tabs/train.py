@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
+from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
 from playground.data.corpora import CORPORA, check_text
 from playground.data.tasks import TASKS
+from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
 from playground.runs.create import create_run, prepare_run
 from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.components import live_run
 from playground.ui.endpoints import duration
-from playground.ui.forms import Form, build_form, read_form, remaining
+from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
+from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
+TOKENS = ("tokenizer", "bpe_vocab")
 TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
 LABELS = {"task": "Algorithms", "own": "Your text"}
 SMALL_PRINT = {
@@ -56,6 +59,7 @@ class TrainTab:
     changed: gr.Markdown
     model: Form
     train: Form
+    token_file: gr.File
     name: gr.Textbox
     estimate: gr.Markdown
     start: gr.Button
@@ -74,7 +78,7 @@ class TrainTab:
     @property
     def form(self) -> set[gr.components.Component]:
         """The controls that decide what a run will be and cost."""
-        return {self.preset, *self.model.values(), *self.train.values()}
+        return {self.preset, self.token_file, *self.model.values(), *self.train.values()}
 
 
 def build(services: Services) -> TrainTab:
@@ -114,21 +118,27 @@ def _build_model(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**2 · Model** how it thinks", elem_classes="pg-title")
         parts["preset"] = gr.Radio(
-            [(name.capitalize(), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
+            [(spelled(name), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"],
         )  # fmt: skip
         parts["model"] = build_form(ModelConfig, MODEL_FIRST, start, explain=False)
         parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
+        parts["train"] = build_form(TrainConfig, TOKENS, TrainConfig(), explain=False)
+        parts["train"]["bpe_vocab"].visible = False
+        parts["token_file"] = gr.File(
+            label="tokenizer.json, up to 4 MB", type="binary", visible=False, file_count="single", height=110,
+            file_types=[".json"], elem_id="token-file",
+        )  # fmt: skip
         with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
-            parts["model"] |= build_form(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
+            parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
 
 def _build_budget(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
-        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
+        parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
-            parts["train"] |= build_form(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
+            parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
@@ -159,22 +169,6 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                     "Share by link", elem_classes="pg-quiet", visible=services.public, elem_id="share-run"
                 )
                 parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
-
-
-def describe(config: ModelConfig) -> str:
-    """The architecture in a line, and what sets it apart from the other preset's."""
-    heads = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
-    positions = "RoPE" if config.position == "rope" else f"{config.position.replace('none', 'no')} positions"
-    words = [
-        positions,
-        spelled(config.norm),
-        spelled(config.mlp),
-        "multi-head" if config.n_kv_head == config.n_head else heads,
-        "biases" if config.bias else "no biases",
-    ]
-    if config.window:
-        words.append(f"window {config.window}" + (f" + {config.n_sink} sinks" if config.n_sink else ""))
-    return " · ".join(words)
 
 
 # What the buttons do
@@ -208,25 +202,36 @@ def show_preset(name: str, n_head: float) -> list[Any]:
 
 
 def _preset_fields() -> list[str]:
-    return [key for key in MODERN if key != "n_head"]
+    """What any preset sets: choosing one also takes back what another had set."""
+    named = {key for values in PRESETS.values() for key in values} - {"n_head"}
+    return [item.name for item in fields(ModelConfig) if item.name in named]
 
 
 def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     """What the run will need, or what stands in its way; and the architecture in words."""
     try:
-        model = ModelConfig.from_dict(read_form(tab.model, data))
         train = TrainConfig.from_dict(read_form(tab.train, data))
+        size = _expected_vocabulary(train, data[tab.token_file])
+        model = ModelConfig.from_dict({**read_form(tab.model, data), "vocab_size": size})
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
+    active = f" ({need.active_parameters / 1e6:.2f} M a token)" if need.active_parameters < need.parameters else ""
     words = (
-        f"{need.parameters / 1e6:.2f} M parameters · about {duration(seconds_of(need, model, train))} here"
+        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds_of(need, model, train))} here"
         f" · {need.memory_bytes / 1e6:.0f} MB"
     )
     plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
     changed = list(config_diff(model, ModelConfig.from_dict({**model.to_dict(), **_axes(plain)})))
     note = f"  \nchanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
     return words, describe(model) + note
+
+
+def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:
+    """The vocabulary before the text is read: learned and character vocabularies may turn out smaller."""
+    if train.tokenizer == "imported" and file:
+        return kept(keep(file)).vocab_size
+    return train.bpe_vocab if train.tokenizer == "bpe" else 256
 
 
 def _axes(values: dict[str, Any]) -> dict[str, Any]:
@@ -240,16 +245,31 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
     own = None
     if corpus == "own":
         own = check_text(data[tab.upload], name="file") if data[tab.upload] else check_text(data[tab.pasted] or "")
+    train = read_form(tab.train, data)
+    file = data[tab.token_file] if train["tokenizer"] == "imported" else None
     prepared = prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
-        {**read_form(tab.train, data), "corpus": corpus},
+        {**train, "corpus": corpus},
         own_text=own,
         cache_dir=services.cache_dir,
+        imported=kept(keep(file)) if file else None,
+        learning=_tell_learning,
     )
+    for note in prepared.notes:
+        gr.Info(note, duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
     services.launcher.start(run, services.visitor(token))
     return follow(services, run.id, token)
+
+
+def show_tokenizer(name: str) -> tuple[Any, Any]:
+    """The controls that belong to the chosen kind of tokenizer."""
+    return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
+
+
+def _tell_learning(share: float, what: str) -> None:
+    gr.Progress()(share, desc=f"BPE: {what}")
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
@@ -314,6 +334,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     tab.text.change(show_text, tab.text, [tab.about, tab.task, tab.pasted, tab.upload, tab.uploaded], **QUIET)
     tab.upload.change(services.bind(lambda _, data: show_upload(data)), tab.upload, tab.uploaded, **QUIET)
+    kind, size = (tab.train[name] for name in TOKENS)
+    kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
     )
