@@ -80,8 +80,9 @@ class Curves:
             reader.refresh(run)
             train = {name: list(column) for name, column in reader.thinned.columns.items()}
             return Columns(
-                reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0)
-            )
+                reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
+                reader.passes,
+            )  # fmt: skip
 
     def _reader(self, run: Run) -> _Reader:
         with self._lock:
@@ -102,6 +103,7 @@ class Columns:
     bits_per_nat: float | None
     train: dict[str, list[float]]
     validation: dict[str, list[Any]]
+    passes: float  # over the training text
 
 
 class _Reader:
@@ -119,6 +121,12 @@ class _Reader:
     @property
     def life(self) -> str:
         return self._life
+
+    @property
+    def passes(self) -> float:
+        """How often it has read its training text, in tokens seen by tokens there."""
+        started, tokens = self.history.started, self.history.train["tokens"]
+        return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
 
     @property
     def bits_per_nat(self) -> float | None:

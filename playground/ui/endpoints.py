@@ -15,6 +15,7 @@ from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.doctor import diagnose
 from playground.lab.race_view import race_news
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
@@ -53,7 +54,11 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
     answer: Answer = {"runs": []}
     for run_id, cursor in list(cursors.items() if isinstance(cursors, dict) else ())[:MAX_RUNS]:
         try:
-            answer["runs"].append(services.curves.since(services.run(run_id, asked.get("visitor")), cursor))
+            run = services.run(run_id, asked.get("visitor"))
+            news = services.curves.since(run, cursor)
+            if {"state", "train", "validation"} & news.keys():
+                news["notice"] = diagnose(run, services.curves.columns(run)).sentence
+            answer["runs"].append(news)
         except RunNotFound as gone:
             answer["error"] = f"{gone} It may have been deleted."
     return answer
