@@ -156,8 +156,8 @@ def flat(chart: Chart) -> Finding | None:
     better = rate / 3 if direction == "high" else min(3e-3, rate * 10)
     return Finding(
         "flat",
-        f"Flat at ln V = {ignorance:.2f}: after {chart.steps[-1]:,.0f} steps it is not learning, every token is still equally "
-        f"likely. The learning rate ({rate:g}) is probably too {direction}: try {_one_digit(better)}.",
+        f"Flat at ln V = {ignorance:.2f}: after {chart.steps[-1]:,.0f} steps it is not learning, every token is still "
+        f"equally likely. The learning rate ({rate:g}) is probably too {direction}: try {_one_digit(better)}.",
         True,
     )
 

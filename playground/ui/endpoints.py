@@ -9,19 +9,21 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.bands import find_band
 from playground.lab.doctor import diagnose
 from playground.lab.race_view import race_news
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
 from playground.ui import report
-from playground.ui.services import Services
+from playground.ui.services import NOBODY, Services
 
 Answer = dict[str, Any]
 MAX_RUNS = 8
@@ -62,6 +64,15 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
         except RunNotFound as gone:
             answer["error"] = f"{gone} It may have been deleted."
     return answer
+
+
+@_polite
+def band(services: Services, asked: dict[str, Any]) -> Answer:
+    """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `lab.bands.Band`, or null}``."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    references = [other for other in services.store.list(NOBODY) if other.reference]
+    found = find_band(run, references, services.curves)
+    return {"band": asdict(found) if found else None}
 
 
 @_polite

@@ -145,6 +145,7 @@
    * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
    * options.metrics, options.axes, options.lines(chosen, logs): what else than runs may be drawn, and its lines; a line may have a
    * band { low, high }. options.si: axes whose numbers are so large that they are written as 3.2M. options.exports(): offer PNG, SVG and CSV under the file name that this returns.
+   * options.behind(chosen, log): lines that lie behind the runs' own.
    * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
    */
   function curveChart(host, options) {
@@ -262,7 +263,8 @@
     function lines() {
       if (options.lines) return options.lines(chosen, logs[chosen.metric]);
       const metric = METRICS[chosen.metric];
-      return runs.flatMap((run) => {
+      const behind = options.behind?.(chosen, logs[chosen.metric]) ?? [];
+      return behind.concat(runs.flatMap((run) => {
         const { colour, dash } = options.styles.of(run);
         const bold = curve(run, metric.validation ? "validation" : "train");
         const thin = chosen.train && metric.validation ? curve(run, "train") : null;
@@ -270,7 +272,7 @@
         if (thin) out.push({ run, ...thin, name: "training", colour, dash: "solid", width: 1.2, opacity: 0.55, thin: true });
         if (bold) out.push({ run, ...bold, name: metric.validation ? "validation" : "training", colour, dash, width: metric.validation ? 2.6 : 1.6, opacity: 1 });
         return out;
-      });
+      }));
     }
 
     /** Where the horizontal axis ends: the planned number of steps for one run, else the furthest point. */
@@ -349,7 +351,7 @@
     function traces(all) {
       const bands = all.filter((line) => line.band && line.x.length > 1).map((line) => ({
         type: "scatter", mode: "lines", x: [...line.x, ...line.x.toReversed()], y: [...line.band.high, ...line.band.low.toReversed()], line: { width: 0 },
-        fill: "toself", fillcolor: P.faint(line.colour, 0.16), hoverinfo: "skip", showlegend: false,
+        fill: "toself", fillcolor: P.faint(line.colour, line.behind ? 0.3 : 0.16), hoverinfo: "skip", showlegend: false,
       }));
       return bands.concat(all.map((line) => ({
         type: "scatter", mode: line.x.length === 1 || line.dots ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,

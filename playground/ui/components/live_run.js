@@ -41,7 +41,24 @@ const chart = P.curveChart(chartCard, {
   label: "Training and validation curves of this run",
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
+  behind: (chosen) => reference(chosen),
 });
+
+// The band of the runs that ship for this preset and text, as far as this run's own axis reaches.
+let band = null;
+
+function reference({ metric, axis }) {
+  const run = runs.byId.get(shown);
+  const convert = { loss: (x) => x, perplexity: Math.exp, bits_per_byte: (x) => x * run?.bits_per_nat }[metric];
+  if (!band || !run || !convert || (metric === "bits_per_byte" && !run.bits_per_nat)) return [];
+  const planned = { step: run.steps, tokens: ((P.lastOf(run.train.tokens) ?? 0) / (P.lastOf(run.train.step) || 1)) * run.steps, seconds: P.lastOf(run.train.seconds) ?? 0 }[axis];
+  const keep = band[axis].map((_, i) => i).filter((i) => band[axis][i] <= Math.max(planned, P.lastOf(run.train[axis]) ?? 0));
+  if (keep.length < 2) return [];
+  const pick = (values) => keep.map((i) => convert(values[i]));
+  return [{ run, x: keep.map((i) => band[axis][i]), y: pick(band.mean), band: { low: pick(band.low), high: pick(band.high) },
+    name: band.name, colour: P.colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
+}
+
 const notice = P.el("p", { class: "pg-notice" });
 chartCard.append(notice);
 const announce = P.announcer(chartCard);
@@ -136,6 +153,14 @@ async function refresh() {
     }
     shown = run;
     runs = new P.Runs();
+    band = null;
+    if (run) {
+      P.ask(server.band, { visitor, run }).then((reply) => {
+        if (shown !== run) return;
+        band = reply?.band ?? null;
+        if (runs.byId.has(run)) drawRun(runs.byId.get(run));
+      });
+    }
     styles.keep([]);
     empty.hidden = Boolean(run);
     filled.hidden = !run;

@@ -91,7 +91,9 @@ def build(services: Services) -> TrainTab:
             _build_budget(parts)
         with gr.Column(elem_classes="pg-main"):
             _build_controls(parts, services)
-            parts["view"] = live_run(partial(endpoints.curves, services), elem_id="live-run")
+            parts["view"] = live_run(
+                partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
+            )
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return TrainTab(**parts)
 
