@@ -22,6 +22,7 @@ from playground.runs.log import LogWriter
 from playground.runs.races import Race
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run
+from playground.runs.texts import dataset
 from playground.runs.worker import (
     CLAIM_SECONDS,
     AlreadyRunningError,
@@ -29,9 +30,8 @@ from playground.runs.worker import (
     is_disk_full,
     is_out_of_memory,
     restored,
-    text_of,
 )
-from playground.train.dataset import Dataset, prepare
+from playground.train.dataset import Dataset
 from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
 from playground.train.race import Lane, interleave
 from playground.train.trainer import TrainState, train
@@ -200,5 +200,5 @@ class _Datasets:
             train.prompt, run.model.block_size,
         )  # fmt: skip
         if key not in self._made:
-            self._made[key] = prepare(text_of(run, self._cache_dir), run.tokenizer, run.model, train)
+            self._made[key] = dataset(run, self._cache_dir)
         return self._made[key]

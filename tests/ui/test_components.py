@@ -19,6 +19,8 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
+    "data_card": lambda value: components.data_card(value=value),
+    "batch_view": lambda value: components.batch_view(dict, value=value),
     "attention_grid": lambda value: components.attention_grid(dict, value=value),
     "race_view": lambda value: components.race_view(dict, dict, value=value),
     "loss_compare": lambda value: components.loss_compare(value=value),

@@ -32,6 +32,13 @@ for (const [id, [name, unit]] of Object.entries(TILES)) {
   tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], P.el("dd", { class: "pg-unit", text: unit })));
 }
 
+/** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
+function grams(run) {
+  if (!run.bits_per_nat) return [];
+  return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
+}
+const DRAWN = ["bigram", "trigram", "5-gram"];
+
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
 const styles = new P.Styles();
 const chart = P.curveChart(chartCard, {
@@ -42,6 +49,7 @@ const chart = P.curveChart(chartCard, {
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
   behind: (chosen) => reference(chosen),
+  baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
 });
 
 // The band of the runs that ship for this preset and text, as far as this run's own axis reaches.
@@ -78,6 +86,18 @@ function factsOf(run) {
   if (run.state === "running" && run.tokens_per_second > 0) words.push(`${P.rate(run.tokens_per_second)} tokens/s`);
   if (run.state === "running" && run.eta_seconds != null) words.push(`${P.duration(run.eta_seconds)} left`);
   return words.join(" · ");
+}
+
+/** Which n-gram the model has left behind for good, and since when. */
+function placed(run) {
+  const { step, loss } = run.validation;
+  let sentence = "";
+  for (const gram of grams(run)) {
+    const last = loss.findLastIndex((x) => x != null && x >= gram.loss); // the last measurement that was not better
+    const since = loss.findIndex((x, i) => i > last && x != null);
+    if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
+  }
+  return sentence;
 }
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -127,7 +147,7 @@ function drawRun(run) {
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, run.notice ?? ""); // the run doctor's, see lab/doctor.py
+  P.say(notice, [run.notice, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see lab/doctor.py
   announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);
