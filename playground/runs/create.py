@@ -9,14 +9,15 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, spelled
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
 from playground.data.sources import TextFile
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
 from playground.runs.texts import beginning, fitted_tokenizer
-from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer
+from playground.tokenizers.bpe import Learning
 from playground.train.dataset import prepare
 from playground.train.estimate import estimate
 
@@ -30,12 +31,13 @@ class Prepared:
     train: TrainConfig
     tokenizer: Tokenizer
     own_text: str | TextFile | None = None
+    notes: tuple[str, ...] = ()  # what the user should know although nothing is wrong
 
     @property
     def default_name(self) -> str:
         """A name for a user who gives none."""
         text = self.own_text.name if isinstance(self.own_text, TextFile) else CORPORA[self.train.corpus].label
-        return f"{self.preset.capitalize() or 'Custom'} on {text}"[:NAME_LENGTH].strip()
+        return f"{spelled(self.preset) or 'Custom'} on {text}"[:NAME_LENGTH].strip()
 
 
 def prepare_run(
@@ -47,30 +49,59 @@ def prepare_run(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    imported: Tokenizer | None = None,
+    learning: Learning | None = None,
 ) -> Prepared:
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
     The vocabulary follows from tokenizer and text. `own_text`, a string or a file that `sources.gather` made, makes the
     corpus "own"; a corpus that is downloaded is fetched into `cache_dir` now. `memory_limit` is in bytes: by default what
-    the machine has free. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
+    the machine has free. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
+    tokenizer has come. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
     train = TrainConfig.from_dict(_with_own_text(train_changes or {}, own_text))
     changes = {name: value for name, value in (model_changes or {}).items() if name != "vocab_size"}
     preset_config(preset, **changes)  # settings first: the text may take seconds
+    _check_task(train)
+    if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
+        check_memory(preset_config(preset, **changes, vocab_size=train.bpe_vocab), train, memory_limit)
     text = _text(train, own_text, cache_dir, progress)
     if isinstance(text, TextFile):
-        tokenizer = fitted_tokenizer(train.tokenizer, text.path, train.corpus_bytes)
+        tokenizer = fitted_tokenizer(train, text.path, imported, learning)
     else:
-        tokenizer = build_tokenizer(train.tokenizer, text)
+        tokenizer = build_tokenizer(
+            train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning
+        )
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
     check_memory(model, train, memory_limit)
     if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
         prepare(text, tokenizer, model, train)
-    return Prepared(preset, model, train, tokenizer, own_text if train.corpus == "own" else None)
+    own = own_text if train.corpus == "own" else None
+    return Prepared(preset, model, train, tokenizer, own, _notes(train, tokenizer))
+
+
+def _check_task(train: TrainConfig) -> None:
+    corpus = CORPORA.get(train.corpus)
+    if corpus is not None and corpus.kind == "task" and train.tokenizer not in ("byte", "char"):
+        raise ValueError(
+            f"{corpus.label} is scored letter by letter and needs single letters as tokens. "
+            "Set the tokenizer to bytes or characters."
+        )
+
+
+def _notes(train: TrainConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
+    if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
+        return (
+            f"The vocabulary stopped at {tokenizer.vocab_size:,} of {train.bpe_vocab:,} tokens: "
+            "no pair of tokens occurs twice any more in this text.",
+        )
+    if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
+        return ("This tokenizer changes what it reads (case, accents or spaces), so what the model writes does too.",)
+    return ()
 
 
 def _with_own_text(changes: Mapping[str, Any], own_text: str | TextFile | None) -> Mapping[str, Any]:

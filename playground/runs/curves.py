@@ -17,12 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from playground.config import PRESETS
+from playground.config import PRESETS, spelled
 from playground.data.corpora import CORPORA
 from playground.runs import baselines
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
+from playground.tokenizers import in_words
 
 POINTS = 400  # per run
 CAPACITY = 64  # runs kept in memory
@@ -47,7 +48,7 @@ class Curves:
 
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
-        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``steps``,
+        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
         ``bits_per_nat`` and ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
         and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
         """
@@ -152,8 +153,9 @@ class _Reader:
             "message": " ".join(notes),
             "role": run.preset if known else "other",
             "reference": run.reference,
-            "model": run.preset.capitalize() if known else "Custom",
+            "model": spelled(run.preset) if known else "Custom",
             "corpus": corpus.label if corpus else run.train.corpus,
+            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
             "baselines": self.baselines,

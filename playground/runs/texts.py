@@ -6,10 +6,12 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from playground.config import TrainConfig
 from playground.data.corpora import MAX_BYTES, load_text
 from playground.data.token_file import Progress, characters
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers.bpe import Learning
 from playground.tokenizers.character import CharacterTokenizer
 from playground.train.dataset import Dataset, prepare, prepare_file
 
@@ -48,14 +50,19 @@ class Datasets:
         return data
 
 
-def fitted_tokenizer(name: str, path: Path, n_bytes: int) -> Tokenizer:
-    """The tokenizer of the named kind for the first `n_bytes` of a file that is too large to hold.
+def fitted_tokenizer(
+    config: TrainConfig, path: Path, imported: Tokenizer | None = None, learning: Learning | None = None
+) -> Tokenizer:
+    """The tokenizer that the settings ask for, for a file that is too large to hold.
 
-    Characters are collected from all of it; a kind that learns from text learns from its first 20 MB.
+    Characters are collected from all of it that is used; BPE learns from its first 20 MB.
     """
-    if name != "char":
-        return build_tokenizer(name, beginning(path, MAX_BYTES))
-    _, codes = characters(path, n_bytes)
+    if config.tokenizer != "char":
+        text = beginning(path, MAX_BYTES) if config.tokenizer == "bpe" else ""
+        return build_tokenizer(
+            config.tokenizer, text, vocab_size=config.bpe_vocab, imported=imported, progress=learning
+        )
+    _, codes = characters(path, config.corpus_bytes)
     return CharacterTokenizer("".join(map(chr, codes)))
 
 

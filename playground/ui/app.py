@@ -16,13 +16,13 @@ from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, batch, compare, sample, train
+from playground.ui.tabs import attention, batch, compare, sample, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "batch", "compare", "attention", "sample")
+TABS = ("train", "batch", "compare", "attention", "sample", "tokenizer")
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -42,10 +42,12 @@ def build_app(services: Services) -> gr.Blocks:
                 "compare": compare.build(services),
                 "attention": attention.build(services),
                 "sample": sample.build(services),
+                "tokenizer": tokenizer.build(services),
             }
-        modules = {"train": train, "batch": batch, "compare": compare, "attention": attention, "sample": sample}
-        for name, module in modules.items():
+        modules = (train, batch, compare, attention, sample, tokenizer)
+        for name, module in zip(TABS, modules, strict=True):
             module.wire(built[name], services, visitor)
+        _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)  # type: ignore[arg-type]
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
         lens: batch.BatchTab = built["batch"]  # type: ignore[assignment]
         first.text.batch.click(
@@ -56,6 +58,22 @@ def build_app(services: Services) -> gr.Blocks:
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
     return demo
+
+
+def _wire_duel(
+    lab: tokenizer.TokenizerTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+) -> None:
+    """A duel that was started is watched on the Compare tab."""
+    queued = lab.start.click(
+        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], lab.started,
+        show_progress="minimal", show_progress_on=[lab.why], concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip
+    queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
+
+
+def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any]:
+    """The Compare tab with these runs."""
+    return gr.update(selected="compare"), gr.update(choices=services.choices(token), value=run_ids)
 
 
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
@@ -72,7 +90,22 @@ def see_batch(
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
     wish = wish_of(form.text, data)
-    return gr.update(selected="batch"), batch.show_text(services, wish, model, settings, data[lens.number]), "text"
+    imported = train.imported_tokenizer(form, data)
+    return (
+        gr.update(selected="batch"),
+        batch.show_text(services, wish, model, settings, data[lens.number], imported),
+        "text",
+    )
+
+
+def queued(demo: gr.Blocks) -> gr.Blocks:
+    """The app with its queue of events, which looks for new ones a hundred times a second.
+
+    Gradio 6.31 looks a thousand times, which takes 4 % of a core from the training beside it, page open or not.
+    """
+    demo.queue(default_concurrency_limit=4, max_size=64)
+    demo._queue.sleep_when_free = 0.01  # seconds
+    return demo
 
 
 def launch_options(services: Services) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from playground.config import TrainConfig
 from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.sources import TextFile
 from playground.data.tasks import TASKS
+from playground.tokenizers import Tokenizer
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.texts import CARDS, Wish, described, loaded, own_text, size_of
@@ -143,12 +144,12 @@ def _cap(size: Any) -> int:
     return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
 
 
-def about_text(services: Services, wish: Wish, train: TrainConfig) -> dict[str, Any]:
+def about_text(services: Services, wish: Wish, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
     """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)
     title = own.name if isinstance(own, TextFile) else CORPORA[train.corpus].label
-    return {"title": title, **CARDS.get(text, train).to_dict(), "nonce": time.monotonic_ns()}
+    return {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
 
 
 def wire_text_card(

@@ -24,6 +24,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "attention_grid": lambda value: components.attention_grid(dict, value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
+    "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
+    "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.config import MODERN, PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
+from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
+from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
 from playground.runs.create import create_run, prepare_run
+from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
-from playground.ui.forms import Form, build_form, read_form, remaining
+from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
+from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
@@ -25,6 +28,7 @@ from playground.ui.texts import own_text
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
+TOKENS = ("tokenizer", "bpe_vocab")
 NOTICE = (
     "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
     "the model still hesitates. The validation curve is measured on text the model never trains on."
@@ -41,6 +45,7 @@ class TrainTab:
     changed: gr.Markdown
     model: Form
     train: Form
+    token_file: gr.File
     name: gr.Textbox
     estimate: gr.Markdown
     start: gr.Button
@@ -61,7 +66,7 @@ class TrainTab:
     @property
     def form(self) -> set[gr.components.Component]:
         """The controls that decide what a run will be and cost."""
-        return {self.preset, *self.model.values(), *self.train.values()}
+        return {self.preset, self.token_file, *self.model.values(), *self.train.values()}
 
     @property
     def inputs(self) -> set[gr.components.Component]:
@@ -94,21 +99,27 @@ def _build_model(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**2 · Model** how it thinks", elem_classes="pg-title")
         parts["preset"] = gr.Radio(
-            [(name.capitalize(), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
+            [(spelled(name), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"],
         )  # fmt: skip
         parts["model"] = build_form(ModelConfig, MODEL_FIRST, start, explain=False)
         parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
+        parts["train"] = build_form(TrainConfig, TOKENS, TrainConfig(), explain=False)
+        parts["train"]["bpe_vocab"].visible = False
+        parts["token_file"] = gr.File(
+            label="tokenizer.json, up to 4 MB", type="binary", visible=False, file_count="single", height=110,
+            file_types=[".json"], elem_id="token-file",
+        )  # fmt: skip
         with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
-            parts["model"] |= build_form(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
+            parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
 
 def _build_budget(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
-        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
+        parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
-            parts["train"] |= build_form(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
+            parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
@@ -141,22 +152,6 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                 parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
 
 
-def describe(config: ModelConfig) -> str:
-    """The architecture in a line, and what sets it apart from the other preset's."""
-    heads = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
-    positions = "RoPE" if config.position == "rope" else f"{config.position.replace('none', 'no')} positions"
-    words = [
-        positions,
-        spelled(config.norm),
-        spelled(config.mlp),
-        "multi-head" if config.n_kv_head == config.n_head else heads,
-        "biases" if config.bias else "no biases",
-    ]
-    if config.window:
-        words.append(f"window {config.window}" + (f" + {config.n_sink} sinks" if config.n_sink else ""))
-    return " · ".join(words)
-
-
 # What the buttons do
 
 
@@ -167,25 +162,36 @@ def show_preset(name: str, n_head: float) -> list[Any]:
 
 
 def _preset_fields() -> list[str]:
-    return [key for key in MODERN if key != "n_head"]
+    """What any preset sets: choosing one also takes back what another had set."""
+    named = {key for values in PRESETS.values() for key in values} - {"n_head"}
+    return [item.name for item in fields(ModelConfig) if item.name in named]
 
 
 def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     """What the run will need, or what stands in its way; and the architecture in words."""
     try:
-        model = ModelConfig.from_dict(read_form(tab.model, data))
         train = TrainConfig.from_dict(read_form(tab.train, data))
+        size = _expected_vocabulary(train, data[tab.token_file])
+        model = ModelConfig.from_dict({**read_form(tab.model, data), "vocab_size": size})
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
+    active = f" ({need.active_parameters / 1e6:.2f} M a token)" if need.active_parameters < need.parameters else ""
     words = (
-        f"{need.parameters / 1e6:.2f} M parameters · about {duration(seconds_of(need, model, train))} here"
+        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds_of(need, model, train))} here"
         f" · {need.memory_bytes / 1e6:.0f} MB"
     )
     plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
     changed = list(config_diff(model, ModelConfig.from_dict({**model.to_dict(), **_axes(plain)})))
     note = f"  \nchanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
     return words, describe(model) + note
+
+
+def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:
+    """The vocabulary before the text is read: learned and character vocabularies may turn out smaller."""
+    if train.tokenizer == "imported" and file:
+        return kept(keep(file)).vocab_size
+    return train.bpe_vocab if train.tokenizer == "bpe" else 256
 
 
 def _axes(values: dict[str, Any]) -> dict[str, Any]:
@@ -196,25 +202,44 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
     """Create a run from the form, queue it, and show it."""
     token = data[visitor]
     wish = wish_of(tab.text, data)
-    settings = read_form(tab.train, data)
-    own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
+    train = read_form(tab.train, data)
+    own = own_text(services, wish, TrainConfig.from_dict(train).corpus_bytes) if wish.corpus == "own" else None
     prepared = prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
-        {**settings, "corpus": wish.corpus},
+        {**train, "corpus": wish.corpus},
         own_text=own,
         cache_dir=services.cache_dir,
+        imported=imported_tokenizer(tab, data),
+        learning=_tell_learning,
     )
+    for note in prepared.notes:
+        gr.Info(note, duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
     services.launcher.start(run, services.visitor(token))
     return follow(services, run.id, token)
+
+
+def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
+    """The tokenizer of the file that was brought, where the form asks for one. Raises ValueError for a wrong file."""
+    file = data[tab.token_file] if data[tab.train["tokenizer"]] == "imported" else None
+    return kept(keep(file)) if file else None
 
 
 def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
     """The card of the chosen text. Raises ValueError."""
     wish = wish_of(tab.text, data)
     train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
-    return gr.update(visible=True), about_text(services, wish, train)
+    return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
+
+
+def show_tokenizer(name: str) -> tuple[Any, Any]:
+    """The controls that belong to the chosen kind of tokenizer."""
+    return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
+
+
+def _tell_learning(share: float, what: str) -> None:
+    gr.Progress()(share, desc=f"BPE: {what}")
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
@@ -281,6 +306,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         tab.text, services, tab.train["corpus_bytes"], tab.inputs, [tab.about, tab.card],
         services.bind(lambda s, data: look_at_text(s, tab, data)),
     )  # fmt: skip
+    kind, size = (tab.train[name] for name in TOKENS)
+    kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
     )
