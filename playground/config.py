@@ -492,8 +492,8 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 _WORDS = {
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "alibi": "ALiBi", "none": "none",
     "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
-    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes", "char": "characters",
-    "bpe": "BPE", "imported": "imported file",
+    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes",
+    "char": "characters", "bpe": "BPE", "imported": "imported file",
     "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss",
 }  # fmt: skip
 

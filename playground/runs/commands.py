@@ -148,14 +148,10 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         imported = import_tokenizer(_bytes(options.tokenizer_file))
         changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
-        options.preset,
-        changes[ModelConfig],
-        changes[TrainConfig],
-        _own_text(options, changes[TrainConfig].get("corpus_bytes")),
-        cache_dir=cache_root(),
-        imported=imported,
-        learning=_say_learning if sys.stderr.isatty() else None,
-    )
+        options.preset, changes[ModelConfig], changes[TrainConfig],
+        _own_text(options, changes[TrainConfig].get("corpus_bytes")), cache_dir=cache_root(),
+        imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
+    )  # fmt: skip
     for note in prepared.notes:
         print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
@@ -166,6 +162,17 @@ def _shorten_warmup(changes: dict[str, Any]) -> None:
     steps = changes["steps"]
     if "warmup_steps" not in changes and isinstance(steps, int) and 0 < steps < TrainConfig().warmup_steps * 10:
         changes["warmup_steps"] = steps // 10
+
+
+def _say_learning(share: float, what: str) -> None:
+    print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
 
 
 def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | None:
@@ -186,17 +193,6 @@ def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty() and total > MAX_BYTES // 4:
         end = "\n" if done >= total else ""
         print(f"\rreading the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", end=end, file=sys.stderr, flush=True)
-
-
-def _say_learning(share: float, what: str) -> None:
-    print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
 
 
 def _resume(options: argparse.Namespace, store: RunStore) -> int:

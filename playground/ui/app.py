@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,9 @@ from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "batch", "compare", "attention", "sample", "tokenizer")
+TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a `wire`
+    "train": train, "batch": batch, "tokenizer": tokenizer, "compare": compare, "attention": attention, "sample": sample,
+}  # fmt: skip
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -36,20 +39,12 @@ def build_app(services: Services) -> gr.Blocks:
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
         with gr.Tabs(elem_id="tabs", selected="train") as tabs:
-            built = {
-                "train": train.build(services),
-                "batch": batch.build(services),
-                "compare": compare.build(services),
-                "attention": attention.build(services),
-                "sample": sample.build(services),
-                "tokenizer": tokenizer.build(services),
-            }
-        modules = (train, batch, compare, attention, sample, tokenizer)
-        for name, module in zip(TABS, modules, strict=True):
+            built = {name: module.build(services) for name, module in TABS.items()}
+        for name, module in TABS.items():
             module.wire(built[name], services, visitor)
-        _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)  # type: ignore[arg-type]
-        first: train.TrainTab = built["train"]  # type: ignore[assignment]
-        lens: batch.BatchTab = built["batch"]  # type: ignore[assignment]
+        _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)
+        first: train.TrainTab = built["train"]
+        lens: batch.BatchTab = built["batch"]
         first.text.batch.click(
             services.bind(lambda s, data: see_batch(s, first, lens, data)), {*first.inputs, lens.number},
             [tabs, lens.view, lens.of], show_progress="minimal", concurrency_limit=2, api_visibility="private",
@@ -84,20 +79,6 @@ def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ..
     return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
 
 
-def see_batch(
-    services: Services, form: train.TrainTab, lens: batch.BatchTab, data: Mapping[Any, Any]
-) -> tuple[Any, ...]:
-    """The Batch tab, with a batch of the text that the Train tab's form describes."""
-    model, settings = read_form(form.model, data), read_form(form.train, data)
-    wish = wish_of(form.text, data)
-    imported = train.imported_tokenizer(form, data)
-    return (
-        gr.update(selected="batch"),
-        batch.show_text(services, wish, model, settings, data[lens.number], imported),
-        "text",
-    )
-
-
 def queued(demo: gr.Blocks) -> gr.Blocks:
     """The app with its queue of events, which looks for new ones a hundred times a second.
 
@@ -106,6 +87,17 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
     demo.queue(default_concurrency_limit=4, max_size=64)
     demo._queue.sleep_when_free = 0.01  # seconds
     return demo
+
+
+def see_batch(
+    services: Services, form: train.TrainTab, lens: batch.BatchTab, data: Mapping[Any, Any]
+) -> tuple[Any, ...]:
+    """The Batch tab, with a batch of the text that the Train tab's form describes."""
+    model, settings = read_form(form.model, data), read_form(form.train, data)
+    wish = wish_of(form.text, data)
+    imported = train.imported_tokenizer(form, data)
+    shown = batch.show_text(services, wish, model, settings, data[lens.number], imported)
+    return gr.update(selected="batch"), shown, "text"
 
 
 def launch_options(services: Services) -> dict[str, Any]:
