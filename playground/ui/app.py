@@ -38,7 +38,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
-        with gr.Tabs(elem_id="tabs", selected="train") as tabs:
+        with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
             module.wire(built[name], services, visitor)
