@@ -15,6 +15,7 @@ from playground.train.events import Evaluated, Event, Finished, Sampled, Started
 from tests.runs.conftest import MakeRun
 
 HEAD = {
+    "tokenizer",
     "name",
     "state",
     "message",
@@ -22,7 +23,6 @@ HEAD = {
     "reference",
     "model",
     "corpus",
-    "tokenizer",
     "steps",
     "bits_per_nat",
     "baselines",
