@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from playground.config import TrainConfig
-from playground.data.corpora import MAX_BYTES, load_text
+from playground.data.corpora import CORPORA, MAX_BYTES, load_text
 from playground.data.token_file import Progress, characters
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, build_tokenizer
@@ -22,6 +22,8 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     The file lies in the cache, for all runs on that text; but where visitors are strangers to each other, in the run's own
     folder, so that it goes when its owner deletes the run.
     """
+    if run.train.corpus not in CORPORA:
+        raise ValueError("The text that this model was trained on is not here. Choose a run that was trained here.")
     own = run.text_path
     if own is not None and run.train.corpus == "own":
         home = run.path if cache_dir is None or run.owner is not None else cache_dir

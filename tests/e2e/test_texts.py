@@ -134,7 +134,7 @@ def test_baselines_on_the_chart_and_in_the_notice(page: Page, app: App) -> None:
     page.get_by_role("option", name="Modern on Tales, seed 0").click()
     expect(page.locator("#live-run")).to_contain_text("Better than a 5-gram since step", timeout=SLOW)
     chart = "document.querySelector('#live-run .js-plotly-plot')"
-    traces = f"{chart}.data.filter((t) => t.line.dash === 'dash' && t.y[0] === t.y[1])"
+    traces = f"({chart}?.data ?? []).filter((t) => t.line.dash === 'dash' && t.y[0] === t.y[1])"
     wait_for(lambda: page.evaluate(f"{traces}.length") == 3)
     loss = page.evaluate(f"{traces}.map((t) => [t.name, t.y[0]])")
     assert {name: round(y, 2) for name, y in loss} == {"bigram": 2.29, "trigram": 1.59, "5-gram": 0.82}

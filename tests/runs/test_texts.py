@@ -132,6 +132,13 @@ def test_how_far_it_is_is_said_and_then_no_longer(
     assert told[-2:] == ["", ""]
 
 
+def test_an_imported_model_has_no_text(store: RunStore) -> None:
+    train = TRAIN.replace(corpus="unknown text")
+    run = store.create(MODEL, train, build_tokenizer("byte", ""), name="imported", preset="")
+    with pytest.raises(ValueError, match="was trained on is not here"):
+        dataset(run, None)
+
+
 def test_a_text_whose_tokens_are_too_few_ends_with_a_sentence(store: RunStore, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("short\n" * 4)
     run = store.create(
