@@ -93,9 +93,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def described(text: OwnText) -> str:
-    """A brought text in a line, and its size in bytes for the form."""
+    """A brought text in a line of Markdown; a file's name, which may hold anything, stands in it as code."""
     if isinstance(text, TextFile):
-        return f"{text.name}: {text.n_bytes / 1e6:,.1f} MB."
+        name = text.name.replace("`", "'")
+        return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
     return f"{len(text):,} characters, {len(set(text)):,} different ones."
 
 

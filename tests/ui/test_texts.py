@@ -77,7 +77,9 @@ def test_a_large_file_is_read_once(services: Services, tmp_path: Path, monkeypat
     real = texts.gather
     monkeypatch.setattr(texts, "gather", None)
     assert own_text(services, wish, 10_000) == text
-    assert (described(text), size_of(text)) == ("big.txt: 0.0 MB.", len(TEXT))
+    assert (described(text), size_of(text)) == ("`big.txt`: 0.0 MB.", len(TEXT))
+    hostile = replace(text, name="<img src=x onerror=alert(1)>`<b>.txt")
+    assert described(hostile).startswith("`<img src=x onerror=alert(1)>'<b>.txt`:")  # all of it inside one code span
     monkeypatch.setattr(texts, "gather", real)
     path.write_text(TEXT + "more")
     again = own_text(services, wish, 10_000)
