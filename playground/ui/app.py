@@ -38,7 +38,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
-        with gr.Tabs(elem_id="tabs", selected="train") as tabs:
+        with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
             module.wire(built[name], services, visitor)
@@ -101,7 +101,9 @@ def see_batch(
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
     wish = wish_of(form.text, data)
-    return gr.update(selected="batch"), batch.show_text(services, wish, model, settings, data[lens.number]), "text"
+    imported = train.imported_tokenizer(form, data)
+    shown = batch.show_text(services, wish, model, settings, data[lens.number], imported)
+    return gr.update(selected="batch"), shown, "text"
 
 
 def launch_options(services: Services) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, la
 from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
 from playground.runs.create import create_run, prepare_run
+from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
@@ -209,16 +210,15 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
     """Create a run from the form, queue it, and show it."""
     token = data[visitor]
     wish = wish_of(tab.text, data)
-    settings = read_form(tab.train, data)
-    own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
-    file = data[tab.token_file] if settings["tokenizer"] == "imported" else None
+    train = read_form(tab.train, data)
+    own = own_text(services, wish, TrainConfig.from_dict(train).corpus_bytes) if wish.corpus == "own" else None
     prepared = prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
-        {**settings, "corpus": wish.corpus},
+        {**train, "corpus": wish.corpus},
         own_text=own,
         cache_dir=services.cache_dir,
-        imported=kept(keep(file)) if file else None,
+        imported=imported_tokenizer(tab, data),
         learning=_tell_learning,
     )
     for note in prepared.notes:
@@ -228,6 +228,19 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
     return follow(services, run.id, token)
 
 
+def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
+    """The tokenizer of the file that was brought, where the form asks for one. Raises ValueError for a wrong file."""
+    file = data[tab.token_file] if data[tab.train["tokenizer"]] == "imported" else None
+    return kept(keep(file)) if file else None
+
+
+def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """The card of the chosen text. Raises ValueError."""
+    wish = wish_of(tab.text, data)
+    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
+    return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
+
+
 def show_tokenizer(name: str) -> tuple[Any, Any]:
     """The controls that belong to the chosen kind of tokenizer."""
     return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
@@ -235,13 +248,6 @@ def show_tokenizer(name: str) -> tuple[Any, Any]:
 
 def _tell_learning(share: float, what: str) -> None:
     gr.Progress()(share, desc=f"BPE: {what}")
-
-
-def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """The card of the chosen text. Raises ValueError."""
-    wish = wish_of(tab.text, data)
-    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
-    return gr.update(visible=True), about_text(services, wish, train)
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
