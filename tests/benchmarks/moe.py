@@ -70,5 +70,5 @@ def _run(moe: MoE, dense: bool = False) -> Callable[[], None]:
 def _dense_loop(moe: MoE, x: Tensor) -> Tensor:
     weights, chosen = moe.router(x).softmax(-1).topk(moe.n_active)
     spread = torch.zeros(*x.shape[:-1], moe.n_expert).scatter(-1, chosen, weights / weights.sum(-1, keepdim=True))
-    parts = (moe.experts(x.flatten(0, 1), expert).view_as(x) for expert in range(moe.n_expert))
-    return torch.stack([spread[..., expert, None] * part for expert, part in enumerate(parts)]).sum(0)
+    parts = moe.experts([x.flatten(0, 1)] * moe.n_expert)
+    return torch.stack([spread[..., expert, None] * part.view_as(x) for expert, part in enumerate(parts)]).sum(0)
