@@ -22,8 +22,9 @@ LABELS = {
     "code": "One Python file",
 }
 ABOUT = {
-    "transformers": "Loads with `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code.",
-    "safetensors": "Config, tokenizer, weights, the log as CSV and JSON lines, a model card. *Bring a model in* reads it again.",
+    "transformers": "For `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code. "
+    "It is loaded back and compared first.",
+    "safetensors": "Config, tokenizer, weights, the log as CSV and JSON lines, a model card. *Bring a model in* reads it.",
     "code": "Defines and trains this very model with these settings. Needs PyTorch alone; ready to paste into a notebook.",
 }
 PREFIX = "playground-away-"
