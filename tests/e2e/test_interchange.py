@@ -43,7 +43,7 @@ def test_a_run_taken_away_loads_in_transformers(page: Page, app: App, tmp_path: 
     assert written.startswith("Once there was a ")
     assert len(set(written[17:].split())) > 3, "it writes words"
 
-    page.get_by_role("radio", name="One Python file").check(force=True)
+    page.get_by_role("radio", name="Python file", exact=True).check(force=True)
     with page.expect_download(timeout=SLOW) as downloading:
         page.locator("#away-prepare").click()
     names = zipfile.ZipFile(downloading.value.path()).namelist()

@@ -13,7 +13,7 @@ from playground.interchange import hub
 from playground.interchange.package import read_folder, write_transformers
 from tests.interchange.models import CASES, package
 
-SHA = hashlib.sha1(b"revision").hexdigest()  # noqa: S324
+SHA = hashlib.sha1(b"revision").hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):

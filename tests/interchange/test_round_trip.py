@@ -72,7 +72,8 @@ def foreign(kind: str) -> transformers.PreTrainedModel:
     """A random model of Transformers, its weights five times their initial size."""
     torch.manual_seed(3)
     sizes = dict(vocab_size=256, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-                 intermediate_size=128, head_dim=12, max_position_embeddings=256, bos_token_id=None, eos_token_id=None)  # fmt: skip
+                 intermediate_size=128, head_dim=12, max_position_embeddings=256, bos_token_id=None,
+                 eos_token_id=None)  # fmt: skip
     plain = {"rope_type": "default", "rope_theta": 10_000.0}
     config = {
         "gpt2": lambda: transformers.GPT2Config(

@@ -8,7 +8,7 @@ import torch
 
 from playground.interchange.package import read_folder
 from playground.runs.adopt import adopt, adopt_files, adopt_folder
-from playground.runs.checkpoints import save_checkpoint
+from playground.runs.checkpoints import save_snapshot
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
 from playground.runs.launcher import Launcher
@@ -66,7 +66,7 @@ def test_an_imported_model_does_not_train(run: Run, store: RunStore, tmp_path: P
 def test_an_earlier_checkpoint(run: Run, tmp_path: Path) -> None:
     state = TrainState.new(run.model, run.train)
     state.step = 12
-    save_checkpoint(run.path, state.tensors(), state.counters())
+    save_snapshot(run.path, state.tensors()["model"], state.counters())
     export_run(run, tmp_path / "out", "safetensors", step=12)
     weights = read_folder(tmp_path / "out").weights
     assert all(torch.equal(weights[name], value) for name, value in state.tensors()["model"].items())
