@@ -336,7 +336,7 @@ class TrainConfig(Settings):
 
     corpus: str = setting("tales", "Text", "What the model reads.")
     corpus_bytes: int = setting(
-        4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
+        4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=1_000_000_000, step=1_000
     )
     tokenizer: TokenizerName = setting(
         "byte",

@@ -47,8 +47,8 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
 
     FLOPs are 6 per parameter that a token meets in a matrix product, and 12 C S a layer for attention over S visible keys,
     the mean over a context (Chowdhery et al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a
-    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32;
-    or what an evaluation needs, if more.
+    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
+    what an evaluation needs, if more.
     """
     parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
@@ -56,8 +56,8 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     embeddings = 0 if model.tie_embeddings else model.vocab_size * model.n_embd
     keys = sum(_mean_visible(model, window) for window in model.windows)
     flops = (6 * (active - tables - embeddings) + 12 * model.n_embd * keys) * tokens
-    measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
     activations = _activation_bytes(model, config.batch_size * model.block_size)
+    measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
     memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
     return Estimate(parameters, active, memory, flops, tokens)
 

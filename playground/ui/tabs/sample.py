@@ -151,7 +151,7 @@ def _distribution(run: Run, model: Transformer, ids: list[int], config: SampleCo
     logits = Reader(model).feed(ids[-run.model.block_size :])
     order = np.argsort(-logits, kind="stable")
     return {
-        "labels": pieces(run.tokenizer, order[:LABELS]),
+        "labels": pieces(run.tokenizer, order[:LABELS].tolist()),
         **packed(logits[order]),
         "temperature": config.temperature,
         "top_k": config.top_k,
