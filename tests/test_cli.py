@@ -262,5 +262,5 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
         assert out == ""
         assert message in err
         assert len(err.strip().splitlines()) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"data", "empty", "file"}
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"data", "empty", "file"}
     assert len(RunStore(root).list()) == 1
