@@ -135,6 +135,7 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
         "or_sink": " | (key < n_sink)" if flags["sinks"] else "",
         "norm": norm if model.norm == "layernorm" else f"nn.RMSNorm(n_embd, eps={model.norm_eps!r})",
         "attn_mask": "attn_mask=mask" if flags["masked"] else "is_causal=True",
+        "dropout_share": ", dropout_p=share" if model.dropout else "",
         "gqa": model.n_kv_head != model.n_head,
         "sinks": "self.sinks" if model.sink_logit == "learned" else "torch.zeros(n_head, device=x.device)",
         "mlp_name": spelled(model.mlp),

@@ -62,7 +62,7 @@ def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[floa
     (folder / "train.py").write_text(source, "utf-8")
     (folder / data_name).write_text(data, "utf-8", newline="")
     done = subprocess.run(
-        [sys.executable, "-I", "train.py", "--steps", "20"], cwd=folder, text=True, capture_output=True, timeout=120,
+        [sys.executable, "-I", "train.py", "-f", "/a/notebook's/kernel.json", "--steps", "20"], cwd=folder, text=True, capture_output=True, timeout=120,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
