@@ -92,7 +92,9 @@ def build(services: Services) -> TrainTab:
             ):
                 parts["card"] = data_card(elem_id="data-card")
             _build_controls(parts, services)
-            parts["view"] = live_run(partial(endpoints.curves, services), elem_id="live-run")
+            parts["view"] = live_run(
+                partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
+            )
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return TrainTab(**parts)
 
