@@ -141,8 +141,9 @@ class RunStore:
         origin: str = "",
         fill: Callable[[Path], None] | None = None,
     ) -> Run:
-        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied. `fill` may
-        write more into the folder before it appears.
+        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied.
+
+        `origin` says in words where an imported model came from; `fill` may write more into the folder before it appears.
 
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
