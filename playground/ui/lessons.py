@@ -133,8 +133,8 @@ def _notice(rows: list[Answer], n_bytes: int, n_characters: int) -> str:
     if wide > 1.5 and ratio < 1.2 * wide:
         return (
             f"A character here takes {wide:.1f} bytes, and {best['name']} has hardly met this script: it needs "
-            f"{n_characters and best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is "
-            "slow, dear, and uses up the context."
+            f"{best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is slow, dear, "
+            "and uses up the context."
         )
     return (
         f"A token of {best['name']} carries {ratio:.1f} bytes: the same context reaches {ratio:.1f} times as far back as "
