@@ -133,7 +133,7 @@ def _notice(rows: list[Answer], n_bytes: int, n_characters: int) -> str:
     if wide > 1.5 and ratio < 1.2 * wide:
         return (
             f"A character here takes {wide:.1f} bytes, and {best['name']} has hardly met this script: it needs "
-            f"{best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is slow, dear, "
+            f"{best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is slow, dear "
             "and uses up the context."
         )
     return (
