@@ -19,16 +19,20 @@ from playground.tokenizers import Tokenizer
 class Reader:
     """Feeds tokens to a model and returns the logits of what comes next, for as long as one likes.
 
-    A model whose window rolls on goes on for ever in constant memory. One that can see only `block_size` tokens rereads
-    the last half of its context when that is full: its view is then between a half and a whole context long.
+    A model whose window rolls on goes on for ever in constant memory, and so does any that is given a streaming cache.
+    One that can see only `block_size` tokens rereads the last half of its context when that is full: its view is then
+    between a half and a whole context long.
     """
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer, cache: KVCache | None = None) -> None:
+        """`cache`: a fresh one of another kind than the model's own, such as `KVCache.streaming`."""
         config = model.config
         self.model = model
-        self.rolls = bool(config.window) and not config.n_sink and config.position in ("rope", "none")
+        self.cache = cache or KVCache(config)
+        # Learned positions end, sines beyond the context were never trained, and neither were so distant sinks.
+        unbounded = not config.n_sink and config.position in ("rope", "alibi", "none")
+        self.rolls = self.cache.endless and (self.cache.streams or unbounded)
         self.context: list[int] = []
-        self.cache = KVCache(config)
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
         """Logits (V,) float32 after these tokens and all before. Raises ValueError for no tokens at all."""

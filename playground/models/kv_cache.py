@@ -1,6 +1,6 @@
 """The key/value cache: what lets the next token be computed without computing all earlier ones again.
 
-There is one cache. Full, sliding-window, rolling and sink caches differ only in how many slots they have and in which
+There is one cache. Full, sliding-window, rolling and sink caches differ only in how many slots a layer has and in which
 slot a position lands. The first `n_sink` positions have slots of their own; the others take turns in the rest, a ring.
 With capacity 6 and 2 sinks, after 9 tokens (positions 0 to 8):
 
@@ -8,65 +8,167 @@ With capacity 6 and 2 sinks, after 9 tokens (positions 0 to 8):
     position    0   1 | 6   7   8   5        position 9 will take slot 5, the oldest in the ring
 
 A slot's position is data beside it, and who sees whom is decided from positions alone (`attention.visible`), so the order
-of the slots never matters. Keys are stored before RoPE turns them, so a position can be reinterpreted at any time.
+of the slots never matters. Every row of a batch has positions of its own, so prompts of different lengths share a cache.
+
+Keys are stored before RoPE turns them, so a position can be reinterpreted at any time. `KVCache.streaming` does that: as
+in StreamingLLM (Xiao et al. 2023) a model trained with full attention goes on for ever, because what it keeps, first
+tokens and recent ones, always stands side by side, at the positions 0, 1, 2, … *inside the cache*.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from playground.config import ModelConfig
 
+EMPTY = -1  # the position of padding and of a slot that holds nothing yet
+
+
+@dataclass
+class Ring:
+    """The slots of all layers of one window: which position each holds, and where the tokens of this step will go."""
+
+    window: int  # 0: every position stays
+    capacity: int
+    n_sink: int
+    held: Tensor  # (B, capacity), EMPTY where nothing is
+    goes: tuple[Tensor, Tensor, Tensor]  # rows, tokens and slots of what this step stores
+
+    def place(self, positions: Tensor) -> None:
+        """Decide which of the tokens at `positions` (B, T) survive their own chunk, and the slots they take."""
+        ring = self.capacity - self.n_sink
+        last = positions.max(dim=1, keepdim=True).values
+        kept = (positions > EMPTY) & ((positions < self.n_sink) | (positions > last - ring))
+        rows, index = kept.nonzero(as_tuple=True)
+        stored = positions[rows, index]
+        self.goes = rows, index, stored.where(stored < self.n_sink, self.n_sink + (stored - self.n_sink) % ring)
+
 
 class KVCache:
     """Keys and values of the last tokens, for every layer. Use: ``model.hidden(tokens, cache=cache)``, again and again.
 
-    Raises ValueError when a model with full attention is fed more tokens than there are slots: forgetting silently
-    would no longer be that model.
+    Raises ValueError when a layer with full attention is fed more tokens than it has slots: forgetting silently would no
+    longer be that model.
     """
 
     def __init__(self, config: ModelConfig, batch_size: int = 1, capacity: int | None = None) -> None:
-        """`capacity` in tokens: by default all that can ever be visible, the window and sinks or the whole context."""
-        needed = config.window + config.n_sink if config.window else config.block_size
-        self.capacity = capacity or needed
-        if self.capacity < needed and config.window:
-            raise ValueError(f"Cache capacity ({self.capacity}) is below window + sinks ({needed}). Use {needed}.")
-        self.n_sink, self.forgets = config.n_sink, bool(config.window)
-        shape = (config.n_layer, batch_size, config.n_kv_head, self.capacity, config.head_dim)
-        self.keys = torch.zeros(shape)  # (L, B, K, S, D)
-        self.values = torch.zeros(shape)  # (L, B, K, S, D)
-        self.positions = torch.zeros(self.capacity, dtype=torch.long)  # (S,), of the used slots
-        self.length = 0  # tokens seen so far; the next one stands at this position
+        """Slots for what can ever be visible: window and sinks, or `capacity` tokens (default: the context) without one."""
+        sizes = {
+            window: window + config.n_sink if window else capacity or config.block_size for window in config.windows
+        }
+        windows = {window: window for window in config.windows}
+        self._set_up(config, batch_size, windows, sizes, config.n_sink, streams=False)
+
+    @classmethod
+    def streaming(cls, config: ModelConfig, n_sink: int, window: int, batch_size: int = 1) -> KVCache:
+        """A cache that never ends: the first `n_sink` tokens and the last `window`, at positions inside the cache.
+
+        The model may have been trained with any attention. Raises ValueError for positions that are part of the cached
+        keys already (learned, sinusoidal), and for a window below 1.
+        """
+        if config.position in ("learned", "sinusoidal"):
+            raise ValueError(
+                f"Streaming moves cached tokens to new positions, and {config.position} positions are already mixed into "
+                "them. Use a model with RoPE, ALiBi or no positions."
+            )
+        if window < 1 or n_sink < 0:
+            raise ValueError(
+                f"Streaming needs a window of 1 or more and 0 sinks or more; you gave {window} and {n_sink}."
+            )
+        windows = {own: min(own or window, window) for own in config.windows}
+        cache = cls.__new__(cls)
+        sizes = {own: seen + n_sink for own, seen in windows.items()}
+        cache._set_up(config, batch_size, windows, sizes, n_sink, streams=True)
+        return cache
+
+    def _set_up(
+        self,
+        config: ModelConfig,
+        batch_size: int,
+        windows: dict[int, int],
+        sizes: dict[int, int],
+        n_sink: int,
+        streams: bool,
+    ) -> None:
+        nowhere = torch.zeros(0, dtype=torch.long)
+        self.rings = {
+            own: Ring(windows[own], size, n_sink, torch.full((batch_size, size), EMPTY), (nowhere, nowhere, nowhere))
+            for own, size in sizes.items()
+        }
+        self.layers = [self.rings[window] for window in config.windows]
+        shapes = [(batch_size, config.n_kv_head, ring.capacity, config.head_dim) for ring in self.layers]
+        self.keys = [torch.zeros(shape) for shape in shapes]  # per layer (B, K, S, D)
+        self.values = [torch.zeros(shape) for shape in shapes]  # per layer (B, K, S, D)
+        self.streams, self.n_sink = streams, n_sink
+        self.lengths = torch.zeros(batch_size, dtype=torch.long)  # tokens seen so far in each row
+        self.length = 0  # of the longest row
+        self.new_positions = torch.zeros(batch_size, 0, dtype=torch.long)  # (B, T) of the step under way
 
     @property
-    def used(self) -> int:
-        """How many slots hold something."""
-        return min(self.length, self.capacity)
+    def endless(self) -> bool:
+        """Whether it can be fed for ever: no layer needs to see everything."""
+        return all(ring.window for ring in self.layers)
 
     @property
     def n_bytes(self) -> int:
         """Memory of keys and values, in bytes. It never changes."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+        return sum(part.numel() * part.element_size() for part in (*self.keys, *self.values))
 
     def to(self, like: Tensor) -> KVCache:
         """The cache itself, moved to the device and type of `like`; free when it is there already."""
-        self.keys, self.values = self.keys.to(like), self.values.to(like)
-        self.positions = self.positions.to(like.device)
+        if self.keys[0].device != like.device or self.keys[0].dtype != like.dtype:
+            self.keys = [part.to(like) for part in self.keys]
+            self.values = [part.to(like) for part in self.values]
+            self.lengths = self.lengths.to(like.device)
+            for ring in self.rings.values():
+                ring.held = ring.held.to(like.device)
         return self
 
-    def new_positions(self, n: int) -> Tensor:
-        """Positions (n,) of the next n tokens."""
-        if self.length + n > self.capacity and not self.forgets:
-            raise ValueError(
-                f"The cache has {self.capacity} slots and holds {self.used}; {n} more do not fit. "
-                "Start a new cache with the last tokens, or use a model with a sliding window."
-            )
-        return torch.arange(self.length, self.length + n, device=self.positions.device)
+    def frames(self, n: int) -> list[int]:
+        """The next n tokens, cut where the cache has to move: a streaming cache that is full moves at every token."""
+        room = min(ring.capacity for ring in self.layers) - self.length
+        if not self.streams or n <= max(room, 1):
+            return [n]
+        return [room] * (room > 0) + [1] * (n - max(room, 0))
 
-    def key_positions(self, n: int) -> Tensor:
-        """Positions (S,) of all keys that `extend` will return when n tokens come: the cached ones, then the new."""
-        return torch.cat((self.positions[: self.used], self.new_positions(n)))
+    def begin(self, n: int, valid: Tensor | None = None) -> Tensor:
+        """Positions (B, n) of the next n tokens, EMPTY where `valid` (B, n) is False; nothing is stored yet.
+
+        Raises ValueError when a layer with full attention has no room for them.
+        """
+        steps = torch.arange(n, device=self.lengths.device) if valid is None else valid.cumsum(1) - 1
+        positions = self.lengths[:, None] + steps
+        if valid is not None:
+            positions = positions.masked_fill(~valid, EMPTY)
+        for ring in self.rings.values():
+            if not ring.window and self.length + n > ring.capacity and int(positions.max()) >= ring.capacity:
+                held = min(self.length, ring.capacity)
+                raise ValueError(
+                    f"The cache has {ring.capacity} slots and holds {held}; {n} more do not fit. "
+                    "Start a new cache with the last tokens, or use a model with a sliding window."
+                )
+            ring.place(positions)
+        self.new_positions = positions
+        return positions
+
+    def key_positions(self, window: int) -> Tensor:
+        """Positions (B, S) of all keys that `extend` returns to layers of this window: the cached ones, then the new."""
+        ring = self.rings[window]
+        return torch.cat((ring.held[:, : self._used(ring)], self.new_positions), dim=1)
+
+    def inside(self, window: int, positions: Tensor) -> Tensor:
+        """Where tokens at `positions` (B, N) stand, as the step under way sees it, in layers of this window.
+
+        In a streaming cache recent tokens move back as if what was forgotten had never been: the newest stands at
+        capacity - 1 at most. Sinks stay. Everywhere else a token stands where it stands.
+        """
+        if not self.streams:
+            return positions
+        gap = (self.new_positions.max(dim=1, keepdim=True).values - (self.rings[window].capacity - 1)).clamp(min=0)
+        return positions.where(positions < self.n_sink, positions - gap)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store new keys and values (B, K, T, D) of a layer; return the cached ones and these, (B, K, S, D).
@@ -74,26 +176,23 @@ class KVCache:
         The new ones are put behind the old before they overwrite any: within a chunk, an early query may still see a
         key whose slot a later token takes.
         """
-        all_keys = torch.cat((self.keys[layer, :, :, : self.used], keys), dim=2)
-        all_values = torch.cat((self.values[layer, :, :, : self.used], values), dim=2)
-        kept, slots = self._placement(keys.size(2))
-        self.keys[layer][:, :, slots] = keys[:, :, kept]
-        self.values[layer][:, :, slots] = values[:, :, kept]
+        ring = self.layers[layer]
+        used = self._used(ring)
+        all_keys = torch.cat((self.keys[layer][:, :, :used], keys), dim=2)
+        all_values = torch.cat((self.values[layer][:, :, :used], values), dim=2)
+        rows, index, slots = ring.goes
+        self.keys[layer][rows, :, slots] = keys[rows, :, index]
+        self.values[layer][rows, :, slots] = values[rows, :, index]
         return all_keys, all_values
 
-    def advance(self, n: int) -> None:
-        """Count n tokens as seen, once every layer has stored them."""
-        kept, slots = self._placement(n)
-        self.positions[slots] = self.length + kept
-        self.length += n
+    def advance(self) -> None:
+        """Count the tokens of this step as seen, once every layer has stored them."""
+        for ring in self.rings.values():
+            rows, index, slots = ring.goes
+            ring.held[rows, slots] = self.new_positions[rows, index]
+        self.lengths = torch.maximum(self.lengths, self.new_positions.max(dim=1).values + 1)
+        self.length = int(self.lengths.max())
 
-    def _placement(self, n: int) -> tuple[Tensor, Tensor]:
-        """Which of the next n tokens survive their own chunk (indices), and the slots they take."""
-        index = torch.arange(n, device=self.positions.device)
-        position = self.length + index
-        ring = self.capacity - self.n_sink
-        is_sink = position < self.n_sink
-        kept = index[is_sink | (position >= self.length + n - ring)]
-        position = self.length + kept
-        slot = torch.where(position < self.n_sink, position, self.n_sink + (position - self.n_sink) % ring)
-        return kept, slot
+    def _used(self, ring: Ring) -> int:
+        """How many slots of a ring hold something, in any row."""
+        return min(self.length, ring.capacity)

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from torch import nn
 
 
-def layer_norm(width: int, bias: bool) -> nn.Module:
-    """(x - mean) / sqrt(var + 1e-5) * weight + bias, over the last dimension of size `width`."""
-    return nn.LayerNorm(width, eps=1e-5, bias=bias)
+def layer_norm(width: int, bias: bool, eps: float) -> nn.Module:
+    """(x - mean) / sqrt(var + eps) * weight + bias, over the last dimension of size `width`."""
+    return nn.LayerNorm(width, eps=eps, bias=bias)
 
 
-def rms_norm(width: int, bias: bool) -> nn.Module:
-    """x / sqrt(mean(x²) + 1e-6) * weight, over the last dimension of size `width`; never a bias."""
-    return nn.RMSNorm(width, eps=1e-6)
+def rms_norm(width: int, bias: bool, eps: float) -> nn.Module:
+    """x / sqrt(mean(x²) + eps) * weight, over the last dimension of size `width`; never a bias."""
+    return nn.RMSNorm(width, eps=eps)
 
 
-NORMS: dict[str, Callable[[int, bool], nn.Module]] = {"layernorm": layer_norm, "rmsnorm": rms_norm}
+NORMS: dict[str, Callable[[int, bool, float], nn.Module]] = {"layernorm": layer_norm, "rmsnorm": rms_norm}

@@ -1,8 +1,10 @@
 """How a token knows where it stands, by name.
 
-A scheme may *add* something to the token's embedding (learned, sinusoidal) or *rotate* queries and keys (RoPE), so that
-their product depends on their distance alone. `Positions` itself does neither: attention is then a bag of words, but for
-what the causal mask gives away.
+A scheme may *add* something to the token's embedding (learned, sinusoidal), *rotate* queries and keys (RoPE), so that
+their product depends on their distance alone, or put a *bias* on scores that grows with distance (ALiBi). `Positions`
+itself does nothing: attention is then a bag of words, but for what the causal mask gives away.
+
+Positions come as (T,), or as (B, T) where the rows of a batch stand at different ones.
 """
 
 from __future__ import annotations
@@ -15,18 +17,22 @@ from torch import Tensor, nn
 
 from playground.config import ModelConfig
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (T, D / 2)
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (..., T, R / 2) for R turned dimensions
 
 
 class Positions(nn.Module):
     """The interface, and the scheme "none"."""
 
     def add(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Token embeddings (B, T, C) at `positions` (T,), with what the scheme adds to them."""
+        """Token embeddings (B, T, C) at `positions` (..., T), with what the scheme adds to them."""
         return x
 
     def rotation(self, positions: Tensor) -> Rotation | None:
-        """What `rotate` needs to turn vectors that stand at `positions` (T,); None if the scheme does not rotate."""
+        """What `rotate` needs to turn vectors that stand at `positions` (..., T); None if the scheme does not rotate."""
+        return None
+
+    def bias(self, query_pos: Tensor, key_pos: Tensor) -> Tensor | None:
+        """What is added to the scores (..., H, T, S) of queries (..., T) on keys (..., S); None if nothing is."""
         return None
 
 
@@ -38,7 +44,7 @@ class LearnedPositions(Positions):
         self.table = nn.Embedding(block_size, width)
 
     def add(self, x: Tensor, positions: Tensor) -> Tensor:
-        return x + self.table(positions)
+        return x + self.table(positions.clamp(min=0))  # padding stands at -1, and nobody looks at it
 
 
 class SinusoidalPositions(Positions):
@@ -52,28 +58,29 @@ class SinusoidalPositions(Positions):
         self.register_buffer("frequencies", torch.exp(-math.log(10_000.0) * exponent), persistent=False)
 
     def add(self, x: Tensor, positions: Tensor) -> Tensor:
-        angles = positions[:, None].float() * self.frequencies  # (T, C / 2)
+        angles = positions[..., None].float() * self.frequencies  # (..., T, C / 2)
         # The paper multiplies embeddings by sqrt(C) and adds sines of amplitude 1. Dividing the sines instead keeps that
         # ratio and the embedding's own scale, which a tied head needs.
-        table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1) / math.sqrt(x.size(-1))
+        table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2) / math.sqrt(x.size(-1))
         return x + table.to(x.dtype)
 
 
 class RotaryPositions(Positions):
-    """RoPE (Su et al. 2021): dimension i and i + D/2 form a plane, turned by position times the plane's frequency.
+    """RoPE (Su et al. 2021): dimensions i and i + R/2 form a plane, turned by position times the plane's frequency.
 
-    This is the half-split convention of Llama's released weights in Transformers, so that export needs no permutation.
+    R is the head's size, or less: the dimensions beyond R are left alone (partial RoPE, as in GPT-NeoX). This is the
+    half-split convention of Llama's released weights in Transformers, so that export needs no permutation.
     """
 
     frequencies: Tensor
 
-    def __init__(self, head_dim: int, theta: float) -> None:
+    def __init__(self, dims: int, theta: float) -> None:
         super().__init__()
-        exponent = torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim
+        exponent = torch.arange(0, dims, 2, dtype=torch.float32) / dims
         self.register_buffer("frequencies", theta**-exponent, persistent=False)
 
     def rotation(self, positions: Tensor) -> Rotation:
-        angles = positions[:, None].float() * self.frequencies  # (T, D / 2)
+        angles = positions[..., None].float() * self.frequencies  # (..., T, R / 2)
         return angles.cos(), angles.sin()
 
 
@@ -81,14 +88,39 @@ def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
     """Turn queries or keys (B, H, T, D) by a scheme's rotation; None leaves them as they are."""
     if rotation is None:
         return x
-    cos, sin = (part.to(x.dtype) for part in rotation)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    cos, sin = (part.to(x.dtype).unsqueeze(-3) for part in rotation)  # (..., 1, T, R / 2): all heads alike
+    half = cos.size(-1)
+    a, b, rest = x.split((half, half, x.size(-1) - 2 * half), dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), dim=-1)
+
+
+class AlibiPositions(Positions):
+    """ALiBi (Press et al. 2022): a head's scores fall by a slope of its own for every token of distance."""
+
+    slopes: Tensor
+
+    def __init__(self, n_head: int) -> None:
+        super().__init__()
+        self.register_buffer("slopes", torch.tensor(alibi_slopes(n_head)), persistent=False)
+
+    def bias(self, query_pos: Tensor, key_pos: Tensor) -> Tensor:
+        distance = query_pos[..., :, None] - key_pos[..., None, :]  # (..., T, S)
+        return -self.slopes[:, None, None] * distance.unsqueeze(-3)
+
+
+def alibi_slopes(n_head: int) -> list[float]:
+    """The paper's slopes: 2^(-8/n), 2^(-16/n), … for n heads; if n is no power of two, those of the next smaller power
+    and then every other one of the next larger."""
+    power = 2 ** math.floor(math.log2(n_head))
+    slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2 ** (-4 * (head + 1) / power) for head in range(0, 2 * power, 2)]
+    return slopes + between[: n_head - power]
 
 
 POSITIONS: dict[str, Callable[[ModelConfig], Positions]] = {
     "none": lambda config: Positions(),
     "learned": lambda config: LearnedPositions(config.block_size, config.n_embd),
     "sinusoidal": lambda config: SinusoidalPositions(config.n_embd),
-    "rope": lambda config: RotaryPositions(config.head_dim, config.rope_theta),
+    "rope": lambda config: RotaryPositions(config.rope_dims, config.rope_theta),
+    "alibi": lambda config: AlibiPositions(config.n_head),
 }

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from playground.config import ModelConfig
-from playground.models.attention import Attention, Step, visible
-from playground.models.kv_cache import KVCache
+from playground.models.attention import Attention, Step, View, visible
+from playground.models.kv_cache import EMPTY, KVCache
 from playground.models.mlp import MLPS
+from playground.models.moe import MoE, Routing
 from playground.models.normalization import NORMS
 from playground.models.positional import POSITIONS
 from playground.models.trace import Trace
@@ -26,18 +29,33 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.name = f"blocks.{layer}"
-        self.attn_norm = NORMS[config.norm](config.n_embd, config.bias)
+        self.attn_norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps)
         self.attn = Attention(config, layer)
-        self.mlp_norm = NORMS[config.norm](config.n_embd, config.bias)
-        self.mlp = MLPS[config.mlp](config.n_embd, config.mlp_hidden, config.bias)
+        self.mlp_norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps)
+        dense = config.n_expert == 1
+        self.mlp = MLPS[config.mlp](config.n_embd, config.mlp_hidden, config.bias) if dense else MoE(config, layer)
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
         x = step.note(f"{self.name}.resid_pre", x)
         x = x + step.note(f"{self.name}.attn_out", self.drop(self.attn(self.attn_norm(x), step)))
         x = step.note(f"{self.name}.resid_mid", x)
-        x = x + step.note(f"{self.name}.mlp_out", self.drop(self.mlp(self.mlp_norm(x))))
+        x = x + step.note(f"{self.name}.mlp_out", self.drop(self.mlp(self.mlp_norm(x), step)))
         return step.note(f"{self.name}.resid_post", x)
+
+
+class PostNormBlock(Block):
+    """norm(x + attention(x)), then norm(x + mlp(x)): as in Vaswani et al. 2017."""
+
+    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = step.note(f"{self.name}.resid_pre", x)
+        x = self.attn_norm(x + step.note(f"{self.name}.attn_out", self.drop(self.attn(x, step))))
+        x = step.note(f"{self.name}.resid_mid", x)
+        x = self.mlp_norm(x + step.note(f"{self.name}.mlp_out", self.drop(self.mlp(x, step))))
+        return step.note(f"{self.name}.resid_post", x)
+
+
+BLOCKS: dict[str, Callable[[ModelConfig, int], Block]] = {"pre": Block, "post": PostNormBlock}
 
 
 class Transformer(nn.Module):
@@ -49,66 +67,118 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(config.vocab_size, config.n_embd)
         self.positions = POSITIONS[config.position](config)
         self.drop = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
-        self.norm = NORMS[config.norm](config.n_embd, config.bias)
+        self.blocks = nn.ModuleList(BLOCKS[config.norm_placement](config, layer) for layer in range(config.n_layer))
+        # A stream that leaves its last block without a norm of its own gets one here.
+        last = config.norm_placement == "pre"
+        self.norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps) if last else nn.Identity()
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.softcap = config.logit_softcap
+        self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
+        self.n_positions = config.block_size if config.position == "learned" else math.inf
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (B, T, V) of the token that follows each of `tokens` (B, T)."""
-        return self.unembed(self.hidden(tokens))
+    def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
+        """Logits (B, T, V) of the token that follows each of `tokens` (B, T).
 
-    def hidden(self, tokens: Tensor, cache: KVCache | None = None, trace: Trace | None = None) -> Tensor:
+        With a list for `routings`, every mixture of experts adds its decisions to it, first layer first.
+        """
+        return self.unembed(self.hidden(tokens, routings=routings))
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+        valid: Tensor | None = None,
+        routings: list[Routing] | None = None,
+    ) -> Tensor:
         """The residual stream after the last norm, (B, T, C), for token ids (B, T).
 
-        With a cache, `tokens` continue what the cache has seen. Raises ValueError for more positions than the model has.
+        With a cache, `tokens` continue what the cache has seen. `valid` (B, T) is False at padding, left or right of each
+        row's tokens: no token sees it, positions do not count it, and what comes out of it means nothing. Raises
+        ValueError for more positions than the model has.
         """
-        query_pos, step = self._step(tokens, cache, trace)
+        if cache is not None and len(sizes := cache.frames(tokens.size(1))) > 1:
+            masks = [None] * len(sizes) if valid is None else valid.split(sizes, dim=1)
+            parts = zip(tokens.split(sizes, dim=1), masks, strict=True)
+            return torch.cat([self.hidden(part, cache, trace, mask, routings) for part, mask in parts], dim=1)
+        query_pos, step = self._step(tokens, cache, trace, valid, routings)
         x = step.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
         for block in self.blocks:
             x = block(x, step)
         if cache is not None:
-            cache.advance(tokens.size(1))
+            cache.advance()
         return step.note("final", self.norm(x))
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) of hidden states (..., C)."""
         weight = self.embed.weight if self.head is None else self.head.weight
-        return hidden @ weight.T
+        logits = hidden @ weight.T
+        return self.softcap * torch.tanh(logits / self.softcap) if self.softcap else logits
 
     def n_parameters(self) -> int:
         """Trained numbers; a tied head counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _step(self, tokens: Tensor, cache: KVCache | None, trace: Trace | None) -> tuple[Tensor, Step]:
-        n, config = tokens.size(1), self.config
-        if cache is None:
-            query_pos = key_pos = torch.arange(n, device=tokens.device)
+    def _step(
+        self,
+        tokens: Tensor,
+        cache: KVCache | None,
+        trace: Trace | None,
+        valid: Tensor | None,
+        routings: list[Routing] | None,
+    ) -> tuple[Tensor, Step]:
+        """Positions (B or 1, T) of the tokens, and what all layers share."""
+        n = tokens.size(1)
+        if cache is not None:
+            query_pos = cache.to(self.embed.weight).begin(n, valid)
+        elif valid is not None:
+            query_pos = (valid.cumsum(1) - 1).masked_fill(~valid, EMPTY)
         else:
-            cache = cache.to(self.embed.weight)
-            query_pos, key_pos = cache.new_positions(n), cache.key_positions(n)
+            query_pos = torch.arange(n, device=tokens.device)[None]
         last = n if cache is None else cache.length + n
-        if config.position == "learned" and last > config.block_size:
+        if last > self.n_positions and (last := int(query_pos.max()) + 1) > self.n_positions:
             raise ValueError(
-                f"Learned positions end at the context of {config.block_size} tokens; this text has {last}. Shorten it."
+                f"Learned positions end at the context of {self.n_positions} tokens; this text has {last}. Shorten it."
             )
+        plain = cache is None and valid is None
+        views = {window: self._view(window, query_pos, cache, plain) for window in self.windows}
+        return query_pos, Step(views, cache, trace, routings)
+
+    def _view(self, window: int, query_pos: Tensor, cache: KVCache | None, plain: bool) -> View:
+        """Who sees whom in layers of a window. The cache may move tokens: `at` is where they stand, not their number."""
+        key_pos, seen, n_sink, at = query_pos, window, self.n_sink, lambda positions: positions
+        if cache is not None:
+            key_pos, seen, n_sink = cache.key_positions(window), cache.rings[window].window, cache.n_sink
+            at = partial(cache.inside, window)
+        query_at, key_at = at(query_pos), at(key_pos)
+        rotations = self.positions.rotation(query_at), self.positions.rotation(key_at)
+        bias = self.positions.bias(query_at, key_at)
         # A plain causal square needs no mask: kernels know it by heart.
-        plain = cache is None and not 0 < config.window < n
-        mask = None if plain else visible(query_pos, key_pos, config.window, config.n_sink)
-        rotations = self.positions.rotation(query_pos), self.positions.rotation(key_pos)
-        return query_pos, Step(*rotations, mask, cache, trace)
+        if plain and bias is None and not 0 < window < query_pos.size(1):
+            return View(None, *rotations)
+        mask = visible(query_pos, key_pos, seen, n_sink).unsqueeze(-3)  # (B, 1, T, S): all heads alike
+        return View(mask if bias is None else bias.masked_fill(~mask, -math.inf), *rotations)
+
+
+INITS: dict[str, Callable[[int, int], float]] = {
+    "gpt2": lambda layer, n_layer: 0.02 / math.sqrt(2 * n_layer),
+    "depth_scaled": lambda layer, n_layer: 0.02 / math.sqrt(2 * (layer + 1)),
+    "zero": lambda layer, n_layer: 0.0,
+}
+WRITES = ("attn.out.weight", "mlp.down.weight", "mlp.experts.down", "mlp.shared.down.weight")
 
 
 def initialise(model: Transformer, seed: int) -> Transformer:
-    """Draw the weights as GPT-2 does: normal with standard deviation 0.02, and 0.02 / sqrt(2 L) where a block writes.
+    """Draw the weights: normal with standard deviation 0.02, and as the config's `init` says where a block writes.
 
     Each tensor has a generator of its own, seeded by `seed` and its name. So two architectures that differ along one axis
     start from the same numbers wherever their shapes agree: a comparison compares the axis and not the draw.
     """
-    writes = 0.02 / math.sqrt(2 * model.config.n_layer)
+    writes, n_layer = INITS[model.config.init], model.config.n_layer
     for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            continue  # norms start at one and biases at zero
-        std = writes if name.endswith(("attn.out.weight", "mlp.down.weight")) else 0.02
+        if parameter.ndim < 2 or name.endswith("bias"):
+            continue  # norms start at one, biases and sinks at zero
+        std = writes(int(name.split(".")[1]), n_layer) if name.endswith(WRITES) else 0.02
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
         with torch.no_grad():

@@ -11,44 +11,69 @@ from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 
+# Hidden-wide tensors that an MLP keeps for its backward pass.
+MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker at its highest."""
+    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker at its highest.
+
+    `active_parameters` are those that one token meets: without the experts that it is not sent to.
+    """
 
     parameters: int
+    active_parameters: int
     memory_bytes: int
     flops_per_step: float
     tokens_per_step: int
 
 
 @lru_cache(maxsize=256)
-def count_parameters(config: ModelConfig) -> int:
-    """The exact number of trained parameters; nothing is allocated."""
+def count_parameters(config: ModelConfig, active: bool = False) -> int:
+    """The exact number of trained parameters, or of those that a token meets; nothing is allocated."""
+    share = config.n_expert_active if active else config.n_expert
     with torch.device("meta"):
-        return Transformer(config).n_parameters()
+        model = Transformer(config)
+    return sum(
+        parameter.numel() // config.n_expert * share if ".experts." in name else parameter.numel()
+        for name, parameter in model.named_parameters()
+    )
 
 
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are 6 per parameter in a matrix product and token, and 12 L C S for attention over S visible keys (Chowdhery et
-    al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a parameter) and, for a micro-batch,
-    the activations that the backward pass needs, counted from the shapes in fp32; or what an evaluation needs, if more.
+    FLOPs are 6 per parameter that a token meets in a matrix product, and 12 C S a layer for attention over S visible keys,
+    the mean over a context (Chowdhery et al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a
+    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
+    what an evaluation needs, if more.
     """
-    parameters = count_parameters(model)
+    parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    keys = min(model.window + model.n_sink, model.block_size) if model.window else model.block_size
     tables = model.block_size * model.n_embd if model.position == "learned" else 0
     embeddings = 0 if model.tie_embeddings else model.vocab_size * model.n_embd
-    flops = (6 * (parameters - tables - embeddings) + 12 * model.n_layer * model.n_embd * keys / 2) * tokens
-    micro = config.batch_size * model.block_size
-    gated = 2 if model.mlp == "swiglu" else 1
-    per_layer = 10 * model.n_embd + 2 * (1 + gated) * model.mlp_hidden + 2 * model.n_head
-    masked = model.n_head * model.block_size if model.window else 0  # masks keep kernels from fusing
-    activations = 4 * micro * (model.n_layer * (per_layer + masked) + 3 * model.vocab_size)
+    keys = sum(_mean_visible(model, window) for window in model.windows)
+    flops = (6 * (active - tables - embeddings) + 12 * model.n_embd * keys) * tokens
+    activations = _activation_bytes(model, config.batch_size * model.block_size)
     measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
     memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
-    return Estimate(parameters, memory, flops, tokens)
+    return Estimate(parameters, active, memory, flops, tokens)
+
+
+def _mean_visible(model: ModelConfig, window: int) -> float:
+    """How many keys a token of the context sees on average, in a layer of this window."""
+    most = min(window + model.n_sink, model.block_size) if window else model.block_size
+    return most * (1 - most / (2 * model.block_size))
+
+
+def _activation_bytes(model: ModelConfig, tokens: int) -> int:
+    """What the backward pass of `tokens` tokens keeps, in fp32."""
+    passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
+    moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
+    per_layer = 10 * model.n_embd + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
+    per_layer += 4 * model.n_embd * model.qk_norm
+    fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
+    masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused)
+    return 4 * tokens * (model.n_layer * per_layer + masked + 3 * model.vocab_size)

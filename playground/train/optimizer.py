@@ -11,10 +11,16 @@ from playground.config import TrainConfig
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019). Norm scales and biases are not decayed: pulling them to zero helps nothing."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    named = list(model.named_parameters())
+    matrices = [parameter for name, parameter in named if is_matrix(name, parameter)]
+    vectors = [parameter for name, parameter in named if not is_matrix(name, parameter)]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is decayed. The biases of experts are stacked to two dimensions, and are biases still."""
+    return parameter.ndim >= 2 and not name.endswith("bias")
 
 
 def optimizer_tensors(optimizer: AdamW, model: nn.Module) -> dict[str, Tensor]:

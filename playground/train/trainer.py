@@ -24,12 +24,14 @@ from torch.optim import AdamW
 from playground.config import ModelConfig, SampleConfig, TrainConfig
 from playground.data.batches import IGNORED, random_windows
 from playground.inference.generation import write
+from playground.models.moe import Routing
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
 from playground.train.optimizer import build_optimizer, clip_gradients, load_optimizer_tensors, optimizer_tensors
+from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 
 SAMPLE_TOKENS = 120
@@ -110,8 +112,10 @@ def _step(state: TrainState, data: Dataset, config: TrainConfig, recent: deque[f
     optimizer.zero_grad(set_to_none=True)
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
-        part = cross_entropy(model(inputs), wanted) / targets
-        part.backward()
+        routings: list[Routing] = []
+        part = cross_entropy(model(inputs, routings), wanted) / targets
+        # What routers are asked for besides is a mean over tokens, and no part of the loss that is shown.
+        (part + router_loss(routings, config) * (len(inputs) / count)).backward()
         loss += part.item()
     grad_norm = clip_gradients(model, config.grad_clip).item()
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):

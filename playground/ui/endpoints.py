@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.batch import explain
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
 from playground.ui.services import Services
@@ -115,6 +117,23 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         "window": config.window,
         "n_sink": config.n_sink,
     }
+
+
+@_polite
+def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
+    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step, ids = asked.get("step"), asked.get("ids")
+    numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
+    if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
+        raise ValueError("This is no position of a batch. Choose one of the table.")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
+    for candidate, piece in zip(
+        row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
+    ):
+        candidate["piece"] = piece
+    return row
 
 
 def _png(grey: Any) -> str:

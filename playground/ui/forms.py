@@ -19,6 +19,12 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "n_kv_head": (1, 16, 1),
     "window": (0, 512, 8),
     "n_sink": (0, 16, 1),
+    "global_every": (0, 12, 1),
+    "n_expert": (1, 16, 1),
+    "n_expert_active": (1, 8, 1),
+    "logit_softcap": (0, 100, 1),
+    "balance_loss": (0, 0.1, 0.005),
+    "router_z_loss": (0, 0.05, 0.001),
     "steps": (50, 5000, 50),
     "batch_size": (1, 64, 1),
     "grad_accum": (1, 16, 1),
@@ -28,8 +34,8 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "top_k": (0, 256, 1),
     "max_new_tokens": (1, 1000, 1),
 }
-NUMBERS = {"learning_rate", "rope_theta", "seed", "eval_interval", "sample_interval", "checkpoint_interval", "eval_tokens",
-           "corpus_bytes", "bpe_vocab"}  # fmt: skip  # typed rather than slid: their sensible values span powers of ten
+NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "sample_interval", "checkpoint_interval",
+           "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip  # typed, not slid: they span powers of ten
 HIDDEN = {
     "vocab_size": "follows from the tokenizer",
     "corpus": "chosen as tiles, with a box for one's own text",
@@ -48,6 +54,25 @@ def remaining(kind: type[Settings], *taken: Iterable[str]) -> list[str]:
     """Fields that have a control but stand in none of the given groups, in their order of declaration."""
     used = {name for group in taken for name in group} | HIDDEN.keys()
     return [item.name for item in dataclasses.fields(kind) if item.name not in used]  # type: ignore[arg-type]
+
+
+def groups(kind: type[Settings], names: Iterable[str]) -> dict[str, list[str]]:
+    """Field names under the headings that their settings give, headings in the order in which they first come."""
+    headings: dict[str, list[str]] = {}
+    items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in names:
+        headings.setdefault(items[name].metadata["group"], []).append(name)
+    return headings
+
+
+def build_groups(kind: type[Settings], names: Iterable[str], values: Settings) -> Form:
+    """Controls that explain themselves, as `build_form` makes them, under small headings."""
+    form: Form = {}
+    for heading, members in groups(kind, names).items():
+        if heading:
+            gr.Markdown(f"#### {heading}", elem_classes="pg-heading")
+        form |= build_form(kind, members, values)
+    return form
 
 
 def read_form(form: Form, data: Mapping[Any, Any]) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def test_differences_name_what_is_not_equal_and_nothing_else(two_runs):
     assert rows == {
         "Positions": ("learned", "RoPE"),
         "Norm": ("LayerNorm", "RMSNorm"),
+        "Norm epsilon": ("1e-05", "1e-06"),
         "MLP": ("GELU", "SwiGLU"),
         "KV heads": ("4", "2"),
         "Biases": ("yes", "no"),

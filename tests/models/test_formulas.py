@@ -19,7 +19,7 @@ def linear(x, layer):
 
 
 def test_rms_norm_divides_by_the_root_mean_square():
-    norm, x = NORMS["rmsnorm"](16, True), torch.randn(3, 16) * 4
+    norm, x = NORMS["rmsnorm"](16, True, 1e-6), torch.randn(3, 16) * 4
     norm.weight.data.normal_()
     y = x.double().numpy()
     expected = y / np.sqrt((y**2).mean(-1, keepdims=True) + 1e-6) * norm.weight.detach().double().numpy()
@@ -28,7 +28,7 @@ def test_rms_norm_divides_by_the_root_mean_square():
 
 
 def test_layer_norm_centres_and_scales():
-    norm, x = NORMS["layernorm"](16, True), torch.randn(3, 16) * 4 + 2
+    norm, x = NORMS["layernorm"](16, True, 1e-5), torch.randn(3, 16) * 4 + 2
     y = x.double().numpy()
     expected = (y - y.mean(-1, keepdims=True)) / np.sqrt(y.var(-1, keepdims=True) + 1e-5)
     assert np.abs(norm(x).detach().numpy() - expected).max() < 2e-6

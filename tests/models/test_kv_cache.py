@@ -41,22 +41,25 @@ def test_a_rolling_cache_keeps_its_size_and_its_promise(name):
     config = VARIANTS[name]
     model, x = build(config), tokens(config, n=96, batch=1)
     cache = KVCache(config)
-    shape, size = cache.keys.shape, cache.n_bytes
-    assert shape[3] == config.window + config.n_sink
+    shapes, size = {part.shape for part in cache.keys}, cache.n_bytes
+    assert shapes == {(1, config.n_kv_head, config.window + config.n_sink, config.head_dim)}
     got = read_in_chunks(model, x, cache, 1)
     with torch.no_grad():
         assert (got - model(x)).abs().max() < 2e-5
-    assert cache.keys.shape == shape and cache.n_bytes == size and cache.length == 96
+    assert {part.shape for part in cache.keys} == shapes
+    assert cache.n_bytes == size
+    assert cache.length == 96
     recent = set(range(96 - config.window, 96)) | set(range(config.n_sink))
-    assert set(cache.positions.tolist()) == recent
+    assert set(cache.rings[config.window].held[0].tolist()) == recent
 
 
 def test_slots_take_turns_as_the_docstring_shows():
     config = VARIANTS["window and sinks"].replace(window=4, n_sink=2)
     cache = KVCache(config)
     for _ in range(9):
-        cache.advance(1)
-    assert cache.positions.tolist() == [0, 1, 6, 7, 8, 5]
+        cache.begin(1)
+        cache.advance()
+    assert cache.rings[4].held.tolist() == [[0, 1, 6, 7, 8, 5]]
 
 
 def test_rereading_only_the_window_is_not_the_same():

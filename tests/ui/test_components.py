@@ -19,6 +19,8 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
+    "data_card": lambda value: components.data_card(value=value),
+    "batch_view": lambda value: components.batch_view(dict, value=value),
     "attention_grid": lambda value: components.attention_grid(dict, value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),

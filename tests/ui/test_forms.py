@@ -5,7 +5,7 @@ from dataclasses import fields
 import gradio as gr
 import pytest
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig, preset
+from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store import RunStore
@@ -59,18 +59,26 @@ def test_train_tab_shows_every_setting_once(services):
 
 def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
     names = train._preset_fields()
-    for name in ("classic", "modern"):
+    for name in PRESETS:
         values = dict(zip(names, train.show_preset(name, 8), strict=True))
         config = preset(name, n_head=8)
         assert values == {key: getattr(config, key) for key in names}
         assert not {"n_layer", "n_embd", "n_head", "block_size"} & values.keys()
 
 
-def test_architectures_in_words():
-    assert train.describe(preset("classic")) == "learned positions · LayerNorm · GELU · multi-head · biases"
-    assert train.describe(preset("modern")) == "RoPE · RMSNorm · SwiGLU · grouped-query · no biases"
-    windowed = preset("modern", n_kv_head=1, window=32, n_sink=4)
-    assert train.describe(windowed).endswith("multi-query · no biases · window 32 + 4 sinks")
+def test_choosing_another_preset_takes_back_what_the_first_had_set():
+    names = train._preset_fields()
+    values = dict(zip(names, train.show_preset("classic", 4), strict=True))
+    assert values["n_expert"] == 1
+    assert values["window"] == 0
+    assert values["sink_logit"] == "none"
+
+
+def test_long_forms_stand_under_headings():
+    names = forms.remaining(ModelConfig, train.MODEL_FIRST)
+    headings = forms.groups(ModelConfig, names)
+    assert list(headings) == ["Positions", "Norms", "Attention", "MLP and experts", "Head and start"]
+    assert [name for members in headings.values() for name in members] == names, "groups are contiguous"
 
 
 QUESTIONS = [

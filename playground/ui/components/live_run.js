@@ -4,6 +4,7 @@
 
 const P = window.Playground;
 const root = element.querySelector(".pg-live");
+const BEAT = 500; // milliseconds
 const ENDED = ["finished", "stopped", "failed", "diverged", "crashed", "paused"];
 
 // ---- layout -------------------------------------------------------------------------------------------------------
@@ -31,6 +32,13 @@ for (const [id, [name, unit]] of Object.entries(TILES)) {
   tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], P.el("dd", { class: "pg-unit", text: unit })));
 }
 
+/** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
+function grams(run) {
+  if (!run.bits_per_nat) return [];
+  return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
+}
+const DRAWN = ["bigram", "trigram", "5-gram"];
+
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
 const styles = new P.Styles();
 const chart = P.curveChart(chartCard, {
@@ -40,6 +48,7 @@ const chart = P.curveChart(chartCard, {
   label: "Training and validation curves of this run",
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
+  baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
 });
 const notice = P.el("p", { class: "pg-notice" });
 chartCard.append(notice);
@@ -103,6 +112,18 @@ function whatToNotice(run) {
   return `Learning steadily: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
 }
 
+/** Which n-gram the model has left behind for good, and since when. */
+function placed(run) {
+  const { step, loss } = run.validation;
+  let sentence = "";
+  for (const gram of grams(run)) {
+    const last = loss.findLastIndex((x) => x != null && x >= gram.loss); // the last measurement that was not better
+    const since = loss.findIndex((x, i) => i > last && x != null);
+    if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
+  }
+  return sentence;
+}
+
 function nearest(steps, step) {
   const at = steps.findIndex((s) => s >= step);
   return at < 0 ? steps.length - 1 : at;
@@ -155,7 +176,7 @@ function drawRun(run) {
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, whatToNotice(run));
+  P.say(notice, [whatToNotice(run), placed(run)].filter(Boolean).join(" "));
   announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);
@@ -167,14 +188,10 @@ let runs = new P.Runs();
 let shown = null;
 let beats = 0;
 
-/**
- * Every how many beats to ask. The first points are awaited; later ones may come several at a time, for drawing takes time that the
- * training beside it wants. An ended run may be resumed: look now and then.
- */
+/** Every how many beats to ask: the first points are awaited, an ended run may be resumed. Between, the training needs the cores. */
 function pace(run) {
   if (ENDED.includes(run.state)) return 6;
-  if (run.train.step.length > 100) return 4;
-  return run.train.step.length > 10 ? 2 : 1;
+  return run.train.step.length > 10 ? 4 : 1;
 }
 
 async function refresh() {
@@ -204,7 +221,7 @@ async function refresh() {
   if (runs.byId.has(run)) await drawRun(runs.byId.get(run));
 }
 
-const look = P.every(element, 500, refresh);
+const look = P.every(element, BEAT, refresh);
 watch("value", () => {
   beats = -1;
   look();

@@ -1,0 +1,86 @@
+"""A mixture of experts: several MLPs of which a router lets each token pass through a few (Shazeer et al. 2017).
+
+Parameters grow with the number of experts, cost only with the active ones: each expert sees the tokens that chose it and
+no others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from playground.config import GATED, ModelConfig
+from playground.models.attention import Step
+from playground.models.mlp import BENDS, MLPS
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What the router of one layer decided for N tokens; training keeps it balanced (`train.routing`)."""
+
+    logits: Tensor  # (N, E)
+    chosen: Tensor  # (N, k), expert ids
+
+
+class Experts(nn.Module):
+    """E MLPs of one shape, their matrices stacked: ``gate``, ``up`` (E, hidden, C) and ``down`` (E, C, hidden)."""
+
+    def __init__(self, kind: str, n_expert: int, width: int, hidden: int, bias: bool) -> None:
+        super().__init__()
+        self.bend = BENDS[kind]
+        self.inward = ("gate", "up") if kind in GATED else ("up",)
+        shapes = {**dict.fromkeys(self.inward, (hidden, width)), "down": (width, hidden)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(n_expert, *shape)))
+            self.register_parameter(f"{name}_bias", nn.Parameter(torch.zeros(n_expert, shape[0])) if bias else None)
+
+    def forward(self, x: Tensor, expert: int) -> Tensor:
+        """Tokens (N, C) through one expert, (N, C)."""
+        return self._linear("down", self.bend(*(self._linear(name, x, expert) for name in self.inward)), expert)
+
+    def _linear(self, name: str, x: Tensor, expert: int) -> Tensor:
+        bias = getattr(self, f"{name}_bias")
+        return F.linear(x, getattr(self, name)[expert], None if bias is None else bias[expert])
+
+
+class MoE(nn.Module):
+    """In the place of an MLP: route, let the chosen experts work, add up their answers by the router's weights.
+
+    The weights are the router's probabilities of the chosen experts, divided by their sum if `router_norm` (Mixtral,
+    gpt-oss) and raw if not (Switch). A shared expert, if there is one, answers every token besides.
+    """
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.name = f"blocks.{layer}"
+        self.n_expert, self.n_active, self.normalise = config.n_expert, config.n_expert_active, config.router_norm
+        shape = config.n_embd, config.mlp_hidden, config.bias
+        self.router = nn.Linear(config.n_embd, config.n_expert, bias=config.bias)
+        self.experts = Experts(config.mlp, config.n_expert, *shape)
+        self.shared = MLPS[config.mlp](*shape) if config.shared_expert else None
+
+    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
+        weights, chosen = (part.flatten(0, 1) for part in self._route(x, step))  # (N, k) each
+        tokens = x.flatten(0, 1)  # (N, C)
+        order = chosen.flatten().argsort(stable=True)  # (N k,): all choices, sorted by expert
+        token = order // self.n_active
+        counts = torch.bincount(chosen.flatten(), minlength=self.n_expert).tolist()
+        parts = tokens[token].split(counts)  # one contiguous part an expert, possibly empty
+        answers = torch.cat([self.experts(part, expert) for expert, part in enumerate(parts)])
+        answers = answers * weights.flatten()[order, None]
+        out = torch.zeros_like(tokens) if self.shared is None else self.shared(tokens)
+        return out.index_add(0, token, answers.to(out.dtype)).view_as(x)
+
+    def _route(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Weights and ids (B, T, k) of each token's experts. The softmax is taken in fp32 at least."""
+        logits = self.router(x)  # (B, T, E)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        probabilities = step.note(f"{self.name}.router", logits.softmax(-1, dtype=wide))
+        weights, chosen = probabilities.topk(self.n_active)
+        chosen = step.note(f"{self.name}.experts", chosen)
+        if step.routings is not None:
+            step.routings.append(Routing(logits.flatten(0, 1), chosen.flatten(0, 1)))
+        return weights / weights.sum(-1, keepdim=True) if self.normalise else weights, chosen
