@@ -44,7 +44,7 @@ class BPETokenizer:
         self.merges = tuple(merges)
         self.tokens = _tokens(self.merges)
         self._library = _library(self.tokens, self.merges)
-        self._cache: dict[str, bytes] = {}  # a word's ids, as the bytes of uint16 numbers
+        self._ids = _Words(self._library)
 
     @property
     def vocab_size(self) -> int:
@@ -61,7 +61,9 @@ class BPETokenizer:
         Nothing in a text is special: there are no special tokens. Texts repeat their words, so each is merged once.
         """
         check_encodable(text)
-        return np.frombuffer(b"".join(map(self._encode_words, words(text))), dtype=np.uint16)
+        return np.frombuffer(
+            b"".join(b"".join(map(self._ids.__getitem__, part)) for part in words(text)), dtype=np.uint16
+        )
 
     def encode_bytes(self, data: bytes) -> np.ndarray:
         """Ids (T,) uint16 of any bytes. What is no UTF-8 is written byte by byte."""
@@ -69,16 +71,6 @@ class BPETokenizer:
         texts, strays = parts[::2], [*parts[1::2], ""]
         ids = [array("H", [*self.encode(t), *(ord(c) - 0xDC00 for c in s)]) for t, s in zip(texts, strays, strict=True)]
         return np.frombuffer(b"".join(ids), dtype=np.uint16)
-
-    def _encode_words(self, pieces: list[str]) -> bytes:
-        cache = self._cache
-        if missing := list(set(pieces).difference(cache)):
-            if len(cache) > CACHED_WORDS:
-                cache = self._cache = {}  # a new one: another thread may be reading the old
-                missing = list(set(pieces))
-            found = self._library.encode_batch_fast(missing, add_special_tokens=False)
-            cache.update(zip(missing, (array("H", word.ids).tobytes() for word in found), strict=True))
-        return b"".join(map(cache.__getitem__, pieces))
 
     def token_bytes(self, token: int) -> bytes:
         return self.tokens[token]
@@ -102,6 +94,21 @@ class BPETokenizer:
         if tokenizer.to_dict() != dict(values):
             raise ValueError(NOT_OURS)
         return tokenizer
+
+
+class _Words(dict[str, bytes]):
+    """The ids of words, as the bytes of uint16 numbers; one that is asked for the first time is merged by the library."""
+
+    def __init__(self, library: Tokenizer) -> None:
+        super().__init__()
+        self._model = library.model
+
+    def __missing__(self, word: str) -> bytes:
+        if len(self) >= CACHED_WORDS:
+            self.clear()
+        written = word.encode("utf-8").decode("latin-1").translate(BYTE_TO_CHAR)
+        ids = self[word] = array("H", [token.id for token in self._model.tokenize(written)]).tobytes()
+        return ids
 
 
 NOT_OURS = "This tokenizer.json was not written by the playground."
