@@ -29,6 +29,7 @@ MAX_TEXT = 10_000  # characters
 MAX_SHOWN = 1_500  # tokens of each tokenizer that are drawn; all are counted
 MAX_TOKENIZERS = 6
 MAX_CURVE = 4_000
+CORPUS_LABELS = {"tales": "Tales", "python_source": "Python source"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
         "learned": "this text" if learned == "text" else CORPUS_LABELS[learned],
         "notice": _notice(rows, n_bytes, n_characters),
     }
-
-
-CORPUS_LABELS = {"tales": "Tales", "python_source": "Python source"}
 
 
 def _row(services: Services, key: str, text: str, learned: str, width: int, visitor: object) -> Answer:
