@@ -11,15 +11,19 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from playground.tokenizers.presplit import PATTERN, chunks, words
+from playground.tokenizers.presplit import CHUNK, PATTERN, chunks, words
 
 MIN_VOCAB, MAX_VOCAB = 256, 32_000
 LEARN_BYTES = 20_000_000  # of a longer text only the beginning is learned from
+DIFFERENT_CHARACTERS = (
+    3_000_000  # and no more than what has so many in different words: merging those is what takes time
+)
 CACHED_WORDS = 200_000
 Learning = Callable[[float, str], None]  # (share done, what is being done)
 
@@ -138,14 +142,27 @@ def learn_bpe(text: str, vocab_size: int, progress: Learning | None = None) -> B
 
 
 def _read(text: str, progress: Learning | None) -> Iterator[str]:
-    """The text in parts, telling how far the reading has come."""
-    read = 0
-    for chunk in chunks(text):
-        yield chunk
-        read += len(chunk)
+    """The text in parts, telling how far the reading has come, until all or enough of it is read."""
+    seen: set[str] = set()
+    read = different = 0
+    for part in _parts(text):
+        yield part
+        read += len(part)
+        new = set(chain.from_iterable(words(part))) - seen
+        seen |= new
+        different += sum(map(len, new))
+        enough = read >= len(text) or different > DIFFERENT_CHARACTERS
         if progress is not None:
-            done = read >= len(text)
-            progress(0.9 * read / len(text), "merging the most frequent pairs" if done else "counting words")
+            progress(0.9 * read / len(text), "merging the most frequent pairs" if enough else "counting words")
+        if enough:
+            return
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Chunks, and a chunk that is long because nothing in it can be cut, anywhere: for counting that does no harm."""
+    for chunk in chunks(text):
+        for start in range(0, len(chunk), 5 * CHUNK):
+            yield chunk[start : start + 5 * CHUNK]
 
 
 def _tokens(merges: Sequence[tuple[int, int]]) -> list[bytes]:
