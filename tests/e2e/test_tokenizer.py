@@ -23,18 +23,20 @@ def test_a_text_under_several_tokenizers(page: Page, app: App) -> None:
     open_page(page, app.url, "Tokenizer")
     readings = page.locator("#tokenizer-view .pg-reading")
     expect(readings).to_have_count(3, timeout=SLOW)
-    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("times as far back")
+    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("times as far back", timeout=SLOW)
     largest = readings.nth(2)
     largest.locator(".pg-piece", has_text="·gave").first.hover()
-    expect(largest.locator(".pg-readout")).to_contain_text(re.compile(r"␣gave id \d+.*5 bytes: 20 67 61 76 65"))
+    expect(largest.locator(".pg-readout")).to_contain_text(
+        re.compile(r"␣gave id \d+.*5 bytes: 20 67 61 76 65"), timeout=SLOW
+    )
     largest.locator(".pg-piece", has_text="·gave").first.click()
     page.keyboard.press("ArrowRight")
-    expect(largest.locator(".pg-readout")).to_contain_text("␣the id")
-    expect(page.locator("#tokenizer-view .js-plotly-plot")).to_be_visible()
+    expect(largest.locator(".pg-readout")).to_contain_text("␣the id", timeout=SLOW)
+    expect(page.locator("#tokenizer-view .js-plotly-plot")).to_be_visible(timeout=SLOW)
 
     choose_example(page, "Hindi")
     expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("has hardly met this script", timeout=SLOW)
-    expect(readings.first.locator(".pg-piece").first).to_have_text("E0")
+    expect(readings.first.locator(".pg-piece").first).to_have_text("E0", timeout=SLOW)
     page.locator("#tokenizer-learned").get_by_role("radio", name="This text").check(force=True)
     expect(readings.nth(2)).to_contain_text("no pair occurs twice any more", timeout=SLOW)
 
@@ -52,19 +54,19 @@ def test_the_slider_replays_the_text_book_example(page: Page, app: App) -> None:
     choose_example(page, "Wikipedia's")
     replay = page.locator("#merge-replay")
     expect(replay).to_contain_text("3 of 3, no more pairs", timeout=SLOW)
-    expect(replay.locator(".pg-pieces .pg-piece")).to_have_text(["aaab", "d", "aaab", "a", "c"])
-    expect(replay).to_contain_text("11 bytes are now 5 tokens")
+    expect(replay.locator(".pg-pieces .pg-piece")).to_have_text(["aaab", "d", "aaab", "a", "c"], timeout=SLOW)
+    expect(replay).to_contain_text("11 bytes are now 5 tokens", timeout=SLOW)
     slider = replay.locator("input[type=range]")
     slider.focus()
     page.keyboard.press("Home")
-    expect(replay.locator(".pg-pieces .pg-piece")).to_have_text([*"aaabdaaabac"])
+    expect(replay.locator(".pg-pieces .pg-piece")).to_have_text([*"aaabdaaabac"], timeout=SLOW)
     page.keyboard.press("ArrowRight")
     expect(replay.locator(".pg-replay-title")).to_contain_text(
         "Merge 1: a + a → aa gets id 256: the pair stood 4 times"
     )
-    expect(replay.locator(".pg-rival").first).to_contain_text("a + a")
+    expect(replay.locator(".pg-rival").first).to_contain_text("a + a", timeout=SLOW)
     replay.get_by_role("button", name="One merge on").click()
-    expect(replay.locator(".pg-piece-fresh")).to_have_text(["ab", "ab"])
+    expect(replay.locator(".pg-piece-fresh")).to_have_text(["ab", "ab"], timeout=SLOW)
 
     choose_example(page, "English")
     replay.get_by_text("Python source", exact=True).click()
@@ -74,7 +76,7 @@ def test_the_slider_replays_the_text_book_example(page: Page, app: App) -> None:
     milliseconds = float(replay.locator(".pg-replay").get_attribute("data-ms") or "999")
     assert milliseconds < 200  # measured 2 to 16; a slider needs no server
     page.get_by_role("button", name="The code").click()
-    expect(page.locator("#bpe-source")).to_contain_text("def learn(text: str")
+    expect(page.locator("#bpe-source")).to_contain_text("def learn(text: str", timeout=SLOW)
 
 
 def choose_tokenizer(page: Page, name: str) -> None:
@@ -156,4 +158,4 @@ def test_a_duel_is_watched_in_bits_per_byte(page: Page, own_app: App) -> None:
     chart = page.locator("#compare-chart")
     expect(chart.get_by_role("radio", name="Bits per byte")).to_be_checked(timeout=SLOW)
     expect(chart.locator(".pg-notice")).to_contain_text("bytes of this text with BPE 600", timeout=SLOW)
-    expect(chart.locator(".pg-notice")).to_contain_text("At the end of each")
+    expect(chart.locator(".pg-notice")).to_contain_text("At the end of each", timeout=SLOW)
