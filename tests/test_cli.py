@@ -40,6 +40,38 @@ def trained(capsys: Captured, *more: str) -> str:
     return capsys.readouterr().out.strip().splitlines()[-1]
 
 
+def test_bpe_is_learned_and_goes_with_the_run(root: Path, capsys: Captured) -> None:
+    run = RunStore(root).get(trained(capsys, "--tokenizer", "bpe", "--set", "bpe_vocab=400"))
+    assert run.model.vocab_size == run.tokenizer.vocab_size == 400
+    assert main(["sample", run.id, "--prompt", "Once é", "--tokens", "10", "--seed", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Once é")
+    file = str(run.path / "tokenizer.json")
+    again = RunStore(root).get(trained(capsys, "--tokenizer-file", file))
+    assert again.train.tokenizer == "imported"
+    assert again.tokenizer.encode("a story").tolist() == run.tokenizer.encode("a story").tolist()
+
+
+def test_bpe_says_what_it_reached(root: Path, capsys: Captured) -> None:
+    assert main(["train", *TINY, "--tokenizer", "bpe", "--set", "bpe_vocab=20000"]) == 0
+    assert re.search(r"The vocabulary stopped at [\d,]+ of 20,000 tokens", capsys.readouterr().err)
+
+
+def test_wrong_tokenizers_are_a_sentence(root: Path, capsys: Captured, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}", "utf-8")
+    for more, message in (
+        (["--tokenizer-file", str(broken)], "has no vocabulary"),
+        (["--tokenizer-file", str(tmp_path / "none.json")], "Cannot read"),
+        (["--tokenizer", "imported"], "no file was given"),
+        (["--tokenizer", "wordpiece"], "must be one of byte, char, bpe, imported"),
+        (["--tokenizer", "bpe", "--set", "bpe_vocab=99999"], "BPE vocabulary must be 256 to 32000"),
+        (["--tokenizer", "bpe", "--corpus", "sort"], "scored letter by letter"),
+    ):
+        assert main(["train", *TINY, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert RunStore(root).list() == []
+
+
 def test_train_list_sample(root: Path, capsys: Captured) -> None:
     assert main(["train", "--preset", "classic", *TINY, "--name", "my run"]) == 0
     out, err = capsys.readouterr()

@@ -62,8 +62,8 @@ def _wire_duel(
 ) -> None:
     """A duel that was started is watched on the Compare tab."""
     queued = lab.start.click(
-        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], lab.started,
-        show_progress="minimal", show_progress_on=[lab.why], concurrency_limit=2, api_visibility="private",
+        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
+        show_progress="minimal", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
     queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import open_page, open_tab, set_slider, tile, wait_for
 
-TABS = ("train", "compare", "attention", "sample")
+TABS = ("train", "compare", "attention", "sample", "tokenizer")
 
 
 def main() -> None:
@@ -72,6 +72,8 @@ def _take(page: Page, app: App, tab: str, theme: str, path: Path, whole: bool) -
     if tab == "sample":
         page.locator("#generate").click()
         page.get_by_text("tokens/s with the KV cache").wait_for()
+    if tab == "tokenizer":
+        page.locator("#tokenizer-view .pg-piece").nth(150).hover()
     page.wait_for_timeout(1500)
     page.screenshot(path=path, full_page=whole)
     print(path)
