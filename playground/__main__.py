@@ -1,4 +1,4 @@
-"""The command line: ``python -m playground train | sample | runs | resume | race``. See ``--help`` of each."""
+"""The command line: ``python -m playground COMMAND``: train, sample, runs, resume, export, import, race. See ``--help``."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ class Chart:
     measured: list[float]
     exact: list[float]
     passes: float  # over the training text
+    imported: bool = False  # it came without the log of its training
 
     @property
     def now(self) -> float:
@@ -77,7 +78,7 @@ def read_chart(run: Run, columns: Columns) -> Chart:
     steps, grad_norms = list(columns.train["step"]), columns.train["grad_norm"]
     measured_at, measured = columns.validation["step"], columns.validation["loss"]
     curves = (steps, losses, smoothed(losses), grad_norms, measured_at, measured, exact, columns.passes)
-    return Chart(columns.state, run.model, run.train, *curves)
+    return Chart(columns.state, run.model, run.train, *curves, imported=bool(run.origin))
 
 
 def smoothed(values: list[float], weight: float = SMOOTHING) -> list[float]:
@@ -108,6 +109,8 @@ def waiting(chart: Chart) -> Finding | None:
         return Finding("waiting", "Another run is training. This one starts by itself when its turn comes.")
     if chart.losses or chart.measured:
         return None
+    if chart.imported:
+        return Finding("imported", "There is no curve: this model came without the log of its training.")
     if chart.state in ENDED and chart.state != "diverged":
         return Finding("empty", "This run ended before its first measurement.")
     return Finding("waiting", "The first numbers arrive in a moment.") if chart.state != "diverged" else None

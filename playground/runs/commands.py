@@ -30,8 +30,10 @@ from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.runs import status
+from playground.runs.adopt import adopt_folder
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
+from playground.runs.export import FORMATS, export_run
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.processes import cores
@@ -63,7 +65,8 @@ def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] 
     """Parse and run one command, of these or of `more`; wrong input becomes one sentence on standard error and code 2."""
     try:
         options = _parser(more).parse_args(arguments)
-        commands = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}
+        commands = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume,
+                    "export": _export, "import": _import}  # fmt: skip
         command = (commands | {extra.name: extra.run for extra in more})[options.command]
         return command(options, RunStore(options.data or data_root(), gallery_root()))
     except ValueError as error:
@@ -88,9 +91,27 @@ def _parser(more: Sequence[Command] = ()) -> _Parser:
     commands.add_parser("runs", parents=[common], help="list all runs")
     resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    _exchange_options(commands, common)
     for extra in more:
         extra.add_options(commands.add_parser(extra.name, parents=[common], help=extra.help))
     return parser
+
+
+def _exchange_options(commands: Any, common: _Parser) -> None:
+    away = commands.add_parser("export", parents=[common], help="write a run to a folder, to use it elsewhere")
+    away.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    away.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    away.add_argument(
+        "--format", choices=FORMATS, default="transformers",
+        help="transformers: loads there without remote code; safetensors: everything, to import here again; "
+        "code: one Python file that trains it (default: transformers)",
+    )  # fmt: skip
+    away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
+    taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
+    taken.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+    )
+    taken.add_argument("--name", default="", help="what the run is called")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +269,21 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     for token in generate(ModelCache().get(run, options.step), ids, config):
         print(decoder.feed(token.id), end="", flush=True)
     print(decoder.finish())
+    return 0
+
+
+def _export(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    done = export_run(run, options.folder.absolute(), options.format, options.step, cache_dir=cache_root())
+    print(done.said, file=sys.stderr)
+    print(options.folder)
+    return 0
+
+
+def _import(options: argparse.Namespace, store: RunStore) -> int:
+    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    print(run.status().message, file=sys.stderr)
+    print(run.id)
     return 0
 
 

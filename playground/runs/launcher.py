@@ -258,6 +258,8 @@ def _queue(statuses: list[tuple[Job, Status]]) -> list[tuple[Job, Status]]:
 
 
 def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
+    if isinstance(run, Run) and run.origin:
+        raise ValueError("This model was imported: its text and optimizer stayed behind, so it cannot train on here.")
     if now.state == "finished" and not finished_too:
         raise ValueError("Already finished. Continue it for more steps instead.")
     if now.state == "diverged":

@@ -26,7 +26,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +67,7 @@ class Run:
     owner: str | None = None  # sha256 of the owner's secret
     shared: bool = False  # whoever knows the id may look at it
     reference: bool = False  # ships with the project
+    origin: str = ""  # where an imported model came from, in words; its text and optimizer are not here
 
     def status(self) -> Status:
         """Its true state now, with a message for the user or an empty one."""
@@ -137,8 +138,11 @@ class RunStore:
         preset: str,
         owner: str | None = None,
         own_text: str | Path | None = None,
+        origin: str = "",
+        fill: Callable[[Path], None] | None = None,
     ) -> Run:
-        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied.
+        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied. `fill` may
+        write more into the folder before it appears.
 
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
@@ -155,6 +159,7 @@ class RunStore:
                 "preset": preset,
                 "owner": hashed(owner),
                 "shared": False,
+                **({"origin": origin} if origin else {}),
             }
             hidden.mkdir()
             try:
@@ -164,6 +169,8 @@ class RunStore:
                 elif own_text is not None:
                     write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
                 write_json(hidden / "run.json", values)
+                if fill is not None:
+                    fill(hidden)
                 hidden.rename(self.root / run_id)
             except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
@@ -304,6 +311,7 @@ def read_run(path: Path, reference: bool) -> Run | None:
             owner=values["owner"],
             shared=values["shared"] is True,
             reference=reference,
+            origin=str(values.get("origin") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run

@@ -33,7 +33,7 @@ BROWSER_KEY = "llm-playground"
 
 def build_app(services: Services) -> gr.Blocks:
     """The app, ready to launch with `launch_options`."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
