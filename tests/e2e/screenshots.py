@@ -60,9 +60,10 @@ def _take(page: Page, app: App, tab: str, theme: str, path: Path, whole: bool) -
     else:
         open_tab(page, tab.capitalize())
     if tab == "compare":
-        page.locator("#compare-write").click()
-        wait_for(lambda: page.locator("#side-by-side p").count() >= 2)
-        page.wait_for_timeout(6000)
+        page.locator("#race input").click()
+        page.get_by_role("option", name="Classic against modern on Tales").first.click()
+        page.locator("#race-view .js-plotly-plot").first.wait_for()
+        page.wait_for_timeout(2500)
     if tab in ("attention", "sample"):
         page.locator(f"#{tab}-run input").click()
         page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
