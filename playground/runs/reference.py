@@ -57,7 +57,7 @@ def make(root: Path, name: str, seed: int, work: Path) -> Path:
     if ending.state != "finished":
         raise SystemExit(f"{title}: {ending.state}. {ending.message}")
     steps = run.steps_available() if seed == 0 else []
-    return publish(run, root, name=title, steps=steps, run_id=reference_id(name, seed))
+    return publish(run, root, name=title, steps=steps, every=4, run_id=reference_id(name, seed))
 
 
 def reference_id(name: str, seed: int) -> str:
