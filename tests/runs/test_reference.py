@@ -23,7 +23,9 @@ def gallery(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(gallery):
     """The reference runs, by preset and seed, without those that belong to a race."""
-    return {(run.preset, run.train.seed): run for run in gallery.list() if run.race_path is None and run.preset in SIZES}
+    return {
+        (run.preset, run.train.seed): run for run in gallery.list() if run.race_path is None and run.preset in SIZES
+    }
 
 
 def test_every_arm_has_every_seed_of_its_recipe(runs):
