@@ -139,7 +139,7 @@ class _Execution:
                     if request:
                         return Status("paused" if request == "pause" else "stopped", self.note)
                 case Snapshot():
-                    checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
+                    checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters(), "bfloat16")
                 case Finished():
                     self._save(state, log)
                     return Status("finished", self.note)

@@ -19,7 +19,7 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
-    "attention_grid": lambda value: components.attention_grid(dict, value=value),
+    "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
@@ -40,7 +40,7 @@ def test_template_is_a_constant_without_anything_to_evaluate(name: str) -> None:
 
 def test_every_factory_is_tested_here_and_has_its_script() -> None:
     assert set(FACTORIES) | {"shared_script"} == set(components.__all__)
-    shared = {"common.js", "sampling.js", "curve_chart.js"}
+    shared = {"common.js", "sampling.js", "curve_chart.js", "timeline.js"}
     assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | shared
 
 

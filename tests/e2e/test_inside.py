@@ -1,0 +1,59 @@
+"""Looking inside the shipped runs, in a browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import App
+from tests.e2e.steps import SLOW, make_small, open_page, open_tab, start, wait_for
+
+
+def choose_run(page: Page, tab: str, name: str) -> None:
+    page.locator(f"#{tab}-run input").click()
+    page.get_by_role("option", name=name).first.click()
+
+
+def test_all_heads_move_through_training(page: Page, app: App) -> None:
+    open_page(page, app.url, "Attention")
+    choose_run(page, "attention", "Modern on Tales, seed 0")
+    time = page.locator("#attention-grid .pg-time")
+    expect(time).to_have_attribute("data-ready", "12", timeout=SLOW)
+    expect(time).to_contain_text("step 1,600")
+    slider = page.get_by_label("Saved step of the training")
+    picture = "document.querySelector('#attention-grid .pg-head canvas').toDataURL()"
+    pictures, steps = [], []
+    for index in range(12):
+        slider.fill(str(index))
+        pictures.append(page.evaluate(picture))
+        steps.append(page.locator("#attention-grid .pg-attention").get_attribute("data-step"))
+    assert steps == ["0", "1", "3", "6", "14", "28", "55", "108", "213", "418", "818", "1600"]
+    assert len(set(pictures)) >= 11, "fetched beforehand, each step shows its own patterns at once"
+    slider.press("ArrowLeft")
+    expect(time).to_contain_text("step 818")
+    page.get_by_role("button", name="Play the training").click()
+    expect(time).to_contain_text("step 1,600")
+    expect(page.get_by_role("button", name="Play the training")).to_be_visible()
+    page.locator("#attention-grid .pg-time-curve").click(position={"x": 50, "y": 40})
+    expect(time).to_contain_text("step 0")
+
+
+def test_the_grid_follows_a_run_that_trains(page: Page, app: App) -> None:
+    open_page(page, app.url)
+    make_small(page, steps=1500)
+    start(page)
+    open_tab(page, "Attention")
+    time = page.locator("#attention-grid .pg-time")
+    expect(time).to_contain_text("step", timeout=SLOW)
+    wait_for(lambda: page.locator("#attention-grid .pg-attention").get_attribute("data-step") == "1500")
+    expect(time).to_contain_text("step 1,500")
+
+
+@pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)> ${1+1} {{x}}", "\u202e\x07é😀"], ids=ascii)
+def test_a_hostile_text_is_only_text(page: Page, app: App, text: str) -> None:
+    open_page(page, app.url, "Attention")
+    choose_run(page, "attention", "Modern on Tales, seed 0")
+    page.locator("#attention-text textarea").fill(text)
+    page.locator("#look").click()
+    expect(page.locator("#attention-grid .pg-map")).to_be_visible(timeout=SLOW)
+    assert page.locator("#attention-grid img").count() == 0

@@ -1,0 +1,98 @@
+"""What the Attention and Inside tabs ask the server, against the log and the models themselves."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from playground.lab.attention import attention_patterns
+from playground.runs.log import Tail
+from playground.ui import endpoints
+from tests.ui.conftest import MakeRun
+
+ENDPOINTS = [endpoints.attention, endpoints.timeline]
+
+
+def test_a_timeline_tells_the_saved_steps_and_the_losses_of_the_log(local, make_run: MakeRun):
+    run = make_run()
+    answer = endpoints.timeline(local, {"run": run.id})
+    assert answer["steps"] == [0, 2, 7, 10, 20] == run.steps_available()
+    assert answer["last"] == 20
+    assert answer["live"] is False
+    rows = list(Tail(run.log).rows())
+    trained = {row["step"]: row["loss"] for row in rows if row["event"] == "StepDone"}
+    (first,) = [row["loss"] for row in rows if row["event"] == "Evaluated" and row["step"] == 0]
+    assert answer["curve"]["step"] == [0, *range(1, 21)]
+    assert answer["curve"]["loss"][0] == pytest.approx(first, rel=1e-3)
+    assert answer["curve"]["loss"][1:] == pytest.approx([trained[step] for step in range(1, 21)], rel=1e-3)
+
+
+def test_every_step_of_a_timeline_shows_the_attention_of_that_step(local, make_run: MakeRun):
+    run, text = make_run(), "the cat sat on"
+    ids = [int(token) for token in run.tokenizer.encode(text)]
+    sprites = []
+    for step in endpoints.timeline(local, {"run": run.id})["steps"]:
+        answer = endpoints.attention(local, {"run": run.id, "step": step, "text": text})
+        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
+        shown = (grey.reshape(2, 14, 4, 14).transpose(0, 2, 1, 3) / 255.0) ** 2
+        assert np.abs(shown - attention_patterns(local.models.get(run, step), ids)).max() < 0.005
+        sprites.append(answer["png"])
+    assert len(set(sprites)) == len(sprites), "training moves the heads"
+
+
+@pytest.mark.parametrize("variant", [{"window": 8, "n_sink": 2}, {"window": 8, "global_every": 2}])
+def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
+    run = make_run(**variant)
+    answer = endpoints.attention(local, {"run": run.id, "text": "the cat"})
+    assert answer["windows"] == run.model.windows
+    assert answer["n_sink"] == run.model.n_sink
+
+
+def test_a_text_longer_than_the_context_loses_its_beginning_and_the_answer_says_so(local, make_run: MakeRun):
+    answer = endpoints.attention(local, {"run": make_run().id, "text": "x" + "y" * 32})
+    assert answer["note"] == "The text has 33 tokens; the model reads the last 32."
+    assert answer["tokens"] == ["y"] * 32
+
+
+HOSTILE = ["\x00\x07\u202e", "${window.pwned=1} {{x}}", "<img src=x onerror=alert(1)>", "\ud800 half a pair", "é😀"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_any_text_is_looked_at_or_refused_in_a_sentence(local, make_run: MakeRun, text):
+    run = make_run()
+    for endpoint in ENDPOINTS:
+        answer = endpoint(local, {"run": run.id, "text": text})
+        assert "error" not in answer or answer["error"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"text": ""}, "The text is empty. Write a sentence to look at."),
+        ({"text": "x" * 20_001}, "20,001 characters; the limit here is 20,000"),
+        ({"step": 7777}, "There are no weights of step 7777"),
+        ({"run": "0" * 32}, "Run not found."),
+    ],
+)
+def test_what_cannot_be_looked_at_is_answered_with_a_sentence(local, make_run: MakeRun, changes, complaint):
+    asked = {"run": make_run().id, "step": 20, "text": "the cat", **changes}
+    assert complaint in endpoints.attention(local, asked)["error"]
+
+
+def test_questions_of_any_shape_get_a_sentence(local):
+    for endpoint in ENDPOINTS:
+        for question in (None, 5, [], {}, {"run": 7, "step": [], "text": {}}):
+            assert endpoint(local, question) == {"error": "Run not found."}
+
+
+def test_a_strangers_run_is_not_looked_at(local, make_run: MakeRun):
+    from dataclasses import replace
+
+    run = make_run()
+    for endpoint in ENDPOINTS:
+        asked = {"run": run.id, "text": "the cat", "visitor": "f" * 32}
+        assert endpoint(replace(local, public=True), asked) == {"error": "Run not found."}
