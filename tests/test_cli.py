@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from playground.__main__ import main
+from playground.data.sources import TextFile, write_text_file
+from playground.runs import commands
 from playground.runs.paths import code_root
 from playground.runs.store import RunStore
 
@@ -28,6 +30,7 @@ TINY = [
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("playground.runs.commands.gallery_root", lambda: tmp_path / "gallery")
     return tmp_path / "data"
 
@@ -75,6 +78,33 @@ def test_an_own_text(root: Path, tmp_path: Path, capsys: Captured) -> None:
     assert "never seen 'Z'" in capsys.readouterr().err
 
 
+def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "a.txt").write_bytes(b"one two three\r\n" * 100)
+    (tmp_path / "b.md").write_text("# four\n" * 100)
+    (tmp_path / "c.jsonl").write_text('{"said": {"en": "five\\n"}}\n' * 100)
+    texts = [option for name in ("a.txt", "b.md", "c.jsonl") for option in ("--text", str(tmp_path / name))]
+    run = RunStore(root).get(trained(capsys, *texts, "--field", "said.en"))
+    assert run.own_text() == "one two three\n" * 100 + "\n" + "# four\n" * 100 + "\n" + "\n\n".join(["five\n"] * 100)
+    assert run.train.corpus == "own"
+    assert main(["train", *TINY, *texts, "--field", "said.fr"]) == 2
+    assert "c.jsonl has no field 'said.fr' in line 1; its fields with text are: said.en." in capsys.readouterr().err
+    assert len(RunStore(root).list()) == 1
+
+
+def test_a_data_set_of_the_hub(root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def dataset_text(name: str, column: str, *, folder: Path, max_bytes: int, **_: object) -> TextFile:
+        asked.append((name, column, max_bytes))
+        return write_text_file(iter(["once upon a time\n" * 200]), folder, f"{name} ({column})")
+
+    monkeypatch.setattr(commands, "dataset_text", dataset_text)
+    run = RunStore(root).get(trained(capsys, "--dataset", "ann/stories", "--column", "story"))
+    assert asked == [("ann/stories", "story", 20_000)]
+    assert run.own_text() == "once upon a time\n" * 200
+    assert run.name == "Modern on ann/stories (story)"
+
+
 def test_the_same_seed_is_the_same_run(root: Path, capsys: Captured) -> None:
     logs = []
     for _ in range(2):
@@ -98,8 +128,11 @@ WRONG = [
     (["train", "--set", "n_embd=33"], "not divisible"),
     (["train", "--set", "bias=perhaps"], "Biases must be true or false. You sent 'perhaps'."),
     (["train", "--set", "learning_rate=1e400"], "finite"),
-    (["train", "--text", "/no/such/file"], "Cannot read /no/such/file: No such file or directory."),
-    (["train", "--text", "/"], "Cannot read /: Is a directory."),
+    (["train", "--text", "/no/such/file"], "Cannot read file: No such file or directory."),
+    (["train", "--dataset", "stories"], "A data set is named owner/name"),
+    (["train", "--dataset", "a/b", "--column", ""], "Column must be the name"),
+    (["train", "--dataset", "a/b", "--text", "x"], "Give either --dataset or --text or --corpus"),
+    (["train", "--text", "/"], " is a folder or a device. Choose a text file."),
     (["train", "--name", "a\nb"], "1 to 60 printable characters"),
     (["train", *TINY, "--set", "block_size=2048"], "context 2048 needs at least 2049"),
     (["sample", "zzz"], "No run is called 'zzz'"),

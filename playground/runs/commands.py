@@ -16,7 +16,9 @@ from typing import Any, NoReturn, get_type_hints
 import torch
 
 from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
-from playground.data.corpora import CORPORA, check_text
+from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.hub import dataset_text
+from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.runs import status
 from playground.runs.create import create_run, prepare_run
@@ -27,6 +29,7 @@ from playground.runs.processes import cores
 from playground.runs.progress import ProgressLine
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
+from playground.tokenizers import import_tokenizer
 
 PROGRAM = "python -m playground"
 
@@ -71,10 +74,17 @@ def _parser() -> _Parser:
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=list(PRESETS), default="modern", help="architecture to begin from")
     parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="what the model reads")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own instead")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", action="append", default=[],
+        help="a UTF-8 text of your own instead, or JSON lines (.jsonl), up to 1 GB; several times for several files",
+    )  # fmt: skip
+    parser.add_argument("--field", default="", help="which field of JSON lines holds the text, as in meta.title")
+    parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public data set on Hugging Face instead")
+    parser.add_argument("--column", default="text", help="which of its columns holds the text")
     parser.add_argument("--name", default="", help="what the run is called")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
+    parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
@@ -133,9 +143,17 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         changes[kinds[name]][name] = _value(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
+    imported = None
+    if options.tokenizer_file is not None:
+        imported = import_tokenizer(_bytes(options.tokenizer_file))
+        changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
-        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root()
-    )
+        options.preset, changes[ModelConfig], changes[TrainConfig],
+        _own_text(options, changes[TrainConfig].get("corpus_bytes")), cache_dir=cache_root(),
+        imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
+    )  # fmt: skip
+    for note in prepared.notes:
+        print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
     return _execute(run)
 
@@ -146,13 +164,35 @@ def _shorten_warmup(changes: dict[str, Any]) -> None:
         changes["warmup_steps"] = steps // 10
 
 
-def _read(path: Path | None) -> str | None:
-    if path is None:
-        return None
+def _say_learning(share: float, what: str) -> None:
+    print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return check_text(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
+
+
+def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | None:
+    """The text that the arguments bring, if any."""
+    folder = cache_root() / "texts"
+    if options.dataset and (options.text or options.corpus):
+        raise ValueError("Give either --dataset or --text or --corpus, not several of them.")
+    if options.dataset:
+        size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
+        return dataset_text(options.dataset, options.column, folder=folder, max_bytes=size, progress=_progress)
+    if not options.text:
+        return None
+    return gather(options.text, field=options.field, folder=folder, max_bytes=MAX_FILE_BYTES, progress=_progress)
+
+
+def _progress(done: int, total: int) -> None:
+    """How far a text has been read, where somebody is looking."""
+    if sys.stderr.isatty() and total > MAX_BYTES // 4:
+        end = "\n" if done >= total else ""
+        print(f"\rreading the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", end=end, file=sys.stderr, flush=True)
 
 
 def _resume(options: argparse.Namespace, store: RunStore) -> int:

@@ -19,9 +19,11 @@ import pandas as pd
 
 from playground.config import PRESETS, spelled
 from playground.data.corpora import CORPORA
+from playground.runs import baselines
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
+from playground.tokenizers import in_words
 
 POINTS = 400  # per run
 CAPACITY = 64  # runs kept in memory
@@ -46,9 +48,9 @@ class Curves:
 
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
-        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``steps``,
-        ``bits_per_nat``. There when there is something new, and in a first answer: ``train`` and ``validation`` (lists by
-        field) and ``samples``.
+        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
+        ``bits_per_nat`` and ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
+        and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
         """
         reader = self._reader(run)
         with reader.lock:
@@ -87,6 +89,7 @@ class _Reader:
         self.lock = threading.Lock()
         self.history = history
         self.thinned = Thinned(history, 1)
+        self.baselines: dict[str, float] | None = None
         self.status = Status()
         self._life = ""
         self._looked = -STATUS_SECONDS
@@ -102,6 +105,7 @@ class _Reader:
         now = time.monotonic()
         if now - self._looked >= STATUS_SECONDS or run is not self._of:
             self.status, self._looked, self._of = run.status(), now, run
+            self.baselines = self.baselines or baselines.read(run.path)
         self.history.refresh()
         life = f"{self.history.life}.{run.train.steps}"
         if life != self._life:
@@ -151,8 +155,10 @@ class _Reader:
             "reference": run.reference,
             "model": spelled(run.preset) if known else "Custom",
             "corpus": corpus.label if corpus else run.train.corpus,
+            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
+            "baselines": self.baselines,
         }
 
     def _speed(self, run: Run) -> dict[str, float | None]:

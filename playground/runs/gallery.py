@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.runs import checkpoints
+from playground.runs import baselines, checkpoints
 from playground.runs.checkpoints import Precision, load_weights, save_snapshot
 from playground.runs.files import read_json, write_json
 from playground.runs.loading import parameter_shapes
@@ -51,6 +51,8 @@ def _fill(folder: Path, run: Run, name: str, steps: Sequence[int], precision: Pr
         folder / "run.json", {**(read_json(run.path / "run.json") or {}), "name": name, "owner": None, "shared": False}
     )
     write_json(folder / "tokenizer.json", run.tokenizer.to_dict())
+    if (run.path / baselines.FILE).exists():
+        shutil.copyfile(run.path / baselines.FILE, folder / baselines.FILE)
     with open(folder / "events.jsonl", "wb") as log:
         log.writelines(frame(row) for row in Tail(run.log).rows())
     for step in steps:

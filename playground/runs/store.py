@@ -30,7 +30,7 @@ from typing import Any
 
 from playground.config import ModelConfig, TrainConfig
 from playground.runs import checkpoints, status
-from playground.runs.files import Lock, discard, read_json, sweep, write_bytes, write_json
+from playground.runs.files import Lock, discard, link_or_copy, read_json, sweep, write_bytes, write_json
 from playground.runs.processes import STOP_SECONDS, end
 from playground.runs.status import State, Status
 from playground.tokenizers import Tokenizer, tokenizer_from_dict
@@ -84,10 +84,13 @@ class Run:
 
     def own_text(self) -> str | None:
         """The text that the user brought, exactly, or None for a built-in one."""
-        try:
-            return (self.path / "text.txt").read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            return None
+        return None if self.text_path is None else self.text_path.read_bytes().decode("utf-8")
+
+    @property
+    def text_path(self) -> Path | None:
+        """The file of the text that the user brought, which may be large; None for a built-in one."""
+        path = self.path / "text.txt"
+        return path if path.exists() else None
 
     @property
     def log(self) -> Path:
@@ -116,9 +119,9 @@ class RunStore:
         name: str,
         preset: str,
         owner: str | None = None,
-        own_text: str | None = None,
+        own_text: str | Path | None = None,
     ) -> Run:
-        """A new run, not started. `owner` is the visitor's secret.
+        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied.
 
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
@@ -139,7 +142,9 @@ class RunStore:
             hidden.mkdir()
             try:
                 write_json(hidden / "tokenizer.json", tokenizer.to_dict())
-                if own_text is not None:
+                if isinstance(own_text, Path):
+                    link_or_copy(own_text, hidden / "text.txt")
+                elif own_text is not None:
                     write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
                 write_json(hidden / "run.json", values)
                 hidden.rename(self.root / run_id)

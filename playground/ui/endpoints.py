@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.batch import explain
 from playground.models.transformer import Transformer
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
@@ -40,6 +41,9 @@ def _polite(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[S
 
     polite.__doc__ = answer.__doc__
     return polite
+
+
+polite = _polite  # for modules that answer more questions
 
 
 @_polite
@@ -152,6 +156,23 @@ def _look(services: Services, asked: dict[str, Any]) -> Look:
     ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
     note = f"The text has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
     return Look(run, model, ids[-limit:], note)
+
+
+@_polite
+def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
+    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step, ids = asked.get("step"), asked.get("ids")
+    numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
+    if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
+        raise ValueError("This is no position of a batch. Choose one of the table.")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
+    for candidate, piece in zip(
+        row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
+    ):
+        candidate["piece"] = piece
+    return row
 
 
 def _png(grey: Any) -> str:

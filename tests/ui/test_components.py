@@ -20,8 +20,13 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
     "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
+    "data_card": lambda value: components.data_card(value=value),
+    "batch_view": lambda value: components.batch_view(dict, value=value),
+    "attention_grid": lambda value: components.attention_grid(dict, value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
+    "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
+    "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }

@@ -5,20 +5,28 @@ Each factory returns a plain `gr.HTML` whose `value` is one dictionary (the fact
 
 from playground.ui.components._html import shared_script
 from playground.ui.components.attention_grid import attention_grid
+from playground.ui.components.batch_view import batch_view
 from playground.ui.components.compare_chart import compare_chart
+from playground.ui.components.data_card import data_card
 from playground.ui.components.live_run import live_run
+from playground.ui.components.merge_replay import merge_replay
 from playground.ui.components.next_token import next_token
 from playground.ui.components.side_by_side import side_by_side
 from playground.ui.components.status_pill import status_pill
 from playground.ui.components.token_text import token_text
+from playground.ui.components.tokenizer_view import tokenizer_view
 
 __all__ = [
     "attention_grid",
+    "batch_view",
     "compare_chart",
+    "data_card",
     "live_run",
+    "merge_replay",
     "next_token",
     "shared_script",
     "side_by_side",
     "status_pill",
     "token_text",
+    "tokenizer_view",
 ]

@@ -165,6 +165,21 @@ window.Playground = (() => {
     return shown === "" ? "∅" : shown.replace(/^(?=\p{M})/u, "◌");
   }
 
+  /** A token as a coloured span: line ends are shown and done, spaces are dots, bytes are hexadecimal, all else has a name. */
+  function piece(text, at, attributes = {}) {
+    const node = el("span", { class: `pg-piece pg-piece-${at % 6}`, ...attributes });
+    if (/^(\\x[0-9A-F]{2})+$/.test(text)) node.append(el("i", { class: "pg-hex", text: text.slice(2).replaceAll("\\x", " ") }));
+    else {
+      for (const part of text.split(/([ \n])/)) {
+        if (part === "\n") node.append(el("i", { text: "⏎" }), "\n");
+        else if (part === " ") node.append(el("wbr"), el("i", { text: "·" }));
+        else if (part) node.append(visible(part));
+      }
+    }
+    if (text === "") node.append("∅");
+    return node;
+  }
+
   /** Running text with its line breaks, but with a sign for every control character and bidirectional override. */
   const printable = (text) =>
     String(text ?? "").replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === "\n" || c === "\t" ? c : c < " " ? String.fromCodePoint(0x2400 + c.codePointAt(0)) : "\ufffd"));
@@ -235,5 +250,5 @@ window.Playground = (() => {
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, printable, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
+    visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
 })();

@@ -82,10 +82,10 @@
 
   /** Metric → axis title, and its train and validation columns (null where it is not measured). */
   const METRICS = {
-    loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
-    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true,
+    loss: { name: "Loss", axis: "loss (nats per token)", ofLoss: (loss) => loss, train: (r) => r.train.loss, validation: (r) => r.validation.loss },
+    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, ofLoss: perplexity,
       train: (r) => r.train.loss.map(perplexity), validation: (r) => r.validation.loss.map(perplexity) },
-    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text",
+    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", ofLoss: (loss, r) => loss * r.bits_per_nat,
       train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
       validation: (r) => r.validation.bits_per_byte },
     accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null, digits: ".1f",
@@ -143,6 +143,7 @@
    * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
    * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
    * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
+   * options.baselines(run): losses in nats per token to compare with, [{ name, loss }], as dashed lines right across.
    * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
    */
   function curveChart(host, options) {
@@ -322,6 +323,30 @@
       }));
     }
 
+    /** What there is to compare with and lies in view, in units of the chosen metric: { name, y }. */
+    function references(view) {
+      const { ofLoss } = METRICS[chosen.metric];
+      const found = ofLoss && options.baselines ? runs.flatMap((run) => options.baselines(run).map(({ name, loss }) => ({ name, y: ofLoss(loss, run) }))) : [];
+      const scale = logs[chosen.metric] ? Math.log10 : (y) => y;
+      return found.filter(({ y }) => scale(y) >= view.y[0] && scale(y) <= view.y[1]);
+    }
+
+    const referenceTraces = (view) => references(view).map(({ name, y }) => ({ type: "scatter", mode: "lines", x: view.x, y: [y, y],
+      name, line: { color: P.colours().grey, width: 1, dash: "dash" }, hoverinfo: "skip", showlegend: false }));
+
+    /** Their names at the right, where the curve has long gone below; one that would cover another is left out. */
+    function referenceLabels(view, height) {
+      let last = -Infinity;
+      return references(view).map(({ name, y }) => ({ name, y: logs[chosen.metric] ? Math.log10(y) : y }))
+        .sort((a, b) => a.y - b.y)
+        .filter(({ y }) => {
+          const up = ((y - view.y[0]) / (view.y[1] - view.y[0])) * height;
+          return up - last >= 14 && ((last = up), true);
+        })
+        .map(({ name, y }) => ({ x: 0.996, y, xref: "paper", yref: "y", text: P.plain(name), showarrow: false, xanchor: "right",
+          yanchor: "bottom", borderpad: 0, font: { size: 11, color: P.colours().soft } }));
+    }
+
     function layout(all) {
       const colour = P.colours();
       const height = narrow() ? 260 : 330;
@@ -340,7 +365,8 @@
           tickformat: METRICS[chosen.metric].ticks ?? ",~f",
           title: { text: METRICS[chosen.metric].axis, standoff: 4, font: { size: 12 } },
           ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 3 ? 1 : "D2" } : {}) },
-        annotations: narrow() ? [] : endLabels(all, view, plot.clientWidth - margin.l - margin.r, height - margin.t - margin.b),
+        annotations: [...(narrow() ? [] : endLabels(all, view, plot.clientWidth - margin.l - margin.r, height - margin.t - margin.b)),
+          ...referenceLabels(view, height - margin.t - margin.b)],
         hovermode: "x unified", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
         hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.blue },
@@ -380,7 +406,9 @@
       plotly ??= await P.loadPlotly();
       const started = performance.now();
       const all = lines();
-      await plotly.react(plot, traces(all), layout(all), CONFIG);
+      const around = layout(all);
+      const view = { x: around.xaxis.range, y: around.yaxis.range };
+      await plotly.react(plot, [...referenceTraces(view), ...traces(all)], around, CONFIG);
       if (first) listen();
       back.hidden = zoom === null;
       drawn = performance.now();
@@ -400,6 +428,11 @@
         const early = performance.now() - drawn < Math.min(4000, SHARE * cost);
         const patient = runs.some((run) => run.state === "running" && run.train.step.length > 12);
         return same && early && patient ? drawing : redraw();
+      },
+      /** Draw another metric, as if the visitor had chosen it. */
+      choose(metric) {
+        const input = metrics.querySelector(`input[value="${metric}"]`);
+        if (input && !input.checked) input.click();
       },
       /** The last value of the chosen metric: { value, step } of the bold line, or null. */
       latest(run) {

@@ -32,6 +32,13 @@ for (const [id, [name, unit]] of Object.entries(TILES)) {
   tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], P.el("dd", { class: "pg-unit", text: unit })));
 }
 
+/** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
+function grams(run) {
+  if (!run.bits_per_nat) return [];
+  return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
+}
+const DRAWN = ["bigram", "trigram", "5-gram"];
+
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
 const styles = new P.Styles();
 const chart = P.curveChart(chartCard, {
@@ -41,6 +48,7 @@ const chart = P.curveChart(chartCard, {
   label: "Training and validation curves of this run",
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
+  baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
 });
 const notice = P.el("p", { class: "pg-notice" });
 chartCard.append(notice);
@@ -104,6 +112,18 @@ function whatToNotice(run) {
   return `Learning steadily: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
 }
 
+/** Which n-gram the model has left behind for good, and since when. */
+function placed(run) {
+  const { step, loss } = run.validation;
+  let sentence = "";
+  for (const gram of grams(run)) {
+    const last = loss.findLastIndex((x) => x != null && x >= gram.loss); // the last measurement that was not better
+    const since = loss.findIndex((x, i) => i > last && x != null);
+    if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
+  }
+  return sentence;
+}
+
 function nearest(steps, step) {
   const at = steps.findIndex((s) => s >= step);
   return at < 0 ? steps.length - 1 : at;
@@ -140,7 +160,7 @@ function drawRun(run) {
   P.say(state, P.stateWords(run.state));
   state.dataset.state = run.state;
   P.say(facts, factsOf(run));
-  P.say(title, [run.model, run.corpus].filter(Boolean).join(" · "));
+  P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
   const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
   bar.style.width = `${done}%`;
   track.dataset.state = run.state;
@@ -156,7 +176,7 @@ function drawRun(run) {
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, whatToNotice(run));
+  P.say(notice, [whatToNotice(run), placed(run)].filter(Boolean).join(" "));
   announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);
