@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from playground.config import ModelConfig
 from playground.data.batches import IGNORED, spread_windows, windows
 from playground.models.kv_cache import KVCache
 from playground.models.trace import Edit, Trace
@@ -44,9 +45,8 @@ class Part:
         return f"Layer {self.layer + 1} · {words[self.kind]}"
 
 
-def parts_of(model: Transformer) -> list[Part]:
+def parts_of(config: ModelConfig) -> list[Part]:
     """Every head and every MLP, in the order in which they work."""
-    config = model.config
     return [
         part
         for layer in range(config.n_layer)

@@ -15,6 +15,7 @@ import torch
 
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
+from playground.tokenizers import Tokenizer, pieces
 
 REPEATED = 24  # tokens that are repeated, if the context is long enough
 SEQUENCES = 8
@@ -46,6 +47,15 @@ SCORES = (
     Score("distance", "Distance", "tokens", "How many tokens back it looks on your text, weighted by attention.",
           "Vig & Belinkov 2019"),
 )  # fmt: skip
+
+
+def letters_of(tokenizer: Tokenizer) -> list[int]:
+    """Tokens to make random sequences of: the letters a to z, or whatever is alphanumeric where there are few of them."""
+    names = pieces(tokenizer, range(tokenizer.vocab_size))
+    letters = [token for token, name in enumerate(names) if len(name) == 1 and "a" <= name <= "z"]
+    if len(letters) >= REPEATED // 2:
+        return letters
+    return [token for token, name in enumerate(names) if name.strip().isalnum()] or list(range(tokenizer.vocab_size))
 
 
 def repeated_tokens(vocabulary: Sequence[int], block_size: int, seed: int = 0) -> np.ndarray:

@@ -57,3 +57,23 @@ def test_a_hostile_text_is_only_text(page: Page, app: App, text: str) -> None:
     page.locator("#look").click()
     expect(page.locator("#attention-grid .pg-map")).to_be_visible(timeout=SLOW)
     assert page.locator("#attention-grid img").count() == 0
+
+
+def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    choose_run(page, "inside", "Modern on Tales, seed 0")
+    page.locator("#inside-text textarea").fill("Once upon a time ${1+1} <b>")
+    page.locator("#inside-look").click()
+    lens = page.locator("#inside-lens")
+    expect(lens.locator("tbody tr")).to_have_count(6, timeout=SLOW)  # the embedding, four layers, and what follows
+    expect(lens.locator("tbody tr").first.locator("td")).to_have_count(27)
+    lens.locator(".pg-token").nth(2).hover()
+    expect(lens.locator(".pg-token-panel")).to_contain_text("bits of surprise")
+    lens.locator("td[data-depth='2'][data-position='3']").hover()
+    expect(lens.locator(".pg-readout")).to_contain_text("layer 2, after e")
+    lens.locator(".pg-lens-scroll").press("ArrowDown")
+    expect(lens.locator(".pg-readout")).to_contain_text("layer 3, after e")
+    before = lens.locator("td[data-depth='1'][data-position='3']").get_attribute("style")
+    lens.get_by_text("Entropy", exact=True).click()
+    assert lens.locator("td[data-depth='1'][data-position='3']").get_attribute("style") != before
+    assert lens.locator("b", has_text="1+1").count() == 0

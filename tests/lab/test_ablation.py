@@ -138,7 +138,7 @@ def test_continuations_are_greedy_with_and_without(measured):
 
 def test_parts_are_listed_in_order_and_strangers_refused(measured):
     model, data = measured
-    parts = parts_of(model)
+    parts = parts_of(model.config)
     assert len(parts) == 3 * (4 + 1)
     assert parts[0].name() == "Layer 1 · head 1"
     assert parts[-1].name() == "Layer 3 · MLP"

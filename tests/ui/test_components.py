@@ -22,6 +22,7 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
     "batch_view": lambda value: components.batch_view(dict, value=value),
+    "lens_view": lambda value: components.lens_view(dict, value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
     "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from playground.lab.attention import attention_patterns
 from playground.runs.log import Tail
-from playground.ui import endpoints
+from playground.ui import endpoints, inside_endpoints
 from tests.ui.conftest import MakeRun
 
-ENDPOINTS = [endpoints.attention, endpoints.timeline]
+ENDPOINTS = [endpoints.attention, endpoints.timeline, inside_endpoints.lens]
+LOOKS = [endpoints.attention, inside_endpoints.lens]  # those that need a text
 
 
 def test_a_timeline_tells_the_saved_steps_and_the_losses_of_the_log(local, make_run: MakeRun):
@@ -52,6 +55,26 @@ def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
     assert answer["n_sink"] == run.model.n_sink
 
 
+def test_a_lens_ends_with_what_the_model_says(local, make_run: MakeRun):
+    run, text = make_run(), "the cat sat"
+    answer = inside_endpoints.lens(local, {"run": run.id, "step": 20, "text": text})
+    ids = run.tokenizer.encode(text)
+    with torch.inference_mode():
+        p = local.models.get(run, 20)(torch.from_numpy(ids.astype(np.int64))[None])[0].softmax(-1)
+    assert answer["tokens"] == list(text)
+    assert len(answer["depths"]) == 3
+    last = answer["depths"][-1]
+    for t in range(len(text)):
+        best = p[t].topk(5)
+        assert [odds for _, odds in last["top"][t]] == pytest.approx(best.values.tolist(), abs=2e-4)
+        assert last["top"][t][0][0] == run.tokenizer.token_bytes(int(best.indices[0])).decode(errors="replace")
+        assert last["divergence"][t] == 0
+    follows = [p[t, int(ids[t + 1])].item() for t in range(len(text) - 1)]
+    assert last["actual"][:-1] == pytest.approx(follows, rel=1e-3)
+    assert last["actual"][-1] is None
+    json.dumps(answer, allow_nan=False)
+
+
 def test_a_text_longer_than_the_context_loses_its_beginning_and_the_answer_says_so(local, make_run: MakeRun):
     answer = endpoints.attention(local, {"run": make_run().id, "text": "x" + "y" * 32})
     assert answer["note"] == "The text has 33 tokens; the model reads the last 32."
@@ -80,7 +103,8 @@ def test_any_text_is_looked_at_or_refused_in_a_sentence(local, make_run: MakeRun
 )
 def test_what_cannot_be_looked_at_is_answered_with_a_sentence(local, make_run: MakeRun, changes, complaint):
     asked = {"run": make_run().id, "step": 20, "text": "the cat", **changes}
-    assert complaint in endpoints.attention(local, asked)["error"]
+    for endpoint in LOOKS:
+        assert complaint in endpoint(local, asked)["error"]
 
 
 def test_questions_of_any_shape_get_a_sentence(local):

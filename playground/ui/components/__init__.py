@@ -8,6 +8,7 @@ from playground.ui.components.attention_grid import attention_grid
 from playground.ui.components.batch_view import batch_view
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.data_card import data_card
+from playground.ui.components.lens_view import lens_view
 from playground.ui.components.live_run import live_run
 from playground.ui.components.merge_replay import merge_replay
 from playground.ui.components.next_token import next_token
@@ -21,6 +22,7 @@ __all__ = [
     "batch_view",
     "compare_chart",
     "data_card",
+    "lens_view",
     "live_run",
     "merge_replay",
     "next_token",
