@@ -113,8 +113,8 @@ def parts(services: Services, asked: dict[str, Any]) -> Answer:
 def ablate(services: Services, asked: dict[str, Any]) -> Answer:
     """Switch parts off: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
 
-    ``{"loss", "change", "error", "n_tokens", "n_windows"}`` in nats per token of the validation text, `error` the
-    standard error of the change (null for one window); with a text also ``{"next": [[piece, p, p without], ...],
+    ``{"loss", "change", "standard_error", "n_tokens", "n_windows"}`` in nats per token of the validation text, the
+    standard error that of the change (null for one window); with a text also ``{"next": [[piece, p, p without], ...],
     "before", "after", "note"}``, two greedy continuations.
     """
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -126,7 +126,7 @@ def ablate(services: Services, asked: dict[str, Any]) -> Answer:
         model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
         found = effect(model, on, chosen, how)
     answer: Answer = {
-        "loss": _plain(on.loss), "change": _plain(found.change), "error": _plain(found.error),
+        "loss": _plain(on.loss), "change": _plain(found.change), "standard_error": _plain(found.error),
         "n_tokens": on.n_tokens, "n_windows": len(on.inputs),
     }  # fmt: skip
     if "text" in asked:

@@ -77,3 +77,34 @@ def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None
     lens.get_by_text("Entropy", exact=True).click()
     assert lens.locator("td[data-depth='1'][data-position='3']").get_attribute("style") != before
     assert lens.locator("b", has_text="1+1").count() == 0
+
+
+def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    choose_run(page, "inside", "Induction: two layers on Repeat")
+    page.locator("#inside-text textarea").fill("qwertzuiop|qwe")
+    page.locator("#inside-look").click()
+    open_tab(page, "Heads")
+    heads = page.locator("#inside-heads")
+    expect(heads.locator(".pg-headtable")).to_have_attribute("data-steps", "10", timeout=SLOW)
+    heads.get_by_text("By score", exact=True).click()
+    first = heads.locator("tbody tr").first
+    expect(first.locator("th")).to_contain_text("L2", timeout=SLOW)
+    scores = [float(text) for text in first.locator("td.pg-score-step").all_inner_texts()]
+    assert scores[0] < 0.1
+    assert scores[-1] > 0.8
+    heads.get_by_role("button", name="Previous token").click()
+    expect(heads.locator("tbody tr").first.locator("th")).to_contain_text("L1")
+
+    open_tab(page, "Causes")
+    causes = page.locator("#inside-causes")
+    expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)
+    expect(causes.locator(".pg-next-table tbody tr").first).to_contain_text("r")
+    causes.get_by_role("button", name="Layer 2", exact=True).click()
+    expect(causes.locator(".pg-verdict")).to_contain_text("→", timeout=SLOW)
+    expect(causes.locator(".pg-two-texts > div")).to_have_count(2)
+    causes.get_by_role("button", name="Rank all parts").click()
+    expect(causes.locator(".pg-ranking li")).to_have_count(8, timeout=SLOW)
+    expect(causes.locator("progress")).to_be_hidden(timeout=SLOW)
+    causes.get_by_role("button", name="All on again").click()
+    expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)

@@ -11,13 +11,25 @@ import pytest
 import torch
 from PIL import Image
 
+from playground.lab.ablation import Part, continuation, effect, probe
 from playground.lab.attention import attention_patterns
+from playground.lab.heads import head_scores, letters_of, repeated_tokens
 from playground.runs.log import Tail
+from playground.runs.texts import dataset
+from playground.train.evaluation import evaluate
 from playground.ui import endpoints, inside_endpoints
 from tests.ui.conftest import MakeRun
 
-ENDPOINTS = [endpoints.attention, endpoints.timeline, inside_endpoints.lens]
-LOOKS = [endpoints.attention, inside_endpoints.lens]  # those that need a text
+ENDPOINTS = [
+    endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
+    inside_endpoints.ablate,
+]  # fmt: skip
+LOOKS = [
+    endpoints.attention,
+    inside_endpoints.lens,
+    inside_endpoints.heads,
+    inside_endpoints.ablate,
+]  # that need a text
 
 
 def test_a_timeline_tells_the_saved_steps_and_the_losses_of_the_log(local, make_run: MakeRun):
@@ -73,6 +85,61 @@ def test_a_lens_ends_with_what_the_model_says(local, make_run: MakeRun):
     assert last["actual"][:-1] == pytest.approx(follows, rel=1e-3)
     assert last["actual"][-1] is None
     json.dumps(answer, allow_nan=False)
+
+
+def test_scores_of_heads_are_those_of_the_model(local, make_run: MakeRun):
+    run = make_run()
+    answer = inside_endpoints.heads(local, {"run": run.id, "step": 7, "text": "the cat sat"})
+    letters = list(range(ord("a"), ord("z") + 1))
+    assert letters_of(run.tokenizer) == letters
+    expected = head_scores(
+        local.models.get(run, 7),
+        repeated_tokens(letters, 32),
+        [int(token) for token in run.tokenizer.encode("the cat sat")],
+    )
+    assert [score["id"] for score in answer["scores"]] == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(answer["values"][name], values, rtol=1e-4)
+    json.dumps(answer, allow_nan=False)
+
+
+def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, make_run: MakeRun):
+    run = make_run()
+    assert inside_endpoints.parts(local, {"run": run.id})["parts"][:2] == [[0, "head", 0], [0, "head", 1]]
+    asked = {"run": run.id, "step": 20, "text": "the cat", "parts": [[0, "head", 2], [1, "mlp", -1]]}
+    answer = inside_endpoints.ablate(local, asked)
+    model, data = local.models.get(run, 20), dataset(run, None)
+    off = [Part(0, "head", 2), Part(1, "mlp")]
+    found = effect(model, probe(model, data, 4_000), off)
+    assert answer["change"] == pytest.approx(found.change, rel=1e-3)
+    assert answer["standard_error"] == pytest.approx(found.error, rel=1e-3)
+    whole, _ = evaluate(model, data.validation, None, 4_000)
+    assert answer["loss"] == pytest.approx(whole, rel=1e-4)
+    without = continuation(model, list(b"the cat"), off, None, 48)
+    assert answer["after"] == bytes(without.ids).decode("utf-8", errors="replace")
+    assert len(answer["before"]) <= 26, "a continuation stays within the context"
+    for piece, _, q in answer["next"]:
+        assert q == pytest.approx(without.probabilities[ord(piece)], rel=1e-3)
+    mean = inside_endpoints.ablate(local, {**asked, "how": "mean"})
+    assert mean["change"] != answer["change"]
+    assert inside_endpoints.ablate(local, {**asked, "parts": []})["change"] == 0
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"parts": [[9, "mlp", -1]]}, "Layer 10 is not there: this model has 2."),
+        ({"parts": [[0, "head", 4]]}, "Head 5 is not there: a layer has 4."),
+        ({"parts": [["0", "head", 1]]}, "This is no part of a model."),
+        ({"parts": [[0, "soul", 1]]}, "This is no part of a model."),
+        ({"parts": [5]}, "This is no part of a model."),
+        ({"how": "gone"}, "to zero or to its mean"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(local, make_run: MakeRun, changes, complaint):
+    asked = {"run": make_run().id, "text": "x", "parts": [[0, "head", 0]], **changes}
+    assert complaint in inside_endpoints.ablate(local, asked)["error"]
 
 
 def test_a_text_longer_than_the_context_loses_its_beginning_and_the_answer_says_so(local, make_run: MakeRun):
