@@ -8,21 +8,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn
 
 import torch
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    SampleConfig,
+    Settings,
+    TrainConfig,
+    label,
+    parsed,
+    setting_kinds,
+)
 from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.runs import status
+from playground.runs.adopt import adopt_folder
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
+from playground.runs.export import FORMATS, export_run
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.processes import cores
@@ -40,11 +51,23 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See {self.prog} --help.")
 
 
-def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Parse and run one command; wrong input becomes one sentence on standard error and exit code 2."""
+@dataclass(frozen=True)
+class Command:
+    """A command that lives in a layer above this one."""
+
+    name: str
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, RunStore], int]
+
+
+def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] = ()) -> int:
+    """Parse and run one command, of these or of `more`; wrong input becomes one sentence on standard error and code 2."""
     try:
-        options = _parser().parse_args(arguments)
-        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}[options.command]
+        options = _parser(more).parse_args(arguments)
+        commands = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume,
+                    "export": _export, "import": _import}  # fmt: skip
+        command = (commands | {extra.name: extra.run for extra in more})[options.command]
         return command(options, RunStore(options.data or data_root(), gallery_root()))
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -54,7 +77,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> _Parser:
+def _parser(more: Sequence[Command] = ()) -> _Parser:
     parser = _Parser(prog=PROGRAM, description="Train small language models and look at them, without the browser.")
     common = _Parser(add_help=False)
     common.add_argument(
@@ -68,7 +91,27 @@ def _parser() -> _Parser:
     commands.add_parser("runs", parents=[common], help="list all runs")
     resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    _exchange_options(commands, common)
+    for extra in more:
+        extra.add_options(commands.add_parser(extra.name, parents=[common], help=extra.help))
     return parser
+
+
+def _exchange_options(commands: Any, common: _Parser) -> None:
+    away = commands.add_parser("export", parents=[common], help="write a run to a folder, to use it elsewhere")
+    away.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    away.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    away.add_argument(
+        "--format", choices=FORMATS, default="transformers",
+        help="transformers: loads there without remote code; safetensors: everything, to import here again; "
+        "code: one Python file that trains it (default: transformers)",
+    )  # fmt: skip
+    away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
+    taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
+    taken.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+    )
+    taken.add_argument("--name", default="", help="what the run is called")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +130,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
+        help=f"any other setting, as often as you like: {', '.join(sorted(setting_kinds()))}",
     )  # fmt: skip
 
 
@@ -108,27 +151,9 @@ _SAMPLING = {
 }
 
 
-def _kinds() -> dict[str, type[Settings]]:
-    """Every setting of a run with the class that it belongs to."""
-    return {
-        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
-    }
-
-
-def _value(kind: type[Settings], name: str, text: str) -> Any:
-    """An option's text as the field's type; what does not fit is left as text, for the config to complain about."""
-    wanted = get_type_hints(kind)[name]
-    if wanted is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
-    except ValueError:
-        return text
-
-
 def _train(options: argparse.Namespace, store: RunStore) -> int:
     changes: dict[type[Settings], dict[str, Any]] = {ModelConfig: {}, TrainConfig: {}}
-    kinds = _kinds()
+    kinds = setting_kinds()
     short = [
         f"{name}={getattr(options, name)}"
         for name in ("steps", "seed", "tokenizer", "corpus")
@@ -140,7 +165,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
             raise ValueError(
                 f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
             )
-        changes[kinds[name]][name] = _value(kinds[name], name, text)
+        changes[kinds[name]][name] = parsed(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
     imported = None
@@ -199,6 +224,8 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     if run.reference:
         raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
+    if run.race_path is not None:
+        raise ValueError(f"This run is part of a race. Go on with: {PROGRAM} race --resume {run.race_path.name[:8]}")
     state = run.state()
     if state in ("finished", "diverged", "running"):
         raise ValueError(
@@ -235,13 +262,28 @@ def _execute(run: Run) -> int:
 def _sample(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
-    config = SampleConfig.from_dict({name: _value(SampleConfig, name, text) for name, text in given.items()})
+    config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
     ids = encode_prompt(run.tokenizer, options.prompt)
     decoder = StreamDecoder(run.tokenizer)
     print(options.prompt, end="", flush=True)
     for token in generate(ModelCache().get(run, options.step), ids, config):
         print(decoder.feed(token.id), end="", flush=True)
     print(decoder.finish())
+    return 0
+
+
+def _export(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    done = export_run(run, options.folder.absolute(), options.format, options.step, cache_dir=cache_root())
+    print(done.said, file=sys.stderr)
+    print(options.folder)
+    return 0
+
+
+def _import(options: argparse.Namespace, store: RunStore) -> int:
+    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    print(run.status().message, file=sys.stderr)
+    print(run.id)
     return 0
 
 

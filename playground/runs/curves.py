@@ -13,6 +13,7 @@ import time
 import zlib
 from bisect import bisect_left
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,7 @@ from playground.runs.store import Run, RunStore
 from playground.tokenizers import in_words
 
 POINTS = 400  # per run
-CAPACITY = 64  # runs kept in memory
+CAPACITY = 128  # runs kept in memory: three of the largest races
 STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however many are watching
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
@@ -73,6 +74,17 @@ class Curves:
             reader.refresh(run)
             return pd.DataFrame(reader.validation(0))
 
+    def columns(self, run: Run) -> Columns:
+        """A run's thinned training curve and its measurements, complete."""
+        reader = self._reader(run)
+        with reader.lock:
+            reader.refresh(run)
+            train = {name: list(column) for name, column in reader.thinned.columns.items()}
+            return Columns(
+                reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
+                reader.passes,
+            )  # fmt: skip
+
     def _reader(self, run: Run) -> _Reader:
         with self._lock:
             reader = self._readers.pop(run.id, None) or _Reader(History(run.log))
@@ -80,6 +92,19 @@ class Curves:
             while len(self._readers) > self._capacity:
                 self._readers.popitem(last=False)
             return reader
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A run's curves. `life` differs whenever what was given out before holds no longer."""
+
+    life: str
+    state: str
+    step: int
+    bits_per_nat: float | None
+    train: dict[str, list[float]]
+    validation: dict[str, list[Any]]
+    passes: float  # over the training text
 
 
 class _Reader:
@@ -94,6 +119,16 @@ class _Reader:
         self._life = ""
         self._looked = -STATUS_SECONDS
         self._of: Run | None = None
+
+    @property
+    def life(self) -> str:
+        return self._life
+
+    @property
+    def passes(self) -> float:
+        """How often it has read its training text, in tokens seen by tokens there."""
+        started, tokens = self.history.started, self.history.train["tokens"]
+        return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
 
     @property
     def bits_per_nat(self) -> float | None:

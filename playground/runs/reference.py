@@ -75,8 +75,12 @@ def make(root: Path, name: str, seed: int, work: Path) -> Path:
     steps = run.steps_available() if seed == 0 else []
     if name == "induction":
         steps = list(INDUCTION_STEPS)
-    run_id = hashlib.sha256(f"gallery {name} {seed}".encode()).hexdigest()[:32]
-    return publish(run, root, name=title, steps=steps, run_id=run_id)
+    return publish(run, root, name=title, steps=steps, run_id=reference_id(name, seed))
+
+
+def reference_id(name: str, seed: int) -> str:
+    """The id of a reference run: always the same, so that links to it last."""
+    return hashlib.sha256(f"gallery {name} {seed}".encode()).hexdigest()[:32]
 
 
 def _report(title: str, run: Run) -> Any:

@@ -7,6 +7,10 @@
         events.jsonl            what happened (`log`)
         status.json, heartbeat, control, lock        how it is going (`status`)
         checkpoints/, snapshots/                     weights (`checkpoints`)
+    root/<id>/                  a race (`races`)
+        race.json               what the race is
+        arms/<id>/              its runs, each laid out as above; the ids begin as the race's does
+        status.json, heartbeat, control, lock        of all of them together
 
 A folder appears whole, by a rename, and disappears the same way. The gallery has the same layout and is only read.
 
@@ -22,7 +26,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +41,8 @@ from playground.tokenizers import Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
 NAME_LENGTH = 60
+ARMS = "arms"  # folder of a race's runs
+RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -61,12 +67,22 @@ class Run:
     owner: str | None = None  # sha256 of the owner's secret
     shared: bool = False  # whoever knows the id may look at it
     reference: bool = False  # ships with the project
+    origin: str = ""  # where an imported model came from, in words; its text and optimizer are not here
 
     def status(self) -> Status:
         """Its true state now, with a message for the user or an empty one."""
         if self.reference:
             return Status("finished")
-        return status.derive(self.path)
+        race = self.race_path
+        if race is not None and (own := status.declared(self.path)).state in ("finished", "diverged"):
+            return own
+        return status.derive(race or self.path)
+
+    @property
+    def race_path(self) -> Path | None:
+        """The folder of the race that it belongs to, or None."""
+        parent = self.path.parent
+        return parent.parent if parent.name == ARMS and (parent.parent / "race.json").exists() else None
 
     def state(self) -> State:
         """queued, running, paused, stopped, finished, failed, diverged or crashed."""
@@ -89,8 +105,10 @@ class Run:
     @property
     def text_path(self) -> Path | None:
         """The file of the text that the user brought, which may be large; None for a built-in one."""
-        path = self.path / "text.txt"
-        return path if path.exists() else None
+        for folder in (self.path, self.race_path):  # the runs of a race share one text
+            if folder is not None and (folder / "text.txt").exists():
+                return folder / "text.txt"
+        return None
 
     @property
     def log(self) -> Path:
@@ -120,8 +138,11 @@ class RunStore:
         preset: str,
         owner: str | None = None,
         own_text: str | Path | None = None,
+        origin: str = "",
+        fill: Callable[[Path], None] | None = None,
     ) -> Run:
-        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied.
+        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied. `fill` may
+        write more into the folder before it appears.
 
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
@@ -131,13 +152,14 @@ class RunStore:
         with self.exclusive():
             values = {
                 "format": FORMAT,
-                "name": _free_name(checked_name(name), self._names_of(owner)),
+                "name": free_name(checked_name(name), self._names_of(owner)),
                 "created": time.time(),
                 "model": model.to_dict(),
                 "train": train.to_dict(),
                 "preset": preset,
-                "owner": _hash(owner),
+                "owner": hashed(owner),
                 "shared": False,
+                **({"origin": origin} if origin else {}),
             }
             hidden.mkdir()
             try:
@@ -147,6 +169,8 @@ class RunStore:
                 elif own_text is not None:
                     write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
                 write_json(hidden / "run.json", values)
+                if fill is not None:
+                    fill(hidden)
                 hidden.rename(self.root / run_id)
             except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
@@ -157,12 +181,16 @@ class RunStore:
         """A run that the visitor may look at: a gallery run, a shared one, or their own. Raises RunNotFound."""
         if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
             raise RunNotFound
-        run = self._load(self.root / run_id)
+        run = self._find(self.root, run_id)
         if run is None and self.gallery is not None:
-            run = self._load(self.gallery / run_id)
+            run = self._find(self.gallery, run_id)
         if run is None or not (run.reference or run.shared or _owns(run, visitor)):
             raise RunNotFound
         return run
+
+    def _find(self, folder: Path, run_id: str) -> Run | None:
+        run = self._load(folder / run_id)
+        return run or self._load(folder / (run_id[: -len(RACE_SUFFIX)] + RACE_SUFFIX) / ARMS / run_id)
 
     def own(self, run_id: str, visitor: str | None = None) -> Run:
         """A run that the visitor may change. Raises RunNotFound, or ValueError for one they may only look at."""
@@ -171,6 +199,13 @@ class RunStore:
             raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
         if not _owns(run, visitor):
             raise ValueError("This run was shared with you to look at; only its owner can change it.")
+        return run
+
+    def own_alone(self, run_id: str, visitor: str | None = None) -> Run:
+        """As `own`, for what would end the fairness of a race: a run that is part of one raises ValueError."""
+        run = self.own(run_id, visitor)
+        if run.race_path is not None:
+            raise ValueError("This run is part of a race. Pause, resume, stop or delete the race, in the Compare tab.")
         return run
 
     def list(self, visitor: str | None = None) -> Runs:
@@ -184,7 +219,7 @@ class RunStore:
         with self.exclusive():
             run = self.own(run_id, visitor)
             taken = {other.name for other in self._all(self.root) if other.owner == run.owner and other.id != run.id}
-            return self._change(run, name=_free_name(checked_name(name), taken))
+            return self._change(run, name=free_name(checked_name(name), taken))
 
     def share(self, run_id: str, shared: bool, visitor: str | None = None) -> Run:
         """Let whoever knows its id look at a run, or no longer. Raises RunNotFound or ValueError."""
@@ -194,7 +229,7 @@ class RunStore:
     def extend(self, run_id: str, steps: int, visitor: str | None = None) -> Run:
         """Let a run train for `steps` more steps than it was created for. Raises RunNotFound or ValueError."""
         with self.exclusive():
-            run = self.own(run_id, visitor)
+            run = self.own_alone(run_id, visitor)
             if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
                 raise ValueError("More steps must be a whole number of 1 or more.")
             return self._change(run, train=run.train.replace(steps=run.train.steps + steps))
@@ -202,7 +237,7 @@ class RunStore:
     def delete(self, run_id: str, visitor: str | None = None) -> None:
         """Remove a run and all its files; one that trains is stopped first. Raises RunNotFound or ValueError."""
         with self.exclusive():
-            run = self.own(run_id, visitor)
+            run = self.own_alone(run_id, visitor)
             status.request(run.path, "stop")
             if run.state() == "queued":
                 status.declare(run.path, Status("stopped"))
@@ -219,7 +254,7 @@ class RunStore:
         return Lock(self.root / ".lock")
 
     def _names_of(self, owner: str | None) -> set[str]:
-        return {run.name for run in self._all(self.root) if run.owner == _hash(owner)}
+        return {run.name for run in self._all(self.root) if run.owner == hashed(owner)}
 
     def _change(self, run: Run, **changes: Any) -> Run:
         run = replace(run, **changes)
@@ -234,9 +269,13 @@ class RunStore:
         if not folder.is_dir():
             return
         for path in folder.iterdir():
-            run = self._load(path) if _ID.fullmatch(path.name) else None
+            if not _ID.fullmatch(path.name):
+                continue
+            run = self._load(path)
             if run is not None:
                 yield run
+            elif (path / "race.json").exists():
+                yield from self._all(path / ARMS)
 
     def _load(self, path: Path) -> Run | None:
         """The run of a folder, or None if there is none that is whole. Kept until its file is replaced."""
@@ -248,14 +287,15 @@ class RunStore:
         key = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._read.get(path)
         if known is None or known[0] != key:
-            run = _parse(path, reference=path.parent == self.gallery)
+            run = read_run(path, reference=self.gallery is not None and path.is_relative_to(self.gallery))
             if run is None:
                 return None
             self._read[path] = known = (key, run)
         return known[1]
 
 
-def _parse(path: Path, reference: bool) -> Run | None:
+def read_run(path: Path, reference: bool) -> Run | None:
+    """The run of a folder, or None if there is none that is whole."""
     values = read_json(path / "run.json")
     if values is None or values.get("format") != FORMAT:
         return None
@@ -271,20 +311,22 @@ def _parse(path: Path, reference: bool) -> Run | None:
             owner=values["owner"],
             shared=values["shared"] is True,
             reference=reference,
+            origin=str(values.get("origin") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run
 
 
-def _hash(secret: str | None) -> str | None:
+def hashed(secret: str | None) -> str | None:
+    """A visitor's secret as it is stored."""
     return None if secret is None else hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _owns(run: Run, visitor: str | None) -> bool:
-    hashed = _hash(visitor)
-    if hashed is None:
+    secret = hashed(visitor)
+    if secret is None:
         return True
-    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), hashed.encode())
+    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), secret.encode())
 
 
 def checked_name(name: str) -> str:
@@ -295,7 +337,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """The name, or the name with the first " (n)" that is free, cut so that it stays within the limit."""
     candidate, number = name, 1
     while candidate in taken:

@@ -31,6 +31,7 @@ from playground.runs import baselines, checkpoints, status
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
 from playground.runs.processes import STOP_SECONDS, cores
+from playground.runs.races import get_race, is_race_id
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset
@@ -145,16 +146,9 @@ class _Execution:
         return status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
 
     def _restored(self, heart: Heartbeat) -> TrainState:
-        """The state to continue from: the newest good checkpoint's, or a new one."""
-        state = TrainState.new(self.run.model, self.run.train)
-        saved = checkpoints.load_checkpoint(self.run.path)
-        if saved is not None:
-            if saved.tensors:
-                state.load(saved.tensors, saved.counters)
-                self.saved = saved.step
-            if saved.notes:
-                self.note = " ".join([*saved.notes, f"Went on from step {saved.step}."])
-                status.declare(self.run.path, status.running(os.getpid(), self.note))
+        state, self.saved, self.note = restored(self.run)
+        if self.note:
+            status.declare(self.run.path, status.running(os.getpid(), self.note))
         heart.step = state.step
         return state
 
@@ -182,7 +176,7 @@ class _Execution:
                         self._save(state, log)
                         return Status("finished", self.note)
                     case Diverged():
-                        return Status("diverged", _divergence(event))
+                        return Status("diverged", divergence(event))
         finally:
             if counting is not None:
                 counting.join(STOP_SECONDS / 2)
@@ -209,7 +203,20 @@ class _Execution:
         return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
 
 
-def _divergence(event: Diverged) -> str:
+def restored(run: Run) -> tuple[TrainState, int | None, str]:
+    """The state to continue from (the newest good checkpoint's, or a new one), that checkpoint's step, and what the user
+    should know about where it went on from, or nothing."""
+    state = TrainState.new(run.model, run.train)
+    saved = checkpoints.load_checkpoint(run.path)
+    if saved is None:
+        return state, None, ""
+    if saved.tensors:
+        state.load(saved.tensors, saved.counters)
+    note = " ".join([*saved.notes, f"Went on from step {saved.step}."]) if saved.notes else ""
+    return state, saved.step if saved.tensors else None, note
+
+
+def divergence(event: Diverged) -> str:
     losses = ", ".join(f"{loss:.4g}" for loss in event.last_losses) or "none"
     return (
         f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
@@ -244,10 +251,15 @@ def warm_up() -> None:
 
 
 def _train_folder(folder: Path, cache_dir: Path | None, interrupted: threading.Event) -> None:
+    from playground.runs.racing import execute_race  # built on what stands above
+
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
-    run = RunStore(folder.parent).get(folder.name)
+    store = RunStore(folder.parent)
     try:
-        execute(run, cache_dir=cache_dir, interrupted=interrupted)
+        if is_race_id(folder.name) and (folder / "race.json").exists():
+            execute_race(get_race(store, folder.name), cache_dir=cache_dir, interrupted=interrupted)
+        else:
+            execute(store.get(folder.name), cache_dir=cache_dir, interrupted=interrupted)
     except AlreadyRunningError as error:
         print(error, file=sys.stderr)
 

@@ -11,7 +11,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import endpoints
+from playground.ui import endpoints, race_tab
 from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
@@ -34,7 +34,7 @@ BROWSER_KEY = "llm-playground"
 
 def build_app(services: Services) -> gr.Blocks:
     """The app, ready to launch with `launch_options`."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
@@ -50,7 +50,9 @@ def build_app(services: Services) -> gr.Blocks:
             services.bind(lambda s, data: see_batch(s, first, lens, data)), {*first.inputs, lens.number},
             [tabs, lens.view, lens.of], show_progress="minimal", concurrency_limit=2, api_visibility="private",
         )  # fmt: skip
-        demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
+        race: compare.CompareTab = built["compare"]
+        shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
+        demo.load(services.bind(arrive), visitor, shown, **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
     return demo
@@ -73,11 +75,15 @@ def show_started(services: Services, run_ids: list[str], token: str) -> tuple[An
 
 
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
-    """A browser opens the page: it gets a token if it has none, and the tab and run that its address names."""
+    """A browser opens the page: it gets a token if it has none, and the tab, run and race that its address names."""
     token = services.token(known) if services.public else ""
     asked = dict(request.query_params) if request else {}
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
-    return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
+    run, race = (
+        train.arrive(services, token, asked.get("run", "")),
+        race_tab.arrive(services, token, asked.get("race", "")),
+    )
+    return token, {"visitor": token}, gr.update(selected=tab), *run, *race
 
 
 def queued(demo: gr.Blocks) -> gr.Blocks:

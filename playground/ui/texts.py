@@ -119,8 +119,8 @@ def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str |
 def fitted(text: str | Path, train: TrainConfig) -> Tokenizer:
     """The tokenizer that training would use for a text."""
     if isinstance(text, Path):
-        return fitted_tokenizer(train.tokenizer, text, train.corpus_bytes)
-    return build_tokenizer(train.tokenizer, text)
+        return fitted_tokenizer(train.tokenizer, text, train.corpus_bytes, vocab_size=train.bpe_vocab)
+    return build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from playground.ui.theme import CSS_PATH, PLOTLY_PATH, head_html
 
 HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
-    "live_run": lambda value: components.live_run(dict, value=value),
+    "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
     "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
@@ -25,6 +25,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "head_table": lambda value: components.head_table(dict, dict, value=value),
     "causes": lambda value: components.causes(dict, dict, value=value),
     "lens_view": lambda value: components.lens_view(dict, value=value),
+    "race_view": lambda value: components.race_view(dict, dict, value=value),
+    "loss_compare": lambda value: components.loss_compare(value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
     "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
@@ -76,7 +78,7 @@ def test_server_functions_keep_their_names_and_their_owner() -> None:
     def second(asked: Any) -> str:
         return f"second {asked}"
 
-    one, two = components.live_run(first), components.compare_chart(second)
+    one, two = components.live_run(first, first), components.compare_chart(second)
     assert one.curves("x") == "first x"
     assert two.curves("x") == "second x"
     assert [function.__name__ for function in one.server_fns if function.__name__ == "curves"] == ["curves"]

@@ -12,8 +12,10 @@ from playground.ui.components.data_card import data_card
 from playground.ui.components.head_table import head_table
 from playground.ui.components.lens_view import lens_view
 from playground.ui.components.live_run import live_run
+from playground.ui.components.loss_compare import loss_compare
 from playground.ui.components.merge_replay import merge_replay
 from playground.ui.components.next_token import next_token
+from playground.ui.components.race_view import race_view
 from playground.ui.components.side_by_side import side_by_side
 from playground.ui.components.status_pill import status_pill
 from playground.ui.components.token_text import token_text
@@ -28,8 +30,10 @@ __all__ = [
     "head_table",
     "lens_view",
     "live_run",
+    "loss_compare",
     "merge_replay",
     "next_token",
+    "race_view",
     "shared_script",
     "side_by_side",
     "status_pill",

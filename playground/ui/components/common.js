@@ -226,6 +226,15 @@ window.Playground = (() => {
   /** A run's state in words. */
   const stateWords = (state) => STATES[state] ?? String(state ?? "");
 
+  /** Hand a text or blob to the browser as a file to keep. */
+  function save(name, content, type = "application/octet-stream") {
+    const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name.replace(/[^\w .-]+/g, " ").trim() });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
   // ---- plotly ---------------------------------------------------------------------------------------------------
 
   let plotly;
@@ -237,6 +246,7 @@ window.Playground = (() => {
   function loadPlotly() {
     plotly ??= new Promise((resolve, reject) => {
       const path = document.querySelector('meta[name="playground-plotly"]')?.content ?? "";
+      if (!path && window.Plotly) return resolve(window.Plotly); // a report carries its own
       const prefix = new URL(window.gradio_config?.root || "/", location.href).pathname.replace(/\/$/, "");
       const script = el("script", { src: prefix + path });
       script.onload = () => resolve(window.Plotly);
@@ -245,10 +255,11 @@ window.Playground = (() => {
         reject(new Error("plotly.js could not be loaded"));
       };
       document.head.append(script);
+      return undefined;
     });
     return plotly;
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
+    visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
 })();

@@ -16,12 +16,14 @@ from playground.lab.pace import seconds_of
 from playground.runs.create import create_run, prepare_run
 from playground.train.estimate import estimate
 from playground.ui import endpoints
+from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
 from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
+from playground.ui.take_away import TakeAway, build_take_away, wire_take_away
 from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
 from playground.ui.texts import own_text
 
@@ -58,6 +60,8 @@ class TrainTab:
     rename: gr.Button
     share: gr.Button
     delete: gr.Button
+    away: TakeAway
+    bring: BringIn
     view: gr.HTML
     about: gr.Group
     card: gr.HTML
@@ -88,7 +92,9 @@ def build(services: Services) -> TrainTab:
             ):
                 parts["card"] = data_card(elem_id="data-card")
             _build_controls(parts, services)
-            parts["view"] = live_run(partial(endpoints.curves, services), elem_id="live-run")
+            parts["view"] = live_run(
+                partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
+            )
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return TrainTab(**parts)
 
@@ -149,6 +155,8 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                     "Share by link", elem_classes="pg-quiet", visible=services.public, elem_id="share-run"
                 )
                 parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
+        parts["away"] = build_take_away(services)
+        parts["bring"] = build_bring_in(services)
 
 
 # What the buttons do
@@ -326,3 +334,5 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
     tab.share.click(services.bind(share), [tab.run, visitor], None, **QUIET)
     tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)
+    wire_take_away(tab.away, services, visitor, tab.run)
+    wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])
