@@ -1,13 +1,18 @@
 """The gallery that ships is what its recipe says, fair, small, and its weights score what its logs claim."""
 
+import numpy as np
 import pytest
+import torch
 
 from playground.config import config_diff
 from playground.data.corpora import load_text
+from playground.lab.ablation import Part, edits
+from playground.lab.attention import attention_patterns
+from playground.models.trace import Trace
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.paths import gallery_root
-from playground.runs.reference import SEEDS, SIZES, SNAPSHOTS, recipe
+from playground.runs.reference import INDUCTION_STEPS, SEEDS, SIZES, SNAPSHOTS, recipe
 from playground.runs.store import RunStore
 from playground.train.dataset import prepare
 from playground.train.estimate import count_parameters
@@ -22,14 +27,13 @@ def gallery(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(gallery):
-    """The reference runs, by preset and seed, without those that belong to a race."""
-    return {
-        (run.preset, run.train.seed): run for run in gallery.list() if run.race_path is None and run.preset in SIZES
-    }
+    """The reference runs, by name and seed, without those that belong to a race."""
+    alone = [run for run in gallery.list() if run.race_path is None]
+    return {(run.preset or "induction", run.train.seed): run for run in alone}
 
 
 def test_every_arm_has_every_seed_of_its_recipe(runs):
-    assert runs.keys() == {(name, seed) for name in SIZES for seed in SEEDS}
+    assert runs.keys() == {*((name, seed) for name in SIZES for seed in SEEDS), ("induction", 0)}
     for (name, seed), run in runs.items():
         assert run.reference
         assert run.state() == "finished"
@@ -66,3 +70,51 @@ def test_weights_score_what_the_log_says(gallery, runs, name):
     logged = Curves(gallery).evaluations(run).iloc[-1]
     assert loss == pytest.approx(logged["loss"], abs=0.005)
     assert accuracy == pytest.approx(logged["accuracy"], abs=0.005)
+
+
+@pytest.fixture(scope="module")
+def repeating(gallery):
+    (run,) = [run for run in gallery.list() if run.train.corpus == "repeat"]
+    return run
+
+
+def test_an_induction_head_forms_between_two_snapshots(repeating):
+    """Prefix matching (Olsson et al. 2022) on repeated random letters, by the definition written out."""
+    assert repeating.steps_available() == list(INDUCTION_STEPS)
+    letters = [token for token in range(repeating.model.vocab_size) if repeating.tokenizer.token_bytes(token).isalpha()]
+    assert len(letters) == 26
+    half = np.random.default_rng(3).permutation(letters)[:20]
+    ids = np.concatenate((half, half)).tolist()
+    best = []
+    for step in repeating.steps_available():
+        patterns = attention_patterns(ModelCache().get(repeating, step), ids)  # (L, H, T, T)
+        best.append([max(np.mean([p[t, t - 19] for t in range(20, 40)]) for p in layer) for layer in patterns])
+    first, second = np.array(best).T
+    assert first.max() < 0.2, "one layer alone cannot: it takes a head that looks at the previous token below it"
+    assert second[0] < 0.1
+    assert second[-1] > 0.85
+    jump = np.diff(second)
+    assert jump.max() > 0.5, "it comes suddenly"
+
+
+def test_without_its_induction_heads_the_model_can_no_longer_repeat(repeating):
+    """Share of right letters in the second copy, from the second on: with all heads, and with some switched off."""
+    model = ModelCache().get(repeating)
+    rng = np.random.default_rng(4)
+    letters = [token for token in range(repeating.model.vocab_size) if repeating.tokenizer.token_bytes(token).isalpha()]
+    halves = np.stack([rng.permutation(letters)[:20] for _ in range(16)])
+    ids = np.concatenate((halves, halves), 1)
+    pattern = np.stack([attention_patterns(model, row.tolist()) for row in ids]).mean(0)
+    induction = [Part(1, "head", h) for h in range(3) if np.diagonal(pattern[1, h], -19)[1:].mean() > 0.5]
+    assert induction
+
+    def right(parts):
+        with torch.inference_mode():
+            hidden = model.hidden(torch.from_numpy(ids), trace=Trace(edit=edits(parts)))
+            guess = model.unembed(hidden).argmax(-1).numpy()
+        return (guess[:, 20:-1] == ids[:, 21:]).mean()
+
+    assert right([]) > 0.9
+    assert right(induction) < 0.2
+    others = [Part(1, "head", h) for h in range(3) if Part(1, "head", h) not in induction]
+    assert right(others) > 0.8 if others else True, "the heads beside them are not needed for it"
