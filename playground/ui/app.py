@@ -66,12 +66,13 @@ def _wire_duel(
         services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
         show_progress="minimal", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
-    queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
+    queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.parts, table.runs], **QUIET)
 
 
-def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any]:
-    """The Compare tab with these runs."""
-    return gr.update(selected="compare"), gr.update(choices=services.choices(token), value=run_ids)
+def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any, Any]:
+    """The Compare tab with these runs over one another."""
+    chosen = gr.update(choices=services.choices(token), value=run_ids)
+    return gr.update(selected="compare"), gr.update(selected="runs"), chosen
 
 
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
