@@ -108,9 +108,9 @@ def reference_race(root: Path) -> Path:
 
 
 TALES_NOTES = (
-    "What to notice. Who has the key depends on a sentence further up, so relative positions pay: the "
-    "modern model gets down to the classic one's final loss with a third of the tokens. Both were "
-    "trained one after the other, not in turns."
+    "What to notice. The modern model gets down to the classic one's final loss with a third of the tokens. "
+    "Who has the key depends on a sentence further up; that relative positions make this easier to find is a "
+    "likely reason. Both were trained one after the other, not in turns."
 )
 
 
