@@ -278,7 +278,7 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     for arguments, message in (
-        (["export", run_id, str(tmp_path / "out")], "Positions (sinusoidal) cannot be expressed in any of GPT2, Llama"),
+        (["export", run_id, str(tmp_path / "out")], "Positions sinusoidal cannot be expressed in any of GPT2, Llama"),
         (["export", run_id, str(tmp_path / "out"), "--format", "onnx"], "invalid choice: 'onnx'"),
         (["export", run_id, str(tmp_path / "out"), "--format", "code", "--step", "x"], "invalid int value"),
         (["export", run_id, str(tmp_path / "out"), "--format", "safetensors", "--step", "7"], "no weights of step 7"),
