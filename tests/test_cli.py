@@ -40,6 +40,38 @@ def trained(capsys: Captured, *more: str) -> str:
     return capsys.readouterr().out.strip().splitlines()[-1]
 
 
+def test_bpe_is_learned_and_goes_with_the_run(root: Path, capsys: Captured) -> None:
+    run = RunStore(root).get(trained(capsys, "--tokenizer", "bpe", "--set", "bpe_vocab=400"))
+    assert run.model.vocab_size == run.tokenizer.vocab_size == 400
+    assert main(["sample", run.id, "--prompt", "Once é", "--tokens", "10", "--seed", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Once é")
+    file = str(run.path / "tokenizer.json")
+    again = RunStore(root).get(trained(capsys, "--tokenizer-file", file))
+    assert again.train.tokenizer == "imported"
+    assert again.tokenizer.encode("a story").tolist() == run.tokenizer.encode("a story").tolist()
+
+
+def test_bpe_says_what_it_reached(root: Path, capsys: Captured) -> None:
+    assert main(["train", *TINY, "--tokenizer", "bpe", "--set", "bpe_vocab=20000"]) == 0
+    assert re.search(r"The vocabulary stopped at [\d,]+ of 20,000 tokens", capsys.readouterr().err)
+
+
+def test_wrong_tokenizers_are_a_sentence(root: Path, capsys: Captured, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}", "utf-8")
+    for more, message in (
+        (["--tokenizer-file", str(broken)], "has no vocabulary"),
+        (["--tokenizer-file", str(tmp_path / "none.json")], "Cannot read"),
+        (["--tokenizer", "imported"], "no file was given"),
+        (["--tokenizer", "wordpiece"], "must be one of byte, char, bpe, imported"),
+        (["--tokenizer", "bpe", "--set", "bpe_vocab=99999"], "BPE vocabulary must be 256 to 32000"),
+        (["--tokenizer", "bpe", "--corpus", "sort"], "scored letter by letter"),
+    ):
+        assert main(["train", *TINY, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert RunStore(root).list() == []
+
+
 def test_train_list_sample(root: Path, capsys: Captured) -> None:
     assert main(["train", "--preset", "classic", *TINY, "--name", "my run"]) == 0
     out, err = capsys.readouterr()
@@ -214,3 +246,53 @@ def test_output_that_nobody_reads_to_the_end(capsys: Captured) -> None:
     command = f"{sys.executable} -m playground sample {run_id} --tokens 2000 | head -c 10 >/dev/null"
     result = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
     assert result.stderr == ""
+
+
+def test_export_and_import(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    run_id = trained(capsys, "--name", "to go")
+    for format, files in (
+        ("transformers", {"config.json", "tokenizer.json", "model.safetensors", "tokenizer_config.json",
+                          "generation_config.json", "README.md"}),
+        ("safetensors", {"config.json", "tokenizer.json", "model.safetensors", "events.jsonl", "events.csv", "README.md"}),
+        ("code", {"train.py", "text.txt"}),
+    ):  # fmt: skip
+        folder = tmp_path / format
+        assert main(["export", "to go", str(folder), "--format", format]) == 0
+        out, err = capsys.readouterr()
+        assert out.strip() == str(folder)
+        assert {path.name for path in folder.iterdir()} == files
+        assert ("largest logit difference" in err) == (format == "transformers")
+    assert main(["import", str(tmp_path / "transformers"), "--name", "back"]) == 0
+    out, err = capsys.readouterr()
+    assert RunStore(root).get(out.strip()).name == "back"
+    assert "Imported from the folder transformers." in err
+    texts = []
+    for name in (run_id, "back"):
+        assert main(["sample", name, "--prompt", "Once", "--tokens", "30"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    run_id = trained(capsys, "--set", "position=sinusoidal")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    for arguments, message in (
+        (["export", run_id, str(tmp_path / "out")], "Positions (sinusoidal) cannot be expressed in any of GPT2, Llama"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "onnx"], "invalid choice: 'onnx'"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "code", "--step", "x"], "invalid int value"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "safetensors", "--step", "7"], "no weights of step 7"),
+        (["export", run_id, str(tmp_path / "file"), "--format", "code"], "file exists already and is not empty"),
+        (["export", run_id, str(tmp_path / "file" / "out"), "--format", "safetensors"], "out could not be written"),
+        (["export", "zzz", str(tmp_path / "out")], "No run is called 'zzz'"),
+        (["import", str(tmp_path / "nowhere")], "There is no folder 'nowhere'"),
+        (["import", str(tmp_path / "file")], "There is no folder 'file'"),
+        (["import", str(tmp_path / "empty")], "There is no .safetensors file"),
+    ):
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert len(err.strip().splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"data", "empty", "file"}
+    assert len(RunStore(root).list()) == 1

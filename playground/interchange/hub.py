@@ -54,8 +54,9 @@ def list_files(repository: str) -> Listing:
     """The files that are needed of a repository. Raises ValueError for one that is private, too large or has none."""
     name = f"The repository {repository}"
     address = f"{ENDPOINT}/api/models/{repository}?blobs=true"
+    answer = b"".join(_body(name, address, MAX_ANSWER))
     try:
-        values = json.loads(b"".join(_body(name, address, MAX_ANSWER)))
+        values = json.loads(answer)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):

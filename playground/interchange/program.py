@@ -33,12 +33,23 @@ _INITS = {
     "depth_scaled": ("0.02 / math.sqrt(2 * (layer + 1))", "less the deeper the layer"),
     "zero": ("0.0", "zero"),
 }
+_SCHEDULES = {
+    "cosine": ("0.5 * (1 + math.cos(math.pi * progress))", "half a cosine down to a floor"),
+    "linear": ("(1.0 - progress)", "a line down to a floor"),
+    "wsd": ("min(1.0, (1.0 - progress) / 0.2)", "constant, and over the last fifth a line down to a floor"),
+    "constant": ("1.0", "constant"),
+}
+_OPTIMIZERS = {
+    "adamw": "AdamW (Loshchilov & Hutter 2019)",
+    "muon": "Muon (Jordan 2024) for matrices inside blocks, AdamW for the rest",
+    "sgd": "Gradient descent with momentum",
+}
 # Settings of training that the file has, or that change nothing in it.
 _KNOWN = {
     "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
     "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
     "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
-    "seed", "bpe_vocab",
+    "seed", "bpe_vocab", "optimizer", "schedule",
 }  # fmt: skip
 
 
@@ -67,7 +78,12 @@ def write_program(
             f"Code for the task {task.label} needs the tokenizer byte or character, which spell out its marker."
         )
     data_name = "tokens.json" if kind == "tokens" else "text.txt"
-    flags = _flags(model) | {"task": task is not None, "text": kind != "tokens", kind: True}
+    flags = (
+        _flags(model)
+        | {"constant": train.schedule == "constant"}
+        | {name: train.optimizer == name for name in _OPTIMIZERS}
+        | {"task": task is not None, "text": kind != "tokens", kind: True}
+    )
     values = _values(model, train) | {
         "title": " ".join(name.split()).replace("\\", "/").replace('"', "'"),
         "about": _about(model, train),
@@ -127,6 +143,7 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
     flags = _flags(model)
     norm = f"nn.LayerNorm(n_embd, eps={model.norm_eps!r}, bias={model.bias})"
     std, words = _INITS[model.init]
+    formula, schedule = _SCHEDULES[train.schedule]
     derived = {
         "mlp_hidden": model.mlp_hidden,
         "rope_dims": model.rope_dims,
@@ -135,11 +152,15 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
         "or_sink": " | (key < n_sink)" if flags["sinks"] else "",
         "norm": norm if model.norm == "layernorm" else f"nn.RMSNorm(n_embd, eps={model.norm_eps!r})",
         "attn_mask": "attn_mask=mask" if flags["masked"] else "is_causal=True",
+        "dropout_share": ", dropout_p=share" if model.dropout else "",
         "gqa": model.n_kv_head != model.n_head,
         "sinks": "self.sinks" if model.sink_logit == "learned" else "torch.zeros(n_head, device=x.device)",
         "mlp_name": spelled(model.mlp),
         "bend": _BENDS[model.mlp],
         "softcap": model.logit_softcap,
+        "schedule_formula": formula,
+        "schedule_words": schedule,
+        "optimizer_words": _OPTIMIZERS[train.optimizer],
         "init_std": std,
         "init_words": words,
         **{f"{part}_bias": f"self.{part}_bias[e]" if model.bias else "None" for part in ("gate", "up", "down")},

@@ -91,7 +91,7 @@ def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", own
 
 
 def _unknown_training(package: Package) -> TrainConfig:
-    known = package.tokenizer.name if package.tokenizer.name in get_args(TokenizerName) else "byte"
+    known: TokenizerName = next((name for name in get_args(TokenizerName) if name == package.tokenizer.name), "byte")
     steps = max(1, package.step)
     return TrainConfig(corpus="unknown text", steps=steps, warmup_steps=0, tokenizer=known)
 

@@ -68,11 +68,12 @@ def prepare_run(
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
         check_memory(preset_config(preset, **changes, vocab_size=train.bpe_vocab), train, memory_limit)
     text = _text(train, own_text, cache_dir, progress)
-    kind: dict[str, Any] = {"vocab_size": train.bpe_vocab, "imported": imported, "progress": learning}
     if isinstance(text, TextFile):
-        tokenizer = fitted_tokenizer(train.tokenizer, text.path, train.corpus_bytes, **kind)
+        tokenizer = fitted_tokenizer(train, text.path, imported, learning)
     else:
-        tokenizer = build_tokenizer(train.tokenizer, text, **kind)
+        tokenizer = build_tokenizer(
+            train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning
+        )
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know

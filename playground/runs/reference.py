@@ -75,7 +75,7 @@ def make(root: Path, name: str, seed: int, work: Path) -> Path:
     steps = run.steps_available() if seed == 0 else []
     if name == "induction":
         steps = list(INDUCTION_STEPS)
-    return publish(run, root, name=title, steps=steps, run_id=reference_id(name, seed))
+    return publish(run, root, name=title, steps=steps, every=4, run_id=reference_id(name, seed))
 
 
 def reference_id(name: str, seed: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
-from playground.data.corpora import MAX_BYTES, load_text
+from playground.config import TrainConfig
+from playground.data.corpora import CORPORA, MAX_BYTES, load_text
 from playground.data.token_file import Progress, characters
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers.bpe import Learning
 from playground.tokenizers.character import CharacterTokenizer
 from playground.train.dataset import Dataset, prepare, prepare_file
 
@@ -21,6 +22,8 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     The file lies in the cache, for all runs on that text; but where visitors are strangers to each other, in the run's own
     folder, so that it goes when its owner deletes the run.
     """
+    if run.train.corpus not in CORPORA:
+        raise ValueError("The text that this model was trained on is not here. Choose a run that was trained here.")
     own = run.text_path
     if own is not None and run.train.corpus == "own":
         home = run.path if cache_dir is None or run.owner is not None else cache_dir
@@ -49,15 +52,19 @@ class Datasets:
         return data
 
 
-def fitted_tokenizer(name: str, path: Path, n_bytes: int, **kind: Any) -> Tokenizer:
-    """The tokenizer of the named kind for the first `n_bytes` of a file that is too large to hold.
+def fitted_tokenizer(
+    config: TrainConfig, path: Path, imported: Tokenizer | None = None, learning: Learning | None = None
+) -> Tokenizer:
+    """The tokenizer that the settings ask for, for a file that is too large to hold.
 
-    Characters are collected from all of it; a kind that learns from text learns from its first 20 MB. `kind` goes to
-    `build_tokenizer`.
+    Characters are collected from all of it that is used; BPE learns from its first 20 MB.
     """
-    if name != "char":
-        return build_tokenizer(name, beginning(path, MAX_BYTES), **kind)
-    _, codes = characters(path, n_bytes)
+    if config.tokenizer != "char":
+        text = beginning(path, MAX_BYTES) if config.tokenizer == "bpe" else ""
+        return build_tokenizer(
+            config.tokenizer, text, vocab_size=config.bpe_vocab, imported=imported, progress=learning
+        )
+    _, codes = characters(path, config.corpus_bytes)
     return CharacterTokenizer("".join(map(chr, codes)))
 
 

@@ -39,7 +39,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
-        with gr.Tabs(elem_id="tabs", selected="train") as tabs:
+        with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
             module.wire(built[name], services, visitor)
@@ -63,8 +63,8 @@ def _wire_duel(
 ) -> None:
     """A duel that was started is watched on the Compare tab."""
     queued = lab.start.click(
-        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], lab.started,
-        show_progress="minimal", show_progress_on=[lab.why], concurrency_limit=2, api_visibility="private",
+        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
+        show_progress="minimal", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
     queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
 
@@ -102,7 +102,9 @@ def see_batch(
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
     wish = wish_of(form.text, data)
-    return gr.update(selected="batch"), batch.show_text(services, wish, model, settings, data[lens.number]), "text"
+    imported = train.imported_tokenizer(form, data)
+    shown = batch.show_text(services, wish, model, settings, data[lens.number], imported)
+    return gr.update(selected="batch"), shown, "text"
 
 
 def launch_options(services: Services) -> dict[str, Any]:

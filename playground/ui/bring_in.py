@@ -34,7 +34,7 @@ def build_bring_in(services: Services) -> BringIn:
     with gr.Accordion("Bring a model in", open=False, elem_classes="pg-fold", elem_id="bring-in"):
         gr.Markdown(ABOUT, elem_classes="pg-note")
         files = gr.File(
-            label="The model's files, up to 40 MB each", file_count="multiple", type="filepath", height=130,
+            label="The model's files, up to 40 MB each", file_count="multiple", type="filepath", height=160,
             elem_id="bring-files",
         )  # fmt: skip
         repository = gr.Textbox(

@@ -29,6 +29,7 @@ MAX_TEXT = 10_000  # characters
 MAX_SHOWN = 1_500  # tokens of each tokenizer that are drawn; all are counted
 MAX_TOKENIZERS = 6
 MAX_CURVE = 4_000
+CORPUS_LABELS = {"tales": "Tales", "python_source": "Python source"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,6 @@ def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
         "learned": "this text" if learned == "text" else CORPUS_LABELS[learned],
         "notice": _notice(rows, n_bytes, n_characters),
     }
-
-
-CORPUS_LABELS = {"tales": "Tales", "python_source": "Python source"}
 
 
 def _row(services: Services, key: str, text: str, learned: str, width: int, visitor: object) -> Answer:
@@ -133,8 +131,8 @@ def _notice(rows: list[Answer], n_bytes: int, n_characters: int) -> str:
     if wide > 1.5 and ratio < 1.2 * wide:
         return (
             f"A character here takes {wide:.1f} bytes, and {best['name']} has hardly met this script: it needs "
-            f"{n_characters and best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on "
-            "is slow, dear, and uses up the context."
+            f"{best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is slow, dear "
+            "and uses up the context."
         )
     return (
         f"A token of {best['name']} carries {ratio:.1f} bytes: the same context reaches {ratio:.1f} times as far back as "

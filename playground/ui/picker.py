@@ -54,7 +54,16 @@ def refresh_run(services: Services, run_id: str | None, token: str) -> Any:
 def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tuple[str, str]], str | None]:
     choices = services.choices(token, trained=True)
     known = [known_id for _, known_id in choices]
-    return choices, run_id if run_id in known else next(iter(known), None)
+    return choices, run_id if run_id in known else _favourite(services, known, token)
+
+
+def _favourite(services: Services, known: list[str], token: str) -> str | None:
+    """What to show first: the newest run of one's own, else the reference run with most steps to look at."""
+    runs = [services.run(run_id, token) for run_id in known]
+    best = max(
+        runs, key=lambda run: (not run.reference, 0 if not run.reference else len(run.steps_available())), default=None
+    )
+    return best.id if best else None
 
 
 def checkpoints(services: Services, run_id: str | None, token: str, step: Any = None) -> Any:

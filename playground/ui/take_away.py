@@ -17,13 +17,14 @@ from playground.ui.picker import QUIET, checkpoints
 from playground.ui.services import Services
 
 LABELS = {
-    "transformers": "Transformers folder",
-    "safetensors": "Everything, as safetensors",
-    "code": "One Python file",
+    "transformers": "Transformers",
+    "safetensors": "Everything",
+    "code": "Python file",
 }
 ABOUT = {
-    "transformers": "Loads with `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code.",
-    "safetensors": "Config, tokenizer, weights, the log as CSV and JSON lines, a model card. *Bring a model in* reads it again.",
+    "transformers": "For `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code. "
+    "It is loaded back and compared first.",
+    "safetensors": "Config, tokenizer, safetensors, log as CSV and JSON lines, model card. *Bring a model in* reads it.",
     "code": "Defines and trains this very model with these settings. Needs PyTorch alone; ready to paste into a notebook.",
 }
 PREFIX = "playground-away-"
@@ -60,7 +61,9 @@ def build_take_away(services: Services) -> TakeAway:
             step = gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id="away-step", scale=1, min_width=120)
             prepare = gr.Button("Download", variant="primary", elem_id="away-prepare", scale=1, min_width=120)
         said = gr.Markdown("", elem_classes="pg-note", elem_id="away-said")
-        file = gr.File(label="Download", visible=False, interactive=False, elem_id="away-file", height=80)
+        file = gr.File(
+            label="Download", show_label=False, visible=False, interactive=False, elem_id="away-file", height=80
+        )
     return TakeAway(fold, choice, about, step, prepare, file, said)
 
 

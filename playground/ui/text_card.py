@@ -13,6 +13,7 @@ from playground.config import TrainConfig
 from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.sources import TextFile
 from playground.data.tasks import TASKS
+from playground.tokenizers import Tokenizer
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.texts import CARDS, Wish, described, loaded, own_text, size_of
@@ -118,14 +119,20 @@ def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
 # What the controls do
 
 
-def show_text(choice: str) -> tuple[Any, ...]:
-    """The controls that belong to the chosen kind of text."""
+def show_text(choice: str, size: Any) -> tuple[Any, ...]:
+    """The controls that belong to the chosen kind of text, and a text size that it can have."""
     task = choice == "task"
-    return ABOUT.get(choice) or CORPORA[choice].blurb, gr.update(visible=task), gr.update(visible=choice == "own")
+    too_large = choice != "own" and _cap(size) > MAX_BYTES
+    return (
+        ABOUT.get(choice) or CORPORA[choice].blurb,
+        gr.update(visible=task),
+        gr.update(visible=choice == "own"),
+        (TrainConfig().corpus_bytes if too_large else gr.skip()),
+    )
 
 
 def show_upload(services: Services, card: TextCard, size: gr.components.Component, data: Mapping[Any, Any]) -> Any:
-    """What was brought, in words; the field of JSON lines where there are any; and the text's size for the form.
+    """What was brought, in words; the field of JSON lines where there are any; and a size for the form that takes it whole.
 
     Raises ValueError for what is no text.
     """
@@ -134,21 +141,20 @@ def show_upload(services: Services, card: TextCard, size: gr.components.Componen
     if not wish.has_files:
         return "", lines, gr.skip()
     text = own_text(services, wish, _cap(data[size]))
-    # A data set was cut to the form's size already: to ask for exactly as much again finds it in the cache.
-    new_size = gr.skip() if wish.dataset.strip() and not wish.files else max(1_000, size_of(text or ""))
-    return described(text or ""), lines, new_size
+    whole = size_of(text or "")
+    return described(text or ""), lines, whole if whole > _cap(data[size]) else gr.skip()
 
 
 def _cap(size: Any) -> int:
     return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
 
 
-def about_text(services: Services, wish: Wish, train: TrainConfig) -> dict[str, Any]:
+def about_text(services: Services, wish: Wish, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
     """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)
     title = own.name if isinstance(own, TextFile) else CORPORA[train.corpus].label
-    return {"title": title, **CARDS.get(text, train).to_dict(), "nonce": time.monotonic_ns()}
+    return {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
 
 
 def wire_text_card(
@@ -156,7 +162,7 @@ def wire_text_card(
     look: Callable[..., Any],
 ) -> None:  # fmt: skip
     """Connect the controls. `size` is the form's text size; `look` fills `card_view` from `inputs`."""
-    card.text.change(show_text, card.text, [card.about, card.task, card.own], **QUIET)
+    card.text.change(show_text, [card.text, size], [card.about, card.task, card.own, size], **QUIET)
     brought = services.bind(lambda s, data: show_upload(s, card, size, data))
     note = [card.uploaded, card.field, size]
     gr.on(

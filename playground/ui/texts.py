@@ -93,9 +93,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def described(text: OwnText) -> str:
-    """A brought text in a line, and its size in bytes for the form."""
+    """A brought text in a line of Markdown; a file's name, which may hold anything, stands in it as code."""
     if isinstance(text, TextFile):
-        return f"{text.name}: {text.n_bytes / 1e6:,.1f} MB."
+        name = text.name.replace("`", "'")
+        return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
     return f"{len(text):,} characters, {len(set(text)):,} different ones."
 
 
@@ -116,11 +117,11 @@ def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str |
     return load_text(train.corpus, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
 
 
-def fitted(text: str | Path, train: TrainConfig) -> Tokenizer:
-    """The tokenizer that training would use for a text."""
+def fitted(text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> Tokenizer:
+    """The tokenizer that training would use for a text. BPE is learned for it, which may take seconds."""
     if isinstance(text, Path):
-        return fitted_tokenizer(train.tokenizer, text, train.corpus_bytes, vocab_size=train.bpe_vocab)
-    return build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab)
+        return fitted_tokenizer(train, text, imported)
+    return build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported)
 
 
 @dataclass
@@ -130,14 +131,15 @@ class Cards:
     _cards: OrderedDict[str, DataCard] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, text: str | Path, train: TrainConfig) -> DataCard:
+    def get(self, text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> DataCard:
         """The card of a text; seconds for a new one. Raises ValueError."""
         digest = hashlib.sha256(str(text).encode("utf-8"))  # a large file's name is the hash of its content
-        settings: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction, train.tokenizer]
-        key = f"{digest.hexdigest()} {settings}"
+        digest.update(json.dumps(imported.to_dict() if imported is not None else {}).encode("ascii"))
+        split: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction]
+        key = f"{digest.hexdigest()} {[*split, train.tokenizer, train.bpe_vocab]}"
         with self._lock:
             card = self._cards.pop(key, None)
-        card = card or data_card(text, fitted(text, train), train)
+        card = card or data_card(text, fitted(text, train, imported), train)
         with self._lock:
             self._cards[key] = card
             while len(self._cards) > _CARDS:

@@ -78,7 +78,7 @@ def test_a_text_without_any_good_place_is_cut_anyway(tmp_path: Path, small: None
     assert max(made) <= 5 * module._LONGEST + 4
 
 
-@pytest.mark.parametrize("kind", ["byte", "char"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
 def test_a_file_gives_the_very_same_dataset_and_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_file_gives_the_very_same_dataset_and_batches(
     tokenizer = build_tokenizer(kind, text)
     held = prepare(load_text("own", n_bytes=62_000, own_text=text), tokenizer, model, config)
     mapped = prepare_file(path, tokenizer, model, config, tmp_path / "tokens")
-    assert isinstance(mapped.train, np.memmap) and mapped.train.dtype == np.uint8
+    assert isinstance(mapped.train, np.memmap) and mapped.train.dtype == (np.uint16 if kind == "bpe" else np.uint8)
     assert np.array_equal(held.train, mapped.train) and np.array_equal(held.validation, mapped.validation)
     assert (held.bits_per_nat, held.prompt, held.task) == (mapped.bits_per_nat, mapped.prompt, mapped.task)
     for step in (1, 7):

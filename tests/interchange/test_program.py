@@ -20,16 +20,17 @@ from playground.train.trainer import TrainState, train
 SMALL = dict(block_size=16, n_layer=2, n_embd=32)
 TEXT = "".join(f"{word} saw the {other} ö.\n" for word in ("fox", "cat", "hen") for other in ("sea", "sun", "owl")) * 40
 CASES: dict[str, tuple[ModelConfig, dict]] = {
-    "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2}),
-    "modern": (preset("modern", **SMALL), {"tokenizer": "char", "weight_decay": 0.3}),
-    "mixture": (preset("mixture", **SMALL, shared_expert=True), {"router_z_loss": 0.01}),
+    "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2, "schedule": "linear"}),
+    "modern": (preset("modern", **SMALL), {"tokenizer": "char", "weight_decay": 0.3, "optimizer": "muon"}),
+    "mixture": (preset("mixture", **SMALL, shared_expert=True), {"router_z_loss": 0.01, "tokenizer": "bpe"}),
     "gpt-oss": (preset("gpt-oss", **SMALL | {"n_layer": 3}, window=8), {"grad_clip": 0.0}),
     "alibi": (preset("classic", **SMALL, position="alibi", mlp="relu2", norm_placement="post", logit_softcap=10.0,
                      tie_embeddings=False, init="zero", window=8, n_sink=2), {}),
     "partial": (preset("modern", **SMALL, rope_fraction=0.5, qk_norm=True, mlp="geglu", sink_logit="zero",
                        init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False), {"corpus": "repeat"}),
     "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm"), {}),
-    "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500), {"warmup_steps": 0}),
+    "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500),
+             {"warmup_steps": 0, "optimizer": "sgd", "schedule": "wsd", "learning_rate": 0.1}),
 }  # fmt: skip
 
 
@@ -62,7 +63,8 @@ def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[floa
     (folder / "train.py").write_text(source, "utf-8")
     (folder / data_name).write_text(data, "utf-8", newline="")
     done = subprocess.run(
-        [sys.executable, "-I", "train.py", "--steps", "20"], cwd=folder, text=True, capture_output=True, timeout=120,
+        [sys.executable, "-I", "train.py", "-f", "/a/notebook's/kernel.json", "--steps", "20"],
+        cwd=folder, text=True, capture_output=True, timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ TEXT = "".join(random.Random(1).choices(["the cat ", "sat. ", "é中🦊 ", "on 
 CONFIG = TrainConfig(corpus="own", validation_fraction=0.2)
 
 
-@pytest.mark.parametrize("kind", ["byte", "char"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
 def test_sizes_split_and_entropies(kind: str) -> None:
     tokenizer = build_tokenizer(kind, TEXT)
     card = data_card(TEXT, tokenizer, CONFIG)

@@ -108,6 +108,7 @@ def test_results_are_those_of_the_last_evaluation(two_runs):
     assert abs(classic["bits per byte"] - 1.5 / np.log(2)) < 1e-3
     assert classic["tokens/s"] == 5120
     assert classic["parameters"] == 842_496
+    assert classic["tokenizer"] == "bytes"
     assert results([], two_runs[1]).empty
 
 

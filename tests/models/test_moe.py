@@ -31,8 +31,8 @@ def dense_loop(moe: MoE, x, keep):
     if moe.normalise:
         weights = weights / weights.sum(-1, keepdim=True)
     out = 0.0 if moe.shared is None else moe.shared(x)
-    for expert in range(moe.n_expert):
-        out = out + weights[..., expert, None] * moe.experts(x.flatten(0, 1), expert).view_as(x)
+    for expert, answer in enumerate(moe.experts([x.flatten(0, 1)] * moe.n_expert)):
+        out = out + weights[..., expert, None] * answer.view_as(x)
     return out
 
 

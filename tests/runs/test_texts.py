@@ -66,7 +66,7 @@ def test_the_tokens_of_a_strangers_text_go_with_their_run(store: RunStore, make_
 
 
 @pytest.mark.usefixtures("tiny_limits")
-@pytest.mark.parametrize("kind", ["byte", "char"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
 def test_a_large_text_is_linked_prepared_and_trained_on(store: RunStore, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "mine.txt"
     path.write_text(TEXT)
@@ -81,10 +81,11 @@ def test_a_large_text_is_linked_prepared_and_trained_on(store: RunStore, tmp_pat
     assert run.text_path is not None and run.text_path.samefile(text.path)
     mapped = trained(run, tmp_path / "cache")
 
-    held = prepare_run("modern", model, {**wishes, "tokenizer": kind, "corpus_bytes": 20_000}, TEXT)
-    data = prepare(TEXT, held.tokenizer, held.model, prepared.train)
-    assert held.tokenizer.to_dict() == prepared.tokenizer.to_dict()
-    assert mapped == numbers(train(TrainState.new(held.model, prepared.train), data, prepared.train, held.tokenizer))
+    tokenizer = build_tokenizer(kind, TEXT, vocab_size=prepared.train.bpe_vocab)
+    assert tokenizer.to_dict() == prepared.tokenizer.to_dict()
+    data = prepare(TEXT, tokenizer, prepared.model, prepared.train)
+    in_memory = train(TrainState.new(prepared.model, prepared.train), data, prepared.train, tokenizer)
+    assert mapped == numbers(in_memory)
     store.delete(run.id)
     assert text.path.exists()
 
@@ -96,9 +97,14 @@ def test_characters_are_collected_from_the_whole_of_a_large_file(
     path = tmp_path / "text.txt"
     path.write_text("abc é中🦊\n" * 20, "utf-8")
     whole = path.read_text("utf-8")
-    assert fitted_tokenizer("char", path, 10**6).to_dict() == build_tokenizer("char", whole).to_dict()
-    assert fitted_tokenizer("char", path, 6).to_dict() == build_tokenizer("char", "abc é").to_dict()
-    assert fitted_tokenizer("byte", path, 10**6).name == "byte"
+    config = TRAIN.replace(tokenizer="char", corpus_bytes=2_000)
+    assert fitted_tokenizer(config, path).to_dict() == build_tokenizer("char", whole).to_dict()
+    path.write_text("abc é中🦊\n" + "a" * 986 + "Z", "utf-8")
+    short = fitted_tokenizer(config.replace(corpus_bytes=1_000), path)
+    assert short.to_dict() == build_tokenizer("char", "abc é中🦊\n").to_dict()
+    assert fitted_tokenizer(TRAIN, path).name == "byte"
+    bpe = fitted_tokenizer(config.replace(tokenizer="bpe", bpe_vocab=260), path)
+    assert bpe.to_dict() == build_tokenizer("bpe", path.read_text("utf-8"), vocab_size=260).to_dict()
 
 
 def test_asked_to_stop_while_the_text_is_prepared(make_run: MakeRun, tmp_path: Path) -> None:
@@ -124,6 +130,13 @@ def test_how_far_it_is_is_said_and_then_no_longer(
     execute(run, cache_dir=tmp_path)
     assert "Preparing the text: 0 of 0 MB." in told
     assert told[-2:] == ["", ""]
+
+
+def test_an_imported_model_has_no_text(store: RunStore) -> None:
+    train = TRAIN.replace(corpus="unknown text")
+    run = store.create(MODEL, train, build_tokenizer("byte", ""), name="imported", preset="")
+    with pytest.raises(ValueError, match="was trained on is not here"):
+        dataset(run, None)
 
 
 def test_a_text_whose_tokens_are_too_few_ends_with_a_sentence(store: RunStore, tmp_path: Path) -> None:

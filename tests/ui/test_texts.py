@@ -77,7 +77,9 @@ def test_a_large_file_is_read_once(services: Services, tmp_path: Path, monkeypat
     real = texts.gather
     monkeypatch.setattr(texts, "gather", None)
     assert own_text(services, wish, 10_000) == text
-    assert (described(text), size_of(text)) == ("big.txt: 0.0 MB.", len(TEXT))
+    assert (described(text), size_of(text)) == ("`big.txt`: 0.0 MB.", len(TEXT))
+    hostile = replace(text, name="<img src=x onerror=alert(1)>`<b>.txt")
+    assert described(hostile).startswith("`<img src=x onerror=alert(1)>'<b>.txt`:")  # all of it inside one code span
     monkeypatch.setattr(texts, "gather", real)
     path.write_text(TEXT + "more")
     again = own_text(services, wish, 10_000)
@@ -121,11 +123,14 @@ def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> Non
     assert wish_of(card, data) == Wish(corpus="sort", column="")
     data |= {card.upload: [str(path)], card.field: ""}
     note, field, n_bytes = show_upload(services, card, size, data)
-    assert note.endswith("different ones.") and field["visible"]
+    assert note.endswith("different ones.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
     text = own_text(services, replace(wish_of(card, data), corpus="own"), 10_000)
-    assert isinstance(text, str) and n_bytes == len(text)
+    assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
+    assert show_upload(services, card, size, {**data, size: 1_000})[2] == len(text)
     assert show_upload(services, card, size, {**empty, size: 1})[0] == ""
-    assert [update.get("visible") for update in show_text("own")[1:]] == [False, True]
+    assert [update.get("visible") for update in show_text("own", 10**9)[1:3]] == [False, True]
+    assert show_text("tales", 10**9)[3] == 4_000_000  # what a large text of one's own needed is no size for this
+    assert not isinstance(show_text("tales", 50_000)[3], int)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ function choosePosition(t, focus = true) {
   frame.scrollLeft = cell.offsetLeft - frame.clientWidth / 2;
   if (focus) picks[position].focus({ preventScroll: true });
   const counted = data.counts[position] ? "" : " This target does not count: nobody could know it.";
-  P.say(shiftSays, `At position ${position} the model has read ${P.whole(position + 1)} ${position ? "tokens" : "token"}, the last of them ${P.visible(data.pieces[position])}. Right would be ${P.visible(data.pieces[position + 1])}, which is the input of position ${position + 1}.${counted}`);
+  P.say(shiftSays, `At position ${position} the model has read ${P.whole(position + 1)} ${position ? "tokens" : "token"}, the last of them “${P.visible(data.pieces[position])}”. Right would be “${P.visible(data.pieces[position + 1])}”, which is the input of position ${position + 1}.${counted}`);
   explain();
 }
 

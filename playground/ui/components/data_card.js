@@ -52,16 +52,19 @@ function entropies(card) {
   });
   const table = P.el("table", { class: "pg-data-table" },
     P.el("thead", {}, P.el("tr", {}, ...head.map((text) => (text ? P.el("th", { scope: "col", text }) : P.el("td", { class: "pg-data-track" }))))), P.el("tbody", {}, ...rows));
-  const best = card.grams.at(-1);
+  const best = card.grams.reduce((a, b) => (b.held_out < a.held_out ? b : a)); // of a short text not the longest one
+  const last = card.grams.at(-1);
+  const order = card.grams.indexOf(best);
+  const than = order === 0 ? "than knowing how common each byte is" : `than a table of everything that ever followed ${["", "one byte", "two bytes", "three bytes", "four bytes"][order]}`;
   const what = card.answers_only ? "Only the answers count here: nothing about a problem can be foretold." : "";
-  const gap = best.held_out - best.counted;
+  const gap = last.held_out - last.counted;
   const learnt = gap > 0.25 && !card.answers_only
-    ? ` On the text that was counted the ${best.name} needs only ${best.counted.toFixed(2)}: the difference is what it knows by heart, and no use elsewhere.`
+    ? ` On the text that was counted the ${last.name} needs only ${last.counted.toFixed(2)} bits per byte: the difference is what it knows by heart, and no use elsewhere.`
     : "";
   return section("What counting knows", "of the validation text, after counting the training text",
     P.el("div", { class: "pg-data-scroll", tabindex: 0, role: "region", "aria-label": "Entropy of n-grams" }, table),
     P.el("p", { class: "pg-notice" }, what ? `${what} ` : "", "A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }),
-      ` means: better than a table of everything that ever followed four bytes.${learnt}`),
+      ` means: better ${than}.${learnt}`),
     P.el("p", { class: "pg-soft pg-small", text: `n-grams over bytes, interpolated after Witten and Bell; counted on ${bytes(card.counted_bytes)}, judged on ${bytes(card.held_out_bytes)}. A byte without any model costs 8 bits.` }));
 }
 

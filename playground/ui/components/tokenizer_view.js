@@ -107,6 +107,8 @@ function draw() {
   alert.hidden = !answer.error;
   P.say(alert, answer.error ?? "");
   root.classList.remove("pg-waiting");
+  empty.hidden = true;
+  filled.hidden = false;
   if (answer.error) return;
   P.say(notice, answer.notice);
   P.say(size, `This text: ${P.whole(answer.bytes)} bytes of UTF-8 · ${P.whole(answer.characters)} characters · ${P.whole(answer.words)} ${answer.words === 1 ? "word" : "words"} between spaces.`);
@@ -118,8 +120,9 @@ function draw() {
 /** Ask about the value that is there now; only the latest question's answer is drawn. */
 async function refresh() {
   const value = JSON.parse(JSON.stringify(props.value ?? null));
-  empty.hidden = Boolean(value?.text);
-  filled.hidden = !value?.text;
+  if (!value?.text) asked++; // an answer that is still under way is no longer wanted
+  empty.hidden = Boolean(value?.text && answer);
+  filled.hidden = !empty.hidden;
   if (!value?.text) return;
   const mine = ++asked;
   root.classList.add("pg-waiting");

@@ -85,7 +85,12 @@ def show_again(services: Services, of: str, *asked: Any) -> Any:
 
 
 def show_text(
-    services: Services, wish: Wish, model: Mapping[str, Any], train: Mapping[str, Any], number: Any
+    services: Services,
+    wish: Wish,
+    model: Mapping[str, Any],
+    train: Mapping[str, Any],
+    number: Any,
+    imported: Tokenizer | None = None,
 ) -> dict[str, Any]:
     """The batch that training would read, from the settings of a form; there is no model yet to judge it by.
 
@@ -93,7 +98,7 @@ def show_text(
     """
     config = TrainConfig.from_dict({**train, "corpus": wish.corpus})
     text = loaded(services, own_text(services, wish, config.corpus_bytes), config)
-    tokenizer = fitted(text, config)
+    tokenizer = fitted(text, config, imported)
     note = "No model has read this yet: start the training, then look at the same batch here with what it cost."
     if not isinstance(text, str):
         text, note = beginning(text, PREVIEW_BYTES), f"{note} It is from the first 20 MB of the text."

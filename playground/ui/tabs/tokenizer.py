@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -216,15 +217,18 @@ def show_plan(services: Services, corpus: str, *numbers: Any) -> tuple[pd.DataFr
         ]
         for plan in plans
     ]  # fmt: skip
+    return pd.DataFrame(rows, columns=DUEL_COLUMNS), _why(plans)
+
+
+def _why(plans: list[duel.Plan]) -> str:
     first, last = plans[0], max(plans, key=lambda plan: plan.arm.bytes_per_token)
     ratio = last.arm.bytes_per_token / first.arm.bytes_per_token
-    why = (
+    return (
         f"Each arm may spend {first.flops:.2g} FLOPs. **Losses per token cannot be compared:** a token of {last.arm.name} "
         f"stands for {last.arm.bytes_per_token:.1f} bytes of this text, so a loss of {ratio:.1f} nats per token there is as "
         "good as 1.0 with bytes. Bits per byte asks all of them the same question: how many bits does this text cost? "
         "Press *Start*: the runs wait for each other, and *Compare* opens with their curves in bits per byte."
     )
-    return pd.DataFrame(rows, columns=DUEL_COLUMNS), why
 
 
 def _plans(corpus: str, steps: Any, width: Any, small: Any, large: Any) -> list[duel.Plan]:
@@ -244,12 +248,12 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
     return int(value)
 
 
-def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> list[str]:
-    """Prepare all arms, then create and queue them; the ids of their runs."""
+def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> Iterator[tuple[Any, str]]:
+    """Prepare all arms, then create and queue them: the ids of their runs, and meanwhile words."""
     plans = _plans(corpus, *numbers)
     prepared = []
-    for n, plan in enumerate(plans):
-        gr.Progress()(n / len(plans), desc=f"preparing {plan.arm.name}")
+    for n, plan in enumerate(plans, start=1):
+        yield gr.skip(), f"Preparing {plan.arm.name}, {n} of {len(plans)} …"
         model = {key: value for key, value in plan.model.to_dict().items() if key != "vocab_size"}
         prepared.append(prepare_run(duel.PRESET, model, plan.train.to_dict(), cache_dir=services.cache_dir))
     visitor, started = services.visitor(token), []
@@ -257,7 +261,7 @@ def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> li
         created = create_run(services.store, run, name=f"Duel: {plan.arm.name}", owner=visitor)
         services.launcher.start(created, visitor)
         started.append(created.id)
-    return started
+    yield started, _why(plans)
 
 
 def wire(tab: TokenizerTab, services: Services, visitor: gr.BrowserState) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ import gradio as gr
 from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
 from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
-from playground.runs.create import create_run, prepare_run
+from playground.runs.create import Prepared, create_run, prepare_run
+from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
 from playground.ui import endpoints
 from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
@@ -24,6 +25,7 @@ from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.take_away import TakeAway, build_take_away, wire_take_away
+from playground.ui.telling import Tell, telling
 from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
 from playground.ui.texts import own_text
 
@@ -205,43 +207,64 @@ def _axes(values: dict[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in _preset_fields()}
 
 
-def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Create a run from the form, queue it, and show it."""
-    token = data[visitor]
+def start(
+    services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Create a run from the form, queue it, and show it; meanwhile say how far its tokenizer has come."""
+    token, estimated = data[visitor], show_estimate(tab, data)[0]
+    try:
+        prepared = yield from _told(telling(lambda tell: _prepare(services, tab, data, tell)))
+    except ValueError:
+        yield gr.skip(), gr.skip(), estimated
+        raise
+    for note in prepared.notes:
+        gr.Info(note, duration=20)
+    run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
+    services.launcher.start(run, services.visitor(token))
+    yield *follow(services, run.id, token), estimated
+
+
+def _told(words: Generator[str, None, Prepared]) -> Generator[tuple[Any, Any, Any], None, Prepared]:
+    """The words in the place of the estimate, and their result."""
+    while True:
+        try:
+            yield gr.skip(), gr.skip(), next(words)
+        except StopIteration as end:
+            return end.value
+
+
+def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: Tell) -> Prepared:
+    """The run that the form describes, checked; nothing is written."""
     wish = wish_of(tab.text, data)
     settings = read_form(tab.train, data)
     own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
-    file = data[tab.token_file] if settings["tokenizer"] == "imported" else None
-    prepared = prepare_run(
+    return prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
         {**settings, "corpus": wish.corpus},
         own_text=own,
         cache_dir=services.cache_dir,
-        imported=kept(keep(file)) if file else None,
-        learning=_tell_learning,
+        imported=imported_tokenizer(tab, data),
+        learning=lambda share, what: tell(share, f"learning BPE: {what}"),
     )
-    for note in prepared.notes:
-        gr.Info(note, duration=20)
-    run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
-    services.launcher.start(run, services.visitor(token))
-    return follow(services, run.id, token)
 
 
-def show_tokenizer(name: str) -> tuple[Any, Any]:
-    """The controls that belong to the chosen kind of tokenizer."""
-    return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
-
-
-def _tell_learning(share: float, what: str) -> None:
-    gr.Progress()(share, desc=f"BPE: {what}")
+def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
+    """The tokenizer of the file that was brought, where the form asks for one. Raises ValueError for a wrong file."""
+    file = data[tab.token_file] if data[tab.train["tokenizer"]] == "imported" else None
+    return kept(keep(file)) if file else None
 
 
 def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
     """The card of the chosen text. Raises ValueError."""
     wish = wish_of(tab.text, data)
     train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
-    return gr.update(visible=True), about_text(services, wish, train)
+    return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
+
+
+def show_tokenizer(name: str) -> tuple[Any, Any]:
+    """The controls that belong to the chosen kind of tokenizer."""
+    return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
@@ -322,8 +345,12 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         **QUIET,
     )
     inputs: set[gr.blocks.Block] = {visitor, tab.name, *tab.inputs}
+
+    def begin(services: Services, data: Any) -> Iterator[tuple[Any, Any, Any]]:
+        yield from start(services, tab, visitor, data)
+
     tab.start.click(
-        services.bind(lambda s, data: start(s, tab, visitor, data)), inputs, [tab.run, tab.view],
+        services.bind(begin), inputs, [tab.run, tab.view, tab.estimate],
         show_progress="minimal", concurrency_limit=4, api_visibility="private",
     )  # fmt: skip
     tab.run.input(show_run, [tab.run, visitor], tab.view, **QUIET)
