@@ -22,13 +22,13 @@ def main() -> None:
         os.environ.setdefault(name, value)  # before torch is loaded, which reads them then
     import torch
 
-    from playground.ui.app import build_app, launch_options
+    from playground.ui.app import build_app, launch_options, queued
     from playground.ui.services import Services
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
     hosted = bool(os.environ.get("SPACE_ID"))
     services = Services.create(public=True if options.public or options.share else None)
-    demo = build_app(services).queue(default_concurrency_limit=4, max_size=64)
+    demo = queued(build_app(services))
     try:
         demo.launch(
             server_name=options.host or ("0.0.0.0" if hosted else None),  # noqa: S104 - a Space must listen everywhere

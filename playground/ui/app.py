@@ -55,6 +55,16 @@ def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ..
     return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
 
 
+def queued(demo: gr.Blocks) -> gr.Blocks:
+    """The app with its queue of events, which looks for new ones a hundred times a second.
+
+    Gradio 6.31 looks a thousand times, which takes 4 % of a core from the training beside it, page open or not.
+    """
+    demo.queue(default_concurrency_limit=4, max_size=64)
+    demo._queue.sleep_when_free = 0.01  # seconds
+    return demo
+
+
 def launch_options(services: Services) -> dict[str, Any]:
     """What `launch` needs for the page to look and behave as it should."""
     return {

@@ -132,6 +132,8 @@
 
   // ---- the chart ------------------------------------------------------------------------------------------------
 
+  const SHARE = 150;
+
   const CONFIG = { responsive: false, displaylogo: false, showSendToCloud: false, doubleClick: false, scrollZoom: false,
     displayModeBar: "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d"]] };
 
@@ -141,7 +143,7 @@
    * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
    * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
    * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
-   * Returns { draw(runs), latest(run), cost, chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
+   * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
    */
   function curveChart(host, options) {
     const chosen = { metric: "loss", axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
@@ -152,7 +154,8 @@
     let zoom = null;
     let held = false;
     let late = false;
-    let cost = 0;
+    let cost = 0; // milliseconds that the last drawing took
+    let drawn = -Infinity; // when it ended
 
     const metrics = P.segmented("What to draw", Object.entries(METRICS).map(([id, m]) => [id, m.name]), chosen.metric, (id) => {
       chosen.metric = id;
@@ -380,19 +383,23 @@
       await plotly.react(plot, traces(all), layout(all), CONFIG);
       if (first) listen();
       back.hidden = zoom === null;
-      cost = performance.now() - started;
+      drawn = performance.now();
+      cost = drawn - started;
       plot.dataset.ms = cost.toFixed(1);
     }
 
     return {
       chosen,
-      /** Milliseconds that the last drawing took. */
-      get cost() {
-        return cost;
-      },
+      /**
+       * Show these runs. While one of them trains, drawing takes at most one part in SHARE of the time, because the training
+       * may want the same cores: news that come sooner are drawn with the next ones. A curve's first points do not wait.
+       */
       draw(newRuns) {
+        const same = runs.length === newRuns.length && runs.every((run, i) => run === newRuns[i]);
         runs = newRuns;
-        return redraw();
+        const early = performance.now() - drawn < Math.min(4000, SHARE * cost);
+        const patient = runs.some((run) => run.state === "running" && run.train.step.length > 12);
+        return same && early && patient ? drawing : redraw();
       },
       /** The last value of the chosen metric: { value, step } of the bold line, or null. */
       latest(run) {

@@ -168,15 +168,10 @@ let runs = new P.Runs();
 let shown = null;
 let beats = 0;
 
-/**
- * Every how many beats to ask and draw. The first points are awaited. After them drawing may take one part in 120 of the
- * time, because the training beside it wants the same cores: on a slow machine the curve moves every few seconds, on a fast
- * one twice a second. An ended run may be resumed: look now and then.
- */
+/** Every how many beats to ask: the first points are awaited, an ended run may be resumed. Between, the training needs the cores. */
 function pace(run) {
   if (ENDED.includes(run.state)) return 6;
-  if (run.train.step.length <= 10) return 1;
-  return Math.min(8, Math.max(2, Math.ceil((120 * chart.cost) / BEAT)));
+  return run.train.step.length > 10 ? 4 : 1;
 }
 
 async function refresh() {
