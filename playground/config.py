@@ -19,7 +19,7 @@ Placement = Literal["pre", "post"]
 MLPKind = Literal["gelu", "relu2", "swiglu", "geglu", "clamped_swiglu"]
 SinkLogit = Literal["none", "zero", "learned"]
 Init = Literal["gpt2", "depth_scaled", "zero"]
-TokenizerName = Literal["byte", "char"]
+TokenizerName = Literal["byte", "char", "bpe", "imported"]
 
 GATED: frozenset[str] = frozenset({"swiglu", "geglu", "clamped_swiglu"})  # MLPs of three matrices instead of two
 
@@ -339,8 +339,15 @@ class TrainConfig(Settings):
         4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
     )
     tokenizer: TokenizerName = setting(
-        "byte", "Tokenizer", "What a token is: one byte of UTF-8, or one character of this text."
+        "byte",
+        "Tokenizer",
+        "What a token is: one byte of UTF-8, one character of this text, a piece of a word learned from this text "
+        "(byte pair encoding), or what an imported tokenizer.json says.",
     )
+    bpe_vocab: int = setting(
+        1_000, "BPE vocabulary", "How many tokens byte pair encoding learns, the 256 bytes included. Only for BPE.",
+        low=256, high=32_000, step=1,
+    )  # fmt: skip
     steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
     batch_size: int = setting(6, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)
     grad_accum: int = setting(
@@ -485,7 +492,8 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 _WORDS = {
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "alibi": "ALiBi", "none": "none",
     "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
-    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "byte", "char": "character",
+    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled",
+    "byte": "bytes", "char": "characters", "bpe": "BPE", "imported": "imported file",
     "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss",
 }  # fmt: skip
 

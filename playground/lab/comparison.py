@@ -11,6 +11,7 @@ import pandas as pd
 from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
 from playground.runs.curves import Curves
 from playground.runs.store import Run
+from playground.tokenizers import in_words
 from playground.train.estimate import count_parameters
 
 
@@ -35,14 +36,18 @@ def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
 # What is only looked at or kept changes nothing in how a model learns.
 _HARMLESS = {"eval_interval", "eval_tokens", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
 _COLUMNS = (
-    "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters",
+    "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",
     "seconds", "tokens/s",
 )  # fmt: skip
 
 
 def _result(run: Run, curves: Curves) -> dict[str, Any]:
     evaluations = curves.evaluations(run)
-    row: dict[str, Any] = {"run": run.name, "parameters": count_parameters(run.model)}
+    row: dict[str, Any] = {
+        "run": run.name,
+        "parameters": count_parameters(run.model),
+        "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
+    }
     if len(evaluations):
         last = evaluations.iloc[-1]
         seconds = float(last["seconds"])

@@ -12,6 +12,7 @@ from playground.train.estimate import Estimate
 
 EFFICIENCY = 0.55  # of the matrix rate that a training step reaches; measured on the presets, see docs/benchmarks.md
 STEP_OVERHEAD = 0.004  # seconds a step spends outside of matrices, and per layer a quarter of that
+LOGIT_SECONDS = 4e-9  # for the softmax of one logit, which waits for memory: it is what a large vocabulary costs
 EVALUATION_SHARE = 1 / 3  # a forward pass costs a third of a training step
 
 
@@ -35,6 +36,7 @@ def matrix_rate() -> float:
 def seconds_of(estimate: Estimate, model: ModelConfig, train: TrainConfig) -> float:
     """Seconds that a whole run takes if it has the machine for itself: steps, evaluations and samples."""
     overhead = STEP_OVERHEAD * (1 + model.n_layer / 4) * train.grad_accum
-    step = estimate.flops_per_step / (EFFICIENCY * matrix_rate()) + overhead
+    softmax = LOGIT_SECONDS * model.vocab_size * estimate.tokens_per_step
+    step = estimate.flops_per_step / (EFFICIENCY * matrix_rate()) + softmax + overhead
     evaluated = (train.steps / train.eval_interval + 1) * train.eval_tokens / estimate.tokens_per_step
     return step * (train.steps + evaluated * EVALUATION_SHARE)

@@ -27,6 +27,7 @@ from playground.runs.processes import cores
 from playground.runs.progress import ProgressLine
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
+from playground.tokenizers import import_tokenizer
 
 PROGRAM = "python -m playground"
 
@@ -75,6 +76,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="what the run is called")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
+    parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
         help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
@@ -133,9 +135,16 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         changes[kinds[name]][name] = _value(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
+    imported = None
+    if options.tokenizer_file is not None:
+        imported = import_tokenizer(_bytes(options.tokenizer_file))
+        changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
-        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root()
-    )
+        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root(),
+        imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
+    )  # fmt: skip
+    for note in prepared.notes:
+        print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
     return _execute(run)
 
@@ -146,11 +155,17 @@ def _shorten_warmup(changes: dict[str, Any]) -> None:
         changes["warmup_steps"] = steps // 10
 
 
+def _say_learning(share: float, what: str) -> None:
+    print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
+
+
 def _read(path: Path | None) -> str | None:
-    if path is None:
-        return None
+    return None if path is None else check_text(_bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        return check_text(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
 

@@ -14,7 +14,8 @@ from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, load_text
 from playground.data.downloads import Progress
 from playground.runs.store import Run, RunStore, checked_name
-from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer
+from playground.tokenizers.bpe import Learning
 from playground.train.dataset import prepare
 from playground.train.estimate import estimate
 
@@ -28,6 +29,7 @@ class Prepared:
     train: TrainConfig
     tokenizer: Tokenizer
     own_text: str | None = None
+    notes: tuple[str, ...] = ()  # what the user should know although nothing is wrong
 
     @property
     def default_name(self) -> str:
@@ -44,26 +46,53 @@ def prepare_run(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    imported: Tokenizer | None = None,
+    learning: Learning | None = None,
 ) -> Prepared:
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
     The vocabulary follows from tokenizer and text. `own_text` makes the corpus "own"; a corpus that is downloaded is fetched
-    into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. Writes nothing else; raises
-    ValueError with one sentence on the first thing that is wrong.
+    into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `imported` is the tokenizer that
+    the setting "imported" means; `learning` hears how far a BPE tokenizer has come. Writes nothing else; raises ValueError
+    with one sentence on the first thing that is wrong.
     """
     train = TrainConfig.from_dict(_with_own_text(train_changes or {}, own_text))
     changes = {name: value for name, value in (model_changes or {}).items() if name != "vocab_size"}
     preset_config(preset, **changes)  # settings first: the text may take seconds
+    _check_task(train)
+    if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
+        check_memory(preset_config(preset, **changes, vocab_size=train.bpe_vocab), train, memory_limit)
     text = load_text(
         train.corpus, n_bytes=train.corpus_bytes, cache_dir=cache_dir, own_text=own_text, progress=progress
     )
-    tokenizer = build_tokenizer(train.tokenizer, text)
+    tokenizer = build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning)
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
     check_memory(model, train, memory_limit)
     prepare(text, tokenizer, model, train)
-    return Prepared(preset, model, train, tokenizer, own_text if train.corpus == "own" else None)
+    own = own_text if train.corpus == "own" else None
+    return Prepared(preset, model, train, tokenizer, own, _notes(train, tokenizer))
+
+
+def _check_task(train: TrainConfig) -> None:
+    corpus = CORPORA.get(train.corpus)
+    if corpus is not None and corpus.kind == "task" and train.tokenizer not in ("byte", "char"):
+        raise ValueError(
+            f"{corpus.label} is scored letter by letter and needs single letters as tokens. "
+            "Set the tokenizer to bytes or characters."
+        )
+
+
+def _notes(train: TrainConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
+    if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
+        return (
+            f"The vocabulary stopped at {tokenizer.vocab_size:,} of {train.bpe_vocab:,} tokens: "
+            "no pair of tokens occurs twice any more in this text.",
+        )
+    if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
+        return ("This tokenizer changes what it reads (case, accents or spaces), so what the model writes does too.",)
+    return ()
 
 
 def _with_own_text(changes: Mapping[str, Any], own_text: str | None) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from playground.data.corpora import CORPORA
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
+from playground.tokenizers import in_words
 
 POINTS = 400  # per run
 CAPACITY = 64  # runs kept in memory
@@ -46,9 +47,9 @@ class Curves:
 
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
-        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``steps``,
-        ``bits_per_nat``. There when there is something new, and in a first answer: ``train`` and ``validation`` (lists by
-        field) and ``samples``.
+        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``,
+        ``tokenizer``, ``steps``, ``bits_per_nat``. There when there is something new, and in a first answer: ``train`` and
+        ``validation`` (lists by field) and ``samples``.
         """
         reader = self._reader(run)
         with reader.lock:
@@ -151,6 +152,7 @@ class _Reader:
             "reference": run.reference,
             "model": spelled(run.preset) if known else "Custom",
             "corpus": corpus.label if corpus else run.train.corpus,
+            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
         }

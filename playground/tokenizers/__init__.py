@@ -1,5 +1,29 @@
 """From text to token ids and back. A tokenizer is saved as a dictionary beside each run and used everywhere from there."""
 
-from playground.tokenizers.base import Tokenizer, build_tokenizer, decode, pieces, tokenizer_from_dict
+from playground.tokenizers.base import (
+    Tokenizer,
+    build_tokenizer,
+    decode,
+    decode_bytes,
+    in_words,
+    pieces,
+    tokenizer_from_dict,
+    tokenizers_json,
+)
+from playground.tokenizers.bpe import BPETokenizer, learn_bpe
+from playground.tokenizers.imported import ImportedTokenizer, import_tokenizer
 
-__all__ = ["Tokenizer", "build_tokenizer", "decode", "pieces", "tokenizer_from_dict"]
+__all__ = [
+    "BPETokenizer",
+    "ImportedTokenizer",
+    "Tokenizer",
+    "build_tokenizer",
+    "decode",
+    "decode_bytes",
+    "import_tokenizer",
+    "in_words",
+    "learn_bpe",
+    "pieces",
+    "tokenizer_from_dict",
+    "tokenizers_json",
+]

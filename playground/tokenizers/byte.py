@@ -22,6 +22,10 @@ class ByteTokenizer:
                 f"The text contains an invalid character at position {error.start + 1}. Remove it."
             ) from None
 
+    def encode_bytes(self, data: bytes) -> np.ndarray:
+        """Ids (T,) uint8 of any bytes."""
+        return np.frombuffer(data, dtype=np.uint8)
+
     def token_bytes(self, token: int) -> bytes:
         return bytes([token])
 

@@ -16,6 +16,7 @@ from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
 
 BATCH_TOKENS = 4096  # evaluated at a time
+BATCH_LOGITS = 2**23  # and never more logits than these: a vocabulary of 32,000 would take gigabytes
 
 
 @contextmanager
@@ -40,7 +41,8 @@ def evaluate(model: Transformer, tokens: np.ndarray, mask: np.ndarray | None, n_
     offsets = spread_windows(len(tokens), block_size, n_tokens)
     loss, hits, count = 0.0, 0, 0
     with evaluating(model):
-        for part in np.array_split(offsets, max(1, len(offsets) * block_size // BATCH_TOKENS)):
+        at_once = min(BATCH_TOKENS, BATCH_LOGITS // model.config.vocab_size)
+        for part in np.array_split(offsets, min(len(offsets), max(1, len(offsets) * block_size // at_once))):
             x, y = (t.to(device) for t in windows(tokens, mask, part, block_size))
             logits = model(x).float()
             loss += F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORED, reduction="sum").item()

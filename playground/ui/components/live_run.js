@@ -140,7 +140,7 @@ function drawRun(run) {
   P.say(state, P.stateWords(run.state));
   state.dataset.state = run.state;
   P.say(facts, factsOf(run));
-  P.say(title, [run.model, run.corpus].filter(Boolean).join(" · "));
+  P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
   const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
   bar.style.width = `${done}%`;
   track.dataset.state = run.state;

@@ -27,22 +27,26 @@ root.append(filled);
 // ---- arithmetic and drawing ---------------------------------------------------------------------------------------
 
 let logits = null;
-let labels = [];
-let order = [];
+let labels = []; // of the likeliest tokens; logits come likeliest first
 let sampling = { temperature: 1, top_k: 0, top_p: 1 };
 
 function load() {
   const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
-  logits = value?.logits?.length ? Float64Array.from(value.logits) : null;
+  logits = value?.logits?.length ? unpacked(value) : null;
   empty.hidden = logits !== null;
   filled.hidden = logits === null;
   if (!logits) return;
   labels = value.labels ?? [];
-  order = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
   take(value);
   note.hidden = !value.note;
   P.say(note, value.note ?? "");
   draw();
+}
+
+/** The logits, from two bytes each. */
+function unpacked({ logits, low, high }) {
+  const bytes = Uint8Array.from(atob(logits), (character) => character.charCodeAt(0));
+  return Float64Array.from({ length: bytes.length / 2 }, (_, i) => low + ((high - low) * (bytes[2 * i] + 256 * bytes[2 * i + 1])) / 65535);
 }
 
 function take(settings) {
@@ -58,18 +62,17 @@ function draw() {
   if (!logits) return;
   const started = performance.now();
   const { before, after, removedBy } = P.filterDistribution(logits, sampling);
-  const shown = order.slice(0, ROWS);
-  const rest = order.slice(ROWS);
+  const shown = Array.from(logits.subarray(0, ROWS).keys());
   const full = scaleFor(Math.max(...shown.map((i) => Math.max(before[i], after[i]))));
   shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i])));
   for (let at = shown.length; at < ROWS; at++) rows[at].item.hidden = true;
   let restBefore = 0;
   let restAfter = 0;
-  for (const i of rest) {
+  for (let i = ROWS; i < logits.length; i++) {
     restBefore += before[i];
     restAfter += after[i];
   }
-  if (rest.length) fill(rows[ROWS], `${P.whole(rest.length)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? P.percent(restAfter) : "removed");
+  if (logits.length > ROWS) fill(rows[ROWS], `${P.whole(logits.length - ROWS)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? P.percent(restAfter) : "removed");
   else rows[ROWS].item.hidden = true;
   let remain = 0;
   for (let i = 0; i < after.length; i++) if (after[i] > 0 && removedBy[i] === null) remain++;

@@ -22,8 +22,9 @@ TEMPLATE = """<div class="pg-next">
 def next_token(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
     """Show one distribution.
 
-    value: ``{"labels": [str], "logits": [float], "temperature": float, "top_k": int, "top_p": float, "note": str, "nonce":
-    anything}``, labels and logits by token id. Sliders re-shape it without a round trip by dispatching
-    ``playground:sampling`` on the document with ``detail = {temperature, top_k, top_p}``.
+    value: ``{"labels": [str], "logits": str, "low": float, "high": float, "temperature": float, "top_k": int, "top_p":
+    float, "note": str, "nonce": anything}``. Tokens come likeliest first; `labels` are those of the first rows, `logits`
+    base64 of uint16 from `low` to `high`: all of them, because the filters need the tail too. Sliders re-shape it without a
+    round trip by dispatching ``playground:sampling`` on the document with ``detail = {temperature, top_k, top_p}``.
     """
     return component("next_token", TEMPLATE, value, elem_id=elem_id)

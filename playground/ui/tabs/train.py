@@ -21,11 +21,13 @@ from playground.ui import endpoints
 from playground.ui.components import live_run
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
+from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
+TOKENS = ("tokenizer", "bpe_vocab")
 TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
 LABELS = {"task": "Algorithms", "own": "Your text"}
 SMALL_PRINT = {
@@ -57,6 +59,7 @@ class TrainTab:
     changed: gr.Markdown
     model: Form
     train: Form
+    token_file: gr.File
     name: gr.Textbox
     estimate: gr.Markdown
     start: gr.Button
@@ -75,7 +78,7 @@ class TrainTab:
     @property
     def form(self) -> set[gr.components.Component]:
         """The controls that decide what a run will be and cost."""
-        return {self.preset, *self.model.values(), *self.train.values()}
+        return {self.preset, self.token_file, *self.model.values(), *self.train.values()}
 
 
 def build(services: Services) -> TrainTab:
@@ -120,6 +123,12 @@ def _build_model(parts: dict[str, Any]) -> None:
         )  # fmt: skip
         parts["model"] = build_form(ModelConfig, MODEL_FIRST, start, explain=False)
         parts["changed"] = gr.Markdown(describe(start), elem_classes="pg-note")
+        parts["train"] = build_form(TrainConfig, TOKENS, TrainConfig(), explain=False)
+        parts["train"]["bpe_vocab"].visible = False
+        parts["token_file"] = gr.File(
+            label="tokenizer.json, up to 4 MB", type="binary", visible=False, file_count="single", height=110,
+            file_types=[".json"], elem_id="token-file",
+        )  # fmt: skip
         with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
             parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
@@ -127,9 +136,9 @@ def _build_model(parts: dict[str, Any]) -> None:
 def _build_budget(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
-        parts["train"] = build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
+        parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
-            parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST), TrainConfig())
+            parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
@@ -201,8 +210,9 @@ def _preset_fields() -> list[str]:
 def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     """What the run will need, or what stands in its way; and the architecture in words."""
     try:
-        model = ModelConfig.from_dict(read_form(tab.model, data))
         train = TrainConfig.from_dict(read_form(tab.train, data))
+        size = _expected_vocabulary(train, data[tab.token_file])
+        model = ModelConfig.from_dict({**read_form(tab.model, data), "vocab_size": size})
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
@@ -217,6 +227,13 @@ def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     return words, describe(model) + note
 
 
+def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:
+    """The vocabulary before the text is read: learned and character vocabularies may turn out smaller."""
+    if train.tokenizer == "imported" and file:
+        return kept(keep(file)).vocab_size
+    return train.bpe_vocab if train.tokenizer == "bpe" else 256
+
+
 def _axes(values: dict[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in _preset_fields()}
 
@@ -228,16 +245,31 @@ def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Map
     own = None
     if corpus == "own":
         own = check_text(data[tab.upload], name="file") if data[tab.upload] else check_text(data[tab.pasted] or "")
+    train = read_form(tab.train, data)
+    file = data[tab.token_file] if train["tokenizer"] == "imported" else None
     prepared = prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
-        {**read_form(tab.train, data), "corpus": corpus},
+        {**train, "corpus": corpus},
         own_text=own,
         cache_dir=services.cache_dir,
+        imported=kept(keep(file)) if file else None,
+        learning=_tell_learning,
     )
+    for note in prepared.notes:
+        gr.Info(note, duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
     services.launcher.start(run, services.visitor(token))
     return follow(services, run.id, token)
+
+
+def show_tokenizer(name: str) -> tuple[Any, Any]:
+    """The controls that belong to the chosen kind of tokenizer."""
+    return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
+
+
+def _tell_learning(share: float, what: str) -> None:
+    gr.Progress()(share, desc=f"BPE: {what}")
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
@@ -302,6 +334,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     tab.text.change(show_text, tab.text, [tab.about, tab.task, tab.pasted, tab.upload, tab.uploaded], **QUIET)
     tab.upload.change(services.bind(lambda _, data: show_upload(data)), tab.upload, tab.uploaded, **QUIET)
+    kind, size = (tab.train[name] for name in TOKENS)
+    kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
     )

@@ -1,0 +1,168 @@
+"""Any other ``tokenizer.json``: GPT-2's, Llama's, BERT's, a file of one's own, read by the `tokenizers` library.
+
+`import_tokenizer` is the gate: what it returns has been tried in a process that can be ended (`limited`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from playground.tokenizers import limited
+from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer, check_encodable
+from playground.tokenizers.presplit import PATTERN, chunks
+
+MAX_BYTES = 4_000_000
+MAX_ID = 1_000_000
+CHUNK = 1_000_000
+PROBES = ("Hello world, it's 2024!\n\n  def f(x):\treturn x", "नमस्ते 你好 مرحبا 👩‍👩‍👧 é", "Once there was a fox.")
+_CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Known to be linear. With any other pattern a text is only encoded in a process that can be ended.
+KNOWN_PATTERNS = frozenset([
+    PATTERN,
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2
+    _CL100K.replace("DIGITS", "{1,3}"),  # Llama 3 too
+    _CL100K.replace("DIGITS", ""),  # Qwen 2
+])  # fmt: skip
+
+
+class ImportedTokenizer:
+    """A tokenizer as its file describes it. Ids are the file's own; numbers that it skips stand for nothing.
+
+    `vocab_size` is one more than the largest id. Some tokenizers do not give back what they were given (BERT's lowers case):
+    `exact` says whether this one does.
+    """
+
+    name = "imported"
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """`values`: the file's content. Raises ValueError if the library cannot read it."""
+        self._values = dict(values)
+        if isinstance(self._values.get("model"), dict) and self._values["model"].get("dropout"):
+            self._values["model"] = {**self._values["model"], "dropout": None}  # or the same text would vary
+        self.json_text = json.dumps(self._values, ensure_ascii=False)
+        self.trusted = set(_patterns(self._values)) <= KNOWN_PATTERNS
+        try:
+            self._library = limited.load(self.json_text)
+        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
+            raise ValueError(f"{limited.UNUSABLE} ({str(error)[:120]}). Export it again.") from None
+        self.vocab_size = 1 + max(self._library.get_vocab(with_added_tokens=True).values())
+        if self.vocab_size > MAX_ID:
+            raise ValueError(
+                f"The ids in this tokenizer.json reach {self.vocab_size - 1:,}; the limit is {MAX_ID - 1:,}. "
+                "Number its tokens from 0."
+            )
+
+    @cached_property
+    def tokens(self) -> list[bytes]:
+        """The bytes of every token, by id."""
+        vocab = self._library.get_vocab(with_added_tokens=True)
+        added = {token["content"] for token in self._values.get("added_tokens") or []}
+        tokens = [b""] * self.vocab_size
+        spell = _spelling(self._values)
+        for token, number in vocab.items():
+            tokens[number] = token.encode("utf-8", "replace") if token in added else spell(token)
+        return tokens
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether some difficult texts come back as they were, but for a space at the start."""
+        return all(self._bytes(self.encode(text)).lstrip(b" ") == text.encode() for text in PROBES)
+
+    def _bytes(self, ids: np.ndarray) -> bytes:
+        return b"".join(self.tokens[token] for token in ids)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids (T,) uint32. Raises ValueError for a lone surrogate and when the file's patterns take too long.
+
+        A long text is cut between words every million characters, so that memory does not grow with it.
+        """
+        check_encodable(text)
+        parts = list(chunks(text, CHUNK)) or [""]
+        found = limited.encode(self._library, parts) if self.trusted else limited.encode_limited(self.json_text, parts)
+        return np.concatenate(found)
+
+    def token_bytes(self, token: int) -> bytes:
+        return self.tokens[token]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self._values)
+
+
+def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
+    """The tokenizer of a ``tokenizer.json`` that somebody brought. Raises ValueError, one sentence, for any other file."""
+    values = _parse(data)
+    try:
+        return BPETokenizer.from_dict(values)
+    except ValueError:
+        pass  # it is somebody else's, which is what this is for
+    limited.encode_limited(json.dumps(values), PROBES)
+    return ImportedTokenizer(values)
+
+
+def _parse(data: bytes | str) -> dict[str, Any]:
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_BYTES:
+        raise ValueError(f"The tokenizer.json is {len(raw) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("This file is not JSON. Choose a tokenizer.json as save_pretrained writes it.") from None
+    model = values.get("model") if isinstance(values, dict) else None
+    if not isinstance(model, dict) or not model.get("vocab"):
+        raise ValueError(
+            "This tokenizer.json has no vocabulary (model.vocab). Choose the file that save_pretrained writes."
+        )
+    return dict(values)
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every dictionary inside a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _nodes(inner)
+
+
+def _patterns(values: Mapping[str, Any]) -> Iterator[str]:
+    """Every regular expression of a file."""
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        for node in _nodes(values.get(part)):
+            if isinstance(node.get("Regex"), str):
+                yield node["Regex"]
+
+
+def _spelling(values: Mapping[str, Any]) -> Callable[[str], bytes]:
+    """How this kind of file writes a token: a function from its text there to its bytes."""
+    nodes = {str(node.get("type")): node for part in ("pre_tokenizer", "decoder") for node in _nodes(values.get(part))}
+    if "ByteLevel" in nodes:
+        return _byte_level
+    if "WordPiece" in nodes:
+        prefix = str(nodes["WordPiece"].get("prefix", "##"))
+        return lambda token: (token.removeprefix(prefix) if token.startswith(prefix) else f" {token}").encode()
+    if "BPEDecoder" in nodes:
+        suffix = str(nodes["BPEDecoder"].get("suffix", "</w>"))
+        return lambda token: token.replace(suffix, " ").encode()
+    return _sentencepiece
+
+
+def _byte_level(token: str) -> bytes:
+    """GPT-2's way: one character a byte."""
+    known = all(char in CHAR_TO_BYTE for char in token)
+    return bytes(CHAR_TO_BYTE[char] for char in token) if known else token.encode("utf-8", "replace")
+
+
+def _sentencepiece(token: str) -> bytes:
+    """Llama's and T5's way: U+2581 is a space, <0x0A> a byte."""
+    if byte := re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", token):
+        return bytes([int(byte[1], 16)])
+    return token.replace("\u2581", " ").encode("utf-8", "replace")

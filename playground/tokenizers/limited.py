@@ -1,0 +1,89 @@
+"""Encoding with a file that somebody brought, in a process that can be ended.
+
+The patterns in a ``tokenizer.json`` run on a backtracking engine: a short hostile one can keep it busy for years, inside
+native code that no thread can interrupt. So a file is tried here first, and one with patterns that we do not know is
+never used anywhere else.
+
+    python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...]} from standard input and
+                                                writes one line, {"lengths": [...]}, then all ids as uint32
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from tokenizers import Tokenizer
+
+SECONDS = 10.0  # that any text may take
+SECONDS_PER_MEGABYTE = 3.0
+MEMORY = 4_000_000_000
+UNUSABLE = "This tokenizer.json does not work: the tokenizers library gives up"
+
+
+def load(text: str) -> Tokenizer:
+    """The library's object for a file's text, without padding, truncation or special tokens in what is encoded."""
+    library = Tokenizer.from_str(text)
+    library.no_padding()
+    library.no_truncation()
+    library.encode_special_tokens = True  # "<|endoftext|>" in a user's text is fifteen characters and nothing more
+    return library
+
+
+def encode(library: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+    """Ids (T,) uint32 of each text."""
+    found = library.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [np.array(text.ids, dtype=np.uint32) for text in found]
+
+
+def encode_limited(tokenizer: str, texts: Sequence[str], seconds: float = SECONDS) -> list[np.ndarray]:
+    """`encode` in a process of its own. Raises ValueError if the file is broken or takes too long."""
+    allowed = seconds + SECONDS_PER_MEGABYTE * sum(map(len, texts)) / 1e6
+    order = json.dumps({"tokenizer": tokenizer, "texts": list(texts)}).encode("ascii")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "playground.tokenizers.limited"],
+            input=order, capture_output=True, timeout=allowed, check=False,
+            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ValueError(
+            f"This tokenizer was still not done after {allowed:.0f} s: its patterns are too slow for this text. "
+            "Choose another tokenizer."
+        ) from None
+    if done.returncode != 0:
+        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it ended without a word"]
+        raise ValueError(f"{UNUSABLE} ({reason[0][-120:]}). Export it again with save_pretrained.")
+    head, _, data = done.stdout.partition(b"\n")
+    ends = np.cumsum(json.loads(head)["lengths"])
+    return np.split(np.frombuffer(data, dtype=np.uint32), ends[:-1])
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def main() -> int:
+    """Answer the one question on standard input."""
+    _limit_memory()
+    asked = json.load(sys.stdin.buffer)
+    try:
+        found = encode(load(asked["tokenizer"]), asked["texts"])
+    except BaseException as error:  # noqa: BLE001 - a boundary: the library panics with exceptions of its own
+        print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(json.dumps({"lengths": [len(ids) for ids in found]}).encode("ascii") + b"\n")
+    sys.stdout.buffer.write(b"".join(ids.tobytes() for ids in found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

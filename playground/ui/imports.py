@@ -1,0 +1,37 @@
+"""Tokenizer files that visitors brought, kept for a while by what they contain: whoever knows the key has had the file."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+from playground.tokenizers import Tokenizer, import_tokenizer
+
+CAPACITY = 8
+_kept: OrderedDict[str, Tokenizer] = OrderedDict()
+_lock = threading.Lock()
+
+
+def keep(data: bytes) -> str:
+    """Import a tokenizer.json and return the key under which `kept` finds it. Raises ValueError for any other file."""
+    key = hashlib.sha256(data).hexdigest()
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return key
+    tokenizer = import_tokenizer(data)
+    with _lock:
+        _kept[key] = tokenizer
+        while len(_kept) > CAPACITY:
+            _kept.popitem(last=False)
+    return key
+
+
+def kept(key: str) -> Tokenizer:
+    """The tokenizer of a key. Raises ValueError when it was forgotten meanwhile."""
+    with _lock:
+        if key not in _kept:
+            raise ValueError("The imported tokenizer is no longer in memory. Choose its file again.")
+        _kept.move_to_end(key)
+        return _kept[key]
