@@ -1,4 +1,4 @@
-"""From logits to the next token: temperature, then top-k, then top-p, then one draw.
+"""From logits to the next token: repetition penalty, temperature, top-k, top-p, min-p, then one draw.
 
 `filter_distribution` is the reference. The browser recomputes it while a slider moves (`ui/components`), and a test holds
 the two together.
@@ -6,6 +6,7 @@ the two together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from playground.config import SampleConfig
 class Filtered:
     """A next-token distribution before and after the filters, each (V,) float64 and summing to 1.
 
-    `removed_by` names, per token, the filter that took it: "", "top-k" or "top-p".
+    `removed_by` names, per token, the filter that took it: "", "top-k", "top-p" or "min-p".
     """
 
     before: np.ndarray
@@ -37,13 +38,23 @@ def entropy_bits(probabilities: np.ndarray) -> float:
     return float(-(positive * np.log2(positive)).sum())
 
 
-def filter_distribution(logits: np.ndarray, config: SampleConfig) -> Filtered:
-    """Apply temperature, top-k and top-p, in this order, to logits (V,).
-
-    Ties are broken towards the lower token id, so exactly k tokens survive top-k. Top-p keeps the token that crosses the
-    threshold, and always at least one. Temperature 0 puts everything on the likeliest token.
-    """
+def penalised(logits: np.ndarray, seen: Iterable[int], penalty: float) -> np.ndarray:
+    """Logits (V,) float64 in which tokens that were `seen` are less likely (Keskar et al. 2019): / or * by the penalty."""
     scores = logits.astype(np.float64)
+    ids = np.fromiter(seen, dtype=np.int64)
+    if penalty != 1 and len(ids):
+        scores[ids] = np.where(scores[ids] < 0, scores[ids] * penalty, scores[ids] / penalty)
+    return scores
+
+
+def filter_distribution(logits: np.ndarray, config: SampleConfig, seen: Iterable[int] = ()) -> Filtered:
+    """Apply repetition penalty, temperature, top-k, top-p and min-p, in this order, to logits (V,).
+
+    `seen` are the ids of the text so far, for the penalty. Ties are broken towards the lower token id, so exactly k tokens
+    survive top-k. Top-p keeps the token that crosses the threshold; min-p compares with the likeliest token; one always
+    remains. Temperature 0 puts everything on the likeliest token.
+    """
+    scores = penalised(logits, seen, config.repetition_penalty)
     order = np.argsort(-scores, kind="stable")
     rank = np.empty(len(scores), dtype=np.int64)
     rank[order] = np.arange(len(scores))
@@ -58,9 +69,11 @@ def filter_distribution(logits: np.ndarray, config: SampleConfig) -> Filtered:
     if config.top_p < 1:
         in_p[order] = reached_before < config.top_p
         in_p[order[0]] = True
-    kept = np.where(in_k & in_p, heated, 0.0)
-    removed_by = np.where(~in_k, "top-k", np.where(~in_p, "top-p", ""))
-    return Filtered(softmax(scores), kept / kept.sum(), removed_by.tolist())
+    in_min = heated >= config.min_p * heated[order[0]]
+    in_min[order[0]] = True
+    kept = np.where(in_k & in_p & in_min, heated, 0.0)
+    removed_by = np.where(~in_k, "top-k", np.where(~in_p, "top-p", np.where(~in_min, "min-p", "")))
+    return Filtered(softmax(logits.astype(np.float64)), kept / kept.sum(), removed_by.tolist())
 
 
 def draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
