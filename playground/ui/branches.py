@@ -58,10 +58,9 @@ def _checked_tree(value: Any) -> Tree:
     chosen = value.get("chosen")
     tree = new_tree(value["prompt"], branches)
     tree["chosen"] = chosen if isinstance(chosen, int) and 0 <= chosen < len(branches) else 0
-    for number, each in enumerate(branches):
+    for each in branches:
         if each["parent"] is not None and not 0 <= each["at"] <= len(path(tree, each["parent"])):
             raise ValueError(UNREADABLE)
-        assert each["parent"] is None or each["parent"] < number
     return tree
 
 
@@ -69,7 +68,7 @@ def _checked_branch(value: Any, number: int) -> Branch:
     parent = value["parent"]
     if parent is not None and not (type(parent) is int and 0 <= parent < number):
         raise ValueError(UNREADABLE)
-    found = branch(str(value["name"])[:80], parent, int(value["at"]))
+    found = branch(str(value["name"])[:80], parent, _number(value["at"], int))
     found |= {name: value[name] for name in ("run", "step") if name in value}
     found["note"] = str(value["note"])[:200]
     found["writing"] = False
@@ -78,8 +77,15 @@ def _checked_branch(value: Any, number: int) -> Branch:
 
 
 def _checked_token(value: Any) -> dict[str, Any]:
-    others = [[int(id), str(text)[:200], float(p)] for id, text, p in value["alternatives"][:10]]
-    return {"id": int(value["id"]), "text": str(value["text"])[:200], "p": float(value["p"]), "alternatives": others}
+    others = [[_number(id, int), str(text)[:200], _number(p, int, float)] for id, text, p in value["alternatives"][:10]]
+    id, p = _number(value["id"], int), _number(value["p"], int, float)
+    return {"id": id, "text": str(value["text"])[:200], "p": p, "alternatives": others}
+
+
+def _number(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds or not math.isfinite(value):
+        raise TypeError("not a number")
+    return value
 
 
 def path(tree: Tree, number: int) -> list[dict[str, Any]]:

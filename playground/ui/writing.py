@@ -20,8 +20,8 @@ ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
 CHECKPOINTS = 6  # as many of a run's are shown under each other
 WAYS = {
-    "Greedy, sampling, beam": "three ways to choose",
-    "Through training": "one run's checkpoints",
+    "Ways to choose": "greedy, sampling, beam",
+    "Through training": "this run's checkpoints",
     "Two checkpoints": "of any two runs",
 }
 

@@ -74,7 +74,7 @@ function draw() {
   const again = new Set(sampling.repetition_penalty === 1 ? [] : seen);
   const shown = Array.from(logits.subarray(0, ROWS).keys());
   const full = scaleFor(Math.max(...shown.map((i) => Math.max(before[i], after[i]))));
-  shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i], i === drawn, again.has(i)), i === drawn));
+  shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i], again.has(i)), i === drawn));
   for (let at = shown.length; at < ROWS; at++) rows[at].item.hidden = true;
   let restBefore = 0;
   let restAfter = 0;
@@ -90,9 +90,9 @@ function draw() {
   root.dataset.ms = (performance.now() - started).toFixed(2);
 }
 
-function wordsFor(p, by, drawn, again) {
-  const words = by && sampling.temperature === 0 ? "removed by temperature 0" : by ? `removed by ${by}` : P.percent(p);
-  return [words, again ? "seen before" : "", drawn ? "drawn" : ""].filter(Boolean).join(" · ");
+function wordsFor(p, by, again) {
+  if (by) return sampling.temperature === 0 ? "removed by temperature 0" : `removed by ${by}`;
+  return again ? `${P.percent(p)} · seen before` : P.percent(p);
 }
 
 function fill(row, label, before, after, full, words, drawn) {

@@ -16,7 +16,7 @@ const empty = element.querySelector(".pg-tokens-empty");
 const legend = P.el("div", { class: "pg-surprise-legend" }, P.el("span", { text: "expected" }),
   ...Array.from({ length: LEVELS }, (_, i) => P.el("i", { class: `pg-surprise-${i}`, "aria-hidden": "true" })), P.el("span", { text: "surprising" }));
 const list = P.el("div", { class: "pg-branches" });
-const state = P.el("p", { class: "pg-soft pg-small", "aria-live": "polite" });
+const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
 const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come; choose another to branch off there.";
 const filled = P.el("div", { class: "pg-panel", hidden: true },
@@ -99,6 +99,7 @@ function draw() {
     views.push(view(views.length));
     list.append(views.at(-1).box);
   }
+  if (shown && !value.branches[shown.branch]?.tokens[shown.index]) show(null);
   drawBranches();
   const n = value.branches.reduce((sum, branch) => sum + branch.tokens.length, 0);
   const count = `${P.whole(n)} ${n === 1 ? "token" : "tokens"}`;

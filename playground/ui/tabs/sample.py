@@ -102,7 +102,7 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**4 · Under each other** the same prompt in other ways", elem_classes="pg-title")
         parts["ways"] = gr.Radio(
-            list(writing.WAYS), value=next(iter(writing.WAYS)), show_label=False, label="Compare",
+            [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()], value=next(iter(writing.WAYS)), show_label=False, label="Compare",
             elem_classes=["pg-choice"], elem_id="sample-ways",
         )  # fmt: skip
         parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
@@ -299,12 +299,12 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     writes = [
         tab.generate.click(services.bind(write), ahead, both, **slow),
         tab.more.click(services.bind(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
-        tab.text.branch(services.bind(branch_off), on, both, **slow),  # type: ignore[attr-defined]
+        tab.text.branch(services.bind(branch_off), on, both, **slow),
         tab.beside.click(
             services.bind(write_beside), [tab.ways, tab.n_beam, *tab.other.both, *ahead], tab.text, **slow
         ),
     ]
-    tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)  # type: ignore[attr-defined]
+    tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
     tab.stop.click(stopped, tab.text, tab.text, cancels=writes, **QUIET)
     tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
     tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
