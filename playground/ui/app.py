@@ -13,12 +13,12 @@ from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, compare, sample, train
+from playground.ui.tabs import attention, compare, sample, streaming, train
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "compare", "attention", "sample")
+TABS = ("train", "compare", "attention", "sample", "streaming")
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -37,8 +37,12 @@ def build_app(services: Services) -> gr.Blocks:
                 "compare": compare.build(services),
                 "attention": attention.build(services),
                 "sample": sample.build(services),
+                "streaming": streaming.build(services),
             }
-        for name, module in (("train", train), ("compare", compare), ("attention", attention), ("sample", sample)):
+        modules = {
+            "train": train, "compare": compare, "attention": attention, "sample": sample, "streaming": streaming
+        }  # fmt: skip
+        for name, module in modules.items():
             module.wire(built[name], services, visitor)
         first: train.TrainTab = built["train"]  # type: ignore[assignment]
         demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(

@@ -23,6 +23,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
+    "line_chart": lambda value: components.line_chart(value=value),
+    "cache_slots": lambda value: components.cache_slots(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }
 SCRIPTS = sorted(_html.HERE.glob("*.js"))

@@ -102,7 +102,8 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**4 · Under each other** the same prompt in other ways", elem_classes="pg-title")
         parts["ways"] = gr.Radio(
-            [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()], value=next(iter(writing.WAYS)), show_label=False, label="Compare",
+            [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
+            value=next(iter(writing.WAYS)), show_label=False, label="Compare",
             elem_classes=["pg-choice"], elem_id="sample-ways",
         )  # fmt: skip
         parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
