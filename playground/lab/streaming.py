@@ -262,7 +262,7 @@ class SlotStep:
 def slot_story(window: int, n_sink: int, n_tokens: int, streams: bool) -> list[SlotStep]:
     """What the cache does with its slots over `n_tokens` tokens, told by the cache itself on a model of almost nothing."""
     config = ModelConfig(
-        vocab_size=2, block_size=4096, n_layer=1, n_embd=8, n_head=1, n_kv_head=1, position="rope", window=window,
+        vocab_size=2, block_size=2048, n_layer=1, n_embd=8, n_head=1, n_kv_head=1, position="rope", window=window,
         n_sink=0 if streams else n_sink,
     )  # fmt: skip
     cache = KVCache.streaming(config, n_sink, window) if streams else KVCache(config)

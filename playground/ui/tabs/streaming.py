@@ -31,8 +31,8 @@ STORY = 40  # tokens whose way into the slots is shown
 STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
     "**What to notice.** With the cache a token costs the same wherever it stands; without, it costs more the longer the "
-    "text. A rolling buffer is the sliding window, number for number, in constant memory. Whether a few sinks rescue a model "
-    "that was trained with full attention depends on whether it has learned to park attention on its first tokens: small "
+    "text. A rolling buffer is the sliding window, number for number, in constant memory. Whether a few sinks rescue a "
+    "model that was trained with full attention depends on whether it has learned to park attention on its first tokens: small "
     "models often have not. Look at what this run really does."
 )
 
@@ -176,7 +176,7 @@ def _memory(run: Run, window: int) -> dict[str, Any]:
     return {
         "title": "Memory of the cache", "about": "lines: the formula; dots: the tensors themselves", "x": "tokens seen",
         "y": "keys and values (KiB)", "lines": lines, "nonce": time.monotonic_ns(),
-        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads: a lower slope. A rolling buffer: an end.",
+        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads lower the slope, a buffer ends it.",
     }  # fmt: skip
 
 
@@ -234,8 +234,9 @@ def _perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
 def _read_memory(found: list[lab.Reading]) -> dict[str, Any]:
     n = len(found[0].nll) + 1
     x = np.linspace(0, n, 65)
+    all_kept = x / n * found[0].cache_bytes
     lines = [
-        {"name": each.name, "x": x.tolist(), "y": (np.minimum(x / n * found[0].cache_bytes, each.cache_bytes) / 1024).tolist()}
+        {"name": each.name, "x": x.tolist(), "y": (np.minimum(all_kept, each.cache_bytes) / 1024).tolist()}
         for each in found if each.cache_bytes
     ]  # fmt: skip
     return {
