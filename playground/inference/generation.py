@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from playground.config import SampleConfig
+from playground.inference.decode_step import DecodeStep, covers
 from playground.inference.sampling import draw, filter_distribution
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
@@ -35,6 +36,7 @@ class Reader:
         unbounded = not config.n_sink and config.position in ("rope", "alibi", "none")
         self.rolls = self.cache.endless and (self.cache.streams or unbounded)
         self.contexts: list[list[int]] = [[]]
+        self._steps: list[DecodeStep] = []  # compiled, one for each text, once they have taken over from the cache
 
     @property
     def context(self) -> list[int]:
@@ -58,16 +60,27 @@ class Reader:
                 keep = limit if self.cache.length == 0 else max(1, limit // 2)
                 fresh = [context[-keep:] for context in self.contexts]
                 self.contexts = [list(context) for context in fresh]
-                self.cache = KVCache(self.model.config, len(fresh))
+                self.cache, self._steps = KVCache(self.model.config, len(fresh)), []
+        if self._steps or (len(fresh[0]) == 1 and self._taken_over()):
+            return np.stack(
+                [[step.feed(token) for token in row][-1] for step, row in zip(self._steps, fresh, strict=True)]
+            )
         with torch.inference_mode():
             tokens = torch.tensor(fresh, device=self.model.embed.weight.device)
             hidden = self.model.hidden(tokens, cache=self.cache)
             return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
 
+    def _taken_over(self) -> bool:
+        """Whether compiled steps go on with the texts, taking over where the cache has read the beginning."""
+        if not self._steps and self.cache.length and covers(self.model, self.cache):
+            self._steps = [DecodeStep(self.model, self.cache, row) for row in range(len(self.contexts))]
+        return bool(self._steps)
+
     def fork(self, rows: Sequence[int]) -> None:
         """Go on with these texts, by number; one that comes several times is read on in several ways."""
         self.contexts = [list(self.contexts[row]) for row in rows]
         self.cache.select(rows)
+        self._steps = [self._steps[row].copy() for row in rows] if self._steps else []
 
 
 @dataclass(frozen=True)

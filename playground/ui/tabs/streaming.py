@@ -32,8 +32,8 @@ STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
     "**What to notice.** With the cache a token costs the same wherever it stands; without, it costs more the longer the "
     "text. A rolling buffer is the sliding window, number for number, in constant memory. Whether a few sinks rescue a "
-    "model that was trained with full attention depends on whether it has learned to park attention on its first tokens: small "
-    "models often have not. Look at what this run really does."
+    "model that was trained with full attention depends on whether it has learned to park attention on its first tokens: "
+    "small models often have not. Look at what this run really does."
 )
 
 
