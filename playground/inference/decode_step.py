@@ -28,6 +28,7 @@ from playground.models.positional import rotate
 from playground.models.transformer import Transformer
 
 SOURCE = Path(__file__).with_suffix(".c")
+AHEAD = 1024  # positions whose rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
 MLP_CODES = {"gelu": 0, "relu2": 1, "swiglu": 2, "geglu": 3, "clamped_swiglu": 4}
 
@@ -153,7 +154,7 @@ class DecodeStep:
             (ring.capacity, ring.n_sink, window) for ring, window in zip(cache.layers, config.windows, strict=True)
         ]
         self._turns: torch.Tensor | None = None  # cosines and sines of the positions ahead
-        self._turned_from = 0
+        self._turned_from = self._turns_at = 0
         self._point()
 
     def _point(self) -> None:
@@ -167,6 +168,9 @@ class DecodeStep:
         slots = max(capacity for capacity, _, _ in self._rings)
         self._work = torch.empty(4 * config.n_embd + 2 * config.mlp_hidden + slots)
         self._logits = np.empty(config.vocab_size, dtype=np.float32)
+        self._x = np.empty(config.n_embd, dtype=np.float32)
+        self._table = model.embed.weight.detach().numpy()
+        self._first = [ctypes.addressof(self._shape), ctypes.addressof(self._layers), self._x.ctypes.data]
         head = model.embed.weight if model.head is None else model.head.weight
         self._fixed = [
             _pointer(getattr(model.norm, "weight", None)), _pointer(getattr(model.norm, "bias", None)), _pointer(head),
@@ -192,32 +196,35 @@ class DecodeStep:
                 self._held[window][layer.slot] = position
                 biases.append(self._bias(window, layer.n_slots))
                 layer.bias = biases[-1].data_ptr()
-        x = self._embedded(token, position)
+        self._embed(token, position)
         cosine, sine = self._rotation(position)
-        _step(ctypes.addressof(self._shape), ctypes.addressof(self._layers), x.data_ptr(), cosine, sine, *self._fixed)
+        _step(*self._first, cosine, sine, *self._fixed)
         self.position += 1
         return self._logits.copy()
 
-    def _embedded(self, token: int, position: int) -> torch.Tensor:
-        weight = self.model.embed.weight
+    def _embed(self, token: int, position: int) -> None:
+        """Put the embedded token where the C code works on it."""
         if self.model.config.position in ("learned", "sinusoidal"):
             with torch.inference_mode():
-                return self.model.positions.add(weight[token][None, None], torch.tensor([[position]]))[
-                    0, 0
-                ].contiguous()
-        return weight.detach()[token].clone()
+                weight = self.model.embed.weight
+                x = self.model.positions.add(weight[token][None, None], torch.tensor([[position]]))[0, 0].numpy()
+        else:
+            x = self._table[token]
+        np.copyto(self._x, x)
 
     def _rotation(self, position: int) -> tuple[int | None, int | None]:
         """Pointers to the cosines and sines of a position, from a table that is made anew now and then."""
         if self.model.config.position != "rope":
             return None, None
-        if self._turns is None or position >= self._turned_from + self._turns.size(1):
+        if self._turns is None or position >= self._turned_from + AHEAD:
             self._turned_from = position
-            turns = self.model.positions.rotation(torch.arange(position, position + 1024))
+            turns = self.model.positions.rotation(torch.arange(position, position + AHEAD))
             assert turns is not None
-            self._turns = torch.stack(turns).contiguous()  # (2, 1024, R / 2)
-        at = self._turns[:, position - self._turned_from]
-        return at[0].data_ptr(), at[1].data_ptr()
+            self._turns = torch.stack(turns).contiguous()  # (2, AHEAD, R / 2)
+            self._turns_at = self._turns.data_ptr()
+        row = 2 * self.model.config.rope_dims  # bytes: R / 2 numbers
+        at = self._turns_at + row * (position - self._turned_from)
+        return at, at + row * AHEAD
 
     def _bias(self, window: int, n_slots: int) -> torch.Tensor:
         held = self._held[window][:n_slots]

@@ -11,7 +11,7 @@ import torch
 
 from playground.config import SampleConfig
 from playground.inference.decode_step import DecodeStep, covers
-from playground.inference.sampling import draw, filter_distribution
+from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
@@ -144,11 +144,11 @@ def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
 def _choose(
     logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: set[int], n_alternatives: int
 ) -> GeneratedToken:
-    filtered = filter_distribution(logits, config, seen)
-    token = draw(filtered.after, rng)
-    top = np.argsort(-logits, kind="stable")[:n_alternatives]
-    alternatives = tuple((int(other), float(filtered.before[other])) for other in top)
-    return GeneratedToken(token, float(filtered.before[token]), alternatives)
+    token = draw(shaped(logits, config, seen), rng)
+    before = softmax(logits)
+    top = likeliest(logits, n_alternatives) if n_alternatives else ()
+    alternatives = tuple((int(other), float(before[other])) for other in top)
+    return GeneratedToken(token, float(before[token]), alternatives)
 
 
 @dataclass(frozen=True)

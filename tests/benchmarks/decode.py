@@ -1,7 +1,8 @@
 """How fast one text is written: against transformers' generate, against llama2.c, and over 100,000 tokens.
 
-``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run`` (-Ofast -fopenmp -march=native)
-and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number is a median.
+``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
+-march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number
+is a median.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from playground.inference.generation import (
     write,
     write_rows,
 )
-from playground.inference.sampling import draw, entropy_bits, filter_distribution, softmax
+from playground.inference.sampling import draw, entropy_bits, filter_distribution, likeliest, softmax
 from playground.tokenizers import build_tokenizer, decode
 from tests.models.variants import VARIANTS, build
 
@@ -91,6 +91,13 @@ def test_the_filter_that_comes_first_takes_the_blame():
     assert got.removed_by == ["", "", "top-p", "top-k"]
     got = filter_distribution(np.log([0.45, 0.3, 0.2, 0.05]), config.replace(top_p=0.9))
     assert got.removed_by == ["", "", "min-p", "top-k"]
+
+
+def test_the_likeliest_are_found_without_sorting_the_rest():
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 5, 50, 99):
+        logits = rng.integers(-3, 3, 50).astype(np.float32)
+        assert likeliest(logits, n).tolist() == np.argsort(-logits, kind="stable")[:n].tolist()
 
 
 def test_ties_go_to_the_lower_ids_and_exactly_k_remain():
