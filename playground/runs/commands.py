@@ -17,6 +17,7 @@ import torch
 
 from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
 from playground.data.corpora import CORPORA, check_text
+from playground.inference import decode_step
 from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
 from playground.runs import status
 from playground.runs.create import create_run, prepare_run
@@ -219,6 +220,7 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     config = SampleConfig.from_dict({name: _value(SampleConfig, name, text) for name, text in given.items()})
     config = config.replace(stop="\n".join(options.stop or ()))
     ids = encode_prompt(run.tokenizer, options.prompt)
+    decode_step.warm()
     rows = write_rows(ModelCache().get(run, options.step), run.tokenizer, ids, config)
     if config.n_sample == 1:
         _print_as_it_comes(options.prompt, (row[0] for row in rows), config)

@@ -49,3 +49,21 @@ def test_the_same_prompt_in_other_ways(page: Page, app: App) -> None:
         expect(text.get_by_role("button", name=name)).to_be_visible()
     page.get_by_role("radio", name="Two checkpoints").check(force=True)
     expect(page.locator("#sample-other-run")).to_be_visible()
+
+
+def test_the_streaming_lab(page: Page, app: App) -> None:
+    open_page(page, app.url, "Streaming")
+    slots = page.locator("#cache-slots")
+    slots.get_by_role("button", name="one token").click()
+    expect(slots).to_contain_text("takes")
+    expect(page.locator("#streaming-run input")).not_to_have_value("", timeout=SLOW)
+    page.locator("#prove-cache").click()
+    expect(page.locator("#streaming-answer")).to_contain_text("identical text", timeout=SLOW)
+    expect(page.locator("#streaming-first .js-plotly-plot")).to_be_visible()
+    page.locator("#streaming-run input").click()
+    page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
+    page.locator("#write-endlessly").click()
+    expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
+    page.locator("#stop-streaming").click()
+    page.locator("#find-sinks").click()
+    expect(page.locator("#streaming-answer")).to_contain_text("on the first token", timeout=SLOW)

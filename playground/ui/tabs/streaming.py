@@ -14,19 +14,22 @@ from playground.config import SampleConfig
 from playground.data.corpora import load_text
 from playground.inference.generation import Reader, StreamDecoder, encode_prompt, row_rng
 from playground.inference.sampling import draw, filter_distribution
+from playground.lab import sinks
 from playground.lab import streaming as lab
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.train.dataset import split
-from playground.ui import branches
+from playground.ui import streaming_view as view
 from playground.ui.components import cache_slots, line_chart, token_text
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
+from playground.ui.streaming_view import TAIL, TEXTS
 
-TEXTS, LONGEST, TIMES_CONTEXT = 4, 2_048, 8  # stretches of text that are read, their length at most, and in contexts
-ENDLESS_TOKENS, ENDLESS_SECONDS, TAIL = 100_000, 600, 600
+LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most, and in contexts
+ENDLESS_TOKENS, ENDLESS_SECONDS = 100_000, 600
 UPDATE_SECONDS = 0.25
+SINK_TEXTS = 32
 STORY = 40  # tokens whose way into the slots is shown
 STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
@@ -49,6 +52,7 @@ class StreamingTab:
     prove: gr.Button
     read: gr.Button
     endless: gr.Button
+    sinks: gr.Button
     stop: gr.Button
     answer: gr.Markdown
     text: gr.HTML
@@ -89,10 +93,11 @@ def build(services: Services) -> StreamingTab:
                 )
                 parts["read"] = gr.Button("Read a long text", elem_classes="pg-quiet", elem_id="read-long")
                 parts["endless"] = gr.Button("Write endlessly", elem_classes="pg-quiet", elem_id="write-endlessly")
+                parts["sinks"] = gr.Button("Sinks through training", elem_classes="pg-quiet", elem_id="find-sinks")
                 parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
         with gr.Column(elem_classes="pg-main"):
             parts["answer"] = gr.Markdown(
-                "What does a cache keep, and what does forgetting cost? Try one of the three on the left.",
+                "What does a cache keep, and what does forgetting cost? Try one of the four on the left.",
                 elem_classes="pg-answer", elem_id="streaming-answer",
             )  # fmt: skip
             parts["first"] = line_chart(elem_id="streaming-first")
@@ -126,67 +131,19 @@ def prove(
     run, model = _model(services, run_id, step, token)
     ids = encode_prompt(run.tokenizer, _text(prompt))[-max(1, run.model.block_size // 2) :]
     config, shown, proof = SampleConfig(max_new_tokens=1024), 0.0, None
-    memory = _memory(run, _whole("Window", window, 1, 1024))
+    kinds = view.memory(run, _whole("Window", window, 1, 1024))
     for proof in lab.cache_proof(model, ids, config):
         if time.monotonic() - shown > 2 * UPDATE_SECONDS:
             shown = time.monotonic()
             yield (
                 "Writing the same text twice…",
-                _pace(proof, len(ids)),
-                memory,
+                view.pace(proof, len(ids)),
+                kinds,
                 "",
-                _twice(run, prompt, proof, "writing"),
+                view.twice(run, prompt, proof, "writing"),
             )
     assert proof is not None
-    yield _verdict(proof), _pace(proof, len(ids)), memory, "", _twice(run, prompt, proof, "done")
-
-
-def _verdict(proof: lab.Proof) -> str:
-    quick, slow = (float(np.median(times[-16:])) for times in (proof.cached_ms, proof.uncached_ms))
-    same = "**The identical text, token for token.**" if proof.same else "**The texts differ: please report this.**"
-    return (
-        f"{same} At the end a token takes {quick:.2f} ms with the cache and {slow:.2f} ms without; as a whole "
-        f"{1000 * len(proof.cached) / sum(proof.cached_ms):,.0f} against "
-        f"{1000 * len(proof.uncached) / sum(proof.uncached_ms):,.0f} tokens/s."
-    )
-
-
-def _pace(proof: lab.Proof, start: int) -> dict[str, Any]:
-    def line(name: str, times: list[float]) -> dict[str, Any]:
-        parts = np.array_split(np.arange(len(times)), min(40, len(times)))
-        middles = [float(np.median(np.array(times)[part])) for part in parts]
-        return {"name": name, "x": [start + float(part.mean()) for part in parts], "y": middles}
-
-    return {
-        "title": "Time per token", "about": "over its position; medians of neighbours", "x": "position (tokens)",
-        "y": "time (ms per token)", "lines": [line("with cache", proof.cached_ms), line("without", proof.uncached_ms)],
-        "note": "With the cache: flat. Without: every token reads the whole text again.", "nonce": time.monotonic_ns(),
-    }  # fmt: skip
-
-
-def _memory(run: Run, window: int) -> dict[str, Any]:
-    lines: list[dict[str, Any]] = []
-    contexts = [round(run.model.block_size * n / 8) for n in range(1, 17)]
-    for name, variant in lab.cache_variants(run.model, window).items():
-        lines.append({"name": name, "x": contexts, "y": [lab.cache_formula(variant, n) / 1024 for n in contexts]})
-        some = contexts[::3]
-        lines.append(
-            {"name": name, "x": some, "y": [lab.cache_measured(variant, n) / 1024 for n in some], "dots": True}
-        )
-    return {
-        "title": "Memory of the cache", "about": "lines: the formula; dots: the tensors themselves", "x": "tokens seen",
-        "y": "keys and values (KiB)", "lines": lines, "nonce": time.monotonic_ns(),
-        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads lower the slope, a buffer ends it.",
-    }  # fmt: skip
-
-
-def _twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]:
-    roots = []
-    for name, ids in (("with cache", proof.cached), ("without", proof.uncached)):
-        root = branches.branch(name)
-        root["tokens"] = branches.spelled_out(run.tokenizer, ids, [1.0] * len(ids))
-        roots.append(root)
-    return branches.snapshot(branches.new_tree(prompt, roots), state)
+    yield view.verdict(proof), view.pace(proof, len(ids)), kinds, "", view.twice(run, prompt, proof, "done")
 
 
 def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
@@ -201,8 +158,18 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
     )
     for reading in lab.readings(model, texts, window, n_sink):
         found.append(reading)
-        yield f"Read: {', '.join(each.name for each in found)}…", _perplexity(run, found), gr.skip(), _table(found)
-    yield seen(found, run.model.block_size), _perplexity(run, found), _read_memory(found), _table(found)
+        yield (
+            f"Read: {', '.join(each.name for each in found)}…",
+            view.perplexity(run, found),
+            gr.skip(),
+            view.table(found),
+        )
+    yield (
+        view.seen(found, run.model.block_size),
+        view.perplexity(run, found),
+        view.memory_read(found),
+        view.table(found),
+    )
 
 
 def held_out(run: Run, services: Services) -> np.ndarray:
@@ -217,59 +184,6 @@ def held_out(run: Run, services: Services) -> np.ndarray:
             f"{run.model.block_size}. Choose a run on a longer text."
         )
     return np.asarray(ids[: TEXTS * n], dtype=np.int64).reshape(TEXTS, n)
-
-
-def _perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
-    lines = []
-    for reading in found:
-        x, y = lab.by_position(reading.nll)
-        lines.append({"name": reading.name, "x": x, "y": y})
-    return {
-        "title": "Perplexity", "about": f"on held-out text, over position; mean of {TEXTS} texts", "x": "position (tokens)",
-        "y": "perplexity", "log": True, "lines": lines, "marks": [{"x": run.model.block_size, "text": "training context"}],
-        "note": "Lower is better. Sliding window and rolling buffer lie on each other.", "nonce": time.monotonic_ns(),
-    }  # fmt: skip
-
-
-def _read_memory(found: list[lab.Reading]) -> dict[str, Any]:
-    n = len(found[0].nll) + 1
-    x = np.linspace(0, n, 65)
-    all_kept = x / n * found[0].cache_bytes
-    lines = [
-        {"name": each.name, "x": x.tolist(), "y": (np.minimum(all_kept, each.cache_bytes) / 1024).tolist()}
-        for each in found if each.cache_bytes
-    ]  # fmt: skip
-    return {
-        "title": "Memory", "about": "of keys and values while reading", "x": "position (tokens)", "y": "KiB", "lines": lines,
-        "note": "What forgets needs no more memory for a longer text.", "nonce": time.monotonic_ns(),
-    }  # fmt: skip
-
-
-def _table(found: list[lab.Reading]) -> str:
-    rows = ["| way | perplexity, last half | cache | time |", "| --- | --- | --- | --- |"]
-    for each in found:
-        late = float(np.exp(each.nll[len(each.nll) // 2 :].mean()))
-        kept = f"{each.cache_bytes / 1024:,.0f} KiB" if each.cache_bytes else "none"
-        rows.append(f"| {each.name} | {late:,.3g} | {kept} | {each.milliseconds:.2f} ms per token |")
-    return "\n".join(rows)
-
-
-def seen(found: list[lab.Reading], context: int) -> str:
-    """What the numbers of this run say, in a sentence or two."""
-    late = {each.name: float(each.nll[len(each.nll) // 2 :].mean()) for each in found}
-    early = float(found[0].nll[context // 2 : context].mean())
-    sinks = next(name for name in late if " sinks" in name)
-    dense = "falls apart" if late["dense"] - early > 1 else "gets worse" if late["dense"] - early > 0.05 else "holds"
-    gain = late["sliding window"] - late[sinks]
-    with_sinks, without = f"{np.exp(late[sinks]):.3g}", f"{np.exp(late['sliding window']):.3g}"
-    if abs(gain) > 0.02:
-        helped = f"{sinks} {'help' if gain > 0 else 'hurt'}: {with_sinks} instead of {without} with the window alone"
-    else:
-        helped = f"sinks make no difference here: {with_sinks} with them, {without} with the window alone"
-    return (
-        f"**Beyond its context this run {dense} with full attention** (perplexity {np.exp(early):.3g} within, "
-        f"{np.exp(late['dense']):.3g} in the last half); {helped}."
-    )
 
 
 def endless(
@@ -289,10 +203,10 @@ def endless(
         lines[0].append(n)
         lines[1].append(1000 * (now - shown) / max(1, n - counted))
         counted, shown = n, now
-        yield _endless_words(n, cache, now - began, False), _endless_pace(*lines), _tail(tail, "writing")
+        yield view.endless_words(n, cache, now - began, False), view.endless_pace(*lines), view.tail(tail, "writing")
         if now - began > ENDLESS_SECONDS:
             break
-    yield _endless_words(n, cache, time.monotonic() - began, True), _endless_pace(*lines), gr.skip()
+    yield view.endless_words(n, cache, time.monotonic() - began, True), view.endless_pace(*lines), gr.skip()
 
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -310,26 +224,17 @@ def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Itera
         logits = reader.feed([token])
 
 
-def _endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
-    return (
-        f"**{n:,} tokens{' and done' if ended else ', and on'}**: {cache.n_bytes / 1024:,.0f} KiB of keys and values, as "
-        f"at the start · {n / max(seconds, 1e-3):,.0f} tokens/s"
-    )
-
-
-def _endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
-    keep = slice(None, None, max(1, len(x) // 200))
-    return {
-        "title": "Time per token", "about": "while it writes on", "x": "tokens written", "y": "time (ms per token)",
-        "lines": [{"name": "this run", "x": x[keep], "y": y[keep]}], "note": "It should stay flat: the cache does not grow.",
-        "nonce": time.monotonic_ns(),
-    }  # fmt: skip
-
-
-def _tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
-    root = branches.branch("")
-    root["tokens"] = tokens
-    return branches.snapshot(branches.new_tree("", [root], f"the last {TAIL} tokens"), state)
+def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterator[tuple[Any, ...]]:
+    """How much attention each head parks on the first token, checkpoint after checkpoint."""
+    run, _ = _model(services, run_id, step, token)
+    length = min(sinks.LENGTH, run.model.block_size)
+    ids = held_out(run, services).ravel()
+    texts = ids[: len(ids) // length * length].reshape(-1, length)[:SINK_TEXTS]
+    points: list[sinks.SinkPoint] = []
+    for point in sinks.through_training(lambda at: services.models.get(run, at), run.steps_available(), texts):
+        points.append(point)
+        yield f"Step {point.step:,}…", view.masses(points, length), gr.skip()
+    yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
 
 
 def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
@@ -373,6 +278,9 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
             [tab.answer, tab.first, tab.text], **slow,
         ),
     ]  # fmt: skip
-    for button in (tab.read, tab.endless):
-        button.click(lambda: (None, ""), None, [tab.second, tab.table], **QUIET)
+    running.append(
+        tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], [tab.answer, tab.first, tab.second], **slow)
+    )
+    for button in (tab.read, tab.endless, tab.sinks):
+        button.click(lambda: "", None, tab.table, **QUIET)
     tab.stop.click(None, None, None, cancels=running, api_visibility="private")
