@@ -419,7 +419,12 @@ class TrainConfig(Settings):
         step=10,
     )
     snapshots: int = setting(
-        0, "Snapshots", "Weights kept at this many log-spaced steps, to watch attention form.", low=0, high=64, step=1
+        12,
+        "Snapshots",
+        "Weights kept at this many log-spaced steps, at half precision, to watch attention form.",
+        low=0,
+        high=64,
+        step=1,
     )
     balance_loss: float = setting(
         0.01, "Balance loss",

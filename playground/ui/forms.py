@@ -34,8 +34,9 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "top_k": (0, 256, 1),
     "max_new_tokens": (1, 1000, 1),
 }
+# Typed rather than slid: their sensible values span powers of ten.
 NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "sample_interval", "checkpoint_interval",
-           "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip  # typed, not slid: they span powers of ten
+           "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip
 HIDDEN = {
     "vocab_size": "follows from the tokenizer",
     "corpus": "chosen as tiles, with a box for one's own text",

@@ -19,9 +19,12 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
+    "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
     "batch_view": lambda value: components.batch_view(dict, value=value),
-    "attention_grid": lambda value: components.attention_grid(dict, value=value),
+    "head_table": lambda value: components.head_table(dict, dict, value=value),
+    "causes": lambda value: components.causes(dict, dict, value=value),
+    "lens_view": lambda value: components.lens_view(dict, value=value),
     "race_view": lambda value: components.race_view(dict, dict, value=value),
     "loss_compare": lambda value: components.loss_compare(value=value),
     "token_text": lambda value: components.token_text(value=value),
@@ -46,7 +49,7 @@ def test_template_is_a_constant_without_anything_to_evaluate(name: str) -> None:
 
 def test_every_factory_is_tested_here_and_has_its_script() -> None:
     assert set(FACTORIES) | {"shared_script"} == set(components.__all__)
-    shared = {"common.js", "sampling.js", "curve_chart.js"}
+    shared = {"common.js", "sampling.js", "curve_chart.js", "timeline.js"}
     assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | shared
 
 
