@@ -81,6 +81,7 @@ def repeating(gallery):
 def test_an_induction_head_forms_between_two_snapshots(repeating):
     """Prefix matching (Olsson et al. 2022) on repeated random letters, by the definition written out."""
     assert repeating.steps_available() == list(INDUCTION_STEPS)
+    assert set(INDUCTION_STEPS) <= snapshot_steps(repeating.train.steps, repeating.train.snapshots)
     letters = [token for token in range(repeating.model.vocab_size) if repeating.tokenizer.token_bytes(token).isalpha()]
     assert len(letters) == 26
     half = np.random.default_rng(3).permutation(letters)[:20]

@@ -9,6 +9,7 @@ from playground.ui.components.batch_view import batch_view
 from playground.ui.components.causes import causes
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.data_card import data_card
+from playground.ui.components.head_by_hand import head_by_hand
 from playground.ui.components.head_table import head_table
 from playground.ui.components.lens_view import lens_view
 from playground.ui.components.live_run import live_run
@@ -27,6 +28,7 @@ __all__ = [
     "causes",
     "compare_chart",
     "data_card",
+    "head_by_hand",
     "head_table",
     "lens_view",
     "live_run",
