@@ -24,6 +24,25 @@ BAD = [
     (ModelConfig, dict(n_head=8, n_kv_head=3), "KV heads (3) must divide heads (8): use one of 1, 2, 4, 8."),
     (ModelConfig, dict(n_embd=36, position="rope"), "RoPE needs an even head size; width 36 / 4 heads = 9."),
     (ModelConfig, dict(n_sink=4), "Sinks (4) need a sliding window: set a window, or sinks to 0."),
+    (ModelConfig, dict(n_embd=120, position="rope", rope_fraction=0.5, n_head=4), "RoPE share 0.5 of a head of 30 is 15"),
+    (ModelConfig, dict(position="rope", rope_fraction=0), "RoPE share 0 of a head of 32 is 0 dimensions; it must"),
+    (ModelConfig, dict(rope_fraction=1.5), "RoPE share must be 0 to 1; 1.5 is not."),
+    (ModelConfig, dict(norm_eps=0), "Norm epsilon must be 1e-12 to 0.1; 0 is not."),
+    (ModelConfig, dict(norm_placement="sandwich"), "Norm placement must be one of pre, post. You sent 'sandwich'."),
+    (ModelConfig, dict(qk_norm=1), "QK-norm must be true or false. You sent 1."),
+    (ModelConfig, dict(mlp="relu"), "MLP must be one of gelu, relu2, swiglu, geglu, clamped_swiglu. You sent 'relu'."),
+    (ModelConfig, dict(global_every=2), "Global layers (2) need a sliding window for the others: set a window"),
+    (ModelConfig, dict(window=8, global_every=1), "Global layers 1 makes every layer global, so the window does nothing"),
+    (ModelConfig, dict(window=8, global_every=6), "Global layers 6 means none of 4 layers: use 2 to 4, or 0."),
+    (ModelConfig, dict(n_expert=0), "Experts must be 1 to 64; 0 is not."),
+    (ModelConfig, dict(n_expert_active=2), "Active experts (2) cannot exceed experts (1). Lower the active ones or raise"),
+    (ModelConfig, dict(n_expert=4, n_expert_active=8), "Active experts (8) cannot exceed experts (4)."),
+    (ModelConfig, dict(shared_expert=True), "A shared expert needs others beside it: set experts to 2 or more"),
+    (ModelConfig, dict(sink_logit="yes"), "Sink logit must be one of none, zero, learned. You sent 'yes'."),
+    (ModelConfig, dict(logit_softcap=-1), "Logit cap must be 0 to 1000; -1 is not."),
+    (ModelConfig, dict(init="xavier"), "Initial weights must be one of gpt2, depth_scaled, zero. You sent 'xavier'."),
+    (TrainConfig, dict(balance_loss=float("nan")), "Balance loss must be a number. You sent NaN."),
+    (TrainConfig, dict(router_z_loss=2), "Router z-loss must be 0 to 1; 2 is not."),
     (ModelConfig, dict(foo=1), "Unknown setting 'foo'."),
     (TrainConfig, dict(learning_rate=0), "Learning rate must be 1e-06 to 1; 0 is not."),
     (TrainConfig, dict(steps=20, warmup_steps=500), "Warm-up (500) is longer than the run (20 steps)."),
@@ -74,6 +93,26 @@ def test_presets_differ_where_the_story_says():
     classic, modern = preset("classic"), preset("modern")
     assert set(config_diff(classic, modern)) == {"position", "norm", "norm_eps", "mlp", "bias", "n_kv_head"}
     assert set(PRESETS) == {"classic", "modern", "mixture", "gpt-oss"}
+
+
+def test_a_remedy_for_rotary_dimensions_is_one():
+    for n_embd, n_head in ((120, 4), (36, 3), (40, 4), (24, 4)):
+        for share in (0.05, 0.1, 0.3, 0.5, 0.7, 0.9):
+            try:
+                ModelConfig(n_embd=n_embd, n_head=n_head, n_kv_head=n_head, position="rope", rope_fraction=share)
+            except ValueError as error:
+                advice = str(error).split("Try ")[1].rstrip(".").split(" or ")
+                for remedy in advice:
+                    ModelConfig(
+                        n_embd=n_embd, n_head=n_head, n_kv_head=n_head, position="rope", rope_fraction=float(remedy)
+                    )
+
+
+def test_windows_follow_the_pattern_of_layers():
+    assert ModelConfig(n_layer=3).windows == (0, 0, 0)
+    assert ModelConfig(n_layer=3, window=8).windows == (8, 8, 8)
+    assert ModelConfig(n_layer=6, window=8, global_every=3).windows == (8, 8, 0, 8, 8, 0)
+    assert preset("gpt-oss").windows == (32, 0, 32, 0), "local first, then global, as gpt-oss alternates"
 
 
 def test_a_presets_kv_heads_follow_its_heads():

@@ -24,12 +24,14 @@ def publish(
     name: str,
     steps: Sequence[int] | None = None,
     precision: Precision = "bfloat16",
+    every: int = 1,
     run_id: str | None = None,
 ) -> Path:
     """Copy a finished run into a gallery folder under a new name and return its folder there.
 
-    Kept are the log, the weights of `steps` (default: the last) at `precision`, and nothing about the owner. `run_id`
-    replaces the run that has this id. Raises ValueError when the run has not finished or has no such weights.
+    Kept are the log (of the training steps one in `every`), the weights of `steps` (default: the last) at `precision`, and
+    nothing about the owner. `run_id` replaces the run that has this id. Raises ValueError when the run has not finished or
+    has no such weights.
     """
     available = run.steps_available()
     if run.state() != "finished" or not available:
@@ -38,7 +40,7 @@ def publish(
     hidden = gallery / f".{run.id}.{secrets.token_hex(4)}.tmp"
     hidden.mkdir()
     try:
-        _fill(hidden, run, name, available[-1:] if steps is None else steps, precision)
+        _fill(hidden, run, name, available[-1:] if steps is None else steps, precision, every)
         target = gallery / (run_id or secrets.token_hex(16))
         shutil.rmtree(target, ignore_errors=True)
         hidden.rename(target)

@@ -242,7 +242,7 @@ def _fill(folder: Path, race_id: str, prepared: PreparedRace, name: str, owner: 
             run.mkdir()
             write_json(run / "tokenizer.json", tokenizer.to_dict())
             configs = {"model": arm.model.to_dict(), "train": arm.train.replace(seed=seed).to_dict()}
-            title = f"{name[:24]} · {arm.name[:20]} · seed {seed}"[:60]
+            title = f"{arm.name[:20]} · seed {seed} · {name}"[:60]
             write_json(run / "run.json", {**common, **configs, "name": title, "preset": arm.preset})
     if prepared.own_text is not None:
         write_bytes(folder / "text.txt", prepared.own_text.encode("utf-8"))

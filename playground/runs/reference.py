@@ -3,6 +3,9 @@
 A classic and a modern model read the same text in the same order, with parameters within two per cent of each other, for
 three seeds each. All six keep their curves; seed 0 keeps weights: the last ones of each, and of the modern model twelve
 log-spaced snapshots, so that attention can be watched forming. Weights are stored as bfloat16.
+
+A seventh, of two small layers, learns to repeat random letters. In between two of its snapshots an induction head forms
+(Olsson et al. 2022): before it the model knows nothing, after it nearly everything.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import TrainConfig, preset
+from playground.data.corpora import load_text
 from playground.runs.create import Prepared
 from playground.runs.gallery import publish
 from playground.runs.paths import cache_root, gallery_root
@@ -39,8 +43,20 @@ BUDGET: dict[str, Any] = {
 }  # fmt: skip
 
 
+INDUCTION: dict[str, Any] = {"n_layer": 2, "n_head": 3, "n_kv_head": 3, "n_embd": 48, "block_size": 64}
+INDUCTION_BUDGET: dict[str, Any] = {
+    "corpus": "repeat", "tokenizer": "char", "steps": 1000, "batch_size": 48, "learning_rate": 8e-3, "warmup_steps": 100,
+    "eval_interval": 25, "sample_interval": 0, "checkpoint_interval": 1000, "snapshots": 20,
+}  # fmt: skip
+INDUCTION_STEPS = (0, 12, 37, 78, 112, 161, 233, 335, 483, 1000)  # of the snapshots
+
+
 def recipe(name: str, seed: int) -> Prepared:
-    """One reference run, ready to be created."""
+    """One reference run, ready to be created: "classic", "modern", or "induction"."""
+    if name == "induction":
+        train = TrainConfig(**INDUCTION_BUDGET, seed=seed)
+        letters = build_tokenizer("char", load_text(train.corpus, n_bytes=train.corpus_bytes))
+        return Prepared("", preset("modern", vocab_size=letters.vocab_size, **INDUCTION), train, letters)
     tokenizer = build_tokenizer("byte", "")
     model = preset(name, vocab_size=tokenizer.vocab_size, **SIZES[name])
     snapshots = SNAPSHOTS if name == "modern" and seed == 0 else 0
@@ -51,13 +67,15 @@ def make(root: Path, name: str, seed: int, work: Path) -> Path:
     """Train one reference run in the store `work` and move what ships of it to the gallery `root`."""
     prepared = recipe(name, seed)
     store = RunStore(work)
-    title = f"{name.capitalize()} on Tales, seed {seed}"
-    run = store.create(prepared.model, prepared.train, prepared.tokenizer, name=title, preset=name)
+    title = "Induction: two layers on Repeat" if name == "induction" else f"{name.capitalize()} on Tales, seed {seed}"
+    run = store.create(prepared.model, prepared.train, prepared.tokenizer, name=title, preset=prepared.preset)
     ending = execute(run, cache_dir=cache_root(), watch=_report(title, run))
     if ending.state != "finished":
         raise SystemExit(f"{title}: {ending.state}. {ending.message}")
     steps = run.steps_available() if seed == 0 else []
-    return publish(run, root, name=title, steps=steps, run_id=reference_id(name, seed))
+    if name == "induction":
+        steps = list(INDUCTION_STEPS)
+    return publish(run, root, name=title, steps=steps, every=4, run_id=reference_id(name, seed))
 
 
 def reference_id(name: str, seed: int) -> str:
@@ -80,9 +98,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Make the whole gallery, or one run of it."""
     parser = argparse.ArgumentParser(prog="python -m playground.runs.reference", description=__doc__)
     parser.add_argument("--root", type=Path, default=gallery_root(), help="where the gallery goes")
-    parser.add_argument("--only", nargs=2, metavar=("PRESET", "SEED"), help="for instance: --only modern 0")
+    parser.add_argument("--only", nargs=2, metavar=("NAME", "SEED"), help="for instance: --only modern 0")
     options = parser.parse_args(arguments)
-    wanted = [(options.only[0], int(options.only[1]))] if options.only else [(n, s) for s in SEEDS for n in SIZES]
+    everything = [*((name, seed) for seed in SEEDS for name in SIZES), ("induction", 0)]
+    wanted = [(options.only[0], int(options.only[1]))] if options.only else everything
     counts = {name: count_parameters(recipe(name, 0).model) for name in SIZES}
     print(", ".join(f"{name}: {count:,} parameters" for name, count in counts.items()), file=sys.stderr)
     with tempfile.TemporaryDirectory() as work:

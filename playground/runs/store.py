@@ -210,10 +210,10 @@ class RunStore:
         return run
 
     def list(self, visitor: str | None = None) -> Runs:
-        """The visitor's runs, newest first, then the gallery's in the order of their names."""
+        """The visitor's runs, newest first, then the gallery's in the order of their names, those of races last."""
         own = [run for run in self._all(self.root) if _owns(run, visitor)]
         gallery = list(self._all(self.gallery)) if self.gallery is not None else []
-        return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=lambda run: (run.name, run.id))
+        return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=_races_last)
 
     def rename(self, run_id: str, name: str, visitor: str | None = None) -> Run:
         """Give a run another name; one in use gets " (2)". Raises RunNotFound or ValueError."""
@@ -316,6 +316,10 @@ def read_run(path: Path, reference: bool) -> Run | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run
+
+
+def _races_last(run: Run) -> tuple[bool, str, str]:
+    return run.race_path is not None, run.name, run.id
 
 
 def hashed(secret: str | None) -> str | None:

@@ -170,7 +170,8 @@ class _Execution:
                         if request:
                             return Status("paused" if request == "pause" else "stopped", self.note)
                     case Snapshot():
-                        checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
+                        weights = state.tensors()["model"]
+                        checkpoints.save_snapshot(self.run.path, weights, state.counters(), "bfloat16")
                     case Finished():
                         self._save(state, log)
                         return Status("finished", self.note)

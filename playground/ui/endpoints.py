@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from PIL import Image
@@ -20,6 +20,7 @@ from playground.lab.bands import find_band
 from playground.lab.batch import explain
 from playground.lab.doctor import diagnose
 from playground.lab.race_view import race_news
+from playground.models.transformer import Transformer
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
@@ -135,6 +136,62 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
 
     A text longer than the context loses its beginning, and the answer's note says so.
     """
+    look = _look(services, asked)
+    config = look.run.model
+    patterns = attention_patterns(look.model, look.ids)
+    layers = list(range(config.n_layer))
+    if patterns.size > SPRITE_PIXELS:
+        chosen = asked.get("layer")
+        layers = [chosen if isinstance(chosen, int) and 0 <= chosen < config.n_layer else 0]
+    return {
+        "tokens": pieces(look.run.tokenizer, look.ids),
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "layers": layers,
+        "size": len(look.ids),
+        "png": _png(as_sprite(patterns[layers])),
+        "note": look.note,
+        "windows": config.windows,
+        "n_sink": config.n_sink,
+    }
+
+
+@_polite
+def timeline(services: Services, asked: dict[str, Any]) -> Answer:
+    """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
+
+    `last` is the newest trained step, `curve` the training loss (nats) by step; at step 0, before there is one, that of
+    the validation text.
+    """
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    steps = run.steps_available()
+    if not steps:
+        raise ValueError("This run has no saved weights yet. Let it train until its first checkpoint.")
+    news = services.curves.since(run)
+    steps_trained, losses = news["train"]["step"], news["train"]["loss"]
+    measured = dict(zip(news["validation"]["step"], news["validation"]["loss"], strict=True))
+    if 0 in measured:
+        steps_trained, losses = [0, *steps_trained], [measured[0], *losses]
+    return {
+        "steps": steps,
+        "last": max(news["step"], steps[-1]),
+        "live": news["state"] in ("queued", "running"),
+        "curve": {"step": steps_trained, "loss": losses},
+    }
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a question is about: a checkpoint and a text, as much of it as the model can read."""
+
+    run: Run
+    model: Transformer
+    ids: list[int]
+    note: str  # what of the text had to be left out, or ""
+
+
+def _look(services: Services, asked: dict[str, Any]) -> Look:
+    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
     model = services.models.get(run, step if isinstance(step, int) else None)
@@ -143,27 +200,9 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         raise ValueError("The text is empty. Write a sentence to look at.")
     if len(text) > MAX_TEXT:
         raise ValueError(f"The text has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
-    ids, config = encode_prompt(run.tokenizer, text), run.model
-    note = ""
-    if len(ids) > config.block_size:
-        note = f"The text has {len(ids)} tokens; the model reads the last {config.block_size}."
-        ids = ids[-config.block_size :]
-    patterns = attention_patterns(model, ids)
-    layers = list(range(config.n_layer))
-    if patterns.size > SPRITE_PIXELS:
-        chosen = asked.get("layer")
-        layers = [chosen if isinstance(chosen, int) and 0 <= chosen < config.n_layer else 0]
-    return {
-        "tokens": pieces(run.tokenizer, ids),
-        "n_layer": config.n_layer,
-        "n_head": config.n_head,
-        "layers": layers,
-        "size": len(ids),
-        "png": _png(as_sprite(patterns[layers])),
-        "note": note,
-        "window": config.window,
-        "n_sink": config.n_sink,
-    }
+    ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
+    note = f"The text has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
+    return Look(run, model, ids[-limit:], note)
 
 
 @_polite

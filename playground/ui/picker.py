@@ -28,18 +28,42 @@ class Picker:
 def build_picker(services: Services, name: str, columns: bool = False) -> Picker:
     """Lay the dropdowns out, under each other or as two columns; element ids are ``{name}-run`` and ``{name}-step``."""
     with gr.Column(scale=2, min_width=180) if columns else nullcontext():
-        run = gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
+        run = build_run(services, name)
     with gr.Column(scale=1, min_width=110) if columns else nullcontext():
         step = gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step")
     return Picker(run, step)
 
 
+def build_run(services: Services, name: str) -> gr.Dropdown:
+    """Only the dropdown of runs, for a view that moves through all of a run's steps."""
+    return gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
+
+
 def refresh(services: Services, run_id: str | None, step: Any, token: str) -> tuple[Any, Any]:
     """Runs and checkpoints as they are now, keeping the choice while it exists."""
+    choices, chosen = _runs(services, run_id, token)
+    return gr.update(choices=choices, value=chosen), checkpoints(services, chosen, token, step)
+
+
+def refresh_run(services: Services, run_id: str | None, token: str) -> Any:
+    """Runs as they are now, keeping the choice while it exists."""
+    choices, chosen = _runs(services, run_id, token)
+    return gr.update(choices=choices, value=chosen)
+
+
+def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tuple[str, str]], str | None]:
     choices = services.choices(token, trained=True)
     known = [known_id for _, known_id in choices]
-    chosen = run_id if run_id in known else next(iter(known), None)
-    return gr.update(choices=choices, value=chosen), checkpoints(services, chosen, token, step)
+    return choices, run_id if run_id in known else _favourite(services, known, token)
+
+
+def _favourite(services: Services, known: list[str], token: str) -> str | None:
+    """What to show first: the newest run of one's own, else the reference run with most steps to look at."""
+    runs = [services.run(run_id, token) for run_id in known]
+    if runs and not runs[0].reference:
+        return runs[0].id
+    best = max(runs, key=lambda run: len(run.steps_available()), default=None)
+    return best.id if best else None
 
 
 def checkpoints(services: Services, run_id: str | None, token: str, step: Any = None) -> Any:
@@ -57,3 +81,9 @@ def wire_picker(picker: Picker, services: Services, visitor: gr.BrowserState, ta
     opened = tab.select(services.bind(refresh), [*picker.both, visitor], picker.both, **QUIET)
     changed = picker.run.input(services.bind(checkpoints), [picker.run, visitor], picker.step, **QUIET)
     return [opened.success, changed.success, picker.step.input]
+
+
+def wire_run(run: gr.Dropdown, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
+    """As `wire_picker`, for a dropdown of runs alone."""
+    opened = tab.select(services.bind(refresh_run), [run, visitor], run, **QUIET)
+    return [opened.success, run.input]

@@ -27,7 +27,7 @@ MODEL = ModelConfig(
 )
 TRAIN = TrainConfig(
     corpus="own", steps=30, batch_size=2, grad_accum=2, warmup_steps=3, eval_interval=10, eval_tokens=64,
-    sample_interval=0, checkpoint_interval=10,
+    sample_interval=0, checkpoint_interval=10, snapshots=0,
 )  # fmt: skip
 
 

@@ -1,13 +1,18 @@
 """The gallery that ships is what its recipe says, fair, small, and its weights score what its logs claim."""
 
+import numpy as np
 import pytest
+import torch
 
 from playground.config import config_diff
 from playground.data.corpora import load_text
+from playground.lab.ablation import Part, edits
+from playground.lab.attention import attention_patterns
+from playground.models.trace import Trace
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.paths import gallery_root
-from playground.runs.reference import SEEDS, SIZES, SNAPSHOTS, recipe
+from playground.runs.reference import INDUCTION_STEPS, SEEDS, SIZES, SNAPSHOTS, recipe
 from playground.runs.store import RunStore
 from playground.train.dataset import prepare
 from playground.train.estimate import count_parameters
@@ -20,18 +25,23 @@ def gallery(tmp_path_factory):
     return RunStore(tmp_path_factory.mktemp("none"), gallery_root())
 
 
-def test_every_arm_has_every_seed_of_its_recipe(gallery):
-    found = {(run.preset, run.train.seed): run for run in gallery.list()}
-    assert found.keys() == {(name, seed) for name in SIZES for seed in SEEDS}
-    for (name, seed), run in found.items():
+@pytest.fixture(scope="module")
+def runs(gallery):
+    """The reference runs, by name and seed, without those that belong to a race."""
+    alone = [run for run in gallery.list() if run.race_path is None]
+    return {(run.preset or "induction", run.train.seed): run for run in alone}
+
+
+def test_every_arm_has_every_seed_of_its_recipe(runs):
+    assert runs.keys() == {*((name, seed) for name in SIZES for seed in SEEDS), ("induction", 0)}
+    for (name, seed), run in runs.items():
         assert run.reference
         assert run.state() == "finished"
         assert run.model == recipe(name, seed).model
         assert run.train == recipe(name, seed).train
 
 
-def test_arms_differ_in_nothing_but_the_model(gallery):
-    runs = {(run.preset, run.train.seed): run for run in gallery.list()}
+def test_arms_differ_in_nothing_but_the_model(runs):
     for seed in SEEDS:
         classic, modern = runs["classic", seed], runs["modern", seed]
         assert set(config_diff(classic.train, modern.train)) <= {"snapshots"}
@@ -44,19 +54,68 @@ def test_it_is_small(gallery):
     assert max(path.stat().st_size for path in files) < 5_000_000
 
 
-def test_snapshots_of_the_modern_run_are_spaced_by_the_logarithm(gallery):
-    (run,) = [run for run in gallery.list() if run.preset == "modern" and run.train.seed == 0]
+def test_snapshots_of_the_modern_run_are_spaced_by_the_logarithm(runs):
+    run = runs["modern", 0]
     assert run.steps_available() == sorted(snapshot_steps(run.train.steps, SNAPSHOTS))
     assert len(run.steps_available()) >= 12
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_weights_score_what_the_log_says(gallery, name):
+def test_weights_score_what_the_log_says(gallery, runs, name):
     """Within what bfloat16 takes away."""
-    (run,) = [run for run in gallery.list() if run.preset == name and run.steps_available()]
+    run = runs[name, 0]
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes)
     data = prepare(text, run.tokenizer, run.model, run.train)
     loss, accuracy = evaluate(ModelCache().get(run), data.validation, None, run.train.eval_tokens)
     logged = Curves(gallery).evaluations(run).iloc[-1]
     assert loss == pytest.approx(logged["loss"], abs=0.005)
     assert accuracy == pytest.approx(logged["accuracy"], abs=0.005)
+
+
+@pytest.fixture(scope="module")
+def repeating(gallery):
+    (run,) = [run for run in gallery.list() if run.train.corpus == "repeat"]
+    return run
+
+
+def test_an_induction_head_forms_between_two_snapshots(repeating):
+    """Prefix matching (Olsson et al. 2022) on repeated random letters, by the definition written out."""
+    assert repeating.steps_available() == list(INDUCTION_STEPS)
+    assert set(INDUCTION_STEPS) <= snapshot_steps(repeating.train.steps, repeating.train.snapshots)
+    letters = [token for token in range(repeating.model.vocab_size) if repeating.tokenizer.token_bytes(token).isalpha()]
+    assert len(letters) == 26
+    half = np.random.default_rng(3).permutation(letters)[:20]
+    ids = np.concatenate((half, half)).tolist()
+    best = []
+    for step in repeating.steps_available():
+        patterns = attention_patterns(ModelCache().get(repeating, step), ids)  # (L, H, T, T)
+        best.append([max(np.mean([p[t, t - 19] for t in range(20, 40)]) for p in layer) for layer in patterns])
+    first, second = np.array(best).T
+    assert first.max() < 0.2, "one layer alone cannot: it takes a head that looks at the previous token below it"
+    assert second[0] < 0.1
+    assert second[-1] > 0.85
+    jump = np.diff(second)
+    assert jump.max() > 0.5, "it comes suddenly"
+
+
+def test_without_its_induction_heads_the_model_can_no_longer_repeat(repeating):
+    """Share of right letters in the second copy, from the second on: with all heads, and with some switched off."""
+    model = ModelCache().get(repeating)
+    rng = np.random.default_rng(4)
+    letters = [token for token in range(repeating.model.vocab_size) if repeating.tokenizer.token_bytes(token).isalpha()]
+    halves = np.stack([rng.permutation(letters)[:20] for _ in range(16)])
+    ids = np.concatenate((halves, halves), 1)
+    pattern = np.stack([attention_patterns(model, row.tolist()) for row in ids]).mean(0)
+    induction = [Part(1, "head", h) for h in range(3) if np.diagonal(pattern[1, h], -19)[1:].mean() > 0.5]
+    assert induction
+
+    def right(parts):
+        with torch.inference_mode():
+            hidden = model.hidden(torch.from_numpy(ids), trace=Trace(edit=edits(parts)))
+            guess = model.unembed(hidden).argmax(-1).numpy()
+        return (guess[:, 20:-1] == ids[:, 21:]).mean()
+
+    assert right([]) > 0.9
+    assert right(induction) < 0.2
+    others = [Part(1, "head", h) for h in range(3) if Part(1, "head", h) not in induction]
+    assert right(others) > 0.8 if others else True, "the heads beside them are not needed for it"

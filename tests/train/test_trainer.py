@@ -10,11 +10,13 @@ import torch
 from playground.config import ModelConfig, SampleConfig, TrainConfig, preset
 from playground.data.batches import IGNORED, random_windows, spread_windows, windows
 from playground.inference.generation import generate
+from playground.models.moe import Routing
 from playground.tokenizers import BPETokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare, split
 from playground.train.estimate import estimate
 from playground.train.evaluation import evaluate
 from playground.train.events import Diverged, Evaluated, Finished, Sampled, Snapshot, Started, StepDone
+from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 from playground.train.trainer import TrainState, cross_entropy, snapshot_steps, train
 
@@ -86,6 +88,47 @@ def test_accumulation_equals_one_batch(masked):
     assert np.allclose(one_losses, many_losses, rtol=1e-5)
     for a, b in zip(one.model.parameters(), many.model.parameters(), strict=True):
         assert (a - b).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("name", ["mixture", "gpt-oss"])
+def test_accumulation_equals_one_batch_for_experts(name):
+    """But for the balance loss: what is balanced is one micro-batch, as in Switch and Mixtral."""
+    model = preset(name, vocab_size=256, block_size=16, n_layer=2, n_embd=16, n_head=2)
+    ends = []
+    for batch_size, grad_accum in ((16, 1), (4, 4)):
+        config = TrainConfig(**FAST).replace(
+            batch_size=batch_size, grad_accum=grad_accum, balance_loss=0.0, router_z_loss=0.01
+        )
+        state, events = run(config, model)
+        ends.append((list(state.model.parameters()), losses(events)))
+    assert np.allclose(ends[0][1], ends[1][1], rtol=1e-5)
+    for a, b in zip(ends[0][0], ends[1][0], strict=True):
+        assert (a - b).abs().max() < 2e-5
+
+
+def test_routers_become_balanced_and_the_loss_shown_is_the_texts_alone():
+    model = preset("mixture", vocab_size=256, block_size=16, n_layer=2, n_embd=16, n_head=2)
+    spread, first = {}, {}
+    for weight in (0.0, 1.0):
+        config = TrainConfig(**FAST).replace(steps=60, balance_loss=weight, learning_rate=1e-2)
+        state, events = run(config, model)
+        first[weight] = losses(events)[0]
+        x = torch.from_numpy(np.frombuffer(TEXT.encode()[:1600], dtype=np.uint8).astype(np.int64)).view(100, 16)
+        routings: list[Routing] = []
+        with torch.no_grad():
+            state.model(x, routings)
+        spread[weight] = max(torch.bincount(r.chosen.flatten(), minlength=4).float().std() for r in routings)
+    assert spread[1.0] < 0.5 * spread[0.0]
+    assert first[0.0] == first[1.0]
+
+
+def test_only_matrices_are_decayed_stacked_biases_are_not():
+    model = preset("gpt-oss", vocab_size=64, block_size=16, n_layer=1, n_embd=16, n_head=2)
+    state = TrainState.new(model, TrainConfig(weight_decay=0.5))
+    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
+    decayed = [names[id(p)] for group in state.optimizer.param_groups if group["weight_decay"] for p in group["params"]]
+    assert "blocks.0.mlp.experts.gate" in decayed
+    assert not [name for name in decayed if "bias" in name or "norm" in name or "sinks" in name]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 8])
@@ -214,7 +257,7 @@ def test_divergence_is_said_at_its_step_and_leaves_the_weights_alone():
     assert torch.equal(broken, state.model.blocks[0].attn.query.weight)
 
 
-@pytest.mark.parametrize("name", ["classic", "modern"])
+@pytest.mark.parametrize("name", ["classic", "modern", "mixture", "gpt-oss"])
 def test_a_repeating_pattern_is_learned_and_written_again(name):
     """The settings of Transformers' own overfit test: loss falls by nine tenths, and greedy writing goes on likewise."""
     pattern = list(range(1, 20))
@@ -225,8 +268,9 @@ def test_a_repeating_pattern_is_learned_and_written_again(name):
     first = last = 0.0
     for _ in range(config.steps):
         state.optimizer.zero_grad()
-        loss = cross_entropy(state.model(x[:, :-1]), x[:, 1:]) / 128
-        loss.backward()
+        routings: list[Routing] = []
+        loss = cross_entropy(state.model(x[:, :-1], routings), x[:, 1:]) / 128
+        (loss + router_loss(routings, config)).backward()
         state.optimizer.step()
         last = loss.item()
         first = first or last

@@ -19,9 +19,13 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
+    "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
     "batch_view": lambda value: components.batch_view(dict, value=value),
-    "attention_grid": lambda value: components.attention_grid(dict, value=value),
+    "head_by_hand": lambda value: components.head_by_hand(dict, value=value),
+    "head_table": lambda value: components.head_table(dict, dict, value=value),
+    "causes": lambda value: components.causes(dict, dict, value=value),
+    "lens_view": lambda value: components.lens_view(dict, value=value),
     "race_view": lambda value: components.race_view(dict, dict, value=value),
     "loss_compare": lambda value: components.loss_compare(value=value),
     "token_text": lambda value: components.token_text(value=value),
@@ -29,6 +33,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
     "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
+    "line_chart": lambda value: components.line_chart(value=value),
+    "cache_slots": lambda value: components.cache_slots(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }
 SCRIPTS = sorted(_html.HERE.glob("*.js"))
@@ -46,7 +52,7 @@ def test_template_is_a_constant_without_anything_to_evaluate(name: str) -> None:
 
 def test_every_factory_is_tested_here_and_has_its_script() -> None:
     assert set(FACTORIES) | {"shared_script"} == set(components.__all__)
-    shared = {"common.js", "sampling.js", "curve_chart.js"}
+    shared = {"common.js", "sampling.js", "curve_chart.js", "timeline.js"}
     assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | shared
 
 

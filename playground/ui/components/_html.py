@@ -49,5 +49,6 @@ def _named(name: str, function: ServerFunction) -> ServerFunction:
 def shared_script() -> str:
     """The JavaScript that every component builds on; it belongs into the page's head, once."""
     return "\n".join(
-        (HERE / name).read_text(encoding="utf-8") for name in ("common.js", "sampling.js", "curve_chart.js")
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ("common.js", "sampling.js", "curve_chart.js", "timeline.js")
     )

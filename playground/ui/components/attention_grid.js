@@ -1,4 +1,5 @@
-// Attention maps: a layer x head grid of thumbnails, and the chosen head large, with its tokens on both axes.
+// Attention maps: a layer x head grid of thumbnails, and the chosen head large, with its tokens on both axes; above them
+// the run's timeline, which shows all of it at another step.
 //
 // The weights arrive as one greyscale PNG, value = round(sqrt(p) * 255): the picture and the numbers behind the pointer
 // are the same bytes. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
@@ -29,7 +30,10 @@ const meaning = P.el("p", { class: "pg-soft pg-small", text: "A row is the token
 const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
 const mapCard = P.el("section", { class: "pg-panel pg-map-card" },
   P.el("h2", { class: "pg-panel-title" }, heading, " rows look, columns are looked at"), scroller, readout, scale, meaning, note);
-const filled = P.el("div", { class: "pg-attention-filled", hidden: true }, gridCard, mapCard);
+const time = P.el("div", { class: "pg-time" });
+const timeCard = P.el("section", { class: "pg-panel pg-time-card" },
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Through training" }), " move the slider, or press ▶"), time);
+const filled = P.el("div", { class: "pg-attention-filled", hidden: true }, timeCard, gridCard, mapCard);
 root.append(status, filled);
 
 {
@@ -41,8 +45,9 @@ root.append(status, filled);
 
 // ---- the weights --------------------------------------------------------------------------------------------------
 
-let reply = null; // the latest answer without its picture
-let layers = new Map(); // layer -> { bytes, width } of the sprite row that holds it
+let frames = new Map(); // step -> { reply, layers }, see `fetchFrame`
+let reply = null; // the answer that is shown, without its picture
+let layers = new Map(); // layer -> { bytes, width } of the sprite row that holds it, at the step that is shown
 let head = { layer: 0, head: 0 };
 let cell = null; // { row, column } under the pointer or the arrow keys
 let pointed = false; // did somebody choose the cell, or did we?
@@ -73,32 +78,48 @@ function weights({ layer, head }) {
 
 const seen = (i, j) => {
   const age = i - j;
-  return age >= 0 && (!(reply.window > 0) || age < reply.window || j < (reply.n_sink ?? 0));
+  const window = reply.windows?.[head.layer] ?? 0;
+  return age >= 0 && (!(window > 0) || age < window || j < (reply.n_sink ?? 0));
 };
 
 // ---- thumbnails ---------------------------------------------------------------------------------------------------
 
-function drawGrid() {
+/** A button for every head; they stay while the model has as many, so that focus stays where it is. */
+function headButtons() {
   const { n_layer, n_head } = reply;
   grid.style.setProperty("--pg-columns", n_head);
+  if (grid.dataset.shape === `${n_layer} ${n_head}`) return;
+  grid.dataset.shape = `${n_layer} ${n_head}`;
   const buttons = [];
   for (let l = 0; l < n_layer; l++) {
     for (let h = 0; h < n_head; h++) {
-      const chosen = l === head.layer && h === head.head;
-      const button = P.el("button", { type: "button", class: "pg-head", "data-layer": l, "data-head": h, tabindex: chosen ? 0 : -1,
-        "aria-pressed": String(chosen), "aria-label": `Layer ${l + 1}, head ${h + 1}`, title: `Layer ${l + 1} · head ${h + 1}` });
-      const value = weights({ layer: l, head: h });
-      button.append(value ? thumbnail(value) : P.el("span", { class: "pg-soft", text: h === 0 ? `layer ${l + 1}` : "…" }));
-      buttons.push(button);
+      buttons.push(P.el("button", { type: "button", class: "pg-head", "data-layer": l, "data-head": h,
+        "aria-label": `Layer ${l + 1}, head ${h + 1}`, title: `Layer ${l + 1} · head ${h + 1}` }));
     }
   }
   grid.replaceChildren(...buttons);
 }
 
-function thumbnail(value) {
+function drawGrid() {
+  headButtons();
+  for (const button of grid.children) {
+    const place = { layer: Number(button.dataset.layer), head: Number(button.dataset.head) };
+    const value = weights(place);
+    if (value) {
+      const canvas = button.querySelector("canvas") ?? P.el("canvas");
+      thumbnail(canvas, value);
+      if (!canvas.isConnected) button.replaceChildren(canvas);
+    } else if (!button.querySelector("span")) {
+      button.replaceChildren(P.el("span", { class: "pg-soft", text: place.head === 0 ? `layer ${place.layer + 1}` : "…" }));
+    }
+  }
+  press();
+}
+
+function thumbnail(canvas, value) {
   const size = reply.size;
   const side = Math.min(size, THUMB);
-  const canvas = P.el("canvas", { width: side, height: side });
+  if (canvas.width !== side) canvas.width = canvas.height = side;
   const most = new Uint8Array(side * side);
   for (let i = 0; i < size; i++) {
     const y = Math.floor((i * side) / size);
@@ -112,18 +133,22 @@ function thumbnail(value) {
   const image = context.createImageData(side, side);
   new Uint32Array(image.data.buffer).set(Uint32Array.from(most, (byte) => P.cividisWords[byte]));
   context.putImageData(image, 0, 0);
-  return canvas;
 }
 
-function choose(layer, h) {
-  head = { layer, head: h };
+/** Mark the chosen head. */
+function press() {
   for (const button of grid.children) {
-    const chosen = Number(button.dataset.layer) === layer && Number(button.dataset.head) === h;
+    const chosen = Number(button.dataset.layer) === head.layer && Number(button.dataset.head) === head.head;
     button.setAttribute("aria-pressed", String(chosen));
     button.tabIndex = chosen ? 0 : -1;
   }
-  if (layers.has(layer)) drawMap();
-  else fetchMaps(layer);
+}
+
+async function choose(layer, h) {
+  head = { layer, head: h };
+  press();
+  if (layers.has(layer)) return drawMap();
+  if (await fetchFrame(moving.step())) showFrame(moving.step());
 }
 
 grid.addEventListener("click", (event) => {
@@ -318,7 +343,7 @@ scroller.addEventListener("keydown", (event) => {
 // ---- life ---------------------------------------------------------------------------------------------------------
 
 let question = "";
-let asked = 0;
+const PATIENCE = 2000; // milliseconds between two looks at whether a live run has saved another step
 
 function tell(text, bad = false) {
   status.hidden = !text;
@@ -326,43 +351,86 @@ function tell(text, bad = false) {
   P.say(status, text);
 }
 
-/** Ask for the maps: of all layers where they fit one picture, else of `layer`. The latest question wins. */
-async function fetchMaps(layer) {
-  const { visitor = "", run, step, text } = props.value;
-  const mine = ++asked;
-  root.classList.add("pg-waiting");
-  if (!reply) tell("Reading the text…");
-  const answer = await P.ask(server.attention, { visitor, run, step, text, layer });
-  if (mine !== asked) return;
+const moving = P.timeline(time, { ready, load: fetchFrame, show: showFrame });
+
+/** Is there all that the map needs at this step? */
+function ready(step) {
+  return Boolean(frames.get(step)?.layers.has(head.layer));
+}
+
+/** Get the maps of a step: of all layers where they fit one picture, else of the chosen one. True once they are there. */
+async function fetchFrame(step, quietly = false) {
+  const { visitor = "", run, text } = props.value;
+  const mine = question;
+  root.classList.toggle("pg-waiting", !quietly);
+  const answer = await P.ask(server.attention, { visitor, run, step, text, layer: head.layer });
+  if (mine !== question) return false;
   root.classList.remove("pg-waiting");
   if (!answer || answer.error) {
-    tell(answer?.error ?? "The server did not answer. Change the text or choose a head to try again.", true);
-    return;
+    if (!quietly) tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
+    return false;
   }
-  const started = performance.now();
   const sprite = await bytesOf(answer.png);
-  if (mine !== asked) return;
-  const sameText = reply && JSON.stringify(reply.tokens) === JSON.stringify(answer.tokens) && reply.question === question;
-  if (!sameText) layers = new Map();
-  answer.layers.forEach((one, row) => layers.set(one, { ...sprite, row }));
+  if (mine !== question) return false;
   const { png, ...rest } = answer;
-  if (!sameText) pointed = false;
-  reply = { ...rest, tokens: [...answer.tokens], question };
-  if (head.layer >= reply.n_layer || head.head >= reply.n_head) head = { layer: answer.layers[0], head: 0 };
-  if (!layers.has(head.layer)) head = { ...head, layer: answer.layers[0] };
+  const frame = frames.get(step) ?? { layers: new Map() };
+  answer.layers.forEach((layer, row) => frame.layers.set(layer, { ...sprite, row }));
+  frames.set(step, { ...frame, reply: { ...rest, tokens: [...answer.tokens], windows: [...answer.windows] } });
+  return true;
+}
+
+/** Draw everything as it is at a step that has been fetched. */
+function showFrame(step) {
+  const started = performance.now();
+  const frame = frames.get(step);
+  ({ reply, layers } = frame);
+  if (head.layer >= reply.n_layer || head.head >= reply.n_head) head = { layer: reply.layers[0], head: 0 };
+  if (!layers.has(head.layer)) head = { ...head, layer: reply.layers[0] };
   tell("");
   filled.hidden = false;
   note.hidden = !reply.note;
   P.say(note, reply.note ?? "");
   drawGrid();
   drawMap();
+  root.dataset.step = step;
   root.dataset.ms = (performance.now() - started).toFixed(1);
+}
+
+/** Ask which steps there are; begin anew, or take in what a live run has saved since. */
+async function openTime() {
+  const { visitor = "", run } = props.value;
+  const mine = question;
+  if (!reply) tell("Reading the text…");
+  const answer = await P.ask(server.timeline, { visitor, run });
+  if (mine !== question) return;
+  if (!answer || answer.error) {
+    tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
+    return;
+  }
+  frames = new Map();
+  pointed = false;
+  filled.hidden = false;
+  live = answer.live;
+  await moving.open(JSON.parse(JSON.stringify(answer)), kept.run === run ? kept.step : null);
+}
+
+let live = false;
+let kept = {}; // the run and step that were shown before the question changed
+
+async function follow() {
+  if (!live || !question) return;
+  const { visitor = "", run } = props.value;
+  const mine = question;
+  const answer = await P.ask(server.timeline, { visitor, run });
+  if (mine !== question || !answer || answer.error) return;
+  live = answer.live;
+  await moving.update(JSON.parse(JSON.stringify(answer)));
 }
 
 /** Start over when the question changed; while nobody can see the answer, wait. */
 function refresh() {
-  const { run, step, text, nonce } = props.value ?? {};
-  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
+  const { run, text, nonce } = props.value ?? {};
+  const now = run ? JSON.stringify([run, text, nonce]) : "";
   empty.hidden = Boolean(now);
   if (!now) {
     filled.hidden = true;
@@ -371,12 +439,14 @@ function refresh() {
     return;
   }
   if (now === question || element.offsetParent === null) return;
+  if (question) kept = { run: JSON.parse(question)[0], step: moving.atEnd() ? null : moving.step() };
   question = now;
-  fetchMaps(reply && head.layer > 0 ? head.layer : null);
+  openTime();
 }
 
 new ResizeObserver(refresh).observe(root);
 P.onResize(scroller, drawMap);
 P.onTheme(root, drawMap);
+P.every(element, PATIENCE, follow);
 watch("value", refresh);
 refresh();

@@ -1,4 +1,4 @@
-"""Attention maps: every layer and head as a thumbnail, one of them large with its tokens and numbers."""
+"""Attention maps through training: every head as a thumbnail, one of them large, and a timeline that moves them all."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ TEMPLATE = """<div class="pg-attention">
 
 
 def attention_grid(
-    attention: ServerFunction, *, value: Mapping[str, Any] | None = None, elem_id: str | None = None
+    attention: ServerFunction,
+    timeline: ServerFunction,
+    *,
+    value: Mapping[str, Any] | None = None,
+    elem_id: str | None = None,
 ) -> gr.HTML:
-    """Show a model's attention on a text.
+    """Show a run's attention on a text, at any of its saved steps.
 
-    value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation. attention: ``{"visitor", "run", "step", "text", "layer": int | None}`` -> ``{"tokens", "n_layer", "n_head",
-    "layers", "size", "png", "note", "window", "n_sink"}`` or ``{"error": sentence}``; the png is an 8-bit greyscale
-    sprite in base64, its rows the returned layers, its columns the heads, a pixel round(sqrt(weight) * 255). Asked
-    again with a layer when one is chosen that no sprite has shown yet.
+    value: ``{"visitor": str, "run": str, "text": str, "nonce": anything}``; an empty run shows an invitation. timeline:
+    ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve": {"step", "loss"}}``. attention: ``{"visitor", "run",
+    "step", "text", "layer": int | None}`` -> ``{"tokens", "n_layer", "n_head", "layers", "size", "png", "note",
+    "windows", "n_sink"}``. Either may answer ``{"error": sentence}``. The png is an 8-bit greyscale sprite in base64, its
+    rows the returned layers, its columns the heads, a pixel round(sqrt(weight) * 255). Asked again with a layer when one
+    is chosen that no sprite of that step has shown yet.
     """
-    return component("attention_grid", TEMPLATE, value, {"attention": attention}, elem_id=elem_id)
+    functions = {"attention": attention, "timeline": timeline}
+    return component("attention_grid", TEMPLATE, value, functions, elem_id=elem_id)

@@ -1,4 +1,4 @@
-"""Attention: where each token of a text looks, in every layer and head of a checkpoint."""
+"""Attention: where each token of a text looks, in every layer and head, from the first step of a run to its last."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import gradio as gr
 
 from playground.ui import endpoints
 from playground.ui.components import attention_grid
-from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.picker import QUIET, build_run, wire_run
 from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 NOTICE = (
     "**What to notice.** A bright diagonal just below the main one is a head that looks at the previous token; a bright "
     "first column is a *sink*, where a head rests when it has nothing to do; short columns are the beginnings of words. "
-    "Bright spots far from the diagonal are memory; small models have little of it after a minute. Choose an earlier "
-    "checkpoint: none of this was there at step 0, it was learned."
+    "Bright spots far from the diagonal are memory; small models have little of it after a minute. Press ▶: none of this "
+    "was there at step 0, it was learned, and much of it early."
 )
 
 
@@ -28,7 +28,7 @@ class AttentionTab:
     """The tab's components."""
 
     tab: gr.Tab
-    picker: Picker
+    run: gr.Dropdown
     text: gr.Textbox
     look: gr.Button
     grid: gr.HTML
@@ -39,25 +39,28 @@ def build(services: Services) -> AttentionTab:
     parts: dict[str, Any] = {}
     with gr.Tab("Attention", id="attention") as parts["tab"], gr.Column(elem_classes="pg-main"):
         with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
-            parts["picker"] = build_picker(services, "attention", columns=True)
+            with gr.Column(scale=2, min_width=200):
+                parts["run"] = build_run(services, "attention")
             with gr.Column(scale=4, min_width=240):
                 parts["text"] = gr.Textbox(
                     TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
                 )
             with gr.Column(scale=0, min_width=90):
                 parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
-        parts["grid"] = attention_grid(partial(endpoints.attention, services), elem_id="attention-grid")
+        parts["grid"] = attention_grid(
+            partial(endpoints.attention, services), partial(endpoints.timeline, services), elem_id="attention-grid"
+        )
         gr.Markdown(NOTICE, elem_classes="pg-note")
     return AttentionTab(**parts)
 
 
-def look(run_id: str | None, step: Any, text: str, token: str) -> dict[str, Any]:
+def look(run_id: str | None, text: str, token: str) -> dict[str, Any]:
     """What the grid should ask for; without a run it shows its invitation."""
-    return {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
+    return {"visitor": token, "run": run_id or "", "text": text or "", "nonce": time.monotonic_ns()}
 
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [*tab.picker.both, tab.text, visitor]
-    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
+    asked = [tab.run, tab.text, visitor]
+    for event in (*wire_run(tab.run, services, visitor, tab.tab), tab.look.click, tab.text.submit):
         event(look, asked, tab.grid, **QUIET)

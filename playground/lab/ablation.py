@@ -1,0 +1,195 @@
+"""What a part of a model is good for: switch it off, and see what gets worse.
+
+A part is a head, an MLP, all attention of a layer, or a layer. It is switched off by replacing what it writes: with
+zeros, or with its mean over real text, which takes away what it says about this text but keeps what it always says
+(Wang et al. 2022). Nothing is trained again, so a loss says that the others relied on the part as it is, not that the
+model needs it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from playground.config import ModelConfig
+from playground.data.batches import IGNORED, spread_windows, windows
+from playground.models.kv_cache import KVCache
+from playground.models.trace import Edit, Trace
+from playground.models.transformer import Transformer
+from playground.train.dataset import Dataset
+
+Kind = Literal["head", "mlp", "attention"]
+How = Literal["zero", "mean"]
+BATCH_TOKENS = 4096
+LONGEST = 64  # continuation, in tokens
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """What is switched off. Layers and heads count from 0; `head` is -1 unless it is one."""
+
+    layer: int
+    kind: Kind
+    head: int = -1
+
+    def name(self) -> str:
+        """As people count: from 1."""
+        words = {"head": f"head {self.head + 1}", "mlp": "MLP", "attention": "all attention"}
+        return f"Layer {self.layer + 1} · {words[self.kind]}"
+
+
+def parts_of(config: ModelConfig) -> list[Part]:
+    """Every head and every MLP, in the order in which they work."""
+    return [
+        part
+        for layer in range(config.n_layer)
+        for part in (*(Part(layer, "head", head) for head in range(config.n_head)), Part(layer, "mlp"))
+    ]
+
+
+def check_parts(model: Transformer, parts: Iterable[Part]) -> None:
+    """Raises ValueError for a part that this model does not have."""
+    config = model.config
+    for part in parts:
+        if not 0 <= part.layer < config.n_layer:
+            raise ValueError(f"Layer {part.layer + 1} is not there: this model has {config.n_layer}. Choose another.")
+        if part.kind == "head" and not 0 <= part.head < config.n_head:
+            raise ValueError(f"Head {part.head + 1} is not there: a layer has {config.n_head}. Choose another.")
+
+
+Means = dict[str, Tensor]
+
+
+def means(model: Transformer, sequences: Tensor) -> Means:
+    """What heads, MLPs and attention layers write on average over token ids (B, T): by activation name, for `edits`."""
+    trace = Trace(keep=["*.z", "*.mlp_out", "*.attn_out"])
+    with torch.inference_mode():
+        model.hidden(sequences.to(model.embed.weight.device), trace=trace)
+    return {name: value.mean(dim=(0, -2)) for name, value in trace.kept.items()}  # (H, D) of z, else (C,)
+
+
+def edits(parts: Iterable[Part], average: Means | None = None) -> dict[str, Edit]:
+    """The changes for a `Trace` that switch these parts off: to zero, or to what `means` found."""
+    heads: dict[str, list[int]] = {}
+    whole: dict[str, Edit] = {}
+    for part in sorted(set(parts)):
+        if part.kind == "head":
+            heads.setdefault(f"blocks.{part.layer}.z", []).append(part.head)
+        else:
+            name = f"blocks.{part.layer}.{'mlp_out' if part.kind == 'mlp' else 'attn_out'}"
+            whole[name] = _replaced(None if average is None else average[name])
+    off = {name: _heads_replaced(chosen, None if average is None else average[name]) for name, chosen in heads.items()}
+    return {**off, **whole}
+
+
+def _replaced(value: Tensor | None) -> Edit:
+    return lambda x: torch.zeros_like(x) if value is None else value.expand_as(x)
+
+
+def _heads_replaced(heads: list[int], value: Tensor | None) -> Edit:
+    def replace(z: Tensor) -> Tensor:  # (B, H, T, D)
+        z = z.clone()
+        z[:, heads] = 0 if value is None else value[heads][:, None]
+        return z
+
+    return replace
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Windows of validation text: inputs and targets (N, T), and the model's loss on each, summed (N,), as it is."""
+
+    inputs: Tensor
+    targets: Tensor
+    losses: Tensor
+    counts: Tensor
+    average: Means
+
+    @property
+    def n_tokens(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return float(self.losses.sum() / self.counts.sum())
+
+
+def probe(model: Transformer, data: Dataset, n_tokens: int) -> Probe:
+    """About `n_tokens` targets of the validation text, spread over it, and what the whole model makes of them."""
+    size = model.config.block_size
+    offsets = spread_windows(len(data.validation), size, n_tokens)
+    inputs, targets = windows(data.validation, data.validation_mask, offsets, size)
+    counts = (targets != IGNORED).sum(1)
+    return Probe(inputs, targets, _losses(model, inputs, targets, {}), counts, means(model, inputs))
+
+
+def _losses(model: Transformer, inputs: Tensor, targets: Tensor, changes: dict[str, Edit]) -> Tensor:
+    """Loss summed over each window (N,), in nats, float64."""
+    device, size = model.embed.weight.device, max(1, BATCH_TOKENS // inputs.size(1))
+    parts = []
+    with torch.inference_mode():
+        for x, y in zip(inputs.split(size), targets.split(size), strict=True):
+            trace = Trace(edit=changes) if changes else None
+            logits = model.unembed(model.hidden(x.to(device), trace=trace)).float()
+            loss = F.cross_entropy(logits.transpose(1, 2), y.to(device), ignore_index=IGNORED, reduction="none")
+            parts.append(loss.double().sum(1).cpu())
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How the loss changes (nats per token) when something is switched off, and the standard error of this change."""
+
+    change: float
+    error: float  # NaN for a single window
+
+
+def effect(model: Transformer, on: Probe, parts: Sequence[Part], how: How = "zero") -> Effect:
+    """Measure parts on a probe. The same windows are compared with and without: the error is that of paired differences.
+
+    Windows differ in their number of targets, so this is a ratio of means, with the usual linearised standard error.
+    """
+    check_parts(model, parts)
+    off = edits(parts, on.average if how == "mean" else None)
+    difference = _losses(model, on.inputs, on.targets, off) - on.losses
+    weight = on.counts.double()
+    change = float(difference.sum() / weight.sum())
+    n = len(difference)
+    residual = difference - change * weight
+    spread = float(residual.square().sum()) * n / (n - 1) if n > 1 else math.nan
+    return Effect(change, math.sqrt(spread) / float(weight.sum()))
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """The next token's distribution (V,) after a text, and the text's likeliest continuation."""
+
+    probabilities: np.ndarray
+    ids: list[int]
+
+
+def continuation(
+    model: Transformer, ids: Sequence[int], parts: Sequence[Part], average: Means | None, n_tokens: int
+) -> Continuation:
+    """What follows a text, greedily, with these parts switched off (none: the model as it is), within the context."""
+    check_parts(model, parts)
+    trace = Trace(edit=edits(parts, average))
+    cache, device = KVCache(model.config), model.embed.weight.device
+    feed, written, first = [int(token) for token in ids[-model.config.block_size :]], [], None
+    n_tokens = min(n_tokens, LONGEST, model.config.block_size - len(feed) + 1)
+    with torch.inference_mode():
+        while len(written) < max(1, n_tokens):
+            logits = model.unembed(model.hidden(torch.tensor([feed], device=device), cache=cache, trace=trace)[0, -1])
+            first = logits.double().softmax(-1).cpu().numpy() if first is None else first
+            feed = [int(logits.argmax())]
+            written += feed
+    assert first is not None
+    return Continuation(first, written)

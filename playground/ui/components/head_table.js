@@ -1,0 +1,174 @@
+// A table with a row for every head: its six scores at the chosen step, and one of them at all saved steps. The columns
+// of the steps fill one by one; while a run trains, new ones are added. Gradio runs this file as a function body with
+// `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-headtable");
+const PATIENCE = 3000; // milliseconds between two looks at a live run
+
+const empty = element.querySelector(".pg-headtable-empty");
+const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
+const table = P.el("table", { class: "pg-head-scores" });
+const scroller = P.el("div", { class: "pg-lens-scroll", tabindex: 0, role: "region", "aria-label": "Scores of every head" }, table);
+const meanings = P.el("dl", { class: "pg-meanings" });
+const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
+const order = P.segmented("Order of the rows", [["layer", "By layer"], ["score", "By score"]], "layer", (id) => {
+  sorting = id;
+  draw();
+});
+order.classList.add("pg-segments-small");
+const title = P.el("span");
+const filled = P.el("section", { class: "pg-panel", hidden: true },
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Heads" }), title), order),
+  scroller, P.el("p", { class: "pg-soft pg-small", text: "Choose a score to see it over training on the right. Colours run from 0 to 1 for shares, else from 0 to the largest number shown." }), meanings, note);
+root.append(status, filled);
+
+let found = new Map(); // step -> { id: numbers by layer and head }
+let scores = [];
+let steps = [];
+let live = false;
+let score = "induction";
+let sorting = "layer";
+let question = "";
+
+// ---- drawing ------------------------------------------------------------------------------------------------------
+
+/** The largest number of a score, wherever it is shown: where its colours end. */
+function end({ id, unit }) {
+  if (unit === "share") return 1;
+  return Math.max(1e-6, ...[...found.values()].flatMap((values) => values[id].flat()));
+}
+
+function shade(td, value, most) {
+  const byte = Math.round(255 * Math.max(0, Math.min(1, value / most)));
+  const [r, g, b] = P.cividis[byte];
+  td.style.background = `rgb(${r},${g},${b})`;
+  td.style.color = byte > 120 ? "#111" : "#fff";
+}
+
+function rows() {
+  const now = found.get(props.value.step);
+  const all = now[score].flatMap((heads, layer) => heads.map((_, head) => ({ layer, head })));
+  return sorting === "layer" ? all : all.sort((a, b) => now[score][b.layer][b.head] - now[score][a.layer][a.head]);
+}
+
+function draw() {
+  const step = props.value?.step;
+  if (!found.has(step)) return;
+  const chosen = scores.find(({ id }) => id === score);
+  P.say(title, ` at step ${P.whole(step)}, and ${chosen.name.toLowerCase()} over training`);
+  const buttons = scores.map(({ id, name, unit }) => {
+    const button = P.el("button", { type: "button", class: "pg-score", "data-score": id, "aria-pressed": String(id === score), title: `Show over training (${unit})` }, name);
+    return P.el("th", { scope: "col", "aria-sort": id === score && sorting === "score" ? "descending" : null }, button, P.el("small", { text: unit }));
+  });
+  const ages = steps.map((at) => P.el("th", { scope: "col", class: "pg-score-step" }, P.whole(at)));
+  if (ages.length) ages[0].prepend(P.el("small", { text: "step " }));
+  const head = P.el("tr", {}, P.el("th", { scope: "col", text: "head" }), ...buttons, P.el("th", { class: "pg-score-gap" }), ...ages);
+  const ends = new Map(scores.map((one) => [one.id, end(one)]));
+  const body = rows().map(({ layer, head: h }) => {
+    const cells = scores.map(({ id }) => {
+      const value = found.get(step)[id][layer][h];
+      const td = P.el("td", { "data-score": id, text: value.toFixed(2) });
+      shade(td, value, ends.get(id));
+      return td;
+    });
+    const history = steps.map((at) => {
+      const value = found.get(at)?.[score][layer][h];
+      const td = P.el("td", { class: "pg-score-step", title: value == null ? "" : `step ${P.whole(at)}: ${value.toFixed(3)}` });
+      if (value != null) {
+        td.textContent = value.toFixed(2);
+        shade(td, value, ends.get(score));
+      }
+      return td;
+    });
+    return P.el("tr", {}, P.el("th", { scope: "row", text: `L${layer + 1} · H${h + 1}` }), ...cells, P.el("td", { class: "pg-score-gap" }), ...history);
+  });
+  table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...body));
+  root.dataset.steps = found.size;
+}
+
+table.addEventListener("click", (event) => {
+  const button = event.target.closest(".pg-score");
+  if (!button) return;
+  score = button.dataset.score;
+  draw();
+  table.querySelector(`.pg-score[data-score="${score}"]`)?.focus();
+});
+
+function explain() {
+  meanings.replaceChildren(...scores.flatMap(({ name, definition, source }) => [
+    P.el("dt", { text: name }), P.el("dd", {}, definition, P.el("span", { class: "pg-soft", text: ` ${source}` }))]));
+}
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+function tell(text, bad = false) {
+  status.hidden = !text;
+  status.classList.toggle("pg-alert-bad", bad);
+  P.say(status, text);
+}
+
+/** Measure one step; true once it is there. */
+async function measure(step, mine) {
+  const { visitor = "", run, text } = props.value;
+  const answer = await P.ask(server.heads, { visitor, run, step, text });
+  if (mine !== question) return false;
+  if (!answer || answer.error) {
+    if (step === props.value.step) tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
+    return false;
+  }
+  const plain = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
+  scores = plain.scores;
+  found.set(step, plain.values);
+  note.hidden = !plain.note;
+  P.say(note, plain.note);
+  return true;
+}
+
+/** Which steps there are, and those that are missing, one after the other. */
+async function history(mine) {
+  const { visitor = "", run } = props.value;
+  const answer = await P.ask(server.timeline, { visitor, run });
+  if (mine !== question || !answer || answer.error) return;
+  live = answer.live;
+  steps = [...answer.steps];
+  draw();
+  for (const step of steps) {
+    if (found.has(step)) continue;
+    await measure(step, mine);
+    if (mine !== question) return;
+    draw();
+  }
+}
+
+async function refresh() {
+  const { run, step, text, nonce } = props.value ?? {};
+  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
+  empty.hidden = Boolean(now);
+  if (!now) {
+    filled.hidden = true;
+    tell("");
+    question = now;
+    return;
+  }
+  if (now === question || element.offsetParent === null) return;
+  question = now;
+  found = new Map();
+  root.classList.add("pg-waiting");
+  if (filled.hidden) tell("Testing every head…");
+  const there = await measure(step, now);
+  if (now !== question) return;
+  root.classList.remove("pg-waiting");
+  if (!there) return;
+  tell("");
+  filled.hidden = false;
+  explain();
+  draw();
+  await history(now);
+}
+
+new ResizeObserver(refresh).observe(root);
+P.every(element, PATIENCE, () => (live && question ? history(question) : null));
+watch("value", refresh);
+refresh();

@@ -1,0 +1,210 @@
+"""What the Inside tab's scripts ask the server. As in `endpoints`: plain answers, or ``{"error": sentence}``."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from playground.inference.generation import StreamDecoder
+from playground.lab.ablation import Part, Probe, continuation, effect, parts_of, probe
+from playground.lab.by_hand import by_hand, source
+from playground.lab.heads import SCORES, head_scores, letters_of, repeated_tokens
+from playground.lab.lens import TOP, logit_lens
+from playground.models.transformer import Transformer
+from playground.runs.store import Run
+from playground.tokenizers import Tokenizer, pieces
+from playground.ui.endpoints import Answer, Look, _look, _polite
+from playground.ui.services import Services
+from playground.ui.texts import DATASETS
+
+CELLS = 2_000  # of a lens; above this a cell brings fewer alternatives
+PROBE_TOKENS = 4_000
+WRITTEN = 48  # tokens of a continuation
+HEAVIEST = 6  # keys whose values are shown
+NEXT = 8  # rows of the next-token table
+
+
+@_polite
+def lens(services: Services, asked: dict[str, Any]) -> Answer:
+    """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "depths", "note"}``.
+
+    A depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, see `lab.lens.Lens`.
+    """
+    look = _look(services, asked)
+    few = (look.run.model.n_layer + 1) * len(look.ids) > CELLS
+    found = logit_lens(look.model, look.ids, 2 if few else TOP)
+    names = dict(zip(ids := sorted(set(found.top.ravel().tolist())), pieces(look.run.tokenizer, ids), strict=True))
+    depths = [
+        {
+            "top": [
+                [[names[token], round(p, 4)] for token, p in zip(tokens, odds, strict=True)]
+                for tokens, odds in zip(found.top[depth].tolist(), found.top_probability[depth].tolist(), strict=True)
+            ],
+            **{
+                name: [_plain(value) for value in getattr(found, name)[depth]]
+                for name in ("entropy", "divergence", "actual")
+            },
+        }
+        for depth in range(len(found.top))
+    ]
+    return {"tokens": pieces(look.run.tokenizer, look.ids), "depths": depths, "note": look.note}
+
+
+def _plain(value: float) -> float | None:
+    """A number as JSON can carry it: five digits, and null for none."""
+    return None if math.isnan(value) else float(f"{value:.5g}")
+
+
+@_polite
+def heads(services: Services, asked: dict[str, Any]) -> Answer:
+    """Scores of every head: ``{"visitor", "run", "step", "text"}`` -> ``{"scores": [...], "values", "note"}``.
+
+    `values` maps a score's id to numbers (L, H).
+    """
+    look = _look(services, asked)
+    probes = repeated_tokens(letters_of(look.run.tokenizer), look.run.model.block_size)
+    found = head_scores(look.model, probes, look.ids)
+    return {
+        "scores": [asdict(score) for score in SCORES],
+        "values": {name: [[_plain(value) for value in row] for row in rows] for name, rows in found.items()},
+        "note": look.note,
+    }
+
+
+@_polite
+def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
+    """One head for one token: ``{"visitor", "run", "step", "text", "layer", "head", "position", "key"}`` -> its numbers.
+
+    ``{"tokens", "n_layer", "n_head", "size", "layer", "head", "position", "key", "query", "key_vector", "rows", "sink",
+    "top", "output", "difference", "source", "note"}``. A row is ``[dot, bias, visible, score, weight]`` of a key, `top`
+    are ``[key, weight, value vector]`` of the heaviest. Whatever of layer, head, position and key is not there is
+    replaced by the last or likeliest.
+    """
+    look = _look(services, asked)
+    config, last = look.run.model, len(look.ids) - 1
+
+    def within(name: str, highest: int, otherwise: int) -> int:
+        value = asked.get(name)
+        return value if type(value) is int and 0 <= value <= highest else otherwise
+
+    layer, head = within("layer", config.n_layer - 1, 0), within("head", config.n_head - 1, 0)
+    position = within("position", last, last)
+    found = by_hand(look.model, look.ids, layer, head, position)
+    key = within("key", position, int(found.weights.argmax()))
+    heaviest = np.argsort(-found.weights, kind="stable")[: min(HEAVIEST, int(found.visible.sum()))]
+    rows = zip(found.dots, found.bias, found.visible, found.scores, found.weights, strict=True)
+    return {
+        "tokens": pieces(look.run.tokenizer, look.ids), "n_layer": config.n_layer, "n_head": config.n_head,
+        "size": config.head_dim, "layer": layer, "head": head, "position": position, "key": key,
+        "query": _numbers(found.query), "key_vector": _numbers(found.keys[key]),
+        "rows": [
+            [_plain(dot), _plain(bias), bool(seen), _plain(score) if seen else None, _plain(weight)]
+            for dot, bias, seen, score, weight in rows
+        ],
+        "sink": found.sink, "output": _numbers(found.output), "difference": found.difference,
+        "top": [[int(s), _plain(found.weights[s]), _numbers(found.values[s])] for s in heaviest],
+        "source": source(), "note": look.note,
+    }  # fmt: skip
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    return [_plain(value) for value in values]
+
+
+class Probes:
+    """The validation text as the checkpoints that were looked at last read it. Measuring takes a core: one at a time."""
+
+    def __init__(self, capacity: int = 4) -> None:
+        self.lock = threading.Lock()
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[str, int | None], tuple[Transformer, Probe]] = OrderedDict()
+
+    def get(self, services: Services, run: Run, step: int | None) -> tuple[Transformer, Probe]:
+        """Model and probe of a checkpoint; call it under the lock. Raises ValueError when the text is not to be had."""
+        model = services.models.get(run, step)
+        known = self._kept.pop((run.id, step), None)
+        if known is None or known[0] is not model:
+            known = model, probe(model, DATASETS.get(run, services.cache_dir), PROBE_TOKENS)
+        self._kept[run.id, step] = known
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return known
+
+
+PROBES = Probes()
+
+
+@_polite
+def parts(services: Services, asked: dict[str, Any]) -> Answer:
+    """What can be switched off: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head], ...]}``."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    listed = parts_of(run.model)
+    return {
+        "n_layer": run.model.n_layer,
+        "n_head": run.model.n_head,
+        "parts": [[part.layer, part.kind, part.head] for part in listed],
+    }
+
+
+@_polite
+def ablate(services: Services, asked: dict[str, Any]) -> Answer:
+    """Switch parts off: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
+
+    ``{"loss", "change", "standard_error", "n_tokens", "n_windows"}`` in nats per token of the validation text, the
+    standard error that of the change (null for one window); with a text also ``{"next": [[piece, p, p without], ...],
+    "before", "after", "note"}``, two greedy continuations.
+    """
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    chosen, how = _parts(asked.get("parts")), asked.get("how", "zero")
+    if how not in ("zero", "mean"):
+        raise ValueError("A part is switched off to zero or to its mean. Choose one of the two.")
+    step = asked.get("step")
+    with PROBES.lock:
+        model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
+        found = effect(model, on, chosen, how)
+    answer: Answer = {
+        "loss": _plain(on.loss), "change": _plain(found.change), "standard_error": _plain(found.error),
+        "n_tokens": on.n_tokens, "n_windows": len(on.inputs),
+    }  # fmt: skip
+    if "text" in asked:
+        answer |= _consequences(_look(services, asked), chosen, on if how == "mean" else None)
+    return answer
+
+
+def _parts(sent: object) -> list[Part]:
+    """What a browser sent, as parts. Raises ValueError for anything else."""
+    found = []
+    for item in sent if isinstance(sent, list) else []:
+        if not (isinstance(item, list) and len(item) == 3 and type(item[0]) is int and type(item[2]) is int):
+            raise ValueError("This is no part of a model. Choose heads, MLPs or attention of the grid.")
+        if item[1] not in ("head", "mlp", "attention"):
+            raise ValueError("This is no part of a model. Choose heads, MLPs or attention of the grid.")
+        found.append(Part(item[0], item[1], item[2]))
+    return found
+
+
+def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Answer:
+    """The next token and the continuation with and without the parts."""
+    average = None if on is None else on.average
+    tokenizer = look.run.tokenizer
+    before = continuation(look.model, look.ids, [], None, WRITTEN)
+    after = continuation(look.model, look.ids, chosen, average, WRITTEN)
+    likely = np.maximum(before.probabilities, after.probabilities)
+    shown = [int(token) for token in np.argsort(-likely, kind="stable")[:NEXT]]
+    rows = zip(pieces(tokenizer, shown), before.probabilities[shown], after.probabilities[shown], strict=True)
+    return {
+        "next": [[piece, _plain(p), _plain(q)] for piece, p, q in rows],
+        "before": _text(tokenizer, before.ids),
+        "after": _text(tokenizer, after.ids),
+        "note": look.note,
+    }
+
+
+def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
+    decoder = StreamDecoder(tokenizer)
+    return "".join(decoder.feed(token) for token in ids) + decoder.finish()

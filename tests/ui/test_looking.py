@@ -1,0 +1,206 @@
+"""What the Attention and Inside tabs ask the server, against the log and the models themselves."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from playground.lab.ablation import Part, continuation, effect, probe
+from playground.lab.attention import attention_patterns
+from playground.lab.heads import head_scores, letters_of, repeated_tokens
+from playground.runs.log import Tail
+from playground.runs.texts import dataset
+from playground.train.evaluation import evaluate
+from playground.ui import endpoints, inside_endpoints
+from tests.ui.conftest import MakeRun
+
+ENDPOINTS = [
+    endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
+    inside_endpoints.ablate, inside_endpoints.head_by_hand,
+]  # fmt: skip
+LOOKS = [
+    endpoints.attention,
+    inside_endpoints.lens,
+    inside_endpoints.heads,
+    inside_endpoints.ablate,
+    inside_endpoints.head_by_hand,
+]  # that need a text
+
+
+def test_a_timeline_tells_the_saved_steps_and_the_losses_of_the_log(local, make_run: MakeRun):
+    run = make_run()
+    answer = endpoints.timeline(local, {"run": run.id})
+    assert answer["steps"] == [0, 2, 7, 10, 20] == run.steps_available()
+    assert answer["last"] == 20
+    assert answer["live"] is False
+    rows = list(Tail(run.log).rows())
+    trained = {row["step"]: row["loss"] for row in rows if row["event"] == "StepDone"}
+    (first,) = [row["loss"] for row in rows if row["event"] == "Evaluated" and row["step"] == 0]
+    assert answer["curve"]["step"] == [0, *range(1, 21)]
+    assert answer["curve"]["loss"][0] == pytest.approx(first, rel=1e-3)
+    assert answer["curve"]["loss"][1:] == pytest.approx([trained[step] for step in range(1, 21)], rel=1e-3)
+
+
+def test_every_step_of_a_timeline_shows_the_attention_of_that_step(local, make_run: MakeRun):
+    run, text = make_run(), "the cat sat on"
+    ids = [int(token) for token in run.tokenizer.encode(text)]
+    sprites = []
+    for step in endpoints.timeline(local, {"run": run.id})["steps"]:
+        answer = endpoints.attention(local, {"run": run.id, "step": step, "text": text})
+        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
+        shown = (grey.reshape(2, 14, 4, 14).transpose(0, 2, 1, 3) / 255.0) ** 2
+        assert np.abs(shown - attention_patterns(local.models.get(run, step), ids)).max() < 0.005
+        sprites.append(answer["png"])
+    assert len(set(sprites)) == len(sprites), "training moves the heads"
+
+
+@pytest.mark.parametrize("variant", [{"window": 8, "n_sink": 2}, {"window": 8, "global_every": 2}])
+def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
+    run = make_run(**variant)
+    answer = endpoints.attention(local, {"run": run.id, "text": "the cat"})
+    assert answer["windows"] == run.model.windows
+    assert answer["n_sink"] == run.model.n_sink
+
+
+def test_a_lens_ends_with_what_the_model_says(local, make_run: MakeRun):
+    run, text = make_run(), "the cat sat"
+    answer = inside_endpoints.lens(local, {"run": run.id, "step": 20, "text": text})
+    ids = run.tokenizer.encode(text)
+    with torch.inference_mode():
+        p = local.models.get(run, 20)(torch.from_numpy(ids.astype(np.int64))[None])[0].softmax(-1)
+    assert answer["tokens"] == list(text)
+    assert len(answer["depths"]) == 3
+    last = answer["depths"][-1]
+    for t in range(len(text)):
+        best = p[t].topk(5)
+        assert [odds for _, odds in last["top"][t]] == pytest.approx(best.values.tolist(), abs=2e-4)
+        assert last["top"][t][0][0] == run.tokenizer.token_bytes(int(best.indices[0])).decode(errors="replace")
+        assert last["divergence"][t] == 0
+    follows = [p[t, int(ids[t + 1])].item() for t in range(len(text) - 1)]
+    assert last["actual"][:-1] == pytest.approx(follows, rel=1e-3)
+    assert last["actual"][-1] is None
+    json.dumps(answer, allow_nan=False)
+
+
+def test_scores_of_heads_are_those_of_the_model(local, make_run: MakeRun):
+    run = make_run()
+    answer = inside_endpoints.heads(local, {"run": run.id, "step": 7, "text": "the cat sat"})
+    letters = list(range(ord("a"), ord("z") + 1))
+    assert letters_of(run.tokenizer) == letters
+    expected = head_scores(
+        local.models.get(run, 7),
+        repeated_tokens(letters, 32),
+        [int(token) for token in run.tokenizer.encode("the cat sat")],
+    )
+    assert [score["id"] for score in answer["scores"]] == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(answer["values"][name], values, rtol=1e-4)
+    json.dumps(answer, allow_nan=False)
+
+
+def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, make_run: MakeRun):
+    run = make_run()
+    assert inside_endpoints.parts(local, {"run": run.id})["parts"][:2] == [[0, "head", 0], [0, "head", 1]]
+    asked = {"run": run.id, "step": 20, "text": "the cat", "parts": [[0, "head", 2], [1, "mlp", -1]]}
+    answer = inside_endpoints.ablate(local, asked)
+    model, data = local.models.get(run, 20), dataset(run, None)
+    off = [Part(0, "head", 2), Part(1, "mlp")]
+    found = effect(model, probe(model, data, 4_000), off)
+    assert answer["change"] == pytest.approx(found.change, rel=1e-3)
+    assert answer["standard_error"] == pytest.approx(found.error, rel=1e-3)
+    whole, _ = evaluate(model, data.validation, None, 4_000)
+    assert answer["loss"] == pytest.approx(whole, rel=1e-4)
+    without = continuation(model, list(b"the cat"), off, None, 48)
+    assert answer["after"] == bytes(without.ids).decode("utf-8", errors="replace")
+    assert len(answer["before"]) <= 26, "a continuation stays within the context"
+    for piece, _, q in answer["next"]:
+        assert q == pytest.approx(without.probabilities[ord(piece)], rel=1e-3)
+    mean = inside_endpoints.ablate(local, {**asked, "how": "mean"})
+    assert mean["change"] != answer["change"]
+    assert inside_endpoints.ablate(local, {**asked, "parts": []})["change"] == 0
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize("variant", [{}, {"position": "alibi"}, {"window": 8, "n_sink": 2}, {"sink_logit": "learned"}])
+def test_a_head_by_hand_ends_in_what_the_attention_tab_shows(local, make_run: MakeRun, variant):
+    run, text = make_run(**variant), "the cat sat on the mat"
+    asked = {"run": run.id, "step": 20, "text": text, "layer": 1, "head": 2, "position": 15, "key": 3}
+    answer = inside_endpoints.head_by_hand(local, asked)
+    patterns = attention_patterns(local.models.get(run, 20), [int(token) for token in run.tokenizer.encode(text)])
+    weights = [weight for *_, weight in answer["rows"]]
+    np.testing.assert_allclose(weights, patterns[1, 2, 15], atol=1e-4)
+    assert (answer["layer"], answer["head"], answer["position"], answer["key"]) == (1, 2, 15, 3)
+    assert answer["rows"][3][0] == pytest.approx(np.dot(answer["query"], answer["key_vector"]), rel=1e-3, abs=1e-4)
+    assert answer["top"][0][0] == int(np.argmax(weights))
+    wild = inside_endpoints.head_by_hand(local, {**asked, "layer": 99, "head": None, "position": "x", "key": -1})
+    assert (wild["layer"], wild["head"], wild["position"]) == (0, 0, 21)
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"parts": [[9, "mlp", -1]]}, "Layer 10 is not there: this model has 2."),
+        ({"parts": [[0, "head", 4]]}, "Head 5 is not there: a layer has 4."),
+        ({"parts": [["0", "head", 1]]}, "This is no part of a model."),
+        ({"parts": [[0, "soul", 1]]}, "This is no part of a model."),
+        ({"parts": [5]}, "This is no part of a model."),
+        ({"how": "gone"}, "to zero or to its mean"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(local, make_run: MakeRun, changes, complaint):
+    asked = {"run": make_run().id, "text": "x", "parts": [[0, "head", 0]], **changes}
+    assert complaint in inside_endpoints.ablate(local, asked)["error"]
+
+
+def test_a_text_longer_than_the_context_loses_its_beginning_and_the_answer_says_so(local, make_run: MakeRun):
+    answer = endpoints.attention(local, {"run": make_run().id, "text": "x" + "y" * 32})
+    assert answer["note"] == "The text has 33 tokens; the model reads the last 32."
+    assert answer["tokens"] == ["y"] * 32
+
+
+HOSTILE = ["\x00\x07\u202e", "${window.pwned=1} {{x}}", "<img src=x onerror=alert(1)>", "\ud800 half a pair", "é😀"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_any_text_is_looked_at_or_refused_in_a_sentence(local, make_run: MakeRun, text):
+    run = make_run()
+    for endpoint in ENDPOINTS:
+        answer = endpoint(local, {"run": run.id, "text": text})
+        assert "error" not in answer or answer["error"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"text": ""}, "The text is empty. Write a sentence to look at."),
+        ({"text": "x" * 20_001}, "20,001 characters; the limit here is 20,000"),
+        ({"step": 7777}, "There are no weights of step 7777"),
+        ({"run": "0" * 32}, "Run not found."),
+    ],
+)
+def test_what_cannot_be_looked_at_is_answered_with_a_sentence(local, make_run: MakeRun, changes, complaint):
+    asked = {"run": make_run().id, "step": 20, "text": "the cat", **changes}
+    for endpoint in LOOKS:
+        assert complaint in endpoint(local, asked)["error"]
+
+
+def test_questions_of_any_shape_get_a_sentence(local):
+    for endpoint in ENDPOINTS:
+        for question in (None, 5, [], {}, {"run": 7, "step": [], "text": {}}):
+            assert endpoint(local, question) == {"error": "Run not found."}
+
+
+def test_a_strangers_run_is_not_looked_at(local, make_run: MakeRun):
+    from dataclasses import replace
+
+    run = make_run()
+    for endpoint in ENDPOINTS:
+        asked = {"run": run.id, "text": "the cat", "visitor": "f" * 32}
+        assert endpoint(replace(local, public=True), asked) == {"error": "Run not found."}
