@@ -31,7 +31,7 @@ from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference import decode_step
 from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
 from playground.runs import status
-from playground.runs.adopt import adopt_folder
+from playground.runs.adopt import adopt_folder, adopt_from_hub
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
@@ -110,8 +110,9 @@ def _exchange_options(commands: Any, common: _Parser) -> None:
     away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
     taken.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+        "folder", type=Path, nargs="?", metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
     )
+    taken.add_argument("--hub", metavar="OWNER/NAME", help="a public model of the Hugging Face Hub instead of a folder")
     taken.add_argument("--name", default="", help="what the run is called")
 
 
@@ -317,7 +318,12 @@ def _export(options: argparse.Namespace, store: RunStore) -> int:
 
 
 def _import(options: argparse.Namespace, store: RunStore) -> int:
-    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    if (options.folder is None) == (options.hub is None):
+        raise ValueError("Give either a folder to import or --hub OWNER/NAME.")
+    if options.hub is not None:
+        run = adopt_from_hub(store, options.hub, name=options.name)
+    else:
+        run = adopt_folder(store, options.folder.absolute(), name=options.name)
     print(run.status().message, file=sys.stderr)
     print(run.id)
     return 0

@@ -80,7 +80,7 @@ def foreign(kind: str) -> transformers.PreTrainedModel:
             vocab_size=256, n_positions=256, n_embd=48, n_layer=3, n_head=4, bos_token_id=None, eos_token_id=None
         ),
         "llama": lambda: transformers.LlamaConfig(**sizes, attention_bias=True, mlp_bias=True),
-        "mistral": lambda: transformers.MistralConfig(**sizes, sliding_window=8),
+        "mistral": lambda: transformers.MistralConfig(**sizes | {"intermediate_size": 100}, sliding_window=8),
         "mixtral": lambda: transformers.MixtralConfig(**sizes, num_local_experts=4, sliding_window=16),
         "qwen3": lambda: transformers.Qwen3Config(
             **sizes, use_sliding_window=True, sliding_window=8,
