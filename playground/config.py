@@ -326,9 +326,8 @@ class ModelConfig(Settings):
                 "Global layers 1 makes every layer global, so the window does nothing: use 2 or more, or 0."
             )
         if self.global_every > self.n_layer:
-            raise ValueError(
-                f"Global layers {self.global_every} means none of {self.n_layer} layers: use 2 to {self.n_layer}, or 0."
-            )
+            advice = f"use 2 to {self.n_layer}, or 0" if self.n_layer > 1 else "use 0"
+            raise ValueError(f"Global layers {self.global_every} means none of {self.n_layer} layers: {advice}.")
 
     def _check_experts(self) -> None:
         if self.n_expert_active > self.n_expert:
