@@ -1,4 +1,4 @@
-"""The command line: ``python -m playground train | sample | runs | resume``. See ``--help`` of each."""
+"""The command line: ``python -m playground COMMAND``: train, sample, runs, resume, export, import, race. See ``--help``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 the training failed, 2 wrong input, 130 interrupted."""
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
-    from playground.runs.commands import run_command  # only now: torch reads the environment when it is loaded
+    from playground.lab import race_command  # only now: torch reads the environment when it is loaded
+    from playground.runs.commands import Command, run_command
 
-    return run_command(arguments)
+    race = Command(race_command.NAME, race_command.HELP, race_command.add_options, race_command.run)
+    return run_command(arguments, [race])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ MLPKind = Literal["gelu", "relu2", "swiglu", "geglu", "clamped_swiglu"]
 SinkLogit = Literal["none", "zero", "learned"]
 Init = Literal["gpt2", "depth_scaled", "zero"]
 TokenizerName = Literal["byte", "char", "bpe", "imported"]
+OptimizerName = Literal["adamw", "muon", "sgd"]
+ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 
 GATED: frozenset[str] = frozenset({"swiglu", "geglu", "clamped_swiglu"})  # MLPs of three matrices instead of two
 
@@ -204,6 +206,11 @@ class ModelConfig(Settings):
         "Give gated MLPs a hidden width of 8/3 so that they have the weights of an ungated one of width 4 (Shazeer 2020).",
         group="MLP and experts",
     )  # fmt: skip
+    mlp_width: int = setting(
+        0, "MLP size",
+        "Hidden width of the MLP. 0 follows from the width; a race solves it to match parameters or FLOPs.",
+        low=0, high=16_384, step=8, group="MLP and experts",
+    )  # fmt: skip
     n_expert: int = setting(
         1, "Experts",
         "MLPs per layer between which a router chooses for each token (mixture of experts, Shazeer et al. 2017). "
@@ -258,7 +265,10 @@ class ModelConfig(Settings):
 
     @property
     def mlp_hidden(self) -> int:
-        """Hidden width of an MLP or expert: 4 C, or 8/3 C (rounded to a multiple of 8) if gated with matched parameters."""
+        """Hidden width of an MLP or expert: `mlp_width` if given, else 4 C, or 8/3 C (rounded to a multiple of 8) if gated
+        with matched parameters."""
+        if self.mlp_width:
+            return self.mlp_width
         if self.mlp in GATED and self.match_parameters:
             return 8 * round(8 * self.n_embd / 3 / 8)
         return 4 * self.n_embd
@@ -336,7 +346,7 @@ class TrainConfig(Settings):
 
     corpus: str = setting("tales", "Text", "What the model reads.")
     corpus_bytes: int = setting(
-        4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=20_000_000, step=1_000
+        4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=1_000_000_000, step=1_000
     )
     tokenizer: TokenizerName = setting(
         "byte",
@@ -353,6 +363,17 @@ class TrainConfig(Settings):
     grad_accum: int = setting(
         1, "Accumulation", "Micro-batches whose gradients are averaged into one step.", low=1, high=64, step=1
     )
+    optimizer: OptimizerName = setting(
+        "adamw",
+        "Optimizer",
+        "AdamW; Muon (Jordan 2024) for the matrices inside the blocks with AdamW for the rest; or SGD with momentum.",
+    )
+    schedule: ScheduleName = setting(
+        "cosine",
+        "Schedule",
+        "How the learning rate falls after the warm-up: half a cosine, a line, late in a line (warm-up, stable, decay), "
+        "or not at all.",
+    )
     learning_rate: float = setting(
         3e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
     )
@@ -362,11 +383,16 @@ class TrainConfig(Settings):
     warmup_steps: int = setting(
         50, "Warm-up", "Steps over which the learning rate rises from zero.", low=0, high=100_000, step=10
     )
-    weight_decay: float = setting(
-        0.1, "Weight decay", "AdamW's pull of matrices towards zero.", low=0.0, high=10.0, step=0.01
+    weight_decay: float = setting(0.1, "Weight decay", "Pull of matrices towards zero.", low=0.0, high=10.0, step=0.01)
+    beta1: float = setting(
+        0.9,
+        "Beta 1",
+        "AdamW's memory of the gradient, and SGD's momentum. Muon's is always 0.95.",
+        low=0.0,
+        high=0.9999,
+        step=0.01,
     )
-    beta1: float = setting(0.9, "Beta 1", "AdamW's memory of the gradient.", low=0.0, high=0.9999, step=0.01)
-    beta2: float = setting(0.99, "Beta 2", "AdamW's memory of its square.", low=0.0, high=0.9999, step=0.001)
+    beta2: float = setting(0.99, "Beta 2", "AdamW's memory of the gradient's square.", low=0.0, high=0.9999, step=0.001)
     grad_clip: float = setting(
         1.0, "Clipping", "Gradients longer than this are shortened to it. 0 is off.", low=0.0, high=1000.0, step=0.1
     )
@@ -515,11 +541,13 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 
 
 _WORDS = {
+    "pre": "before (pre)", "post": "after (post)",
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "alibi": "ALiBi", "none": "none",
     "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
-    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled",
-    "byte": "bytes", "char": "characters", "bpe": "BPE", "imported": "imported file",
+    "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes",
+    "char": "characters", "bpe": "BPE", "imported": "imported file",
     "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss",
+    "adamw": "AdamW", "muon": "Muon", "sgd": "SGD", "wsd": "warm-up, stable, decay",
 }  # fmt: skip
 
 
@@ -528,6 +556,24 @@ def spelled(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else _WORDS.get(value, str(value))
+
+
+def setting_kinds() -> dict[str, type[Settings]]:
+    """Every setting of a run with the class that it belongs to. The vocabulary is none: it follows from the tokenizer."""
+    return {
+        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
+    }
+
+
+def parsed(kind: type[Settings], name: str, text: str) -> Any:
+    """A setting's value from text, as its field's type; what does not fit stays text, for the config to complain about."""
+    wanted = get_type_hints(kind)[name]
+    if wanted is bool:
+        return {"true": True, "false": False, "yes": True, "no": False}.get(text.lower(), text)
+    try:
+        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
+    except ValueError:
+        return text
 
 
 def label(kind: type[Settings], name: str) -> str:

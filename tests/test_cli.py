@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from playground.__main__ import main
+from playground.data.sources import TextFile, write_text_file
+from playground.runs import commands
 from playground.runs.paths import code_root
 from playground.runs.store import RunStore
 
@@ -28,6 +30,7 @@ TINY = [
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("playground.runs.commands.gallery_root", lambda: tmp_path / "gallery")
     return tmp_path / "data"
 
@@ -35,6 +38,38 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained(capsys: Captured, *more: str) -> str:
     assert main(["train", *TINY, *more]) == 0
     return capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_bpe_is_learned_and_goes_with_the_run(root: Path, capsys: Captured) -> None:
+    run = RunStore(root).get(trained(capsys, "--tokenizer", "bpe", "--set", "bpe_vocab=400"))
+    assert run.model.vocab_size == run.tokenizer.vocab_size == 400
+    assert main(["sample", run.id, "--prompt", "Once é", "--tokens", "10", "--seed", "1"]) == 0
+    assert capsys.readouterr().out.startswith("Once é")
+    file = str(run.path / "tokenizer.json")
+    again = RunStore(root).get(trained(capsys, "--tokenizer-file", file))
+    assert again.train.tokenizer == "imported"
+    assert again.tokenizer.encode("a story").tolist() == run.tokenizer.encode("a story").tolist()
+
+
+def test_bpe_says_what_it_reached(root: Path, capsys: Captured) -> None:
+    assert main(["train", *TINY, "--tokenizer", "bpe", "--set", "bpe_vocab=20000"]) == 0
+    assert re.search(r"The vocabulary stopped at [\d,]+ of 20,000 tokens", capsys.readouterr().err)
+
+
+def test_wrong_tokenizers_are_a_sentence(root: Path, capsys: Captured, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}", "utf-8")
+    for more, message in (
+        (["--tokenizer-file", str(broken)], "has no vocabulary"),
+        (["--tokenizer-file", str(tmp_path / "none.json")], "Cannot read"),
+        (["--tokenizer", "imported"], "no file was given"),
+        (["--tokenizer", "wordpiece"], "must be one of byte, char, bpe, imported"),
+        (["--tokenizer", "bpe", "--set", "bpe_vocab=99999"], "BPE vocabulary must be 256 to 32000"),
+        (["--tokenizer", "bpe", "--corpus", "sort"], "scored letter by letter"),
+    ):
+        assert main(["train", *TINY, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert RunStore(root).list() == []
 
 
 def test_train_list_sample(root: Path, capsys: Captured) -> None:
@@ -84,6 +119,33 @@ def test_an_own_text(root: Path, tmp_path: Path, capsys: Captured) -> None:
     assert "never seen 'Z'" in capsys.readouterr().err
 
 
+def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "a.txt").write_bytes(b"one two three\r\n" * 100)
+    (tmp_path / "b.md").write_text("# four\n" * 100)
+    (tmp_path / "c.jsonl").write_text('{"said": {"en": "five\\n"}}\n' * 100)
+    texts = [option for name in ("a.txt", "b.md", "c.jsonl") for option in ("--text", str(tmp_path / name))]
+    run = RunStore(root).get(trained(capsys, *texts, "--field", "said.en"))
+    assert run.own_text() == "one two three\n" * 100 + "\n" + "# four\n" * 100 + "\n" + "\n\n".join(["five\n"] * 100)
+    assert run.train.corpus == "own"
+    assert main(["train", *TINY, *texts, "--field", "said.fr"]) == 2
+    assert "c.jsonl has no field 'said.fr' in line 1; its fields with text are: said.en." in capsys.readouterr().err
+    assert len(RunStore(root).list()) == 1
+
+
+def test_a_data_set_of_the_hub(root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def dataset_text(name: str, column: str, *, folder: Path, max_bytes: int, **_: object) -> TextFile:
+        asked.append((name, column, max_bytes))
+        return write_text_file(iter(["once upon a time\n" * 200]), folder, f"{name} ({column})")
+
+    monkeypatch.setattr(commands, "dataset_text", dataset_text)
+    run = RunStore(root).get(trained(capsys, "--dataset", "ann/stories", "--column", "story"))
+    assert asked == [("ann/stories", "story", 20_000)]
+    assert run.own_text() == "once upon a time\n" * 200
+    assert run.name == "Modern on ann/stories (story)"
+
+
 def test_the_same_seed_is_the_same_run(root: Path, capsys: Captured) -> None:
     logs = []
     for _ in range(2):
@@ -107,8 +169,11 @@ WRONG = [
     (["train", "--set", "n_embd=33"], "not divisible"),
     (["train", "--set", "bias=perhaps"], "Biases must be true or false. You sent 'perhaps'."),
     (["train", "--set", "learning_rate=1e400"], "finite"),
-    (["train", "--text", "/no/such/file"], "Cannot read /no/such/file: No such file or directory."),
-    (["train", "--text", "/"], "Cannot read /: Is a directory."),
+    (["train", "--text", "/no/such/file"], "Cannot read file: No such file or directory."),
+    (["train", "--dataset", "stories"], "A data set is named owner/name"),
+    (["train", "--dataset", "a/b", "--column", ""], "Column must be the name"),
+    (["train", "--dataset", "a/b", "--text", "x"], "Give either --dataset or --text or --corpus"),
+    (["train", "--text", "/"], " is a folder or a device. Choose a text file."),
     (["train", "--name", "a\nb"], "1 to 60 printable characters"),
     (["train", *TINY, "--set", "block_size=2048"], "context 2048 needs at least 2049"),
     (["sample", "zzz"], "No run is called 'zzz'"),
@@ -193,3 +258,53 @@ def test_output_that_nobody_reads_to_the_end(capsys: Captured) -> None:
     command = f"{sys.executable} -m playground sample {run_id} --tokens 2000 | head -c 10 >/dev/null"
     result = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
     assert result.stderr == ""
+
+
+def test_export_and_import(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    run_id = trained(capsys, "--name", "to go")
+    for format, files in (
+        ("transformers", {"config.json", "tokenizer.json", "model.safetensors", "tokenizer_config.json",
+                          "generation_config.json", "README.md"}),
+        ("safetensors", {"config.json", "tokenizer.json", "model.safetensors", "events.jsonl", "events.csv", "README.md"}),
+        ("code", {"train.py", "text.txt"}),
+    ):  # fmt: skip
+        folder = tmp_path / format
+        assert main(["export", "to go", str(folder), "--format", format]) == 0
+        out, err = capsys.readouterr()
+        assert out.strip() == str(folder)
+        assert {path.name for path in folder.iterdir()} == files
+        assert ("largest logit difference" in err) == (format == "transformers")
+    assert main(["import", str(tmp_path / "transformers"), "--name", "back"]) == 0
+    out, err = capsys.readouterr()
+    assert RunStore(root).get(out.strip()).name == "back"
+    assert "Imported from the folder transformers." in err
+    texts = []
+    for name in (run_id, "back"):
+        assert main(["sample", name, "--prompt", "Once", "--tokens", "30"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+
+
+def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    run_id = trained(capsys, "--set", "position=sinusoidal")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    for arguments, message in (
+        (["export", run_id, str(tmp_path / "out")], "Positions (sinusoidal) cannot be expressed in any of GPT2, Llama"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "onnx"], "invalid choice: 'onnx'"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "code", "--step", "x"], "invalid int value"),
+        (["export", run_id, str(tmp_path / "out"), "--format", "safetensors", "--step", "7"], "no weights of step 7"),
+        (["export", run_id, str(tmp_path / "file"), "--format", "code"], "file exists already and is not empty"),
+        (["export", run_id, str(tmp_path / "file" / "out"), "--format", "safetensors"], "out could not be written"),
+        (["export", "zzz", str(tmp_path / "out")], "No run is called 'zzz'"),
+        (["import", str(tmp_path / "nowhere")], "There is no folder 'nowhere'"),
+        (["import", str(tmp_path / "file")], "There is no folder 'file'"),
+        (["import", str(tmp_path / "empty")], "There is no .safetensors file"),
+    ):
+        assert main(arguments) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert len(err.strip().splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"data", "empty", "file"}
+    assert len(RunStore(root).list()) == 1

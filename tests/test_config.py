@@ -27,6 +27,8 @@ BAD = [
     (ModelConfig, dict(foo=1), "Unknown setting 'foo'."),
     (TrainConfig, dict(learning_rate=0), "Learning rate must be 1e-06 to 1; 0 is not."),
     (TrainConfig, dict(steps=20, warmup_steps=500), "Warm-up (500) is longer than the run (20 steps)."),
+    (TrainConfig, dict(bpe_vocab=255), "BPE vocabulary must be 256 to 32000; 255 is not."),
+    (TrainConfig, dict(tokenizer="wordpiece"), "Tokenizer must be one of byte, char, bpe, imported. You sent 'wordpiece'."),
     (TrainConfig, dict(seed=2**70), "Seed must be 0 to 4294967295"),
     (TrainConfig, dict(prompt="x" * 3000), "Prompt has 3000 characters; the limit is 2,000. Shorten it."),
     (SampleConfig, dict(top_p=float("nan")), "Top-p must be a number. You sent NaN."),

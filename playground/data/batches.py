@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +18,19 @@ def windows(tokens: np.ndarray, mask: np.ndarray | None, offsets: np.ndarray, bl
     """
     index = offsets[:, None] + np.arange(block_size + 1)
     chunk = tokens[index].astype(np.int64)
+    _release(tokens)
     targets = chunk[:, 1:]
     if mask is not None:
         targets = np.where(mask[index[:, 1:]], targets, IGNORED)
     return torch.from_numpy(chunk[:, :-1]), torch.from_numpy(np.ascontiguousarray(targets))
+
+
+def _release(tokens: np.ndarray) -> None:
+    """Give the pages of a mapped token file back. They stay in the system's cache, which can be taken away at any time;
+    without this a run that has visited the whole of a large text would count all of it as its own memory."""
+    pages: object = tokens.base
+    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def random_windows(

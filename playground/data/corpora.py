@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playground.data.downloads import DOWNLOADS, Progress, fetch
+from playground.data.encoding import decode_utf8
 from playground.data.python_source import python_source
 from playground.data.tales import tales
 from playground.data.tasks import TASKS, task_text
@@ -132,7 +133,7 @@ def load_text(
 def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text") -> str:
     """Return a user's text, from a box (str) or a file (bytes of UTF-8), ready for training.
 
-    A byte order mark at the start is dropped and `\\r\\n` and `\\r` become `\\n`, because a model should not spend its
+    Byte order marks at the start are dropped and `\\r\\n` and `\\r` become `\\n`, because a model should not spend its
     capacity on what kind of computer wrote the file; everything else, NUL and other controls included, is kept.
     Raises ValueError, naming the text by `name`, if it is empty or only white space, not UTF-8 (with a guess what it is
     instead), contains a lone surrogate, or has more than `max_bytes` bytes. Linear in time and memory.
@@ -143,7 +144,7 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
     if len(data) > max_bytes:
         raise ValueError(_too_large(name, len(data), max_bytes))
     if isinstance(data, bytes):
-        text = _decode(data)
+        text = decode_utf8(data)
     else:
         text = data
         try:
@@ -154,59 +155,10 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
             ) from None
         if n_bytes > max_bytes:
             raise ValueError(_too_large(name, n_bytes, max_bytes))
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text or text.isspace():
         raise ValueError(f"The {name} is empty. Paste some text or choose a sample.")
     return text
-
-
-_SIGNATURES = (
-    *((b"PK\x03\x04", "ZIP"), (b"PK\x05\x06", "ZIP"), (b"\x1f\x8b", "GZIP"), (b"BZh", "BZIP2"), (b"\xfd7zXZ", "XZ")),
-    *((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"%PDF-", "PDF"), (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG")),
-    *((b"GIF8", "GIF"), (b"RIFF", "audio, video or WebP"), (b"ID3", "MP3"), (b"OggS", "Ogg")),
-    *((b"\x7fELF", "a Linux program"), (b"MZ", "a Windows program"), (b"SQLite format 3\x00", "SQLite")),
-    *((b"\xd0\xcf\x11\xe0", "an old Office document"), (b"PAR1", "Parquet"), (b"\x80\x02", "a Python pickle")),
-    *((b"\x80\x03", "a Python pickle"), (b"\x80\x04", "a Python pickle"), (b"\x80\x05", "a Python pickle")),
-    *((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32")),
-    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")),
-)
-# These are valid UTF-8 as far as they go, but no text begins so.
-_NEVER_TEXT = ("ZIP", "PDF", "SQLite")
-
-
-def _decode(data: bytes) -> str:
-    """UTF-8 to text, or ValueError with a guess of what the file is instead."""
-    kind = _signature(data)
-    if kind in _NEVER_TEXT or kind == "TAR" or (kind := _zeros_of_utf16(data) or kind) == "UTF-16":
-        raise ValueError(_not_utf8(kind))
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(_not_utf8(kind or _guess(data))) from None
-
-
-def _signature(data: bytes) -> str | None:
-    if data[257:262] == b"ustar":
-        return "TAR"
-    return next((kind for magic, kind in _SIGNATURES if data.startswith(magic)), None)
-
-
-def _zeros_of_utf16(data: bytes) -> str | None:
-    """English in UTF-16 without a byte order mark is valid UTF-8, but every other byte of it is zero."""
-    start = data[:4096]
-    even, odd = start[::2].count(0), start[1::2].count(0)
-    return "UTF-16" if len(start) >= 16 and max(even, odd) > 0.4 * len(start) and min(even, odd) == 0 else None
-
-
-def _guess(data: bytes) -> str:
-    """What bytes without a known beginning may be: text of an older encoding has hardly any control characters."""
-    start = data[:4096]
-    controls = sum(byte < 32 and byte not in b"\t\n\f\r" for byte in start)
-    return "Latin-1 or Windows-1252" if controls * 100 <= len(start) else "binary data"
-
-
-def _not_utf8(kind: str | None) -> str:
-    return f"This file is not UTF-8 text (looks like {kind}). Save it as plain UTF-8 text."
 
 
 def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:

@@ -100,7 +100,7 @@ def _chunks(name: str, url: str, max_bytes: int, timeout: float) -> Generator[tu
     failed = f"{name} could not be downloaded"
     done = 0
     try:
-        with _opener().open(url, timeout=timeout) as response:
+        with opener().open(url, timeout=timeout) as response:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else 0
             while done <= max_bytes and total <= max_bytes and (chunk := response.read(_CHUNK_BYTES)):
@@ -111,7 +111,7 @@ def _chunks(name: str, url: str, max_bytes: int, timeout: float) -> Generator[tu
         phrase = HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else "unknown status"
         raise ValueError(f"{failed}: the server answered {error.code} ({phrase}). {_REMEDY}") from error
     except (OSError, http.client.HTTPException) as error:  # URLError, TimeoutError and ssl's errors are OSErrors
-        raise ValueError(f"{failed}: {_network_reason(error, url, timeout)}. {_REMEDY}") from error
+        raise ValueError(f"{failed}: {network_reason(error, url, timeout)}. {_REMEDY}") from error
     if max(done, total) > max_bytes:
         limit = f"{max_bytes / 1e6:.1f} MB"
         raise ValueError(f"{failed}: it is larger than the limit of {limit}. Choose a built-in text such as Tales.")
@@ -119,23 +119,24 @@ def _chunks(name: str, url: str, max_bytes: int, timeout: float) -> Generator[tu
         raise ValueError(f"{failed}: the connection was cut after {done:,} of {total:,} bytes. {_REMEDY}")
 
 
-def _opener() -> request.OpenerDirector:
+def opener(redirects: request.HTTPRedirectHandler | None = None) -> request.OpenerDirector:
     """urllib's opener without its file:, ftp: and data: handlers, so that a redirect cannot reach them either."""
-    opener = request.OpenerDirector()
+    director = request.OpenerDirector()
     for handler in (
         request.ProxyHandler(),
         request.HTTPHandler(),
         request.HTTPSHandler(),
-        request.HTTPRedirectHandler(),
+        redirects or request.HTTPRedirectHandler(),
         request.HTTPErrorProcessor(),
         request.HTTPDefaultErrorHandler(),
         request.UnknownHandler(),
     ):
-        opener.add_handler(handler)
-    return opener
+        director.add_handler(handler)
+    return director
 
 
-def _network_reason(error: Exception, url: str, timeout: float) -> str:
+def network_reason(error: Exception, url: str, timeout: float) -> str:
+    """Why a request failed, in a few words that name the server."""
     host = urlsplit(url).hostname or "the server"
     cause = error.reason if isinstance(error, URLError) else error
     if isinstance(cause, TimeoutError):

@@ -1,8 +1,31 @@
-"""A baseline that counts: what a text costs if only the last few bytes may be looked at."""
+"""Baselines that count: what a text costs if only the last few bytes may be looked at."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 MAX_ORDER = 8  # an n-gram is packed into 64 bits
+NAMES = ("unigram", "bigram", "trigram", "4-gram", "5-gram", "6-gram", "7-gram", "8-gram")
+
+
+@dataclass(frozen=True)
+class NgramEntropy:
+    """What a byte n-gram of one order knows of a text, in bits per byte.
+
+    `held_out` is the cross-entropy of text that was not counted (`ngram_bits_per_byte`): what a model's loss compares with.
+    `counted` is the entropy of the next byte given the order - 1 before it, within the counted text itself,
+    -Σ count(h, c) log2(count(h, c) / count(h)) / Σ count(h, c). It falls with every order, in the end to nothing, because
+    long contexts occur only once: what is below the held-out number is learnt by heart.
+    """
+
+    order: int
+    held_out: float
+    counted: float
+
+    @property
+    def name(self) -> str:
+        """unigram, bigram, trigram, 4-gram, ..."""
+        return NAMES[self.order - 1]
 
 
 def ngram_bits_per_byte(train: bytes, held_out: bytes, order: int) -> float:
@@ -17,35 +40,71 @@ def ngram_bits_per_byte(train: bytes, held_out: bytes, order: int) -> float:
     `held_out` have as much context as there is. Time and memory are O(order * len(train)) apart from one sort an order.
     Raises ValueError if `order` is not 1 to 8 or either text is empty.
     """
-    if not 1 <= order <= MAX_ORDER:
-        raise ValueError(f"Order must be 1 to {MAX_ORDER}; {order} is not.")
-    if not train or not held_out:
+    return ngram_entropies(train, held_out, order)[-1].held_out
+
+
+def ngram_entropies(
+    train: bytes, held_out: bytes, max_order: int = 5, mask: np.ndarray | None = None
+) -> list[NgramEntropy]:
+    """Return both entropies of each order from 1 to `max_order`, in one pass; see `ngram_bits_per_byte`.
+
+    Where `mask` (one flag per byte of `held_out`) is False the byte is context but its cost is not counted, as with the
+    prompts of algorithmic tasks. Raises ValueError as `ngram_bits_per_byte` does, and for a mask without any True.
+    """
+    if not 1 <= max_order <= MAX_ORDER:
+        raise ValueError(f"Order must be 1 to {MAX_ORDER}; {max_order} is not.")
+    if not train or not held_out or (mask is not None and not mask.any()):
         raise ValueError("An n-gram needs a training text and a held-out text; one of them is empty. Add some text.")
     seen, asked = (np.frombuffer(text, dtype=np.uint8).astype(np.uint64) for text in (train, held_out))
     grams, queries = seen, asked  # the k bytes that end at position i + k - 1, packed with the latest byte lowest
     p = np.full(len(asked), 1 / 256)
-    for k in range(1, order + 1):
+    results: list[NgramEntropy] = []
+    counted = 0.0
+    for k in range(1, max_order + 1):
         if k > 1:
             shift = np.uint64(8 * (k - 1))
-            grams = (seen[: len(seen) - k + 1] << shift) | grams[1:]
-            queries = (asked[: len(asked) - k + 1] << shift) | queries[1:]
-        if not len(grams) or not len(queries):
-            break
-        p[k - 1 :] = _witten_bell(grams, queries, p[k - 1 :])
-    return float(-np.log2(p).mean())
+            grams = (seen[: max(0, len(seen) - k + 1)] << shift) | grams[1:]
+            queries = (asked[: max(0, len(asked) - k + 1)] << shift) | queries[1:]
+        if len(grams):
+            counts = _Counts.of(grams)
+            counted = counts.entropy()
+            if len(queries):
+                p[k - 1 :] = counts.witten_bell(queries, p[k - 1 :])
+        costs = -np.log2(p if mask is None else p[mask])
+        results.append(NgramEntropy(k, float(costs.mean()), counted))
+    return results
 
 
-def _witten_bell(grams: np.ndarray, queries: np.ndarray, p_shorter: np.ndarray) -> np.ndarray:
-    """One level of the recursion: packed n-grams (N,) and (Q,) uint64, and p(c | h') of each query (Q,) float64."""
-    kinds, counts = np.unique(grams, return_counts=True)
-    context_of_kind = kinds >> np.uint64(8)  # sorted, like the kinds
-    first = np.flatnonzero(np.concatenate(([True], context_of_kind[1:] != context_of_kind[:-1])))
-    contexts = context_of_kind[first]
-    n = np.add.reduceat(counts, first)
-    t = np.diff(first, append=len(kinds))
-    count = _look_up(kinds, counts, queries)
-    n_of, t_of = (_look_up(contexts, values, queries >> np.uint64(8)) for values in (n, t))
-    return np.where(n_of > 0, (count + t_of * p_shorter) / np.maximum(n_of + t_of, 1), p_shorter)
+@dataclass(frozen=True)
+class _Counts:
+    """How often each packed n-gram occurred, and each context: sorted keys with numbers beside them."""
+
+    kinds: np.ndarray  # (K,) uint64
+    counts: np.ndarray  # (K,)
+    contexts: np.ndarray  # (H,) uint64
+    occurred: np.ndarray  # (H,) n of the formula
+    followers: np.ndarray  # (H,) t of the formula
+
+    @classmethod
+    def of(cls, grams: np.ndarray) -> "_Counts":
+        """Count packed n-grams (N,) uint64."""
+        kinds, counts = np.unique(grams, return_counts=True)
+        context_of_kind = kinds >> np.uint64(8)  # sorted, like the kinds
+        first = np.flatnonzero(np.concatenate(([True], context_of_kind[1:] != context_of_kind[:-1])))
+        return cls(
+            kinds, counts, context_of_kind[first], np.add.reduceat(counts, first), np.diff(first, append=len(kinds))
+        )
+
+    def entropy(self) -> float:
+        """Bits per byte of the next byte given its context, over what was counted."""
+        of_context = np.repeat(self.occurred, self.followers)
+        return float((self.counts * np.log2(of_context / self.counts)).sum() / self.counts.sum())
+
+    def witten_bell(self, queries: np.ndarray, p_shorter: np.ndarray) -> np.ndarray:
+        """One level of the recursion: p of each packed query (Q,) uint64, given p(c | h') of each (Q,) float64."""
+        count = _look_up(self.kinds, self.counts, queries)
+        n, t = (_look_up(self.contexts, values, queries >> np.uint64(8)) for values in (self.occurred, self.followers))
+        return np.where(n > 0, (count + t * p_shorter) / np.maximum(n + t, 1), p_shorter)
 
 
 def _look_up(keys: np.ndarray, values: np.ndarray, queries: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from playground.config import ModelConfig
 from playground.models.kv_cache import KVCache
-from playground.models.normalization import rms_norm
+from playground.models.normalization import HeadNorm
 from playground.models.positional import Rotation, rotate
 from playground.models.trace import Trace
 
@@ -151,7 +151,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.n_embd, kv_width, bias=config.bias)
         self.out = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
         self.query_norm, self.key_norm = (
-            rms_norm(config.head_dim, False, config.norm_eps) if config.qk_norm else nn.Identity() for _ in range(2)
+            HeadNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else nn.Identity() for _ in range(2)
         )
         sinks = SINK_LOGITS[config.sink_logit](config.n_head)
         if isinstance(sinks, nn.Parameter):

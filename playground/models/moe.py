@@ -6,6 +6,7 @@ no others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 from playground.config import GATED, ModelConfig
 from playground.models.attention import Step
 from playground.models.mlp import BENDS, MLPS
+
+# On CPUs, products of fewer than four rows and the last elements of a vectorised function round in their own way. Filled up
+# with zeros to a multiple of this, what an expert answers to a token does not depend, to the last bit, on how many others
+# chose it: a later token changes nothing about an earlier one.
+ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,18 @@ class Experts(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(n_expert, *shape)))
             self.register_parameter(f"{name}_bias", nn.Parameter(torch.zeros(n_expert, shape[0])) if bias else None)
 
-    def forward(self, x: Tensor, expert: int) -> Tensor:
-        """Tokens (N, C) through one expert, (N, C)."""
-        return self._linear("down", self.bend(*(self._linear(name, x, expert) for name in self.inward)), expert)
+    def forward(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """One part of the tokens, (N_e, C) and possibly empty, through each expert."""
+        filled = [F.pad(part, (0, 0, 0, -len(part) % ROWS)) for part in parts]
+        inward = zip(*(self._linear(name, filled) for name in self.inward), strict=True)
+        out = self._linear("down", [self.bend(*pair) for pair in inward])
+        return [answer[: len(part)] for answer, part in zip(out, parts, strict=True)]
 
-    def _linear(self, name: str, x: Tensor, expert: int) -> Tensor:
-        bias = getattr(self, f"{name}_bias")
-        return F.linear(x, getattr(self, name)[expert], None if bias is None else bias[expert])
+    def _linear(self, name: str, parts: Sequence[Tensor]) -> list[Tensor]:
+        # Stacks are taken apart once: to index them would cost a gradient of the whole stack for every expert.
+        weights, bias = getattr(self, name).unbind(), getattr(self, f"{name}_bias")
+        biases = [None] * len(parts) if bias is None else bias.unbind()
+        return [F.linear(*case) for case in zip(parts, weights, biases, strict=True)]
 
 
 class MoE(nn.Module):
@@ -69,7 +80,7 @@ class MoE(nn.Module):
         token = order // self.n_active
         counts = torch.bincount(chosen.flatten(), minlength=self.n_expert).tolist()
         parts = tokens[token].split(counts)  # one contiguous part an expert, possibly empty
-        answers = torch.cat([self.experts(part, expert) for expert, part in enumerate(parts)])
+        answers = torch.cat(self.experts(parts))
         answers = answers * weights.flatten()[order, None]
         out = torch.zeros_like(tokens) if self.shared is None else self.shared(tokens)
         return out.index_add(0, token, answers.to(out.dtype)).view_as(x)
@@ -79,8 +90,8 @@ class MoE(nn.Module):
         logits = self.router(x)  # (B, T, E)
         wide = torch.promote_types(logits.dtype, torch.float32)
         probabilities = step.note(f"{self.name}.router", logits.softmax(-1, dtype=wide))
-        weights, chosen = probabilities.topk(self.n_active)
-        chosen = step.note(f"{self.name}.experts", chosen)
+        chosen = step.note(f"{self.name}.experts", probabilities.topk(self.n_active).indices)
+        weights = probabilities.gather(-1, chosen)
         if step.routings is not None:
             step.routings.append(Routing(logits.flatten(0, 1), chosen.flatten(0, 1)))
         return weights / weights.sum(-1, keepdim=True) if self.normalise else weights, chosen

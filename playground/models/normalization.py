@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def layer_norm(width: int, bias: bool, eps: float) -> nn.Module:
@@ -20,6 +20,14 @@ def layer_norm(width: int, bias: bool, eps: float) -> nn.Module:
 def rms_norm(width: int, bias: bool, eps: float) -> nn.Module:
     """x / sqrt(mean(x²) + eps) * weight, over the last dimension of size `width`; never a bias."""
     return nn.RMSNorm(width, eps=eps)
+
+
+class HeadNorm(nn.RMSNorm):
+    """RMSNorm of queries or keys, over each head's D numbers (QK-norm). Taken at the weight's precision: under autocast
+    what comes out of a projection is coarser than that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype)).to(x.dtype)
 
 
 NORMS: dict[str, Callable[[int, bool, float], nn.Module]] = {"layernorm": layer_norm, "rmsnorm": rms_norm}

@@ -1,7 +1,8 @@
 """Looking into a forward pass, and changing it: read or edit any named activation.
 
 Names are TransformerLens's: for block i, ``blocks.{i}.resid_pre``, ``.q``, ``.k``, ``.v``, ``.pattern``, ``.z``,
-``.attn_out``, ``.resid_mid``, ``.mlp_out``, ``.resid_post``; around them ``embed`` and ``final``.
+``.attn_out``, ``.resid_mid``, ``.mlp_out``, ``.resid_post``; around them ``embed`` and ``final``. A mixture of experts adds
+``.router``, the probabilities (B, T, E), and ``.experts``, the ids (B, T, k) that each token is sent to.
 """
 
 from __future__ import annotations

@@ -8,20 +8,33 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn
 
 import torch
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, Settings, TrainConfig, label
-from playground.data.corpora import CORPORA, check_text
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    SampleConfig,
+    Settings,
+    TrainConfig,
+    label,
+    parsed,
+    setting_kinds,
+)
+from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.hub import dataset_text
+from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference import decode_step
 from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
 from playground.runs import status
+from playground.runs.adopt import adopt_folder
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
+from playground.runs.export import FORMATS, export_run
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.processes import cores
@@ -39,11 +52,23 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message[:1].upper()}{message[1:].rstrip('.')}. See {self.prog} --help.")
 
 
-def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Parse and run one command; wrong input becomes one sentence on standard error and exit code 2."""
+@dataclass(frozen=True)
+class Command:
+    """A command that lives in a layer above this one."""
+
+    name: str
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, RunStore], int]
+
+
+def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] = ()) -> int:
+    """Parse and run one command, of these or of `more`; wrong input becomes one sentence on standard error and code 2."""
     try:
-        options = _parser().parse_args(arguments)
-        command = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume}[options.command]
+        options = _parser(more).parse_args(arguments)
+        commands = {"train": _train, "sample": _sample, "runs": _runs, "resume": _resume,
+                    "export": _export, "import": _import}  # fmt: skip
+        command = (commands | {extra.name: extra.run for extra in more})[options.command]
         return command(options, RunStore(options.data or data_root(), gallery_root()))
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -53,7 +78,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> _Parser:
+def _parser(more: Sequence[Command] = ()) -> _Parser:
     parser = _Parser(prog=PROGRAM, description="Train small language models and look at them, without the browser.")
     common = _Parser(add_help=False)
     common.add_argument(
@@ -67,20 +92,46 @@ def _parser() -> _Parser:
     commands.add_parser("runs", parents=[common], help="list all runs")
     resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    _exchange_options(commands, common)
+    for extra in more:
+        extra.add_options(commands.add_parser(extra.name, parents=[common], help=extra.help))
     return parser
+
+
+def _exchange_options(commands: Any, common: _Parser) -> None:
+    away = commands.add_parser("export", parents=[common], help="write a run to a folder, to use it elsewhere")
+    away.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+    away.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
+    away.add_argument(
+        "--format", choices=FORMATS, default="transformers",
+        help="transformers: loads there without remote code; safetensors: everything, to import here again; "
+        "code: one Python file that trains it (default: transformers)",
+    )  # fmt: skip
+    away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
+    taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
+    taken.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+    )
+    taken.add_argument("--name", default="", help="what the run is called")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=list(PRESETS), default="modern", help="architecture to begin from")
     parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="what the model reads")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own instead")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", action="append", default=[],
+        help="a UTF-8 text of your own instead, or JSON lines (.jsonl), up to 1 GB; several times for several files",
+    )  # fmt: skip
+    parser.add_argument("--field", default="", help="which field of JSON lines holds the text, as in meta.title")
+    parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public data set on Hugging Face instead")
+    parser.add_argument("--column", default="text", help="which of its columns holds the text")
     parser.add_argument("--name", default="", help="what the run is called")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
     parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help=f"any other setting, as often as you like: {', '.join(sorted(_kinds()))}",
+        help=f"any other setting, as often as you like: {', '.join(sorted(setting_kinds()))}",
     )  # fmt: skip
 
 
@@ -107,27 +158,9 @@ _SAMPLING = {
 }
 
 
-def _kinds() -> dict[str, type[Settings]]:
-    """Every setting of a run with the class that it belongs to."""
-    return {
-        item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
-    }
-
-
-def _value(kind: type[Settings], name: str, text: str) -> Any:
-    """An option's text as the field's type; what does not fit is left as text, for the config to complain about."""
-    wanted = get_type_hints(kind)[name]
-    if wanted is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return (float(text) if "." in text or "e" in text.lower() else int(text)) if wanted in (int, float) else text
-    except ValueError:
-        return text
-
-
 def _train(options: argparse.Namespace, store: RunStore) -> int:
     changes: dict[type[Settings], dict[str, Any]] = {ModelConfig: {}, TrainConfig: {}}
-    kinds = _kinds()
+    kinds = setting_kinds()
     short = [
         f"{name}={getattr(options, name)}"
         for name in ("steps", "seed", "tokenizer", "corpus")
@@ -139,7 +172,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
             raise ValueError(
                 f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
             )
-        changes[kinds[name]][name] = _value(kinds[name], name, text)
+        changes[kinds[name]][name] = parsed(kinds[name], name, text)
     if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
         _shorten_warmup(changes[TrainConfig])
     imported = None
@@ -147,7 +180,8 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         imported = import_tokenizer(_bytes(options.tokenizer_file))
         changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
-        options.preset, changes[ModelConfig], changes[TrainConfig], _read(options.text), cache_dir=cache_root(),
+        options.preset, changes[ModelConfig], changes[TrainConfig],
+        _own_text(options, changes[TrainConfig].get("corpus_bytes")), cache_dir=cache_root(),
         imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
     )  # fmt: skip
     for note in prepared.notes:
@@ -166,10 +200,6 @@ def _say_learning(share: float, what: str) -> None:
     print(f"\rBPE: {what}, {share:.0%} ", end="\n" if what.startswith("merging") else "", file=sys.stderr, flush=True)
 
 
-def _read(path: Path | None) -> str | None:
-    return None if path is None else check_text(_bytes(path))
-
-
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -177,10 +207,32 @@ def _bytes(path: Path) -> bytes:
         raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
 
 
+def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | None:
+    """The text that the arguments bring, if any."""
+    folder = cache_root() / "texts"
+    if options.dataset and (options.text or options.corpus):
+        raise ValueError("Give either --dataset or --text or --corpus, not several of them.")
+    if options.dataset:
+        size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
+        return dataset_text(options.dataset, options.column, folder=folder, max_bytes=size, progress=_progress)
+    if not options.text:
+        return None
+    return gather(options.text, field=options.field, folder=folder, max_bytes=MAX_FILE_BYTES, progress=_progress)
+
+
+def _progress(done: int, total: int) -> None:
+    """How far a text has been read, where somebody is looking."""
+    if sys.stderr.isatty() and total > MAX_BYTES // 4:
+        end = "\n" if done >= total else ""
+        print(f"\rreading the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", end=end, file=sys.stderr, flush=True)
+
+
 def _resume(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     if run.reference:
         raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
+    if run.race_path is not None:
+        raise ValueError(f"This run is part of a race. Go on with: {PROGRAM} race --resume {run.race_path.name[:8]}")
     state = run.state()
     if state in ("finished", "diverged", "running"):
         raise ValueError(
@@ -217,7 +269,7 @@ def _execute(run: Run) -> int:
 def _sample(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
-    config = SampleConfig.from_dict({name: _value(SampleConfig, name, text) for name, text in given.items()})
+    config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
     config = config.replace(stop="\n".join(options.stop or ()))
     ids = encode_prompt(run.tokenizer, options.prompt)
     decode_step.warm()
@@ -254,6 +306,21 @@ def _whole(rows: Iterable[list[Written | None]], n: int) -> list[str]:
                 texts[at] += piece.text
                 texts[at] = texts[at][: len(texts[at]) - (piece.cut or 0)]
     return texts
+
+
+def _export(options: argparse.Namespace, store: RunStore) -> int:
+    run = find_run(store, options.run)
+    done = export_run(run, options.folder.absolute(), options.format, options.step, cache_dir=cache_root())
+    print(done.said, file=sys.stderr)
+    print(options.folder)
+    return 0
+
+
+def _import(options: argparse.Namespace, store: RunStore) -> int:
+    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    print(run.status().message, file=sys.stderr)
+    print(run.id)
+    return 0
 
 
 def _runs(options: argparse.Namespace, store: RunStore) -> int:

@@ -11,9 +11,11 @@ import psutil
 
 from playground.config import ModelConfig, TrainConfig, spelled
 from playground.config import preset as preset_config
-from playground.data.corpora import CORPORA, load_text
+from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
-from playground.runs.store import Run, RunStore, checked_name
+from playground.data.sources import TextFile
+from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
+from playground.runs.texts import beginning, fitted_tokenizer
 from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer
 from playground.tokenizers.bpe import Learning
 from playground.train.dataset import prepare
@@ -28,20 +30,21 @@ class Prepared:
     model: ModelConfig
     train: TrainConfig
     tokenizer: Tokenizer
-    own_text: str | None = None
+    own_text: str | TextFile | None = None
     notes: tuple[str, ...] = ()  # what the user should know although nothing is wrong
 
     @property
     def default_name(self) -> str:
         """A name for a user who gives none."""
-        return f"{spelled(self.preset) or 'Custom'} on {CORPORA[self.train.corpus].label}"
+        text = self.own_text.name if isinstance(self.own_text, TextFile) else CORPORA[self.train.corpus].label
+        return f"{spelled(self.preset) or 'Custom'} on {text}"[:NAME_LENGTH].strip()
 
 
 def prepare_run(
     preset: str,
     model_changes: Mapping[str, Any] | None = None,
     train_changes: Mapping[str, Any] | None = None,
-    own_text: str | None = None,
+    own_text: str | TextFile | None = None,
     *,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
@@ -51,26 +54,32 @@ def prepare_run(
 ) -> Prepared:
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
-    The vocabulary follows from tokenizer and text. `own_text` makes the corpus "own"; a corpus that is downloaded is fetched
-    into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `imported` is the tokenizer that
-    the setting "imported" means; `learning` hears how far a BPE tokenizer has come. Writes nothing else; raises ValueError
-    with one sentence on the first thing that is wrong.
+    The vocabulary follows from tokenizer and text. `own_text`, a string or a file that `sources.gather` made, makes the
+    corpus "own"; a corpus that is downloaded is fetched into `cache_dir` now. `memory_limit` is in bytes: by default what
+    the machine has free. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
+    tokenizer has come. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
     """
+    if isinstance(own_text, str):
+        own_text = check_text(own_text)
     train = TrainConfig.from_dict(_with_own_text(train_changes or {}, own_text))
     changes = {name: value for name, value in (model_changes or {}).items() if name != "vocab_size"}
     preset_config(preset, **changes)  # settings first: the text may take seconds
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
         check_memory(preset_config(preset, **changes, vocab_size=train.bpe_vocab), train, memory_limit)
-    text = load_text(
-        train.corpus, n_bytes=train.corpus_bytes, cache_dir=cache_dir, own_text=own_text, progress=progress
-    )
-    tokenizer = build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning)
+    text = _text(train, own_text, cache_dir, progress)
+    if isinstance(text, TextFile):
+        tokenizer = fitted_tokenizer(train, text.path, imported, learning)
+    else:
+        tokenizer = build_tokenizer(
+            train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning
+        )
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
     check_memory(model, train, memory_limit)
-    prepare(text, tokenizer, model, train)
+    if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
+        prepare(text, tokenizer, model, train)
     own = own_text if train.corpus == "own" else None
     return Prepared(preset, model, train, tokenizer, own, _notes(train, tokenizer))
 
@@ -95,11 +104,26 @@ def _notes(train: TrainConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
     return ()
 
 
-def _with_own_text(changes: Mapping[str, Any], own_text: str | None) -> Mapping[str, Any]:
+def _with_own_text(changes: Mapping[str, Any], own_text: str | TextFile | None) -> Mapping[str, Any]:
     """A text of one's own is taken whole unless something else is asked for."""
     if own_text is None:
         return changes
-    return {"corpus_bytes": CORPORA["own"].default_bytes, **changes, "corpus": "own"}
+    whole = max(MIN_BYTES, own_text.n_bytes) if isinstance(own_text, TextFile) else CORPORA["own"].default_bytes
+    return {"corpus_bytes": whole, **changes, "corpus": "own"}
+
+
+def _text(
+    train: TrainConfig, own: str | TextFile | None, cache_dir: Path | None, progress: Progress | None
+) -> str | TextFile:
+    """The text that a run will read, or the file that it is in where it is too large to hold."""
+    n_bytes = train.corpus_bytes
+    if isinstance(own, TextFile):
+        if min(n_bytes, own.n_bytes) > MAX_BYTES:
+            return own
+        own = beginning(own.path, n_bytes + 4)  # so that there is something to cut after the last line
+    if train.corpus == "own":
+        n_bytes = min(n_bytes, MAX_BYTES)
+    return load_text(train.corpus, n_bytes=n_bytes, cache_dir=cache_dir, own_text=own, progress=progress)
 
 
 def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: str | None = None) -> Run:
@@ -115,7 +139,7 @@ def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: st
             name=checked_name(name) if name else prepared.default_name,
             preset=prepared.preset,
             owner=owner,
-            own_text=prepared.own_text,
+            own_text=prepared.own_text.path if isinstance(prepared.own_text, TextFile) else prepared.own_text,
         )
     except OSError as error:
         raise ValueError(f"The run could not be written: {error.strerror}. Free some space and try again.") from error

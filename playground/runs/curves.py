@@ -13,19 +13,21 @@ import time
 import zlib
 from bisect import bisect_left
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from playground.config import PRESETS, spelled
 from playground.data.corpora import CORPORA
+from playground.runs import baselines
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
 from playground.tokenizers import in_words
 
 POINTS = 400  # per run
-CAPACITY = 64  # runs kept in memory
+CAPACITY = 128  # runs kept in memory: three of the largest races
 STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however many are watching
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
@@ -47,9 +49,9 @@ class Curves:
 
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
-        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``,
-        ``tokenizer``, ``steps``, ``bits_per_nat``. There when there is something new, and in a first answer: ``train`` and
-        ``validation`` (lists by field) and ``samples``.
+        answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
+        ``bits_per_nat`` and ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
+        and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
         """
         reader = self._reader(run)
         with reader.lock:
@@ -72,6 +74,17 @@ class Curves:
             reader.refresh(run)
             return pd.DataFrame(reader.validation(0))
 
+    def columns(self, run: Run) -> Columns:
+        """A run's thinned training curve and its measurements, complete."""
+        reader = self._reader(run)
+        with reader.lock:
+            reader.refresh(run)
+            train = {name: list(column) for name, column in reader.thinned.columns.items()}
+            return Columns(
+                reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
+                reader.passes,
+            )  # fmt: skip
+
     def _reader(self, run: Run) -> _Reader:
         with self._lock:
             reader = self._readers.pop(run.id, None) or _Reader(History(run.log))
@@ -81,6 +94,19 @@ class Curves:
             return reader
 
 
+@dataclass(frozen=True)
+class Columns:
+    """A run's curves. `life` differs whenever what was given out before holds no longer."""
+
+    life: str
+    state: str
+    step: int
+    bits_per_nat: float | None
+    train: dict[str, list[float]]
+    validation: dict[str, list[Any]]
+    passes: float  # over the training text
+
+
 class _Reader:
     """One run's log and what was made of it. Used under its lock."""
 
@@ -88,10 +114,21 @@ class _Reader:
         self.lock = threading.Lock()
         self.history = history
         self.thinned = Thinned(history, 1)
+        self.baselines: dict[str, float] | None = None
         self.status = Status()
         self._life = ""
         self._looked = -STATUS_SECONDS
         self._of: Run | None = None
+
+    @property
+    def life(self) -> str:
+        return self._life
+
+    @property
+    def passes(self) -> float:
+        """How often it has read its training text, in tokens seen by tokens there."""
+        started, tokens = self.history.started, self.history.train["tokens"]
+        return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
 
     @property
     def bits_per_nat(self) -> float | None:
@@ -103,6 +140,7 @@ class _Reader:
         now = time.monotonic()
         if now - self._looked >= STATUS_SECONDS or run is not self._of:
             self.status, self._looked, self._of = run.status(), now, run
+            self.baselines = self.baselines or baselines.read(run.path)
         self.history.refresh()
         life = f"{self.history.life}.{run.train.steps}"
         if life != self._life:
@@ -155,6 +193,7 @@ class _Reader:
             "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
+            "baselines": self.baselines,
         }
 
     def _speed(self, run: Run) -> dict[str, float | None]:

@@ -41,6 +41,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which costs nothing and lasts when the first one is removed; or copy it where the disk
+    knows no such thing. Raises OSError."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Replace a file by a JSON object. Raises ValueError for NaN and infinity, which JSON does not have."""
     write_bytes(path, json.dumps(value, allow_nan=False).encode("ascii"))

@@ -19,8 +19,11 @@ from typing import Self
 from playground.runs import status
 from playground.runs.files import Lock
 from playground.runs.processes import STOP_SECONDS, Worker, cores, press
+from playground.runs.races import Race, jobs, own_job
 from playground.runs.status import Request, Status
 from playground.runs.store import Run, RunStore
+
+Job = Run | Race  # what a worker can be given: a race trains all its runs in one
 
 TICK_SECONDS = 0.5
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
@@ -29,10 +32,10 @@ _KILLED = "probably out of memory. Lower the batch, context, width or layers, or
 
 
 class Launcher:
-    """The one way to start and stop runs from the app. All methods may be called from any thread.
+    """The one way to start and stop runs and races from the app. All methods may be called from any thread.
 
-    Methods that take a run's id raise RunNotFound for one the visitor may not see, and ValueError with one clear sentence
-    for one they may not change or that is in no state for it. What is already so is not an error.
+    Methods that take a run's or a race's id raise RunNotFound for one the visitor may not see, and ValueError with
+    one clear sentence for one they may not change or that is in no state for it. What is already so is not an error.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Launcher:
         if supervise:
             self._thread.start()
 
-    def start(self, run: Run, visitor: str | None = None) -> Status:
+    def start(self, run: Job, visitor: str | None = None) -> Status:
         """Queue a run that was just created, or one that was interrupted. Returns its status then."""
         return self.resume(run.id, visitor)
 
@@ -89,7 +92,9 @@ class Launcher:
     def continue_for(self, run_id: str, steps: int, visitor: str | None = None) -> Status:
         """Let a run that has ended or stands still train for `steps` more than it was meant to, and queue it."""
         with self.store.exclusive():
-            run = self.store.own(run_id, visitor)
+            run = own_job(self.store, run_id, visitor)
+            if isinstance(run, Race):
+                raise ValueError("A race has one budget for all. Run it again with a larger one instead.")
             now = run.status()
             if now.active:
                 raise ValueError("This run is still training. Wait until it ends, or stop it first.")
@@ -128,7 +133,7 @@ class Launcher:
 
     def _enqueue(self, run_id: str, visitor: str | None, finished_too: bool = False) -> Status:
         with self.store.exclusive():
-            run = self.store.own(run_id, visitor)
+            run = own_job(self.store, run_id, visitor)
             now = run.status()
             if now.active:
                 return now
@@ -141,7 +146,7 @@ class Launcher:
 
     def _request(self, run_id: str, what: Request, visitor: str | None) -> Status:
         with self.store.exclusive():
-            run = self.store.own(run_id, visitor)
+            run = own_job(self.store, run_id, visitor)
             now, wanted = run.status(), Status("stopped" if what == "stop" else "paused")
             if now.state == wanted.state:
                 return now
@@ -160,8 +165,8 @@ class Launcher:
         """A time that is later than any in the queue, even if the clock was set back."""
         return max([time.time(), *(now.queued + 1e-3 for _, now in _queue(self._statuses()))])
 
-    def _statuses(self) -> list[tuple[Run, Status]]:
-        return [(run, run.status()) for run in self.store.list() if not run.reference]
+    def _statuses(self) -> list[tuple[Job, Status]]:
+        return [(job, job.status()) for job in jobs(self.store)]
 
     # What the supervisor does
 
@@ -198,7 +203,7 @@ class Launcher:
                     _, step = status.read_heartbeat(folder)
                     status.declare(folder, Status("crashed", f"The system killed it at step {step}: {_KILLED}"))
 
-    def _press(self, runs: list[Run]) -> None:
+    def _press(self, runs: list[Job]) -> None:
         """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""
         now = time.monotonic()
         asked = {run.id for run in runs if status.requested(run.path)}
@@ -213,16 +218,16 @@ class Launcher:
                 if not status.alive(declared):
                     self._settle(run)
 
-    def _settle(self, run: Run) -> None:
+    def _settle(self, run: Job) -> None:
         """A process that was asked to stop is gone without having said so: it was killed."""
         with self.store.exclusive():
-            if run.state() == "crashed":
+            if run.status().state == "crashed":
                 message = "The training process had to be ended by force; the last checkpoint is kept."
                 status.declare(
                     run.path, Status("paused" if status.requested(run.path) == "pause" else "stopped", message)
                 )
 
-    def _dispatch(self, run: Run) -> None:
+    def _dispatch(self, run: Job) -> None:
         """Give a queued run to the spare worker, or to a new one."""
         worker = self._spare if self._spare is not None and self._spare.is_alive() else self._new_worker()
         self._spare = None
@@ -246,13 +251,15 @@ class Launcher:
         return Worker(self.store.root / "worker.log", self.threads, die_with_parent=self.die_with_ui)
 
 
-def _queue(statuses: list[tuple[Run, Status]]) -> list[tuple[Run, Status]]:
+def _queue(statuses: list[tuple[Job, Status]]) -> list[tuple[Job, Status]]:
     """Those that wait, first come first."""
     waiting = [(run, now) for run, now in statuses if now.state == "queued"]
     return sorted(waiting, key=lambda pair: (pair[1].queued, pair[0].id))
 
 
-def _check_resumable(run: Run, now: Status, finished_too: bool = False) -> None:
+def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
+    if isinstance(run, Run) and run.origin:
+        raise ValueError("This model was imported: its text and optimizer stayed behind, so it cannot train on here.")
     if now.state == "finished" and not finished_too:
         raise ValueError("Already finished. Continue it for more steps instead.")
     if now.state == "diverged":

@@ -7,6 +7,10 @@
         events.jsonl            what happened (`log`)
         status.json, heartbeat, control, lock        how it is going (`status`)
         checkpoints/, snapshots/                     weights (`checkpoints`)
+    root/<id>/                  a race (`races`)
+        race.json               what the race is
+        arms/<id>/              its runs, each laid out as above; the ids begin as the race's does
+        status.json, heartbeat, control, lock        of all of them together
 
 A folder appears whole, by a rename, and disappears the same way. The gallery has the same layout and is only read.
 
@@ -22,7 +26,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,13 +34,15 @@ from typing import Any
 
 from playground.config import ModelConfig, TrainConfig
 from playground.runs import checkpoints, status
-from playground.runs.files import Lock, discard, read_json, sweep, write_bytes, write_json
+from playground.runs.files import Lock, discard, link_or_copy, read_json, sweep, write_bytes, write_json
 from playground.runs.processes import STOP_SECONDS, end
 from playground.runs.status import State, Status
 from playground.tokenizers import Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
 NAME_LENGTH = 60
+ARMS = "arms"  # folder of a race's runs
+RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -61,12 +67,22 @@ class Run:
     owner: str | None = None  # sha256 of the owner's secret
     shared: bool = False  # whoever knows the id may look at it
     reference: bool = False  # ships with the project
+    origin: str = ""  # where an imported model came from, in words; its text and optimizer are not here
 
     def status(self) -> Status:
         """Its true state now, with a message for the user or an empty one."""
         if self.reference:
             return Status("finished")
-        return status.derive(self.path)
+        race = self.race_path
+        if race is not None and (own := status.declared(self.path)).state in ("finished", "diverged"):
+            return own
+        return status.derive(race or self.path)
+
+    @property
+    def race_path(self) -> Path | None:
+        """The folder of the race that it belongs to, or None."""
+        parent = self.path.parent
+        return parent.parent if parent.name == ARMS and (parent.parent / "race.json").exists() else None
 
     def state(self) -> State:
         """queued, running, paused, stopped, finished, failed, diverged or crashed."""
@@ -84,10 +100,15 @@ class Run:
 
     def own_text(self) -> str | None:
         """The text that the user brought, exactly, or None for a built-in one."""
-        try:
-            return (self.path / "text.txt").read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            return None
+        return None if self.text_path is None else self.text_path.read_bytes().decode("utf-8")
+
+    @property
+    def text_path(self) -> Path | None:
+        """The file of the text that the user brought, which may be large; None for a built-in one."""
+        for folder in (self.path, self.race_path):  # the runs of a race share one text
+            if folder is not None and (folder / "text.txt").exists():
+                return folder / "text.txt"
+        return None
 
     @property
     def log(self) -> Path:
@@ -116,9 +137,13 @@ class RunStore:
         name: str,
         preset: str,
         owner: str | None = None,
-        own_text: str | None = None,
+        own_text: str | Path | None = None,
+        origin: str = "",
+        fill: Callable[[Path], None] | None = None,
     ) -> Run:
-        """A new run, not started. `owner` is the visitor's secret.
+        """A new run, not started. `owner` is the visitor's secret; a text that is a file is linked, not copied.
+
+        `origin` says in words where an imported model came from; `fill` may write more into the folder before it appears.
 
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
@@ -128,20 +153,25 @@ class RunStore:
         with self.exclusive():
             values = {
                 "format": FORMAT,
-                "name": _free_name(checked_name(name), self._names_of(owner)),
+                "name": free_name(checked_name(name), self._names_of(owner)),
                 "created": time.time(),
                 "model": model.to_dict(),
                 "train": train.to_dict(),
                 "preset": preset,
-                "owner": _hash(owner),
+                "owner": hashed(owner),
                 "shared": False,
+                **({"origin": origin} if origin else {}),
             }
             hidden.mkdir()
             try:
                 write_json(hidden / "tokenizer.json", tokenizer.to_dict())
-                if own_text is not None:
+                if isinstance(own_text, Path):
+                    link_or_copy(own_text, hidden / "text.txt")
+                elif own_text is not None:
                     write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
                 write_json(hidden / "run.json", values)
+                if fill is not None:
+                    fill(hidden)
                 hidden.rename(self.root / run_id)
             except BaseException:
                 shutil.rmtree(hidden, ignore_errors=True)
@@ -152,12 +182,16 @@ class RunStore:
         """A run that the visitor may look at: a gallery run, a shared one, or their own. Raises RunNotFound."""
         if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
             raise RunNotFound
-        run = self._load(self.root / run_id)
+        run = self._find(self.root, run_id)
         if run is None and self.gallery is not None:
-            run = self._load(self.gallery / run_id)
+            run = self._find(self.gallery, run_id)
         if run is None or not (run.reference or run.shared or _owns(run, visitor)):
             raise RunNotFound
         return run
+
+    def _find(self, folder: Path, run_id: str) -> Run | None:
+        run = self._load(folder / run_id)
+        return run or self._load(folder / (run_id[: -len(RACE_SUFFIX)] + RACE_SUFFIX) / ARMS / run_id)
 
     def own(self, run_id: str, visitor: str | None = None) -> Run:
         """A run that the visitor may change. Raises RunNotFound, or ValueError for one they may only look at."""
@@ -168,18 +202,25 @@ class RunStore:
             raise ValueError("This run was shared with you to look at; only its owner can change it.")
         return run
 
+    def own_alone(self, run_id: str, visitor: str | None = None) -> Run:
+        """As `own`, for what would end the fairness of a race: a run that is part of one raises ValueError."""
+        run = self.own(run_id, visitor)
+        if run.race_path is not None:
+            raise ValueError("This run is part of a race. Pause, resume, stop or delete the race, in the Compare tab.")
+        return run
+
     def list(self, visitor: str | None = None) -> Runs:
-        """The visitor's runs, newest first, then the gallery's in the order of their names."""
+        """The visitor's runs, newest first, then the gallery's in the order of their names, those of races last."""
         own = [run for run in self._all(self.root) if _owns(run, visitor)]
         gallery = list(self._all(self.gallery)) if self.gallery is not None else []
-        return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=lambda run: (run.name, run.id))
+        return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=_races_last)
 
     def rename(self, run_id: str, name: str, visitor: str | None = None) -> Run:
         """Give a run another name; one in use gets " (2)". Raises RunNotFound or ValueError."""
         with self.exclusive():
             run = self.own(run_id, visitor)
             taken = {other.name for other in self._all(self.root) if other.owner == run.owner and other.id != run.id}
-            return self._change(run, name=_free_name(checked_name(name), taken))
+            return self._change(run, name=free_name(checked_name(name), taken))
 
     def share(self, run_id: str, shared: bool, visitor: str | None = None) -> Run:
         """Let whoever knows its id look at a run, or no longer. Raises RunNotFound or ValueError."""
@@ -189,7 +230,7 @@ class RunStore:
     def extend(self, run_id: str, steps: int, visitor: str | None = None) -> Run:
         """Let a run train for `steps` more steps than it was created for. Raises RunNotFound or ValueError."""
         with self.exclusive():
-            run = self.own(run_id, visitor)
+            run = self.own_alone(run_id, visitor)
             if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
                 raise ValueError("More steps must be a whole number of 1 or more.")
             return self._change(run, train=run.train.replace(steps=run.train.steps + steps))
@@ -197,7 +238,7 @@ class RunStore:
     def delete(self, run_id: str, visitor: str | None = None) -> None:
         """Remove a run and all its files; one that trains is stopped first. Raises RunNotFound or ValueError."""
         with self.exclusive():
-            run = self.own(run_id, visitor)
+            run = self.own_alone(run_id, visitor)
             status.request(run.path, "stop")
             if run.state() == "queued":
                 status.declare(run.path, Status("stopped"))
@@ -214,7 +255,7 @@ class RunStore:
         return Lock(self.root / ".lock")
 
     def _names_of(self, owner: str | None) -> set[str]:
-        return {run.name for run in self._all(self.root) if run.owner == _hash(owner)}
+        return {run.name for run in self._all(self.root) if run.owner == hashed(owner)}
 
     def _change(self, run: Run, **changes: Any) -> Run:
         run = replace(run, **changes)
@@ -229,9 +270,13 @@ class RunStore:
         if not folder.is_dir():
             return
         for path in folder.iterdir():
-            run = self._load(path) if _ID.fullmatch(path.name) else None
+            if not _ID.fullmatch(path.name):
+                continue
+            run = self._load(path)
             if run is not None:
                 yield run
+            elif (path / "race.json").exists():
+                yield from self._all(path / ARMS)
 
     def _load(self, path: Path) -> Run | None:
         """The run of a folder, or None if there is none that is whole. Kept until its file is replaced."""
@@ -243,14 +288,15 @@ class RunStore:
         key = (found.st_ino, found.st_mtime_ns, found.st_size)
         known = self._read.get(path)
         if known is None or known[0] != key:
-            run = _parse(path, reference=path.parent == self.gallery)
+            run = read_run(path, reference=self.gallery is not None and path.is_relative_to(self.gallery))
             if run is None:
                 return None
             self._read[path] = known = (key, run)
         return known[1]
 
 
-def _parse(path: Path, reference: bool) -> Run | None:
+def read_run(path: Path, reference: bool) -> Run | None:
+    """The run of a folder, or None if there is none that is whole."""
     values = read_json(path / "run.json")
     if values is None or values.get("format") != FORMAT:
         return None
@@ -266,20 +312,26 @@ def _parse(path: Path, reference: bool) -> Run | None:
             owner=values["owner"],
             shared=values["shared"] is True,
             reference=reference,
+            origin=str(values.get("origin") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run
 
 
-def _hash(secret: str | None) -> str | None:
+def _races_last(run: Run) -> tuple[bool, str, str]:
+    return run.race_path is not None, run.name, run.id
+
+
+def hashed(secret: str | None) -> str | None:
+    """A visitor's secret as it is stored."""
     return None if secret is None else hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _owns(run: Run, visitor: str | None) -> bool:
-    hashed = _hash(visitor)
-    if hashed is None:
+    secret = hashed(visitor)
+    if secret is None:
         return True
-    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), hashed.encode())
+    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), secret.encode())
 
 
 def checked_name(name: str) -> str:
@@ -290,7 +342,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """The name, or the name with the first " (n)" that is free, cut so that it stays within the limit."""
     candidate, number = name, 1
     while candidate in taken:

@@ -26,13 +26,15 @@ import torch
 from safetensors import SafetensorError
 
 from playground.config import ModelConfig, TrainConfig
-from playground.data.corpora import load_text
-from playground.runs import checkpoints, status
+from playground.data.token_file import Progress
+from playground.runs import baselines, checkpoints, status
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
 from playground.runs.processes import STOP_SECONDS, cores
+from playground.runs.races import get_race, is_race_id
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run, RunStore
+from playground.runs.texts import dataset
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
 from playground.train.estimate import estimate
@@ -41,6 +43,7 @@ from playground.train.trainer import TrainState, train
 
 CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
 NICE = 5  # workers yield to the web server, which needs little but needs it at once
+BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -76,6 +79,14 @@ def execute(
         lock.release()
 
 
+class _Asked(Exception):  # noqa: N818 - no error
+    """The user asked for something while the text was being prepared."""
+
+    def __init__(self, ending: Status) -> None:
+        super().__init__(ending.state)
+        self.ending = ending
+
+
 def _unwatched(event: Event) -> None:
     """For nobody."""
 
@@ -95,6 +106,8 @@ class _Execution:
         """`train`, with every failure turned into a status."""
         try:
             return self.train()
+        except _Asked as asked:
+            return asked.ending
         except KeyboardInterrupt:
             return Status("paused", f"Interrupted. {self._kept()}")
         except Exception as error:  # noqa: BLE001 - a boundary: the trace goes to the log, a sentence to the user
@@ -108,43 +121,64 @@ class _Execution:
             sweep(run.path / folder)
         with Heartbeat(run.path) as heart, LogWriter(run.log) as log:
             tokenizer = run.tokenizer
-            data = prepare(_text(run, self.cache_dir), tokenizer, run.model, run.train)
+            data = dataset(run, self.cache_dir, self._preparing())
+            status.declare(run.path, status.running(os.getpid()))
             state = self._restored(heart)
             return self._follow(train(state, data, run.train, tokenizer), state, heart, log)
 
+    def _preparing(self) -> Progress:
+        """Says how far the preparation of a large text is, once a second, and obeys while it goes on."""
+        told = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            request = self._requested()
+            if request:
+                raise _Asked(Status("paused" if request == "pause" else "stopped", "The text was not prepared yet."))
+            if time.monotonic() - told >= 1:
+                told = time.monotonic()
+                message = f"Preparing the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
+                status.declare(self.run.path, status.running(os.getpid(), message if done < total else ""))
+
+        return progress
+
+    def _requested(self) -> str | None:
+        return status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
+
     def _restored(self, heart: Heartbeat) -> TrainState:
-        """The state to continue from: the newest good checkpoint's, or a new one."""
-        state = TrainState.new(self.run.model, self.run.train)
-        saved = checkpoints.load_checkpoint(self.run.path)
-        if saved is not None:
-            if saved.tensors:
-                state.load(saved.tensors, saved.counters)
-                self.saved = saved.step
-            if saved.notes:
-                self.note = " ".join([*saved.notes, f"Went on from step {saved.step}."])
-                status.declare(self.run.path, status.running(os.getpid(), self.note))
+        state, self.saved, self.note = restored(self.run)
+        if self.note:
+            status.declare(self.run.path, status.running(os.getpid(), self.note))
         heart.step = state.step
         return state
 
     def _follow(self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter) -> Status:
-        for event in events:
-            log.append(event)
-            self.watch(event)
-            match event:
-                case StepDone():
-                    heart.step = event.step
-                    request = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
-                    if request or event.step % self.run.train.checkpoint_interval == 0:
+        counting: threading.Thread | None = None
+        count_at = state.step + BASELINES_AFTER
+        try:
+            for event in events:
+                if (isinstance(event, StepDone) and event.step == count_at) or isinstance(event, Finished):
+                    counting = counting or baselines.start(self.run, self.cache_dir)
+                log.append(event)
+                self.watch(event)
+                match event:
+                    case StepDone():
+                        heart.step = event.step
+                        request = self._requested()
+                        if request or event.step % self.run.train.checkpoint_interval == 0:
+                            self._save(state, log)
+                        if request:
+                            return Status("paused" if request == "pause" else "stopped", self.note)
+                    case Snapshot():
+                        checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
+                    case Finished():
                         self._save(state, log)
-                    if request:
-                        return Status("paused" if request == "pause" else "stopped", self.note)
-                case Snapshot():
-                    checkpoints.save_snapshot(self.run.path, state.tensors()["model"], state.counters())
-                case Finished():
-                    self._save(state, log)
-                    return Status("finished", self.note)
-                case Diverged():
-                    return Status("diverged", _divergence(event))
+                        return Status("finished", self.note)
+                    case Diverged():
+                        return Status("diverged", divergence(event))
+        finally:
+            if counting is not None:
+                counting.join(STOP_SECONDS / 2)
         raise AssertionError("the trainer ended without saying how")
 
     def _save(self, state: TrainState, log: LogWriter) -> None:
@@ -168,12 +202,20 @@ class _Execution:
         return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
 
 
-def _text(run: Run, cache_dir: Path | None) -> str:
-    own = run.own_text()
-    return load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir, own_text=own)
+def restored(run: Run) -> tuple[TrainState, int | None, str]:
+    """The state to continue from (the newest good checkpoint's, or a new one), that checkpoint's step, and what the user
+    should know about where it went on from, or nothing."""
+    state = TrainState.new(run.model, run.train)
+    saved = checkpoints.load_checkpoint(run.path)
+    if saved is None:
+        return state, None, ""
+    if saved.tensors:
+        state.load(saved.tensors, saved.counters)
+    note = " ".join([*saved.notes, f"Went on from step {saved.step}."]) if saved.notes else ""
+    return state, saved.step if saved.tensors else None, note
 
 
-def _divergence(event: Diverged) -> str:
+def divergence(event: Diverged) -> str:
     losses = ", ".join(f"{loss:.4g}" for loss in event.last_losses) or "none"
     return (
         f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
@@ -208,10 +250,15 @@ def warm_up() -> None:
 
 
 def _train_folder(folder: Path, cache_dir: Path | None, interrupted: threading.Event) -> None:
+    from playground.runs.racing import execute_race  # built on what stands above
+
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
-    run = RunStore(folder.parent).get(folder.name)
+    store = RunStore(folder.parent)
     try:
-        execute(run, cache_dir=cache_dir, interrupted=interrupted)
+        if is_race_id(folder.name) and (folder / "race.json").exists():
+            execute_race(get_race(store, folder.name), cache_dir=cache_dir, interrupted=interrupted)
+        else:
+            execute(store.get(folder.name), cache_dir=cache_dir, interrupted=interrupted)
     except AlreadyRunningError as error:
         print(error, file=sys.stderr)
 

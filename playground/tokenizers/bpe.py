@@ -11,15 +11,19 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from playground.tokenizers.presplit import PATTERN, chunks, words
+from playground.tokenizers.presplit import CHUNK, PATTERN, chunks, words
 
 MIN_VOCAB, MAX_VOCAB = 256, 32_000
 LEARN_BYTES = 20_000_000  # of a longer text only the beginning is learned from
+DIFFERENT_CHARACTERS = (
+    3_000_000  # and no more than what has so many in different words: merging those is what takes time
+)
 CACHED_WORDS = 200_000
 Learning = Callable[[float, str], None]  # (share done, what is being done)
 
@@ -44,7 +48,7 @@ class BPETokenizer:
         self.merges = tuple(merges)
         self.tokens = _tokens(self.merges)
         self._library = _library(self.tokens, self.merges)
-        self._cache: dict[str, bytes] = {}  # a word's ids, as the bytes of uint16 numbers
+        self._ids = _Words(self._library)
 
     @property
     def vocab_size(self) -> int:
@@ -61,7 +65,9 @@ class BPETokenizer:
         Nothing in a text is special: there are no special tokens. Texts repeat their words, so each is merged once.
         """
         check_encodable(text)
-        return np.frombuffer(b"".join(map(self._encode_words, words(text))), dtype=np.uint16)
+        return np.frombuffer(
+            b"".join(b"".join(map(self._ids.__getitem__, part)) for part in words(text)), dtype=np.uint16
+        )
 
     def encode_bytes(self, data: bytes) -> np.ndarray:
         """Ids (T,) uint16 of any bytes. What is no UTF-8 is written byte by byte."""
@@ -69,16 +75,6 @@ class BPETokenizer:
         texts, strays = parts[::2], [*parts[1::2], ""]
         ids = [array("H", [*self.encode(t), *(ord(c) - 0xDC00 for c in s)]) for t, s in zip(texts, strays, strict=True)]
         return np.frombuffer(b"".join(ids), dtype=np.uint16)
-
-    def _encode_words(self, pieces: list[str]) -> bytes:
-        cache = self._cache
-        if missing := list(set(pieces).difference(cache)):
-            if len(cache) > CACHED_WORDS:
-                cache = self._cache = {}  # a new one: another thread may be reading the old
-                missing = list(set(pieces))
-            found = self._library.encode_batch_fast(missing, add_special_tokens=False)
-            cache.update(zip(missing, (array("H", word.ids).tobytes() for word in found), strict=True))
-        return b"".join(map(cache.__getitem__, pieces))
 
     def token_bytes(self, token: int) -> bytes:
         return self.tokens[token]
@@ -102,6 +98,21 @@ class BPETokenizer:
         if tokenizer.to_dict() != dict(values):
             raise ValueError(NOT_OURS)
         return tokenizer
+
+
+class _Words(dict[str, bytes]):
+    """The ids of words, as the bytes of uint16 numbers; one that is asked for the first time is merged by the library."""
+
+    def __init__(self, library: Tokenizer) -> None:
+        super().__init__()
+        self._model = library.model
+
+    def __missing__(self, word: str) -> bytes:
+        if len(self) >= CACHED_WORDS:
+            self.clear()
+        written = word.encode("utf-8").decode("latin-1").translate(BYTE_TO_CHAR)
+        ids = self[word] = array("H", [token.id for token in self._model.tokenize(written)]).tobytes()
+        return ids
 
 
 NOT_OURS = "This tokenizer.json was not written by the playground."
@@ -131,14 +142,27 @@ def learn_bpe(text: str, vocab_size: int, progress: Learning | None = None) -> B
 
 
 def _read(text: str, progress: Learning | None) -> Iterator[str]:
-    """The text in parts, telling how far the reading has come."""
-    read = 0
-    for chunk in chunks(text):
-        yield chunk
-        read += len(chunk)
+    """The text in parts, telling how far the reading has come, until all or enough of it is read."""
+    seen: set[str] = set()
+    read = different = 0
+    for part in _parts(text):
+        yield part
+        read += len(part)
+        new = set(chain.from_iterable(words(part))) - seen
+        seen |= new
+        different += sum(map(len, new))
+        enough = read >= len(text) or different > DIFFERENT_CHARACTERS
         if progress is not None:
-            done = read >= len(text)
-            progress(0.9 * read / len(text), "merging the most frequent pairs" if done else "counting words")
+            progress(0.9 * read / len(text), "merging the most frequent pairs" if enough else "counting words")
+        if enough:
+            return
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Chunks, and a chunk that is long because nothing in it can be cut, anywhere: for counting that does no harm."""
+    for chunk in chunks(text):
+        for start in range(0, len(chunk), 5 * CHUNK):
+            yield chunk[start : start + 5 * CHUNK]
 
 
 def _tokens(merges: Sequence[tuple[int, int]]) -> list[bytes]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.corpora import CORPORA
 from playground.data.tasks import answer_mask
+from playground.data.token_file import Progress, survey, token_file
 from playground.tokenizers import Tokenizer
 
 
@@ -35,21 +37,54 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     task = corpus.name if corpus.kind == "task" else None
     head, tail = split(text, config.validation_fraction)
     train, validation = tokenizer.encode(head), tokenizer.encode(tail)
+    _check_length(train, validation, model)
+    return Dataset(
+        train=train,
+        validation=validation,
+        bits_per_nat=bits_per_nat(len(validation), len(tail.encode("utf-8"))),
+        train_mask=answer_mask(task, head) if task else None,
+        validation_mask=answer_mask(task, tail) if task else None,
+        task=task,
+        prompt=config.prompt or corpus.prompt or "\n",
+    )
+
+
+def prepare_file(
+    path: Path,
+    tokenizer: Tokenizer,
+    model: ModelConfig,
+    config: TrainConfig,
+    folder: Path,
+    progress: Progress | None = None,
+) -> Dataset:
+    """What `prepare` makes of one's own text, for one in a file of any size: the tokens are mapped from a file in `folder`.
+
+    The text is UTF-8 with ``\\n`` newlines, used up to `config.corpus_bytes`. Streams and scale are exactly those of
+    `prepare`. Raises ValueError as that does, or when the tokens cannot be stored.
+    """
+    parts = survey(path, config.corpus_bytes, config.validation_fraction)
+    tokens = token_file(path, parts, tokenizer.encode, tokenizer.vocab_size, tokenizer.to_dict(), folder, progress)
+    _check_length(tokens.train, tokens.validation, model)
+    return Dataset(
+        train=tokens.train,
+        validation=tokens.validation,
+        bits_per_nat=bits_per_nat(len(tokens.validation), tokens.validation_bytes),
+        prompt=config.prompt or CORPORA["own"].prompt,
+    )
+
+
+def bits_per_nat(n_tokens: int, n_bytes: int) -> float:
+    """What turns a loss in nats per token into bits per byte, for a text of so many tokens and bytes."""
+    return n_tokens / n_bytes / math.log(2)
+
+
+def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig) -> None:
     shortest = min(len(train), len(validation))
     if shortest < model.block_size + 1:
         raise ValueError(
             f"The text has {shortest} tokens in its {'training' if shortest == len(train) else 'validation'} part; "
             f"context {model.block_size} needs at least {model.block_size + 1}. Lower the context or add text."
         )
-    return Dataset(
-        train=train,
-        validation=validation,
-        bits_per_nat=len(validation) / len(tail.encode("utf-8")) / math.log(2),
-        train_mask=answer_mask(task, head) if task else None,
-        validation_mask=answer_mask(task, tail) if task else None,
-        task=task,
-        prompt=config.prompt or corpus.prompt or "\n",
-    )
 
 
 def split(text: str, validation_fraction: float) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import torch
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
+from playground.train.flops import training_flops
 
 # Hidden-wide tensors that an MLP keeps for its backward pass.
 MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
@@ -45,27 +46,16 @@ def count_parameters(config: ModelConfig, active: bool = False) -> int:
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are 6 per parameter that a token meets in a matrix product, and 12 C S a layer for attention over S visible keys,
-    the mean over a context (Chowdhery et al. 2022, appendix B). Memory is weights, gradients and two moments (16 bytes a
-    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32;
-    or what an evaluation needs, if more.
+    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a
+    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
+    what an evaluation needs, if more.
     """
     parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    tables = model.block_size * model.n_embd if model.position == "learned" else 0
-    embeddings = 0 if model.tie_embeddings else model.vocab_size * model.n_embd
-    keys = sum(_mean_visible(model, window) for window in model.windows)
-    flops = (6 * (active - tables - embeddings) + 12 * model.n_embd * keys) * tokens
     activations = _activation_bytes(model, config.batch_size * model.block_size)
     measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
     memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
-    return Estimate(parameters, active, memory, flops, tokens)
-
-
-def _mean_visible(model: ModelConfig, window: int) -> float:
-    """How many keys a token of the context sees on average, in a layer of this window."""
-    most = min(window + model.n_sink, model.block_size) if window else model.block_size
-    return most * (1 - most / (2 * model.block_size))
+    return Estimate(parameters, active, memory, training_flops(model) * tokens, tokens)
 
 
 def _activation_bytes(model: ModelConfig, tokens: int) -> int:

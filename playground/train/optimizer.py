@@ -1,21 +1,94 @@
-"""The optimizer: torch's fused AdamW, with weight decay on matrices only, and its state as named tensors."""
+"""The optimizers, with weight decay on matrices only, and their state as named tensors.
+
+* ``adamw``: torch's fused AdamW (Loshchilov & Hutter 2019) for everything.
+* ``muon``: torch's Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and
+  vectors. Muon's steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
+* ``sgd``: plain gradient descent with momentum `beta1`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Muon, Optimizer
 
 from playground.config import TrainConfig
 
+Named = list[tuple[str, nn.Parameter]]
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019). Norm scales and biases are not decayed: pulling them to zero helps nothing."""
-    named = list(model.named_parameters())
-    matrices = [parameter for name, parameter in named if is_matrix(name, parameter)]
-    vectors = [parameter for name, parameter in named if not is_matrix(name, parameter)]
+
+class Optimizers:
+    """One or two torch optimizers that share a model's parameters among them and step together."""
+
+    def __init__(self, parts: list[Optimizer]) -> None:
+        self.parts = parts
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """All groups, for setting the learning rate."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """One step of each."""
+        for part in self.parts:
+            part.step()
+
+    def states(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, dict[str, Tensor]]]:
+        """Every parameter by name with its own optimizer's state of it, which may be changed."""
+        owner = {parameter: part for part in self.parts for group in part.param_groups for parameter in group["params"]}
+        for name, parameter in model.named_parameters():
+            yield name, parameter, owner[parameter].state[parameter]
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizers:
+    """The config's optimizer for a model. Norm scales and biases are not decayed: pulling them to zero helps nothing."""
+    return Optimizers(_BUILDERS[config.optimizer](list(model.named_parameters()), config))
+
+
+def _adamw(parameters: Named, config: TrainConfig) -> list[Optimizer]:
+    groups = _groups(parameters, config)
+    return [AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)] if groups else []
+
+
+def _sgd(parameters: Named, config: TrainConfig) -> list[Optimizer]:
+    return [SGD(_groups(parameters, config), lr=config.learning_rate, momentum=config.beta1)]
+
+
+def _muon(parameters: Named, config: TrainConfig) -> list[Optimizer]:
+    hidden = [parameter for name, parameter in parameters if is_hidden_matrix(name, parameter)]
+    rest = [(name, parameter) for name, parameter in parameters if not is_hidden_matrix(name, parameter)]
+    muon = Muon(
+        hidden,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        momentum=MUON_MOMENTUM,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [muon, *_adamw(rest, config)]
+
+
+MUON_MOMENTUM = 0.95  # Jordan's
+_BUILDERS: dict[str, Callable[[Named, TrainConfig], list[Optimizer]]] = {"adamw": _adamw, "muon": _muon, "sgd": _sgd}
+
+
+def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether Muon takes it: a matrix inside a block that is no router. Stacked experts, (E, out, in), stay with AdamW."""
+    return name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith(("router.weight", "bias"))
+
+
+def _groups(parameters: Named, config: TrainConfig) -> list[dict[str, Any]]:
+    matrices = [parameter for name, parameter in parameters if is_matrix(name, parameter)]
+    vectors = [parameter for name, parameter in parameters if not is_matrix(name, parameter)]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+    return [group for group in groups if group["params"]]
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:
@@ -23,23 +96,23 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.ndim >= 2 and not name.endswith("bias")
 
 
-def optimizer_tensors(optimizer: AdamW, model: nn.Module) -> dict[str, Tensor]:
-    """Both moments and the step count of every parameter, named ``{parameter}/{state}``; empty before the first step."""
+def optimizer_tensors(optimizer: Optimizers, model: nn.Module) -> dict[str, Tensor]:
+    """The moments and step count of every parameter, named ``{parameter}/{state}``; empty before the first step."""
     return {
         f"{name}/{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
+        for name, _, state in optimizer.states(model)
+        for key, value in state.items()
+        if value is not None
     }
 
 
-def load_optimizer_tensors(optimizer: AdamW, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+def load_optimizer_tensors(optimizer: Optimizers, model: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` gave, exactly. Raises KeyError for a name that the model does not have."""
-    parameters = dict(model.named_parameters())
+    states = {name: (parameter, state) for name, parameter, state in optimizer.states(model)}
     for full_name, value in tensors.items():
         name, key = full_name.rsplit("/", 1)
-        parameter = parameters[name]
-        value = value.clone() if key == "step" else value.to(parameter.device).clone()
-        optimizer.state[parameter][key] = value
+        parameter, state = states[name]
+        state[key] = value.clone() if key == "step" else value.to(parameter.device).clone()
 
 
 def clip_gradients(model: nn.Module, limit: float) -> Tensor:

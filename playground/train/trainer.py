@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import AdamW
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig
 from playground.data.batches import IGNORED, random_windows
@@ -30,7 +29,13 @@ from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.optimizer import build_optimizer, clip_gradients, load_optimizer_tensors, optimizer_tensors
+from playground.train.optimizer import (
+    Optimizers,
+    build_optimizer,
+    clip_gradients,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
 from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 
@@ -42,7 +47,7 @@ class TrainState:
     """All that changes while a run trains: weights, optimizer moments, and three counters."""
 
     model: Transformer
-    optimizer: AdamW
+    optimizer: Optimizers
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0  # spent in steps, evaluation and pauses left out
@@ -109,7 +114,7 @@ def _step(state: TrainState, data: Dataset, config: TrainConfig, recent: deque[f
     targets = max(1, int((y != IGNORED).sum()))
     if model.config.dropout:
         torch.manual_seed((config.seed << 31) + number & 0x7FFF_FFFF_FFFF_FFFF)
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
         routings: list[Routing] = []

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from playground.ui import endpoints
+from playground.data.sources import MAX_FILE_BYTES
+from playground.ui import endpoints, race_tab
 from playground.ui.components import status_pill
 from playground.ui.early import EarlyScript
+from playground.ui.forms import read_form
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, compare, sample, streaming, train
+from playground.ui.tabs import attention, batch, compare, sample, streaming, tokenizer, train
+from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
-TABS = ("train", "compare", "attention", "sample", "streaming")
+TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a `wire`
+    "train": train, "batch": batch, "tokenizer": tokenizer, "compare": compare, "attention": attention, "sample": sample,
+    "streaming": streaming,
+}  # fmt: skip
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
 BROWSER_KEY = "llm-playground"
@@ -26,37 +34,56 @@ BROWSER_KEY = "llm-playground"
 
 def build_app(services: Services) -> gr.Blocks:
     """The app, ready to launch with `launch_options`."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
-        with gr.Tabs(elem_id="tabs", selected="train") as tabs:
-            built = {
-                "train": train.build(services),
-                "compare": compare.build(services),
-                "attention": attention.build(services),
-                "sample": sample.build(services),
-                "streaming": streaming.build(services),
-            }
-        modules = {
-            "train": train, "compare": compare, "attention": attention, "sample": sample, "streaming": streaming
-        }  # fmt: skip
-        for name, module in modules.items():
+        with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
+            built = {name: module.build(services) for name, module in TABS.items()}
+        for name, module in TABS.items():
             module.wire(built[name], services, visitor)
-        first: train.TrainTab = built["train"]  # type: ignore[assignment]
-        demo.load(services.bind(arrive), visitor, [visitor, pill, tabs, first.run, first.view], **QUIET).then(
+        _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)
+        first: train.TrainTab = built["train"]
+        lens: batch.BatchTab = built["batch"]
+        first.text.batch.click(
+            services.bind(lambda s, data: see_batch(s, first, lens, data)), {*first.inputs, lens.number},
+            [tabs, lens.view, lens.of], show_progress="minimal", concurrency_limit=2, api_visibility="private",
+        )  # fmt: skip
+        race: compare.CompareTab = built["compare"]
+        shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
+        demo.load(services.bind(arrive), visitor, shown, **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
     return demo
 
 
+def _wire_duel(
+    lab: tokenizer.TokenizerTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+) -> None:
+    """A duel that was started is watched on the Compare tab."""
+    queued = lab.start.click(
+        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
+        show_progress="minimal", concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip
+    queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.runs], **QUIET)
+
+
+def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any]:
+    """The Compare tab with these runs."""
+    return gr.update(selected="compare"), gr.update(choices=services.choices(token), value=run_ids)
+
+
 def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
-    """A browser opens the page: it gets a token if it has none, and the tab and run that its address names."""
+    """A browser opens the page: it gets a token if it has none, and the tab, run and race that its address names."""
     token = services.token(known) if services.public else ""
     asked = dict(request.query_params) if request else {}
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
-    return token, {"visitor": token}, gr.update(selected=tab), *train.arrive(services, token, asked.get("run", ""))
+    run, race = (
+        train.arrive(services, token, asked.get("run", "")),
+        race_tab.arrive(services, token, asked.get("race", "")),
+    )
+    return token, {"visitor": token}, gr.update(selected=tab), *run, *race
 
 
 def queued(demo: gr.Blocks) -> gr.Blocks:
@@ -69,6 +96,17 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
     return demo
 
 
+def see_batch(
+    services: Services, form: train.TrainTab, lens: batch.BatchTab, data: Mapping[Any, Any]
+) -> tuple[Any, ...]:
+    """The Batch tab, with a batch of the text that the Train tab's form describes."""
+    model, settings = read_form(form.model, data), read_form(form.train, data)
+    wish = wish_of(form.text, data)
+    imported = train.imported_tokenizer(form, data)
+    shown = batch.show_text(services, wish, model, settings, data[lens.number], imported)
+    return gr.update(selected="batch"), shown, "text"
+
+
 def launch_options(services: Services) -> dict[str, Any]:
     """What `launch` needs for the page to look and behave as it should."""
     return {
@@ -78,7 +116,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
         "ssr_mode": False,
         "run_history": False,
-        "max_file_size": "40mb",
+        "max_file_size": "40mb" if services.public else MAX_FILE_BYTES,
         "blocked_paths": [str(services.store.root), str(services.cache_dir)],
         "state_session_capacity": 200,
         "show_error": False,

@@ -9,15 +9,22 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
 from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
+from playground.lab.bands import find_band
+from playground.lab.batch import explain
+from playground.lab.doctor import diagnose
+from playground.lab.race_view import race_news
+from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
-from playground.ui.services import Services
+from playground.ui import report
+from playground.ui.services import NOBODY, Services
 
 Answer = dict[str, Any]
 MAX_RUNS = 8
@@ -40,6 +47,9 @@ def _polite(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[S
     return polite
 
 
+polite = _polite  # for modules that answer more questions
+
+
 @_polite
 def curves(services: Services, asked: dict[str, Any]) -> Answer:
     """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
@@ -47,21 +57,63 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
     answer: Answer = {"runs": []}
     for run_id, cursor in list(cursors.items() if isinstance(cursors, dict) else ())[:MAX_RUNS]:
         try:
-            answer["runs"].append(services.curves.since(services.run(run_id, asked.get("visitor")), cursor))
+            run = services.run(run_id, asked.get("visitor"))
+            news = services.curves.since(run, cursor)
+            if {"state", "train", "validation"} & news.keys():
+                news["notice"] = diagnose(run, services.curves.columns(run)).sentence
+            answer["runs"].append(news)
         except RunNotFound as gone:
             answer["error"] = f"{gone} It may have been deleted."
     return answer
 
 
 @_polite
+def band(services: Services, asked: dict[str, Any]) -> Answer:
+    """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `lab.bands.Band`, or null}``."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    references = [other for other in services.store.list(NOBODY) if other.reference]
+    found = find_band(run, references, services.curves)
+    return {"band": asdict(found) if found else None}
+
+
+@_polite
+def race(services: Services, asked: dict[str, Any]) -> Answer:
+    """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
+    return race_news(services.race(asked.get("race"), asked.get("visitor")), services.curves, asked.get("cursor"))
+
+
+@_polite
+def race_file(services: Services, asked: dict[str, Any]) -> Answer:
+    """A race as a file to keep: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
+    kind = asked.get("kind")
+    if kind not in report.KINDS:
+        raise ValueError(f"A race can be saved as {', '.join(report.KINDS)}.")
+    return report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
+
+
+@_polite
 def live(services: Services, asked: dict[str, Any]) -> Answer:
     """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
-    own = [run for run in services.store.list(services.visitor(asked.get("visitor"))) if not run.reference]
+    visitor = services.visitor(asked.get("visitor"))
+    for race in list_races(services.store, visitor):
+        state = "idle" if race.reference else race.status().state
+        if state in ("running", "queued"):
+            return {"state": state, "text": _race_in_words(services, race)}
+    own = [run for run in services.store.list(visitor) if not run.reference and run.race_path is None]
     for wanted in ("running", "queued"):
         for run in own:
             if run.state() == wanted:
                 return {"state": wanted, "text": _in_words(services, run)}
     return {"state": "idle", "text": "nothing is training"}
+
+
+def _race_in_words(services: Services, race: Race) -> str:
+    place = services.launcher.position(race.id)
+    if place is not None:
+        return f"{race.name} · waiting, number {place} in the queue"
+    runs = [run for arm in race.members for run in arm]
+    done = sum(services.curves.columns(run).step / run.train.steps for run in runs) / len(runs)
+    return f"{race.name} · {len(runs)} models taking turns · {100 * done:.0f} % done"
 
 
 def _in_words(services: Services, run: Run) -> str:
@@ -112,6 +164,23 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         "window": config.window,
         "n_sink": config.n_sink,
     }
+
+
+@_polite
+def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
+    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step, ids = asked.get("step"), asked.get("ids")
+    numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
+    if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
+        raise ValueError("This is no position of a batch. Choose one of the table.")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
+    for candidate, piece in zip(
+        row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
+    ):
+        candidate["piece"] = piece
+    return row
 
 
 def _png(grey: Any) -> str:

@@ -36,9 +36,8 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "max_new_tokens": (1, 1000, 1),
     "n_sample": (1, 8, 1),
 }
-# Typed rather than slid: their sensible values span powers of ten.
 NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "sample_interval", "checkpoint_interval",
-           "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip
+           "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip  # typed, not slid: they span powers of ten
 HIDDEN = {
     "vocab_size": "follows from the tokenizer",
     "corpus": "chosen as tiles, with a box for one's own text",

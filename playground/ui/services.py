@@ -20,6 +20,7 @@ from playground.runs.curves import Curves
 from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
+from playground.runs.races import Race, get_race, list_races
 from playground.runs.store import Run, RunStore
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -62,6 +63,17 @@ class Services:
     def run(self, run_id: object, token: object) -> Run:
         """A run that this visitor may see. Raises RunNotFound."""
         return self.store.get(run_id if isinstance(run_id, str) else "", self.visitor(token))
+
+    def race(self, race_id: object, token: object) -> Race:
+        """A race that this visitor may see. Raises RaceNotFound."""
+        return get_race(self.store, race_id if isinstance(race_id, str) else "", self.visitor(token))
+
+    def race_choices(self, token: object, shared: Race | None = None) -> list[tuple[str, str]]:
+        """Races for a dropdown, as (name, id); `shared` is one that someone else's link led to."""
+        races = list_races(self.store, self.visitor(token))
+        if shared is not None and all(race.id != shared.id for race in races):
+            races = [shared, *races]
+        return [(f"{race.name} · reference" if race.reference else race.name, race.id) for race in races]
 
     def choices(self, token: object, trained: bool = False, shared: Run | None = None) -> list[tuple[str, str]]:
         """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load.

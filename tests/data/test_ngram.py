@@ -5,9 +5,10 @@ import random
 import time
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 
-from playground.data.ngram import ngram_bits_per_byte
+from playground.data.ngram import ngram_bits_per_byte, ngram_entropies
 from playground.data.tales import tales
 
 
@@ -78,3 +79,45 @@ def test_refuses_orders_it_cannot_pack(order: int) -> None:
 def test_refuses_empty_texts(train: bytes, held_out: bytes) -> None:
     with pytest.raises(ValueError, match="one of them is empty"):
         ngram_bits_per_byte(train, held_out, 2)
+
+
+def brute_force_counted(text: bytes, order: int) -> float:
+    """The plug-in conditional entropy, from a dictionary of dictionaries."""
+    followers: dict[bytes, Counter[int]] = defaultdict(Counter)
+    for i in range(order - 1, len(text)):
+        followers[text[i - order + 1 : i]][text[i]] += 1
+    total = sum(sum(counter.values()) for counter in followers.values())
+    bits = 0.0
+    for counter in followers.values():
+        n = sum(counter.values())
+        bits -= sum(count * math.log2(count / n) for count in counter.values())
+    return bits / total
+
+
+@pytest.mark.parametrize("alphabet", [b"ab", b"abc \n", bytes(range(256))])
+def test_entropies_of_all_orders_equal_a_brute_force_count(alphabet: bytes) -> None:
+    rng = random.Random(7)
+    train = bytes(rng.choice(alphabet) for _ in range(400))
+    held_out = bytes(rng.choice(alphabet) for _ in range(90))
+    results = ngram_entropies(train, held_out, 5)
+    assert [result.name for result in results] == ["unigram", "bigram", "trigram", "4-gram", "5-gram"]
+    for result in results:
+        assert result.held_out == pytest.approx(brute_force(train, held_out, result.order), rel=1e-12)
+        assert result.counted == pytest.approx(brute_force_counted(train, result.order), rel=1e-12, abs=1e-12)
+
+
+def test_a_mask_leaves_out_costs_but_not_contexts() -> None:
+    train, held_out = b"3+4=7\n1+1=2\n" * 20, b"3+4=7\n"
+    mask = np.array([False, False, False, False, True, True])
+    (whole,) = (result for result in ngram_entropies(train, held_out, 3) if result.order == 3)
+    (masked,) = (result for result in ngram_entropies(train, held_out, 3, mask) if result.order == 3)
+    before = brute_force(train, held_out[:4], 3) * 4
+    assert masked.held_out == pytest.approx((whole.held_out * 6 - before) / 2, rel=1e-12)
+    with pytest.raises(ValueError, match="one of them is empty"):
+        ngram_entropies(train, held_out, 3, np.zeros(6, dtype=bool))
+
+
+def test_a_text_shorter_than_the_order_keeps_what_the_shorter_orders_knew() -> None:
+    results = ngram_entropies(b"ab", b"abab", 5)
+    assert results[4].held_out == results[1].held_out
+    assert results[4].counted == results[1].counted == 0.0

@@ -85,15 +85,16 @@ class App:
 def end_workers(data: Path) -> None:
     """Workers outlive the app by design; a test's must not outlive the test."""
     from playground.runs.launcher import Launcher
+    from playground.runs.races import jobs
     from playground.runs.store import RunStore
 
     store = RunStore(data / "runs")
     launcher = Launcher(store, spare=False)
-    for run in store.list():
-        if run.state() in ("running", "queued"):
-            launcher.stop(run.id)
+    for job in jobs(store):
+        if job.status().active:
+            launcher.stop(job.id)
     deadline = time.monotonic() + 30
-    while any(run.state() in ("running", "queued") for run in store.list()) and time.monotonic() < deadline:
+    while any(job.status().active for job in jobs(store)) and time.monotonic() < deadline:
         time.sleep(0.1)
     launcher.close()
 

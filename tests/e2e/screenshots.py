@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import open_page, open_tab, set_slider, tile, wait_for
 
-TABS = ("train", "compare", "attention", "sample")
+TABS = ("train", "compare", "attention", "sample", "tokenizer")
 
 
 def main() -> None:
@@ -60,9 +60,10 @@ def _take(page: Page, app: App, tab: str, theme: str, path: Path, whole: bool) -
     else:
         open_tab(page, tab.capitalize())
     if tab == "compare":
-        page.locator("#compare-write").click()
-        wait_for(lambda: page.locator("#side-by-side p").count() >= 2)
-        page.wait_for_timeout(6000)
+        page.locator("#race input").click()
+        page.get_by_role("option", name="Classic against modern on Tales").first.click()
+        page.locator("#race-view .js-plotly-plot").first.wait_for()
+        page.wait_for_timeout(2500)
     if tab in ("attention", "sample"):
         page.locator(f"#{tab}-run input").click()
         page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
@@ -72,6 +73,8 @@ def _take(page: Page, app: App, tab: str, theme: str, path: Path, whole: bool) -
     if tab == "sample":
         page.locator("#generate").click()
         page.get_by_text("tokens/s with the KV cache").wait_for()
+    if tab == "tokenizer":
+        page.locator("#tokenizer-view .pg-piece").nth(150).hover()
     page.wait_for_timeout(1500)
     page.screenshot(path=path, full_page=whole)
     print(path)

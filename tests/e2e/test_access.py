@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import App
 from tests.e2e.steps import SLOW, open_page, open_tab
 
-TABS = ("Train", "Compare", "Attention", "Sample")
+TABS = ("Train", "Batch", "Tokenizer", "Compare", "Attention", "Sample")
 GRADIOS_OWN = {"image-redundant-alt"}  # the logo in Gradio's footer
 
 

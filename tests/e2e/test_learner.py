@@ -54,6 +54,7 @@ def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
 
     open_tab(page, "Compare")
+    open_tab(page, "Any runs")
     expect(page.locator("#compare-runs")).to_be_visible()
     page.locator("#compare-runs input").click()
     page.get_by_role("option", name="First of all").first.click()

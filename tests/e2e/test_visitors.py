@@ -59,6 +59,7 @@ def test_text_is_shown_as_text(page: Page, app: App) -> None:
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("<b>bold</b>", timeout=SLOW)
     open_tab(page, "Compare")
+    open_tab(page, "Any runs")
     expect(page.locator("#compare-chart")).to_be_visible(timeout=SLOW)
     page.locator("#compare-runs input").click()
     page.get_by_role("option", name="onerror").first.click()

@@ -108,15 +108,17 @@ def test_results_are_those_of_the_last_evaluation(two_runs):
     assert abs(classic["bits per byte"] - 1.5 / np.log(2)) < 1e-3
     assert classic["tokens/s"] == 5120
     assert classic["parameters"] == 842_496
+    assert classic["tokenizer"] == "bytes"
     assert results([], two_runs[1]).empty
 
 
 def test_flops_follow_the_formula_by_hand():
-    """6 per weight and token, and the two T x S products of attention, forward and twice backward."""
+    """6 per weight and token, and the two products of attention with the (T + 1) / 2 visible keys, forward and twice
+    backward."""
     model = preset("classic", n_layer=2, n_embd=32, n_head=4, block_size=64, bias=False)
     train = TrainConfig(batch_size=3, grad_accum=2)
-    weights = 2 * (4 * 32 * 32 + 8 * 32 * 32) + 256 * 32 + (2 * 2 + 1) * 32
-    by_hand = (6 * weights + 3 * 2 * 2 * 2 * 32 * 64 / 2) * (3 * 2 * 64)
+    weights = 2 * (4 * 32 * 32 + 8 * 32 * 32) + 256 * 32
+    by_hand = (6 * weights + 3 * 2 * 2 * 2 * 32 * 65 / 2) * (3 * 2 * 64)
     assert estimate(model, train).flops_per_step == by_hand
     assert estimate(model, train).tokens_per_step == 384
 

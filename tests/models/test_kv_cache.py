@@ -13,28 +13,6 @@ def read_in_chunks(model, x, cache, chunk):
     return torch.cat(parts, dim=1)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 40])
-@pytest.mark.parametrize("name", VARIANTS)
-def test_cached_equals_uncached_at_every_position(name, chunk):
-    config = VARIANTS[name]
-    model, x = build(config), tokens(config, n=64, batch=3)
-    with torch.no_grad():
-        expected = model(x)
-    got = read_in_chunks(model, x, KVCache(config, batch_size=3), chunk)
-    assert (got - expected).abs().max() < 2e-5
-    assert torch.equal(got.argmax(-1), expected.argmax(-1))
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_cached_equals_uncached_in_float64(name):
-    config = VARIANTS[name]
-    model, x = build(config).double(), tokens(config, n=64)
-    with torch.no_grad():
-        expected = model(x)
-    got = read_in_chunks(model, x, KVCache(config, batch_size=2), 5)
-    assert (got - expected).abs().max() < 1e-12
-
-
 @pytest.mark.parametrize("name", ["window", "window and sinks"])
 def test_a_rolling_cache_keeps_its_size_and_its_promise(name):
     """After wrapping several times it still equals one masked pass over the whole history."""

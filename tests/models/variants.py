@@ -12,27 +12,56 @@ VARIANTS: dict[str, ModelConfig] = {
     "modern": preset("modern", **SMALL),
     "sinusoidal": preset("classic", **SMALL, position="sinusoidal"),
     "no positions": preset("classic", **SMALL, position="none"),
+    "alibi": preset("classic", **SMALL, position="alibi"),
+    "alibi, six heads": preset("modern", **{**SMALL, "n_embd": 48}, position="alibi", n_head=6, n_kv_head=3),
+    "partial rope": preset("modern", **SMALL, rope_fraction=0.5, rope_theta=500.0),
     "classic rmsnorm": preset("classic", **SMALL, norm="rmsnorm"),
+    "post-norm": preset("classic", **SMALL, norm_placement="post"),
+    "post-norm, rmsnorm": preset("modern", **SMALL, norm_placement="post", norm_eps=1e-4),
+    "qk-norm": preset("modern", **SMALL, qk_norm=True),
     "classic swiglu": preset("classic", **SMALL, mlp="swiglu", match_parameters=False),
+    "relu2": preset("modern", **SMALL, mlp="relu2"),
+    "geglu": preset("modern", **SMALL, mlp="geglu"),
+    "clamped swiglu": preset("classic", **SMALL, mlp="clamped_swiglu"),
     "multi-query": preset("modern", **SMALL, n_kv_head=1),
     "untied": preset("modern", **SMALL, tie_embeddings=False),
+    "soft-cap": preset("modern", **SMALL, logit_softcap=2.0),
     "window": preset("modern", **SMALL, window=7),
     "window learned": preset("classic", **SMALL, window=7),
+    "window alibi": preset("modern", **SMALL, window=7, position="alibi"),
     "window and sinks": preset("modern", **SMALL, window=7, n_sink=3),
     "window and sinks, learned": preset("classic", **SMALL, window=7, n_sink=3),
+    "window and sinks, alibi": preset("modern", **SMALL, window=7, n_sink=3, position="alibi"),
     "window beyond the context": preset("modern", **SMALL, window=500),
+    "local and global": preset("modern", **SMALL, window=7, n_sink=2, global_every=2),
+    "softmax-off-by-one": preset("classic", **SMALL, sink_logit="zero"),
+    "learned sink logits": preset("modern", **SMALL, sink_logit="learned"),
+    "sink logits, alibi, window": preset("modern", **SMALL, sink_logit="learned", position="alibi", window=7),
+    "mixture": preset("mixture", **SMALL),
+    "mixture, raw, one of three": preset("classic", **SMALL, n_expert=3, router_norm=False),
+    "mixture with a shared expert": preset(
+        "modern", **SMALL, n_expert=5, n_expert_active=3, shared_expert=True, bias=True
+    ),
+    "gpt-oss": preset("gpt-oss", **{**SMALL, "window": 7}),
 }
+WINDOWED = [name for name, config in VARIANTS.items() if 0 < config.window < 96 and not config.global_every]
+DEVICES = ["cpu", *(f"cuda:{n}" for n in range(min(1, torch.cuda.device_count())))]  # where numbers are compared
 
 
 def build(config: ModelConfig, scale: float = 5.0) -> Transformer:
-    """A model in eval mode whose matrices are `scale` times as large as at initialisation.
+    """A model in eval mode whose matrices are `scale` times as large as at initialisation, and no vector plain.
 
-    At initialisation the logits are so small that a wrong GELU hides below 1e-5.
+    At initialisation the logits are so small that a wrong GELU hides below 1e-5; biases of zero hide, too.
     """
     model = initialise(Transformer(config), seed=1).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim >= 2:
+        for number, (name, parameter) in enumerate(model.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
+            if name.endswith("sinks"):
+                parameter += 2 * noise
+            elif parameter.ndim < 2 or name.endswith("bias"):
+                parameter += 0.2 * noise
+            else:
                 parameter *= scale
     return model
 

@@ -1,10 +1,13 @@
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.store import RunStore
+from playground.tokenizers import import_tokenizer, learn_bpe
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
 SMALL = {"corpus_bytes": 20_000}
@@ -44,6 +47,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different characters"),
     ({"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}}, "never seen 'Z'"),
     ({"own_text": "\ud800" * 5000}, "invalid character"),
+    ({"train_changes": {"tokenizer": "imported"}}, "no file was given"),
+    ({"train_changes": {"tokenizer": "bpe", "corpus": "reverse"}}, "scored letter by letter"),
+    ({"train_changes": {"tokenizer": "bpe", "bpe_vocab": 10}}, "BPE vocabulary must be 256 to 32000"),
+    (
+        {
+            "train_changes": {"tokenizer": "bpe", "bpe_vocab": 32_000, "batch_size": 512},
+            "model_changes": {"block_size": 2048},
+        },
+        "GB are free",
+    ),
     ({"memory_limit": 10**8}, "This run needs about 0.[0-9] GB of memory; 0.1 GB is the limit here. Lower the batch"),
     (
         {"model_changes": {"n_layer": 24, "n_embd": 1024, "block_size": 2048}, "train_changes": {"batch_size": 512}},
@@ -59,6 +72,40 @@ def test_what_is_wrong_is_said_in_a_sentence(wishes: dict[str, Any], message: st
     with pytest.raises(ValueError, match=message):
         prepare_run(**asked)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bpe_is_learned_from_the_text_and_goes_with_the_run(store: RunStore) -> None:
+    heard: list[str] = []
+    wanted = {**SMALL, "tokenizer": "bpe", "bpe_vocab": 500}
+    prepared = prepare_run("modern", {"n_layer": 1}, wanted, learning=lambda share, what: heard.append(what))
+    assert prepared.model.vocab_size == prepared.tokenizer.vocab_size == 500
+    assert prepared.notes == ()
+    assert heard
+    run = create_run(store, prepared)
+    assert (
+        run.tokenizer.encode("Once there was a fox").tolist()
+        == prepared.tokenizer.encode("Once there was a fox").tolist()
+    )
+    file = Tokenizer.from_file(str(run.path / "tokenizer.json"))
+    assert file.encode("Once there was a fox").ids == run.tokenizer.encode("Once there was a fox").tolist()
+
+
+def test_a_vocabulary_that_the_text_cannot_fill_is_told() -> None:
+    prepared = prepare_run("modern", {"block_size": 16}, {"tokenizer": "bpe", "bpe_vocab": 9000}, TEXT)
+    assert prepared.model.vocab_size < 9000
+    assert prepared.notes[0].startswith(f"The vocabulary stopped at {prepared.model.vocab_size:,} of 9,000 tokens")
+
+
+def test_an_imported_tokenizer_is_used_and_one_that_changes_text_says_so() -> None:
+    ours = learn_bpe(TEXT, 300)
+    prepared = prepare_run("modern", {"block_size": 16}, {"tokenizer": "imported"}, TEXT, imported=ours)
+    assert prepared.tokenizer is ours
+    assert prepared.model.vocab_size == ours.vocab_size
+    lower = json.loads(ours.json_text) | {"normalizer": {"type": "Lowercase"}}
+    changed = prepare_run(
+        "modern", {"block_size": 16}, {"tokenizer": "imported"}, TEXT, imported=import_tokenizer(json.dumps(lower))
+    )
+    assert "changes what it reads" in changed.notes[0]
 
 
 def test_a_run_that_fits_fits() -> None:

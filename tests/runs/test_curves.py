@@ -14,7 +14,19 @@ from playground.runs.store import Run, RunStore
 from playground.train.events import Evaluated, Event, Finished, Sampled, Started, StepDone
 from tests.runs.conftest import MakeRun
 
-HEAD = {"name", "state", "message", "role", "reference", "model", "corpus", "steps", "bits_per_nat"}
+HEAD = {
+    "tokenizer",
+    "name",
+    "state",
+    "message",
+    "role",
+    "reference",
+    "model",
+    "corpus",
+    "steps",
+    "bits_per_nat",
+    "baselines",
+}
 ALWAYS = {"id", "cursor", "reset", "step", "tokens_per_second", "eta_seconds"}
 DATA = {"train", "validation", "samples"}
 

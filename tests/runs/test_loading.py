@@ -111,7 +111,7 @@ def test_a_published_run_is_small_anonymous_and_close(store: RunStore, make_run:
     shipped = store.get(folder.name, "anyone")
     assert (shipped.name, shipped.reference, shipped.owner, shipped.state()) == ("Reference", True, None, "finished")
     assert shipped.steps_available() == [0, 9, 30]
-    assert sorted(os.listdir(folder)) == ["events.jsonl", "run.json", "snapshots", "tokenizer.json"]
+    assert sorted(os.listdir(folder)) == ["baselines.json", "events.jsonl", "run.json", "snapshots", "tokenizer.json"]
     assert (ModelCache().get(shipped)(TOKENS) - expected(run)).abs().max() < 2e-3
     frames = [Curves(store).dataframe(r) for r in (shipped, run)]
     assert frames[0].equals(frames[1])

@@ -238,7 +238,7 @@ def test_other_errors_do_not_show_their_insides(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    monkeypatch.setattr(worker, "prepare", raising(KeyError("/secret/path")))
+    monkeypatch.setattr(worker, "dataset", raising(KeyError("/secret/path")))
     ending = execute(run)
     assert ending.message == "An unexpected error (KeyError) ended the training. No checkpoint was saved yet."
     assert "/secret/path" in capsys.readouterr().err  # for the log

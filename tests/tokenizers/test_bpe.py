@@ -1,6 +1,7 @@
 """Byte pair encoding: every byte comes back, and three implementations agree on every id."""
 
 import json
+import random
 from itertools import pairwise
 
 import pytest
@@ -107,6 +108,16 @@ def test_progress_is_told() -> None:
     assert [share for share, _ in heard] == sorted(share for share, _ in heard)
     assert heard[0][1] == "counting words"
     assert heard[-1] == (0.9, "merging the most frequent pairs")
+
+
+def test_of_a_text_without_repetition_only_enough_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random letters without a space: every piece is a new word, and twenty megabytes would be merged for minutes."""
+    monkeypatch.setattr("playground.tokenizers.bpe.DIFFERENT_CHARACTERS", 400_000)
+    text = "".join(random.Random(0).choices("abcdefgh", k=1_600_000))
+    heard: list[float] = []
+    learned = learn_bpe(text, 400, lambda share, what: heard.append(share))
+    assert heard[-1] == pytest.approx(0.9 * 500_000 / 1_600_000)
+    assert learned.merges == learn_bpe(text[:500_000], 400).merges
 
 
 @pytest.mark.parametrize(

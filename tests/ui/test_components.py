@@ -17,11 +17,17 @@ from playground.ui.theme import CSS_PATH, PLOTLY_PATH, head_html
 
 HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
-    "live_run": lambda value: components.live_run(dict, value=value),
+    "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
+    "data_card": lambda value: components.data_card(value=value),
+    "batch_view": lambda value: components.batch_view(dict, value=value),
     "attention_grid": lambda value: components.attention_grid(dict, value=value),
+    "race_view": lambda value: components.race_view(dict, dict, value=value),
+    "loss_compare": lambda value: components.loss_compare(value=value),
     "token_text": lambda value: components.token_text(value=value),
     "next_token": lambda value: components.next_token(value=value),
+    "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
+    "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
     "line_chart": lambda value: components.line_chart(value=value),
     "cache_slots": lambda value: components.cache_slots(value=value),
@@ -71,7 +77,7 @@ def test_server_functions_keep_their_names_and_their_owner() -> None:
     def second(asked: Any) -> str:
         return f"second {asked}"
 
-    one, two = components.live_run(first), components.compare_chart(second)
+    one, two = components.live_run(first, first), components.compare_chart(second)
     assert one.curves("x") == "first x"
     assert two.curves("x") == "second x"
     assert [function.__name__ for function in one.server_fns if function.__name__ == "curves"] == ["curves"]

@@ -165,6 +165,21 @@ window.Playground = (() => {
     return shown === "" ? "∅" : shown.replace(/^(?=\p{M})/u, "◌");
   }
 
+  /** A token as a coloured span: line ends are shown and done, spaces are dots, bytes are hexadecimal, all else has a name. */
+  function piece(text, at, attributes = {}) {
+    const node = el("span", { class: `pg-piece pg-piece-${at % 6}`, ...attributes });
+    if (/^(\\x[0-9A-F]{2})+$/.test(text)) node.append(el("i", { class: "pg-hex", text: text.slice(2).replaceAll("\\x", " ") }));
+    else {
+      for (const part of text.split(/([ \n])/)) {
+        if (part === "\n") node.append(el("i", { text: "⏎" }), "\n");
+        else if (part === " ") node.append(el("wbr"), el("i", { text: "·" }));
+        else if (part) node.append(visible(part));
+      }
+    }
+    if (text === "") node.append("∅");
+    return node;
+  }
+
   /** Running text with its line breaks, but with a sign for every control character and bidirectional override. */
   const printable = (text) =>
     String(text ?? "").replace(/[\p{Cc}\p{Cf}]/gu, (c) => (c === "\n" || c === "\t" ? c : c < " " ? String.fromCodePoint(0x2400 + c.codePointAt(0)) : "\ufffd"));
@@ -211,6 +226,15 @@ window.Playground = (() => {
   /** A run's state in words. */
   const stateWords = (state) => STATES[state] ?? String(state ?? "");
 
+  /** Hand a text or blob to the browser as a file to keep. */
+  function save(name, content, type = "application/octet-stream") {
+    const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name.replace(/[^\w .-]+/g, " ").trim() });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
   // ---- plotly ---------------------------------------------------------------------------------------------------
 
   let plotly;
@@ -222,6 +246,7 @@ window.Playground = (() => {
   function loadPlotly() {
     plotly ??= new Promise((resolve, reject) => {
       const path = document.querySelector('meta[name="playground-plotly"]')?.content ?? "";
+      if (!path && window.Plotly) return resolve(window.Plotly); // a report carries its own
       const prefix = new URL(window.gradio_config?.root || "/", location.href).pathname.replace(/\/$/, "");
       const script = el("script", { src: prefix + path });
       script.onload = () => resolve(window.Plotly);
@@ -230,10 +255,11 @@ window.Playground = (() => {
         reject(new Error("plotly.js could not be loaded"));
       };
       document.head.append(script);
+      return undefined;
     });
     return plotly;
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, printable, plain, whole, number, probability, percent, rate, duration, stateWords, loadPlotly };
+    visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
 })();

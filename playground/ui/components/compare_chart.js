@@ -43,15 +43,24 @@ function whoIsAhead(list) {
   if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs read different texts, so their losses do not measure the same thing. Compare shapes, not heights.";
   const ratios = measured.map((run) => run.bits_per_nat);
   const oneTokenizer = Math.max(...ratios) - Math.min(...ratios) < 1e-3 * Math.max(...ratios);
-  const step = Math.min(...measured.map((run) => run.validation.step.at(-1)));
+  const ends = !oneTokenizer && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
+  const step = ends ? Infinity : Math.min(...measured.map((run) => run.validation.step.at(-1)));
   const unit = oneTokenizer ? "nats per token" : "bits per byte";
   const column = oneTokenizer ? "loss" : "bits_per_byte";
   const scores = measured.map((run) => ({ run, value: at(run, column, step) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
   if (scores.length < 2) return "";
   const [best, next] = scores;
-  const unequal = oneTokenizer ? "" : " Their tokenizers differ, so look at bits per byte, not at loss.";
-  return `At step ${P.whole(step)}, the last that all have reached, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)} against ` +
+  const unequal = oneTokenizer ? "" : ` ${whyBits(best.run, next.run)}`;
+  const when = ends ? "At the end of each" : `At step ${P.whole(step)}, the last that all have reached`;
+  return `${when}, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)} against ` +
     `${next.value.toFixed(3)} ${unit} for ${nameOf(next.run)}. One run each: another seed may change a small difference.${unequal}`;
+}
+
+/** Why losses per token of two tokenizers cannot be compared, in these runs' own numbers. */
+function whyBits(...pair) {
+  const [a, b] = pair.map((run) => ({ bytes: 1 / (run.bits_per_nat * Math.LN2), loss: P.lastOf(run.validation.loss), bits: P.lastOf(run.validation.bits_per_byte), words: run.tokenizer }));
+  return `Their losses per token do not measure the same thing: a token is ${P.number(a.bytes)} bytes of this text with ${a.words} and ${P.number(b.bytes)} with ${b.words}, ` +
+    `so ${P.number(a.loss)} and ${P.number(b.loss)} nats per token are ${P.number(a.bits)} and ${P.number(b.bits)} bits per byte.`;
 }
 
 /** A validation column at the latest measurement that is not after `step`. */
@@ -99,9 +108,19 @@ let beats = 0;
 
 const runsShown = () => wanted.map((id) => runs.byId.get(id)).filter(Boolean);
 
+/** Runs with different tokenizers are laid over one another in the one unit that they share. */
+function chooseUnit(list) {
+  const key = list.map((run) => run.id).join();
+  if (key === decided) return;
+  decided = key;
+  if (new Set(list.map((run) => run.tokenizer)).size > 1) chart.choose("bits_per_byte");
+}
+let decided = "";
+
 function draw() {
   const list = runsShown();
   if (!list.length) return undefined;
+  chooseUnit(list);
   drawLegend();
   const seen = list.filter((run) => !hidden.has(run.id));
   P.say(verdict, whoIsAhead(seen));

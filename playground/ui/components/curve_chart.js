@@ -81,11 +81,11 @@
   const perplexity = (loss) => (loss == null ? null : Math.exp(loss));
 
   /** Metric → axis title, and its train and validation columns (null where it is not measured). */
-  const METRICS = {
-    loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
-    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true,
+  const RUN_METRICS = {
+    loss: { name: "Loss", axis: "loss (nats per token)", ofLoss: (loss) => loss, train: (r) => r.train.loss, validation: (r) => r.validation.loss },
+    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, ofLoss: perplexity,
       train: (r) => r.train.loss.map(perplexity), validation: (r) => r.validation.loss.map(perplexity) },
-    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text",
+    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", ofLoss: (loss, r) => loss * r.bits_per_nat,
       train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
       validation: (r) => r.validation.bits_per_byte },
     accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null, digits: ".1f",
@@ -94,7 +94,7 @@
     learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
       unsmoothed: true, digits: ".2e", ticks: "~e" },
   };
-  const AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
+  const RUN_AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
 
   // ---- styles: one a meaning, and the same for a run as long as the page lives ------------------------------------
 
@@ -143,10 +143,17 @@
    * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
    * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
    * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
+   * options.metrics, options.axes, options.lines(chosen, logs): what else than runs may be drawn, and its lines; a line may have a
+   * band { low, high }. options.si: axes whose numbers are so large that they are written as 3.2M. options.exports(): offer
+   * PNG, SVG and CSV under the file name that this returns.
+   * options.behind(chosen, log): lines that lie behind the runs' own.
+   * options.baselines(run): losses in nats per token to compare with, [{ name, loss }], as dashed lines right across.
    * Returns { draw(runs), latest(run), chosen } where chosen = { metric, axis, smoothing, train } as the visitor set them.
    */
   function curveChart(host, options) {
-    const chosen = { metric: "loss", axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
+    const METRICS = options.metrics ?? RUN_METRICS;
+    const AXES = options.axes ?? RUN_AXES;
+    const chosen = { metric: Object.keys(METRICS)[0], axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
     const logs = Object.fromEntries(Object.entries(METRICS).map(([id, metric]) => [id, Boolean(metric.log)]));
     const narrow = () => host.clientWidth < 560;
     let runs = [];
@@ -198,6 +205,7 @@
     const tools = P.el("div", { class: "pg-chart-tools" }, smoothing);
     if (!options.trainAlways) tools.append(train);
     tools.append(log);
+    if (options.exports) tools.append(...exportButtons());
     const plot = P.el("div", { class: "pg-chart", role: "figure", "aria-label": options.label });
     axes.classList.add("pg-segments-small");
     host.append(P.el("div", { class: "pg-toolbar" }, metrics, tools), P.el("div", { class: "pg-chart-frame" }, plot, back), P.el("div", { class: "pg-chart-axis" }, axes));
@@ -216,6 +224,32 @@
       redraw();
     }
 
+    /** The chart as a picture, and what it draws as numbers. */
+    function exportButtons() {
+      return [["png", "PNG"], ["svg", "SVG"], ["csv", "CSV"]].map(([format, text]) => {
+        const button = P.el("button", { type: "button", class: "pg-small-button pg-export", text, title: `Save this chart as ${text}`, "data-format": format });
+        button.addEventListener("click", () => (format === "csv" ? P.save(`${options.exports()}.csv`, asCSV(), "text/csv") : savePicture(format)));
+        return button;
+      });
+    }
+
+    async function savePicture(format) {
+      plotly ??= await P.loadPlotly();
+      // A picture has no page behind it: give it the card's colour.
+      const figure = { data: plot.data, layout: { ...plot.layout, paper_bgcolor: P.colours().card, plot_bgcolor: P.colours().card } };
+      const address = await plotly.toImage(figure, { format, width: 1000, height: 560, scale: 2 });
+      P.save(`${options.exports()}.${format}`, await (await fetch(address)).blob());
+    }
+
+    function asCSV() {
+      const quoted = (text) => `"${String(text).replace(/^[=+@-]/, "'$&").replaceAll('"', '""')}"`;
+      const rows = [["line", AXES[chosen.axis], METRICS[chosen.metric].axis, "low", "high"].map(quoted).join(",")];
+      for (const line of lines()) {
+        line.x.forEach((x, i) => rows.push([quoted(options.hoverName(line)), x, line.y[i], line.band?.low[i] ?? "", line.band?.high[i] ?? ""].join(",")));
+      }
+      return rows.join("\n") + "\n";
+    }
+
     /** One run's curve as {x, y}, without gaps. `part` is "train" or "validation". */
     function curve(run, part) {
       const metric = METRICS[chosen.metric];
@@ -229,8 +263,10 @@
 
     /** Every line to draw: thin for training, bold for validation (or for the only one that there is). */
     function lines() {
+      if (options.lines) return options.lines(chosen, logs[chosen.metric]);
       const metric = METRICS[chosen.metric];
-      return runs.flatMap((run) => {
+      const behind = options.behind?.(chosen, logs[chosen.metric]) ?? [];
+      return behind.concat(runs.flatMap((run) => {
         const { colour, dash } = options.styles.of(run);
         const bold = curve(run, metric.validation ? "validation" : "train");
         const thin = chosen.train && metric.validation ? curve(run, "train") : null;
@@ -238,7 +274,7 @@
         if (thin) out.push({ run, ...thin, name: "training", colour, dash: "solid", width: 1.2, opacity: 0.55, thin: true });
         if (bold) out.push({ run, ...bold, name: metric.validation ? "validation" : "training", colour, dash, width: metric.validation ? 2.6 : 1.6, opacity: 1 });
         return out;
-      });
+      }));
     }
 
     /** Where the horizontal axis ends: the planned number of steps for one run, else the furthest point. */
@@ -257,7 +293,7 @@
       let low = Infinity;
       let high = -Infinity;
       for (const line of all) {
-        for (const y of line.y) {
+        for (const y of line.band && !isLog ? [...line.y, ...line.band.low, ...line.band.high] : line.y) {
           if (y < low) low = y;
           if (y > high) high = y;
         }
@@ -315,11 +351,40 @@
     }
 
     function traces(all) {
-      return all.map((line) => ({
-        type: "scatter", mode: line.x.length === 1 ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
+      const bands = all.filter((line) => line.band && line.x.length > 1).map((line) => ({
+        type: "scatter", mode: "lines", x: [...line.x, ...line.x.toReversed()], y: [...line.band.high, ...line.band.low.toReversed()], line: { width: 0 },
+        fill: "toself", fillcolor: P.faint(line.colour, line.behind ? 0.3 : 0.16), hoverinfo: "skip", showlegend: false,
+      }));
+      return bands.concat(all.map((line) => ({
+        type: "scatter", mode: line.x.length === 1 || line.dots ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
         line: { color: line.colour, width: line.width, dash: line.dash }, marker: { color: line.colour, size: 6 },
         name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${METRICS[chosen.metric].digits ?? ".3f"}}`, showlegend: false,
-      }));
+        ...(line.dots ? { error_y: { type: "data", array: line.dots, color: line.colour, thickness: 1.5 } } : {}),
+      })));
+    }
+
+    /** What there is to compare with and lies in view, in units of the chosen metric: { name, y }. */
+    function references(view) {
+      const { ofLoss } = METRICS[chosen.metric];
+      const found = ofLoss && options.baselines ? runs.flatMap((run) => options.baselines(run).map(({ name, loss }) => ({ name, y: ofLoss(loss, run) }))) : [];
+      const scale = logs[chosen.metric] ? Math.log10 : (y) => y;
+      return found.filter(({ y }) => scale(y) >= view.y[0] && scale(y) <= view.y[1]);
+    }
+
+    const referenceTraces = (view) => references(view).map(({ name, y }) => ({ type: "scatter", mode: "lines", x: view.x, y: [y, y],
+      name, line: { color: P.colours().grey, width: 1, dash: "dash" }, hoverinfo: "skip", showlegend: false }));
+
+    /** Their names at the right, where the curve has long gone below; one that would cover another is left out. */
+    function referenceLabels(view, height) {
+      let last = -Infinity;
+      return references(view).map(({ name, y }) => ({ name, y: logs[chosen.metric] ? Math.log10(y) : y }))
+        .sort((a, b) => a.y - b.y)
+        .filter(({ y }) => {
+          const up = ((y - view.y[0]) / (view.y[1] - view.y[0])) * height;
+          return up - last >= 14 && ((last = up), true);
+        })
+        .map(({ name, y }) => ({ x: 0.996, y, xref: "paper", yref: "y", text: P.plain(name), showarrow: false, xanchor: "right",
+          yanchor: "bottom", borderpad: 0, font: { size: 11, color: P.colours().soft } }));
     }
 
     function layout(all) {
@@ -334,13 +399,14 @@
       return {
         width: Math.floor(plot.clientWidth), height, margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(host).fontFamily, size: 12, color: colour.soft },
-        xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() ? "~s" : ",",
-          unifiedhovertitle: { text: `${AXES[chosen.axis]} %{x:,.0f}` } },
+        xaxis: { ...axis, range: view.x, showgrid: false, nticks: narrow() ? 5 : 9, tickformat: narrow() || options.si?.includes(chosen.axis) ? "~s" : ",",
+          unifiedhovertitle: { text: `${AXES[chosen.axis]} %{x:${options.si?.includes(chosen.axis) ? ".3s" : ",.0f"}}` } },
         yaxis: { ...axis, range: view.y, type: logs[chosen.metric] ? "log" : "linear", nticks: 7, exponentformat: "none",
           tickformat: METRICS[chosen.metric].ticks ?? ",~f",
           title: { text: METRICS[chosen.metric].axis, standoff: 4, font: { size: 12 } },
           ...(logs[chosen.metric] ? { dtick: view.y[1] - view.y[0] > 3 ? 1 : "D2" } : {}) },
-        annotations: narrow() ? [] : endLabels(all, view, plot.clientWidth - margin.l - margin.r, height - margin.t - margin.b),
+        annotations: [...(narrow() ? [] : endLabels(all, view, plot.clientWidth - margin.l - margin.r, height - margin.t - margin.b)),
+          ...referenceLabels(view, height - margin.t - margin.b)],
         hovermode: "x unified", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
         hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.blue },
@@ -366,7 +432,7 @@
     /** Draw once more after the drawing in progress, however often this is called meanwhile. */
     function redraw() {
       late = held;
-      if (held || queued || !plot.isConnected || plot.clientWidth === 0 || (runs.length === 0 && !plotly)) return drawing;
+      if (held || queued || !plot.isConnected || plot.clientWidth === 0 || (runs.length === 0 && !plotly && !options.lines)) return drawing;
       queued = true;
       drawing = drawing.then(() => {
         queued = false;
@@ -380,7 +446,9 @@
       plotly ??= await P.loadPlotly();
       const started = performance.now();
       const all = lines();
-      await plotly.react(plot, traces(all), layout(all), CONFIG);
+      const around = layout(all);
+      const view = { x: around.xaxis.range, y: around.yaxis.range };
+      await plotly.react(plot, [...referenceTraces(view), ...traces(all)], around, CONFIG);
       if (first) listen();
       back.hidden = zoom === null;
       drawn = performance.now();
@@ -400,6 +468,11 @@
         const early = performance.now() - drawn < Math.min(4000, SHARE * cost);
         const patient = runs.some((run) => run.state === "running" && run.train.step.length > 12);
         return same && early && patient ? drawing : redraw();
+      },
+      /** Draw another metric, as if the visitor had chosen it. */
+      choose(metric) {
+        const input = metrics.querySelector(`input[value="${metric}"]`);
+        if (input && !input.checked) input.click();
       },
       /** The last value of the chosen metric: { value, step } of the bold line, or null. */
       latest(run) {

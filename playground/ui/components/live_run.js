@@ -32,6 +32,13 @@ for (const [id, [name, unit]] of Object.entries(TILES)) {
   tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], P.el("dd", { class: "pg-unit", text: unit })));
 }
 
+/** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
+function grams(run) {
+  if (!run.bits_per_nat) return [];
+  return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
+}
+const DRAWN = ["bigram", "trigram", "5-gram"];
+
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
 const styles = new P.Styles();
 const chart = P.curveChart(chartCard, {
@@ -41,7 +48,25 @@ const chart = P.curveChart(chartCard, {
   label: "Training and validation curves of this run",
   endLabel: (line) => line.name,
   hoverName: (line) => line.name,
+  behind: (chosen) => reference(chosen),
+  baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
 });
+
+// The band of the runs that ship for this preset and text, as far as this run's own axis reaches.
+let band = null;
+
+function reference({ metric, axis }) {
+  const run = runs.byId.get(shown);
+  const convert = { loss: (x) => x, perplexity: Math.exp, bits_per_byte: (x) => x * run?.bits_per_nat }[metric];
+  if (!band || !run || !convert || (metric === "bits_per_byte" && !run.bits_per_nat)) return [];
+  const planned = { step: run.steps, tokens: ((P.lastOf(run.train.tokens) ?? 0) / (P.lastOf(run.train.step) || 1)) * run.steps, seconds: P.lastOf(run.train.seconds) ?? 0 }[axis];
+  const keep = band[axis].map((_, i) => i).filter((i) => band[axis][i] <= Math.max(planned, P.lastOf(run.train[axis]) ?? 0));
+  if (keep.length < 2) return [];
+  const pick = (values) => keep.map((i) => convert(values[i]));
+  return [{ run, x: keep.map((i) => band[axis][i]), y: pick(band.mean), band: { low: pick(band.low), high: pick(band.high) },
+    name: band.name, colour: P.colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
+}
+
 const notice = P.el("p", { class: "pg-notice" });
 chartCard.append(notice);
 const announce = P.announcer(chartCard);
@@ -63,50 +88,16 @@ function factsOf(run) {
   return words.join(" · ");
 }
 
-/** One modest sentence on what the numbers say. Rules in order of urgency; each is true of the numbers it quotes. */
-function whatToNotice(run) {
-  const v = run.validation;
-  const losses = v.loss.filter((x) => Number.isFinite(x));
-  const train = P.smooth(run.train.loss, 0.9);
-  if (run.state === "queued") return "Another run is training. This one starts by itself when its turn comes.";
-  if (run.state === "diverged") return "The loss stopped being a usable number. A lower learning rate or a longer warm-up is the first thing to try.";
-  if (train.length + losses.length === 0) {
-    return ENDED.includes(run.state) ? "This run ended before its first measurement." : "The first numbers arrive in a moment.";
+/** Which n-gram the model has left behind for good, and since when. */
+function placed(run) {
+  const { step, loss } = run.validation;
+  let sentence = "";
+  for (const gram of grams(run)) {
+    const last = loss.findLastIndex((x) => x != null && x >= gram.loss); // the last measurement that was not better
+    const since = loss.findIndex((x, i) => i > last && x != null);
+    if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
   }
-  const n = losses.length;
-  const known = n >= 2; // one measurement on validation text is only the start: until the second, training loss is news
-  const what = known ? "validation loss" : "training loss";
-  const first = losses[0] ?? run.train.loss[0];
-  const now = known || train.length === 0 ? losses.at(-1) : train.at(-1);
-  const exact = P.lastOf(v.exact_match);
-  const unsure = `as unsure as when choosing between ${P.number(Math.exp(now))} equally likely tokens`;
-
-  if (exact != null && n >= 2) {
-    if (exact >= 0.99) return `It now gives ${P.percent(exact)} of whole answers right on problems that it has not seen: the rule is learnt.`;
-    return `It gives ${P.percent(exact)} of whole answers right. Watch for a sudden jump: on such tasks the rule is often found late.`;
-  }
-  const best = losses.indexOf(Math.min(...losses));
-  const bestStep = v.step[v.loss.indexOf(losses[best])];
-  if (n >= 4 && best < n - 2 && now > losses[best] + 0.02 && train.at(-1) < train[nearest(run.train.step, bestStep)]) {
-    return `Validation was best at step ${P.whole(bestStep)} (${P.number(losses[best])}) and has risen to ${P.number(now)} while training loss still falls: it is memorising its text.`;
-  }
-  const lowest = Math.min(...train);
-  if (train.length > 30 && train.at(-1) > lowest + 0.3 && train.at(-1) > 1.15 * lowest) {
-    return `Training loss has risen from ${P.number(lowest)} to ${P.number(train.at(-1))}. If it stays there, the learning rate is probably too high.`;
-  }
-  if (now > 0.97 * first) return "It has not learnt anything yet: the loss is where it began, about as good as guessing.";
-  if (run.state === "finished") return `Done: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
-  const earlier = losses[Math.floor(n * 0.6)];
-  const gap = now - train.at(-1);
-  if (n >= 3 && losses.at(-2) - now > 0.04 * first) return "Falling fast. The commonest patterns come first: in text, letters and spaces, then short words.";
-  if (n >= 5 && gap > 0.25) return `It does better on the text it trains on (${P.number(train.at(-1))}) than on text it has not seen (${P.number(now)}): part of what it learns is this text by heart.`;
-  if (n >= 6 && Math.abs(earlier - now) < 0.01 * first) return `Levelling off: the last ${P.whole(v.step.at(-1) - v.step[Math.floor(n * 0.6)])} steps changed validation loss by ${P.number(Math.abs(earlier - now))}. It is ${unsure}.`;
-  return `Learning steadily: ${what} went from ${P.number(first)} to ${P.number(now)}; it is now ${unsure}.`;
-}
-
-function nearest(steps, step) {
-  const at = steps.findIndex((s) => s >= step);
-  return at < 0 ? steps.length - 1 : at;
+  return sentence;
 }
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -156,7 +147,7 @@ function drawRun(run) {
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, whatToNotice(run));
+  P.say(notice, [run.notice, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see lab/doctor.py
   announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);
@@ -182,6 +173,14 @@ async function refresh() {
     }
     shown = run;
     runs = new P.Runs();
+    band = null;
+    if (run) {
+      P.ask(server.band, { visitor, run }).then((reply) => {
+        if (shown !== run) return;
+        band = reply?.band ?? null;
+        if (runs.byId.has(run)) drawRun(runs.byId.get(run));
+      });
+    }
     styles.keep([]);
     empty.hidden = Boolean(run);
     filled.hidden = !run;

@@ -24,11 +24,19 @@ TEMPLATE = """<div class="pg-live">
 </div>"""
 
 
-def live_run(curves: ServerFunction, *, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
+def live_run(
+    curves: ServerFunction,
+    band: ServerFunction,
+    *,
+    value: Mapping[str, Any] | None = None,
+    elem_id: str | None = None,
+) -> gr.HTML:
     """Follow one run.
 
     value: ``{"visitor": str, "run": run id or "", "nonce": anything}``; an empty run shows an invitation to start one.
     curves: ``{"visitor": str, "cursors": {run id: cursor or None}}`` -> ``{"runs": [...], "error": str | absent}``, new
     points only. Asked twice a second while visible, every three seconds once the run has ended.
+    A run carries a ``notice``, the run doctor's sentence. band: ``{"visitor": str, "run": id}`` -> ``{"band":
+    `lab.bands.Band` as a dictionary, or null}``, asked once a run.
     """
-    return component("live_run", TEMPLATE, value, {"curves": curves}, elem_id=elem_id)
+    return component("live_run", TEMPLATE, value, {"curves": curves, "band": band}, elem_id=elem_id)

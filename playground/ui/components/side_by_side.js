@@ -1,32 +1,32 @@
-// Texts beside each other. Their words come from models and users: textContent only.
+// Texts beside each other, each token coloured by how much it surprised its model. Their words come from models and users:
+// textContent only. Gradio runs this file as a function body with `element`, `props` and `watch`.
+/* global element, props, watch */
+
+const P = window.Playground;
 const root = element.querySelector(".pg-beside");
 const invitation = root.firstElementChild;
+const level = (p) => Math.min(5, Math.floor(-Math.log2(Math.max(p, 1e-12)) / 1.5)); // as in token_text.js
+
+/** A written token; its probability under the model, before any filter, under the pointer and for screen readers' title. */
+const span = ([text, p]) => P.el("span", { class: `pg-token pg-surprise-${level(p)}`, title: `${P.visible(text)} ${P.percent(p)}`, text });
 
 function card(item, prompt) {
-  const box = document.createElement("section");
-  box.className = "pg-beside-card pg-panel";
-  box.dataset.role = item.role;
-  const name = document.createElement("h4");
-  name.textContent = item.name;
-  const text = document.createElement("p");
-  text.className = "pg-beside-text";
-  const given = document.createElement("span");
-  given.className = "pg-beside-prompt";
-  given.textContent = prompt;
-  text.append(given, document.createTextNode(item.text));
-  box.append(name, text);
-  if (item.note) {
-    const note = document.createElement("p");
-    note.className = "pg-beside-note";
-    note.textContent = item.note === "waits" || item.note === "writes" ? `${item.note} …` : item.note;
-    box.append(note);
+  const text = P.el("p", { class: "pg-beside-text" }, P.el("span", { class: "pg-beside-prompt", text: prompt }));
+  if (item.tokens) text.append(...item.tokens.map(span));
+  else text.append(item.text ?? "");
+  const box = P.el("section", { class: "pg-beside-card pg-panel", "data-role": item.role }, P.el("h4", { text: item.name }), text);
+  const note = item.note === "waits" || item.note === "writes" ? `${item.note} …` : item.note;
+  if (item.tokens?.length && !note) {
+    const mean = item.tokens.reduce((sum, [, p]) => sum - Math.log(Math.max(p, 1e-12)), 0) / item.tokens.length;
+    box.append(P.el("p", { class: "pg-beside-note", text: `Each of its own tokens surprised it by ${mean.toFixed(2)} nats on average. Point at one to see its probability.` }));
   }
+  if (note) box.append(P.el("p", { class: "pg-beside-note", text: note }));
   return box;
 }
 
 function draw() {
-  const value = props.value;
-  const items = value && Array.isArray(value.items) ? value.items : [];
+  const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+  const items = Array.isArray(value?.items) ? value.items : [];
   root.replaceChildren(...(items.length ? items.map((item) => card(item, value.prompt || "")) : [invitation]));
 }
 

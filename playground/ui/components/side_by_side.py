@@ -22,7 +22,8 @@ TEMPLATE = """<div class="pg-beside">
 def side_by_side(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
     """Show texts beside each other.
 
-    value: ``{"prompt": str, "items": [{"name": str, "role": "classic" | "modern" | "other", "text": str, "note": str},
-    ...], "nonce": anything}``; the note says what is going on, or why there is no text.
+    value: ``{"prompt": str, "items": [{"name": str, "role": "classic" | "modern" | "other", "tokens": [[text, p], ...],
+    "note": str}, ...], "nonce": anything}``; p is a token's probability before any filter; the note says what is
+    going on, or why there is no text.
     """
     return component("side_by_side", TEMPLATE, value, elem_id=elem_id)

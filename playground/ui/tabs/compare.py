@@ -1,9 +1,10 @@
-"""Compare: curves over one another, how the runs differ, how they did, and what each writes from the same prompt."""
+"""Compare: fair races with a verdict, and any runs laid over one another; below both, what each writes and how each
+reads."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,21 +14,40 @@ import pandas as pd
 
 from playground.config import SampleConfig
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.lab.beside import compare_text
 from playground.lab.comparison import differences, results
 from playground.runs.store import Run
-from playground.ui import endpoints
-from playground.ui.components import compare_chart, side_by_side
+from playground.ui import endpoints, race_tab
+from playground.ui.components import compare_chart, loss_compare, side_by_side
 from playground.ui.endpoints import MAX_RUNS
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET
+from playground.ui.race_tab import RaceTab
 from playground.ui.services import Services
 
 NOTICE = (
     "**What to notice.** Runs can only be ranked where everything else is equal: the same text, the same batches in the "
     "same order, about the same number of parameters. *What differs* lists what is not. A gap smaller than the gap "
-    "between two seeds of the same model says nothing."
+    "between two seeds of the same model says nothing: race them instead."
+)
+EXAMPLE = (
+    'Once there was a key. Mila gave the key to Oren. "Thank you, Mila," said Oren, and he opened the box with the key.'
 )
 UPDATES_PER_SECOND = 6
+MAX_COMPARED = 4_000  # characters
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Prompt, sampling and texts: the part that races and runs have in common."""
+
+    prompt: gr.Textbox
+    settings: Form
+    write: gr.Button
+    texts: gr.HTML
+    text: gr.Textbox
+    compare: gr.Button
+    losses: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -35,52 +55,68 @@ class CompareTab:
     """The tab's components."""
 
     tab: gr.Tab
+    parts: gr.Tabs
+    race: RaceTab
+    beside_race: Beside
+    overlay: gr.Tab
     runs: gr.Dropdown
     chart: gr.HTML
     differences: gr.Dataframe
     results: gr.Dataframe
-    prompt: gr.Textbox
-    settings: Form
-    write: gr.Button
-    texts: gr.HTML
+    beside: Beside
 
 
 def build(services: Services) -> CompareTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
-    with gr.Tab("Compare", id="compare") as parts["tab"], gr.Row(elem_classes="pg-page"):
-        with gr.Column(elem_classes="pg-main"):
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown(f"**Runs** up to {MAX_RUNS}", elem_classes="pg-title")
-                parts["runs"] = gr.Dropdown(
-                    services.choices(""), value=[], multiselect=True, max_choices=MAX_RUNS, label="Runs",
-                    show_label=False, elem_id="compare-runs",
-                )  # fmt: skip
-            parts["chart"] = compare_chart(partial(endpoints.curves, services), elem_id="compare-chart")
-            gr.Markdown(NOTICE, elem_classes="pg-note")
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**Results** at the last evaluation", elem_classes="pg-title")
-                parts["results"] = gr.Dataframe(interactive=False, show_label=False, elem_id="results", wrap=False)
-        with gr.Column(elem_classes="pg-side", min_width=300):
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**What differs** all else is equal", elem_classes="pg-title")
-                parts["differences"] = gr.Dataframe(
-                    interactive=False, show_label=False, elem_id="differences", wrap=True
-                )
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**Same prompt, same random numbers**", elem_classes="pg-title")
-                parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, elem_classes="pg-mono")
-                parts["settings"] = build_form(
-                    SampleConfig,
-                    ("temperature", "max_new_tokens", "seed"),
-                    SampleConfig(max_new_tokens=160),
-                    explain=False,
-                )
-                parts["write"] = gr.Button(
-                    "Let them write", variant="primary", elem_classes="pg-primary", elem_id="compare-write"
-                )
-            parts["texts"] = side_by_side(elem_id="side-by-side")
+    with gr.Tab("Compare", id="compare") as parts["tab"], gr.Tabs(elem_id="compare-parts") as parts["parts"]:
+        with gr.Tab("Races", id="races"):
+
+            def inside() -> None:
+                parts["beside_race"] = _build_beside("race")
+
+            parts["race"] = race_tab.build(services, inside)
+        with gr.Tab("Any runs", id="runs") as parts["overlay"], gr.Row(elem_classes="pg-page"):
+            _build_overlay(services, parts)
     return CompareTab(**parts)
+
+
+def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
+    with gr.Column(elem_classes="pg-main"):
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown(f"**Runs** up to {MAX_RUNS}", elem_classes="pg-title")
+            parts["runs"] = gr.Dropdown(
+                services.choices(""), value=[], multiselect=True, max_choices=MAX_RUNS, label="Runs", show_label=False,
+                elem_id="compare-runs",
+            )  # fmt: skip
+        parts["chart"] = compare_chart(partial(endpoints.curves, services), elem_id="compare-chart")
+        gr.Markdown(NOTICE, elem_classes="pg-note")
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Results** at the last evaluation", elem_classes="pg-title")
+            parts["results"] = gr.Dataframe(interactive=False, show_label=False, elem_id="results", wrap=False)
+    with gr.Column(elem_classes="pg-side", min_width=300):
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**What differs** all else is equal", elem_classes="pg-title")
+            parts["differences"] = gr.Dataframe(interactive=False, show_label=False, elem_id="differences", wrap=True)
+        parts["beside"] = _build_beside("compare")
+
+
+def _build_beside(name: str) -> Beside:
+    """Lay out what the models write and how they read; element ids begin with `name`."""
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**Same prompt, same random numbers** what each writes", elem_classes="pg-title")
+        prompt = gr.Textbox("Once there was a", label="Prompt", lines=2, elem_classes="pg-mono")
+        settings = build_form(
+            SampleConfig, ("temperature", "max_new_tokens", "seed"), SampleConfig(max_new_tokens=160), explain=False
+        )
+        write = gr.Button("Let them write", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write")
+    texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**Same text** how the first and the last read it", elem_classes="pg-title")
+        text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono")
+        compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
+    losses = loss_compare(elem_id=f"{name}-losses")
+    return Beside(prompt, settings, write, texts, text, compare, losses)
 
 
 def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
@@ -101,21 +137,35 @@ def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run
     return found[:MAX_RUNS]
 
 
+Named = list[tuple[str, Run]]
+
+
+def _chosen(services: Services, run_ids: list[str], token: str) -> Named:
+    """The chosen runs with saved weights."""
+    return [(run.name, run) for run in _runs(services, run_ids, token) if run.steps_available()]
+
+
+def _raced(services: Services, race_id: str | None, token: str) -> Named:
+    """One run of each arm of a race that has saved weights, of one seed, under the arm's name."""
+    return [(race.spec.arms[arm].name, run) for race, arm, run in race_tab.race_runs(services, race_id, token)]
+
+
 def write(
-    services: Services, run_ids: list[str], prompt: str, temperature: Any, tokens: Any, seed: Any, token: str
+    runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, services: Services
 ) -> Iterator[dict[str, Any]]:
-    """Every run continues the prompt with the same seed; the texts grow as they are written."""
+    """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
     config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed)
-    runs = [run for run in _runs(services, run_ids, token) if run.steps_available()]
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
-    items = [{"name": run.name, "role": run.preset or "other", "text": "", "note": "waits"} for run in runs]
+    items: list[dict[str, Any]] = [
+        {"name": name, "role": run.preset or "other", "tokens": [], "note": "waits"} for name, run in runs
+    ]
     shown = 0.0
-    for run, item in zip(runs, items, strict=True):
+    for (_, run), item in zip(runs, items, strict=True):
         item["note"] = "writes"
         try:
-            for text in _texts(services, run, prompt or "", config):
-                item["text"] = text
+            for written in _texts(services, run, prompt or "", config):
+                item["tokens"] = written
                 if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
                     shown = time.monotonic()
                     yield _side_by_side(prompt, items)
@@ -125,17 +175,34 @@ def write(
         yield _side_by_side(prompt, items)
 
 
-def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[str]:
+def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
+    """What is written so far, token by token with its probability before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
-    decoder, text = StreamDecoder(tokenizer), ""
+    decoder = StreamDecoder(tokenizer)
+    written: list[list[Any]] = []
     for token in generate(model, encode_prompt(tokenizer, prompt), config):
-        text += decoder.feed(token.id)
-        yield text
-    yield text + decoder.finish()
+        written.append([decoder.feed(token.id), round(token.probability, 5)])
+        yield written
+    if rest := decoder.finish():
+        written.append([rest, 1.0])
+    yield written
 
 
 def _side_by_side(prompt: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     return {"prompt": prompt, "items": [dict(item) for item in items], "nonce": time.monotonic_ns()}
+
+
+def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict[str, Any]:
+    """How the first and the last run read a text, piece by piece."""
+    if len(runs) < 2:
+        raise ValueError("Two runs with saved weights are needed to compare. Choose two above.")
+    if not 0 < len(text or "") <= MAX_COMPARED:
+        raise ValueError(f"The text has {len(text or ''):,} characters; give 1 to {MAX_COMPARED:,}.")
+    (name_a, a), (name_b, b) = runs[0], runs[-1]
+    pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
+    spans, note = compare_text(pair[0], pair[1], text)
+    rows = [[span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)] for span in spans]
+    return {"a": name_a, "b": name_b, "spans": rows, "note": note, "nonce": time.monotonic_ns()}
 
 
 def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
@@ -156,9 +223,30 @@ def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     shown = [tab.chart, tab.differences, tab.results]
     tab.runs.change(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
-    opened = tab.tab.select(services.bind(refresh), [tab.runs, visitor], tab.runs, **QUIET)
+    opened = tab.overlay.select(services.bind(refresh), [tab.runs, visitor], tab.runs, **QUIET)
     opened.then(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
-    tab.write.click(
-        services.bind(write), [tab.runs, tab.prompt, *tab.settings.values(), visitor], tab.texts,
+    race_tab.wire(tab.race, services, visitor)
+    tab.tab.select(services.bind(race_tab.refresh), [tab.race.race, visitor], [tab.race.race, tab.race.view], **QUIET)
+    _wire_beside(tab.beside, tab.runs, _chosen, services, visitor)
+    _wire_beside(tab.beside_race, tab.race.race, _raced, services, visitor)
+
+
+def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect one side-by-side part to what is chosen; `runs` finds the runs that are meant."""
+
+    def writes(
+        s: Services, ids: Any, prompt: str, temperature: Any, tokens: Any, seed: Any, token: str
+    ) -> Iterator[dict[str, Any]]:
+        yield from write(runs(s, ids, token), prompt, temperature, tokens, seed, s)
+
+    def reads(s: Services, ids: Any, text: str, token: str) -> dict[str, Any]:
+        return read(s, runs(s, ids, token), text)
+
+    beside.write.click(
+        services.bind(writes), [chosen, beside.prompt, *beside.settings.values(), visitor], beside.texts,
         show_progress="hidden", concurrency_limit=4, api_visibility="private",
+    )  # fmt: skip
+    beside.compare.click(
+        services.bind(reads), [chosen, beside.text, visitor], beside.losses, show_progress="hidden",
+        concurrency_limit=4, api_visibility="private",
     )  # fmt: skip

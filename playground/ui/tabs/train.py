@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -11,33 +11,27 @@ from typing import Any
 import gradio as gr
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
-from playground.data.corpora import CORPORA, check_text
-from playground.data.tasks import TASKS
 from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
-from playground.runs.create import create_run, prepare_run
+from playground.runs.create import Prepared, create_run, prepare_run
+from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
 from playground.ui import endpoints
-from playground.ui.components import live_run
+from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
+from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
+from playground.ui.take_away import TakeAway, build_take_away, wire_take_away
+from playground.ui.telling import Tell, telling
+from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
+from playground.ui.texts import own_text
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
 TOKENS = ("tokenizer", "bpe_vocab")
-TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
-LABELS = {"task": "Algorithms", "own": "Your text"}
-SMALL_PRINT = {
-    "tales": "little stories, offline",
-    "python_source": "this interpreter's own",
-    "tiny_shakespeare": "1.1 MB, downloaded",
-    "tiny_stories": "19 MB, downloaded",
-    "task": "one right answer",
-    "own": "paste or upload",
-}
 NOTICE = (
     "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
     "the model still hesitates. The validation curve is measured on text the model never trains on."
@@ -49,12 +43,7 @@ class TrainTab:
     """The tab's components."""
 
     tab: gr.Tab
-    text: gr.Radio
-    about: gr.Markdown
-    task: gr.Dropdown
-    pasted: gr.Textbox
-    upload: gr.File
-    uploaded: gr.Markdown
+    text: TextCard
     preset: gr.Radio
     changed: gr.Markdown
     model: Form
@@ -73,12 +62,21 @@ class TrainTab:
     rename: gr.Button
     share: gr.Button
     delete: gr.Button
+    away: TakeAway
+    bring: BringIn
     view: gr.HTML
+    about: gr.Group
+    card: gr.HTML
 
     @property
     def form(self) -> set[gr.components.Component]:
         """The controls that decide what a run will be and cost."""
         return {self.preset, self.token_file, *self.model.values(), *self.train.values()}
+
+    @property
+    def inputs(self) -> set[gr.components.Component]:
+        """All controls that decide what a run will be."""
+        return {*self.text.inputs, *self.form}
 
 
 def build(services: Services) -> TrainTab:
@@ -86,31 +84,21 @@ def build(services: Services) -> TrainTab:
     parts: dict[str, Any] = {}
     with gr.Tab("Train", id="train") as parts["tab"], gr.Row(elem_classes="pg-page"):
         with gr.Column(elem_classes="pg-side", min_width=300):
-            _build_text(parts)
+            parts["text"] = build_text_card(services)
             _build_model(parts)
             _build_budget(parts)
         with gr.Column(elem_classes="pg-main"):
+            with (
+                gr.Group(elem_classes="pg-card", visible=False) as parts["about"],
+                gr.Accordion("About this text", open=True, elem_classes="pg-fold", elem_id="about-text"),
+            ):
+                parts["card"] = data_card(elem_id="data-card")
             _build_controls(parts, services)
-            parts["view"] = live_run(partial(endpoints.curves, services), elem_id="live-run")
+            parts["view"] = live_run(
+                partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
+            )
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return TrainTab(**parts)
-
-
-def _build_text(parts: dict[str, Any]) -> None:
-    with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
-        choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
-        parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
-        parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
-        tasks = [(task.label, task.name) for task in TASKS.values()]
-        parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
-        parts["pasted"] = gr.Textbox(
-            label="Paste your text", lines=6, max_lines=12, visible=False, elem_classes="pg-mono", max_length=None
-        )
-        parts["upload"] = gr.File(
-            label="or upload UTF-8 text, up to 20 MB", type="binary", visible=False, file_count="single", height=110
-        )
-        parts["uploaded"] = gr.Markdown(visible=False, elem_classes="pg-note")
 
 
 def _build_model(parts: dict[str, Any]) -> None:
@@ -169,30 +157,11 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                     "Share by link", elem_classes="pg-quiet", visible=services.public, elem_id="share-run"
                 )
                 parts["delete"] = gr.Button("Delete run", elem_classes="pg-quiet", variant="stop", elem_id="delete-run")
+        parts["away"] = build_take_away(services)
+        parts["bring"] = build_bring_in(services)
 
 
 # What the buttons do
-
-
-def show_text(choice: str) -> tuple[Any, ...]:
-    """The controls that belong to the chosen kind of text."""
-    own, task = choice == "own", choice == "task"
-    about = "Six small problems with one right answer; *exact match* says how often it is found." if task else ""
-    return (
-        about or CORPORA[choice].blurb,
-        gr.update(visible=task),
-        gr.update(visible=own),
-        gr.update(visible=own),
-        gr.update(visible=own),
-    )
-
-
-def show_upload(data: bytes | None) -> str:
-    """What an uploaded file holds. Raises ValueError when it is no text."""
-    if data is None:
-        return ""
-    text = check_text(data, name="file")
-    return f"{len(text):,} characters, {len(set(text)):,} different ones."
 
 
 def show_preset(name: str, n_head: float) -> list[Any]:
@@ -238,38 +207,64 @@ def _axes(values: dict[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in _preset_fields()}
 
 
-def start(services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Create a run from the form, queue it, and show it."""
-    token = data[visitor]
-    corpus = data[tab.task] if data[tab.text] == "task" else data[tab.text]
-    own = None
-    if corpus == "own":
-        own = check_text(data[tab.upload], name="file") if data[tab.upload] else check_text(data[tab.pasted] or "")
-    train = read_form(tab.train, data)
-    file = data[tab.token_file] if train["tokenizer"] == "imported" else None
-    prepared = prepare_run(
-        data[tab.preset],
-        read_form(tab.model, data),
-        {**train, "corpus": corpus},
-        own_text=own,
-        cache_dir=services.cache_dir,
-        imported=kept(keep(file)) if file else None,
-        learning=_tell_learning,
-    )
+def start(
+    services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Create a run from the form, queue it, and show it; meanwhile say how far its tokenizer has come."""
+    token, estimated = data[visitor], show_estimate(tab, data)[0]
+    try:
+        prepared = yield from _told(telling(lambda tell: _prepare(services, tab, data, tell)))
+    except ValueError:
+        yield gr.skip(), gr.skip(), estimated
+        raise
     for note in prepared.notes:
         gr.Info(note, duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
     services.launcher.start(run, services.visitor(token))
-    return follow(services, run.id, token)
+    yield *follow(services, run.id, token), estimated
+
+
+def _told(words: Generator[str, None, Prepared]) -> Generator[tuple[Any, Any, Any], None, Prepared]:
+    """The words in the place of the estimate, and their result."""
+    while True:
+        try:
+            yield gr.skip(), gr.skip(), next(words)
+        except StopIteration as end:
+            return end.value
+
+
+def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: Tell) -> Prepared:
+    """The run that the form describes, checked; nothing is written."""
+    wish = wish_of(tab.text, data)
+    settings = read_form(tab.train, data)
+    own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
+    return prepare_run(
+        data[tab.preset],
+        read_form(tab.model, data),
+        {**settings, "corpus": wish.corpus},
+        own_text=own,
+        cache_dir=services.cache_dir,
+        imported=imported_tokenizer(tab, data),
+        learning=lambda share, what: tell(share, f"learning BPE: {what}"),
+    )
+
+
+def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
+    """The tokenizer of the file that was brought, where the form asks for one. Raises ValueError for a wrong file."""
+    file = data[tab.token_file] if data[tab.train["tokenizer"]] == "imported" else None
+    return kept(keep(file)) if file else None
+
+
+def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """The card of the chosen text. Raises ValueError."""
+    wish = wish_of(tab.text, data)
+    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
+    return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
 
 
 def show_tokenizer(name: str) -> tuple[Any, Any]:
     """The controls that belong to the chosen kind of tokenizer."""
     return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
-
-
-def _tell_learning(share: float, what: str) -> None:
-    gr.Progress()(share, desc=f"BPE: {what}")
 
 
 def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
@@ -332,8 +327,10 @@ def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
 
 def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    tab.text.change(show_text, tab.text, [tab.about, tab.task, tab.pasted, tab.upload, tab.uploaded], **QUIET)
-    tab.upload.change(services.bind(lambda _, data: show_upload(data)), tab.upload, tab.uploaded, **QUIET)
+    wire_text_card(
+        tab.text, services, tab.train["corpus_bytes"], tab.inputs, [tab.about, tab.card],
+        services.bind(lambda s, data: look_at_text(s, tab, data)),
+    )  # fmt: skip
     kind, size = (tab.train[name] for name in TOKENS)
     kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
@@ -347,9 +344,13 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
-    inputs: set[gr.blocks.Block] = {visitor, tab.text, tab.task, tab.pasted, tab.upload, tab.name, *tab.form}
+    inputs: set[gr.blocks.Block] = {visitor, tab.name, *tab.inputs}
+
+    def begin(services: Services, data: Any) -> Iterator[tuple[Any, Any, Any]]:
+        yield from start(services, tab, visitor, data)
+
     tab.start.click(
-        services.bind(lambda s, data: start(s, tab, visitor, data)), inputs, [tab.run, tab.view],
+        services.bind(begin), inputs, [tab.run, tab.view, tab.estimate],
         show_progress="minimal", concurrency_limit=4, api_visibility="private",
     )  # fmt: skip
     tab.run.input(show_run, [tab.run, visitor], tab.view, **QUIET)
@@ -360,3 +361,5 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
     tab.share.click(services.bind(share), [tab.run, visitor], None, **QUIET)
     tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)
+    wire_take_away(tab.away, services, visitor, tab.run)
+    wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])

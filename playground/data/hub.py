@@ -1,0 +1,296 @@
+"""Text from a data set on the Hugging Face Hub: one column of its Parquet files, streamed until there is enough.
+
+The hub lists the Parquet files of every public data set (``/api/datasets/{name}/parquet``). They are read where they lie:
+the footer first, then the column's pieces row group by row group, each by a ranged request, so of a data set of many
+gigabytes only as much is fetched as is asked for. A request that fails is asked again, from where the bytes stopped; if
+that does not help either, nothing is kept. No token is ever sent, and redirects leave the hub's own hosts never.
+
+Reading Parquet needs pyarrow, an optional extra: ``pip install pyarrow``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
+
+from playground.data.downloads import Progress, network_reason, opener
+from playground.data.sources import MAX_FILE_BYTES, TextFile, write_text_file
+
+T = TypeVar("T")
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+WORD = re.compile(r"[\w .:-]{1,100}")
+MIN_BYTES = 1_000
+_LISTING_BYTES = 4_000_000
+_BLOCK_BYTES = 4 << 20  # fetched at a time
+_CHUNK_BYTES = 64 * 1024
+_ROWS = 512
+_TEXT_TYPES = ("string", "large_string", "string_view")
+_HIDDEN = (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # all of them mean: not for us
+_REMEDY = "Check the connection and try again, or choose a built-in text such as Tales."
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where the hub is, whom its redirects may lead to, and how patient we are. `attempts` is per request."""
+
+    endpoint: str = "https://huggingface.co"
+    hosts: tuple[str, ...] = ("huggingface.co", ".huggingface.co", ".hf.co")
+    timeout: float = 20.0
+    attempts: int = 4
+    pause: float = 0.5  # seconds before the second attempt, doubled for each further one
+
+
+HUB = Hub()
+
+
+def dataset_text(
+    name: str,
+    column: str,
+    *,
+    folder: Path,
+    split: str = "",
+    max_bytes: int = 20_000_000,
+    progress: Progress | None = None,
+    hub: Hub = HUB,
+) -> TextFile:
+    """The texts in one column of a data set as one text of about `max_bytes` bytes, an empty line between two of them.
+
+    `name` is owner/name; `split` is "train" if there is one, else the first. What was fetched once is taken from `folder`.
+    Raises ValueError with one sentence for a wrong name, an unknown data set, column or split, a column without text, a
+    connection that is lost for good, or when pyarrow is missing; nothing is left behind then.
+    """
+    name, column, split = (str(value or "").strip() for value in (name, column, split))
+    _check_request(name, column, split, max_bytes)
+    known = folder / "datasets" / f"{_key(name, column, split, max_bytes)}.json"
+    cached = _cached(known, folder)
+    if cached is not None:
+        return cached
+    arrow = _pyarrow()
+    shards = _shards(_ask(hub, f"/api/datasets/{quote(name)}/parquet", name), name, split)
+    text = write_text_file(_texts(hub, shards, name, column, max_bytes, arrow, progress), folder, f"{name} ({column})")
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps({"file": text.path.name, "n_bytes": text.n_bytes, "name": text.name}), "utf-8")
+    return text
+
+
+def _check_request(name: str, column: str, split: str, max_bytes: int) -> None:
+    if not NAME.fullmatch(name) or ".." in name:
+        raise ValueError(f"A data set is named owner/name, as in roneneldan/TinyStories; {name[:40]!r} is not.")
+    if not WORD.fullmatch(column):
+        raise ValueError(f"Column must be the name of one with text, such as text; {column[:40]!r} is not.")
+    if split and not WORD.fullmatch(split):
+        raise ValueError(f"Split must be a word such as train; {split[:40]!r} is not.")
+    if not MIN_BYTES <= max_bytes <= MAX_FILE_BYTES:
+        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_FILE_BYTES:,} bytes; {max_bytes:,} is not.")
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
+
+
+def _cached(known: Path, folder: Path) -> TextFile | None:
+    try:
+        facts = json.loads(known.read_bytes())
+        text = TextFile(folder / Path(facts["file"]).name, int(facts["n_bytes"]), str(facts["name"]))
+        return text if text.path.stat().st_size == text.n_bytes else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet  # an attribute of the former only once it is imported
+    except ImportError:
+        raise ValueError(
+            "Data sets from Hugging Face need pyarrow, which is not installed: pip install pyarrow."
+        ) from None
+    return pyarrow
+
+
+def _shards(listing: Any, name: str, split: str) -> list[str]:
+    """The addresses of the wanted split's files, in order: of the configuration "default", else of the first."""
+    if not isinstance(listing, dict) or not listing or not all(isinstance(value, dict) for value in listing.values()):
+        raise ValueError(f"The hub has no Parquet files of {name}. Choose another data set.")
+    splits = listing.get("default") or next(iter(listing.values()))
+    wanted = split or ("train" if "train" in splits else next(iter(splits), ""))
+    urls = splits.get(wanted)
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
+        raise ValueError(f"{name} has no split {wanted[:40]!r}; it has {', '.join(map(str, splits))[:200]}.")
+    return urls
+
+
+def _texts(
+    hub: Hub, shards: list[str], name: str, column: str, max_bytes: int, arrow: Any, progress: Progress | None
+) -> Iterator[str]:
+    """The column's texts with newlines normalised, until they are enough; a null is a text that is not there."""
+    done = 0
+    for url in shards:
+        for value in _rows(hub, url, name, column, arrow):
+            text = re.sub("\r\n?", "\n", value)
+            piece = f"\n\n{text}" if done else text
+            data = piece.encode("utf-8", errors="replace")[: max_bytes - done]
+            done += len(data)
+            yield data.decode("utf-8", errors="ignore")  # ignores only a character cut in two at the very end
+            if progress is not None:
+                progress(done, max_bytes)
+            if done >= max_bytes:
+                return
+
+
+def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str]:
+    with io.BufferedReader(_RemoteFile(hub, url, name), _BLOCK_BYTES) as remote:
+        try:
+            table = arrow.parquet.ParquetFile(remote, buffer_size=_BLOCK_BYTES)
+            names = table.schema_arrow.names
+            if column not in names:
+                raise ValueError(f"{name} has no column {column[:40]!r}; it has {', '.join(names)[:200]}.")
+            if str(table.schema_arrow.field(column).type) not in _TEXT_TYPES:
+                raise ValueError(f"Column {column!r} of {name} holds no text. It has {', '.join(names)[:200]}.")
+            for batch in table.iter_batches(batch_size=_ROWS, columns=[column]):
+                yield from (value for value in batch.column(0).to_pylist() if value is not None)
+        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"A file of {name} cannot be read as Parquet with text. Choose another data set."
+            ) from error
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file on the hub that can be read from any place. Raises ValueError when it cannot be had."""
+
+    def __init__(self, hub: Hub, url: str, name: str) -> None:
+        self._hub, self._url, self._name = hub, url, name
+        self._at = 0
+        self._size = _patiently(hub, url, name, lambda: _size(hub, url, name))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), max(0, self._size - self._at))
+        if wanted:
+            view[:wanted] = _fetch(self._hub, self._url, self._name, self._at, self._at + wanted)
+            self._at += wanted
+        return wanted
+
+
+def _fetch(hub: Hub, url: str, name: str, start: int, stop: int) -> bytes:
+    """The bytes from `start` to `stop`; what has come stays when the connection breaks, and the rest is asked for again."""
+    data = bytearray()
+
+    def go_on() -> bytes:
+        with _open(hub, url, name, start + len(data), stop - 1) as response:
+            while chunk := response.read(min(_CHUNK_BYTES, stop - start - len(data))):
+                data.extend(chunk)
+        if len(data) < stop - start:
+            raise ConnectionResetError
+        return bytes(data)
+
+    return _patiently(hub, url, name, go_on)
+
+
+def _patiently(hub: Hub, url: str, name: str, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns. Its network errors are forgiven as often as the hub allows; then they are a ValueError."""
+    for number in range(hub.attempts):
+        if number:
+            time.sleep(hub.pause * 2 ** (number - 1))
+        try:
+            return attempt()
+        except (OSError, http.client.HTTPException) as error:
+            failure = error
+    raise ValueError(f"{name} could not be read: {network_reason(failure, url, hub.timeout)}. {_REMEDY}") from failure
+
+
+def _size(hub: Hub, url: str, name: str) -> int:
+    with _open(hub, url, name, 0, 0) as response:
+        size = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get(
+            "Content-Length", ""
+        )
+    if not size.isdecimal():
+        raise ValueError(f"{name} could not be read: the server does not say how large its files are. {_REMEDY}")
+    return int(size)
+
+
+def _open(hub: Hub, url: str, name: str, first: int = 0, last: int | None = None) -> Any:
+    """The answer to a request for some bytes, or for all. Raises ValueError for a refusal, OSError for what may pass."""
+    _check_host(hub, url, name)
+    headers = {"User-Agent": "llm-playground"} | ({} if last is None else {"Range": f"bytes={first}-{last}"})
+    try:
+        response = opener(_Redirects(hub, name)).open(request.Request(url, headers=headers), timeout=hub.timeout)  # noqa: S310
+    except HTTPError as error:
+        error.close()
+        if error.code in _HIDDEN:
+            raise ValueError(f"The hub has no public data set {name}. Look for its name on huggingface.co.") from error
+        if error.code >= 500 or error.code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise ConnectionResetError from error  # worth another attempt
+        raise ValueError(f"{name} could not be read: {_answer(error.code)}. {_REMEDY}") from error
+    if first and response.status != HTTPStatus.PARTIAL_CONTENT:
+        response.close()
+        raise ValueError(f"{name} could not be read: the server sends whole files only. {_REMEDY}")
+    return response
+
+
+def _ask(hub: Hub, path: str, name: str) -> Any:
+    """A JSON answer of the hub's API."""
+    url = hub.endpoint + path
+
+    def ask() -> bytes:
+        with _open(hub, url, name) as response:
+            return bytes(response.read(_LISTING_BYTES))
+
+    try:
+        return json.loads(_patiently(hub, url, name, ask))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} could not be looked up: the hub's answer is no JSON. {_REMEDY}") from error
+
+
+def _answer(code: int) -> str:
+    phrase = HTTPStatus(code).phrase if code in list(HTTPStatus) else "unknown status"
+    return f"the server answered {code} ({phrase})"
+
+
+def _check_host(hub: Hub, url: str, name: str) -> None:
+    """Refuse addresses that are not the hub's, whoever names them."""
+    parts, home = urlsplit(url), urlsplit(hub.endpoint)
+    host = parts.hostname or ""
+    allowed = any(host.endswith(known) if known.startswith(".") else host == known for known in hub.hosts)
+    if parts.scheme != home.scheme or not allowed or (parts.port or home.port) != home.port:
+        raise ValueError(f"{name} could not be read: it lies outside the hub, at {host[:60]}. Choose another data set.")
+
+
+class _Redirects(request.HTTPRedirectHandler):
+    def __init__(self, hub: Hub, name: str) -> None:
+        self._hub, self._name = hub, name
+
+    def redirect_request(
+        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> request.Request | None:
+        _check_host(self._hub, newurl, self._name)
+        again = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if again is not None and "Range" in req.headers:
+            again.add_header("Range", req.headers["Range"])
+        return again

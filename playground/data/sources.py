@@ -1,0 +1,198 @@
+"""Text that a person brings as files: several at once, text as it is or one field of JSON lines, of any size.
+
+`gather` is the gate: everything is read, decoded, checked and joined piece by piece, so memory stays flat. What is small
+enough to be held comes back as a string, as from a paste; what is larger as a `TextFile` in a folder of ours, named after
+its content and put there by a rename, so that nothing is ever half there. Names of files are only shown and never become
+part of a path of ours.
+"""
+
+import codecs
+import hashlib
+import io
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from playground.data.corpora import MAX_BYTES, check_text
+from playground.data.encoding import not_utf8, refuse_other_formats
+from playground.data.jsonl import MAX_LINE_BYTES, Reader
+
+MAX_FILE_BYTES = 1_000_000_000  # of all files together, where a person's own machine reads them
+MAX_FILES = 1_000
+KEPT = 4  # gathered texts that no run uses and that are kept for the next one
+_CHUNK_BYTES = 1 << 20
+_JSON_LINES = (".jsonl", ".ndjson")
+
+Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A gathered text: UTF-8 with ``\\n`` newlines and not empty. `name` says where it comes from."""
+
+    path: Path
+    n_bytes: int
+    name: str
+
+
+def gather(
+    paths: Sequence[Path],
+    *,
+    field: str = "",
+    folder: Path | None = None,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> str | TextFile:
+    """The text of some files, in their order, an empty line between two of them.
+
+    ``.jsonl`` files give the text in `field` of each line, see `jsonl.Reader`; all others are UTF-8 text. What holds more
+    than 20 MB needs `folder`, into which it goes. Raises ValueError with one sentence that names the file for anything
+    that is wrong, in which case nothing is left behind.
+    """
+    if not paths or any("\0" in str(path) for path in paths):
+        raise ValueError("No file was chosen. Choose at least one text file.")
+    if len(paths) > MAX_FILES:
+        raise ValueError(f"{len(paths):,} files are too many; the limit is {MAX_FILES:,}. Join some of them first.")
+    total = sum(_size(path) for path in paths)
+    if total > max_bytes:
+        raise ValueError(
+            f"The files have {_megabytes(total, max_bytes)} together; the limit here is "
+            f"{_megabytes(max_bytes, total)}. Use a part of them."
+        )
+    pieces = _joined(paths, field, total, progress)
+    if total <= MAX_BYTES or folder is None:
+        return check_text("".join(pieces), name="text of these files" if len(paths) > 1 else "file")
+    return write_text_file(pieces, folder, _names(paths))
+
+
+def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
+    """Write a text, piece by piece, into `folder` under the SHA-256 of its content.
+
+    Whatever the iterator raises leaves nothing behind. Raises ValueError if the text is empty or the disk is full.
+    """
+    part = folder / f".{secrets.token_hex(8)}.tmp"
+    digest, n_bytes, blank = hashlib.sha256(), 0, True
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(part, "xb") as file:
+            for piece in pieces:
+                data = piece.encode("utf-8")
+                digest.update(data)
+                file.write(data)
+                n_bytes += len(data)
+                blank = blank and (not piece or piece.isspace())
+        if blank:
+            raise ValueError(f"{name} is empty. Choose another text.")
+        target = folder / f"{digest.hexdigest()}.txt"
+        os.replace(part, target)
+    except OSError as error:
+        raise ValueError(
+            f"{name} could not be stored: {error.strerror or 'the disk failed'}. Free some space and try again."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    _forget(folder, target)
+    return TextFile(target, n_bytes, name)
+
+
+def _forget(folder: Path, newest: Path) -> None:
+    """Remove all but the latest gathered texts. A run that uses one holds a link of its own to it."""
+    texts = sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in [path for path in texts if path != newest][KEPT - 1 :]:
+        path.unlink(missing_ok=True)
+
+
+def shown(path: Path) -> str:
+    """A file's name as messages show it: without its folders, on one line, not too long."""
+    name = "".join(character if character.isprintable() else "?" for character in path.name)
+    return name if len(name) <= 60 else f"{name[:40]}…{name[-15:]}"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return shown(paths[0]) if len(paths) == 1 else f"{shown(paths[0])} and {len(paths) - 1} more"
+
+
+def _size(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ValueError(f"{shown(path)} is a folder or a device. Choose a text file.")
+    except OSError as error:
+        raise ValueError(f"Cannot read {shown(path)}: {error.strerror}.") from error
+    if not size:
+        raise ValueError(f"{shown(path)} is empty. Leave it out or choose another text.")
+    return size
+
+
+def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | None) -> Iterator[str]:
+    """The texts of all files; between two of them the line is ended and an empty one follows."""
+    done = 0
+    last = ""
+    for path in paths:
+        if done:
+            yield "\n" if last.endswith("\n") else "\n\n"
+        for piece in _file(path, field):
+            if piece:
+                last = piece
+                yield piece
+        done += path.stat().st_size
+        if progress is not None:
+            progress(done, total)
+
+
+def _file(path: Path, field: str) -> Iterator[str]:
+    name = shown(path)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4096)
+            refuse_other_formats(start, name)
+            file.seek(0)
+            if path.suffix.lower() in _JSON_LINES:
+                yield from _json_lines(file, name, field)
+            else:
+                yield from _plain(file, name, start)
+    except OSError as error:
+        raise ValueError(f"Cannot read {name}: {error.strerror or 'the disk failed'}.") from error
+
+
+def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
+    """UTF-8 text with its newlines normalised; byte order marks at the beginning are dropped."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    beginning = True
+    done = 0
+    blank = True
+    try:
+        while chunk := file.read(_CHUNK_BYTES):
+            text = decoder.decode(chunk)
+            done += len(chunk)
+            text = text.lstrip("\ufeff") if beginning else text
+            beginning = beginning and not text
+            blank = blank and (not text or text.isspace())
+            yield text
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{not_utf8(start, name)} The first wrong byte is near number {done + 1:,}.") from error
+    if blank:
+        raise ValueError(f"{name} is empty. Leave it out or choose another text.")
+
+
+def _json_lines(file: io.BufferedReader, name: str, field: str) -> Iterator[str]:
+    reader = Reader(name, field)
+    started = False
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        text = reader.read(line)
+        if text:
+            text = re.sub("\r\n?", "\n", text.lstrip("\ufeff"))
+            yield f"\n\n{text}" if started else text
+            started = True
+    reader.finish()
+
+
+def _megabytes(n_bytes: int, other: int) -> str:
+    """In MB, or exactly where two sizes would read the same."""
+    if f"{n_bytes / 1e6:.1f}" == f"{other / 1e6:.1f}":
+        return f"{n_bytes:,} bytes"
+    return f"{n_bytes / 1e6:,.1f}".removesuffix(".0") + " MB"

@@ -1,0 +1,267 @@
+"""A text as a file of tokens that is mapped into memory, not read into it: made once, in one go through the text.
+
+    folder/<key>/               key: SHA-256 over text, split and tokenizer; the folder appears whole, by a rename
+        tokens.bin              the training part's tokens, then the validation part's, in the smallest type that fits
+        tokens.json             how many of each there are, of which type
+
+Whatever is done here to a text of 1 GB is done piece by piece. The result is that of `train.dataset.split` and of encoding
+each part in one go, token for token.
+"""
+
+import codecs
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from playground.data.encoding import not_utf8
+
+FORMAT = 1
+KEPT = 8  # token files in a folder; the ones that were used last stay
+_PIECE_BYTES = 4 << 20
+_LOOK_BACK = 1 << 20  # characters searched for a good place to cut
+_LONGEST = 4  # pieces that may follow each other without a good place to cut before one is cut anywhere
+# Tokenizers split text before white space, and runs of white space in ways of their own. A single line end or blank with
+# something visible on either side is where none of them would have joined anything.
+_LINE = re.compile(r"(?<=\S\n)(?=\S)")
+_WORD = re.compile(r"(?<=\S)(?= \S)")
+
+Encode = Callable[[str], np.ndarray]
+Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where a text is cut, in bytes: training text up to `cut`, validation text up to `end`. `sha256` is the text's."""
+
+    cut: int
+    end: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Both parts as token streams (N,), mapped from disk, and the size of the validation text."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    validation_bytes: int
+
+
+def survey(path: Path, max_bytes: int, validation_fraction: float, near: int = 2_000) -> Parts:
+    """Where `train.dataset.split` would cut the first `max_bytes` of a text (cut after a line if it has any there)."""
+    end = _end(path, max_bytes)
+    digest = hashlib.sha256()
+    counts: list[int] = []  # characters that begin in each piece
+    for piece in _read(path, 0, end):
+        digest.update(piece)
+        counts.append(int(np.count_nonzero(_begins(piece))))
+    total = sum(counts)
+    mark = round(total * (1 - validation_fraction))
+    at = _byte_of(path, end, counts, mark)
+    limit = min(near, (total - mark) // 4)
+    with open(path, "rb") as file:
+        file.seek(at)
+        following = file.read(min(4 * limit, end - at)).decode("utf-8", errors="ignore")[:limit]
+    line_end = following.find("\n")
+    return Parts(at + len(following[: line_end + 1].encode("utf-8")), end, digest.hexdigest())
+
+
+def characters(path: Path, end: int) -> tuple[int, np.ndarray]:
+    """How many characters the first `end` bytes of a text have, and the code points (K,) of those that occur, in order."""
+    found, count = np.zeros(0x110000, dtype=bool), 0
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    for piece in _read(path, 0, end):
+        codes = np.frombuffer(decoder.decode(piece).encode("utf-32-le"), dtype="<u4")
+        found[codes] = True
+        count += len(codes)
+    return count, np.flatnonzero(found)
+
+
+def _end(path: Path, max_bytes: int) -> int:
+    """Where the beginning that fits into `max_bytes` ends: after its last line end, or where it must."""
+    size = path.stat().st_size
+    if size <= max_bytes:
+        return size
+    with open(path, "rb") as file:
+        for stop in range(max_bytes, 0, -_PIECE_BYTES):
+            start = max(0, stop - _PIECE_BYTES)
+            file.seek(start)
+            found = file.read(stop - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+        start = max(0, max_bytes - 4)
+        file.seek(start)
+        tail = file.read(max_bytes - start)
+    return max_bytes - _begun(tail)
+
+
+def _begun(tail: bytes) -> int:
+    """With how many bytes some UTF-8 ends that are the beginning of a character only."""
+    last = max((i for i, byte in enumerate(tail) if byte & 0xC0 != 0x80), default=0)
+    try:
+        tail[last:].decode("utf-8")
+    except UnicodeDecodeError:
+        return len(tail) - last
+    return 0
+
+
+def _read(path: Path, start: int, end: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        file.seek(start)
+        while start < end and (piece := file.read(min(_PIECE_BYTES, end - start))):
+            start += len(piece)
+            yield piece
+
+
+def _begins(piece: bytes) -> np.ndarray:
+    """Flags (N,) of the bytes with which a character begins."""
+    return np.frombuffer(piece, dtype=np.uint8) & 0xC0 != 0x80
+
+
+def _byte_of(path: Path, end: int, counts: list[int], character: int) -> int:
+    """The byte with which the `character`-th character begins, given how many begin in each piece."""
+    for number, count in enumerate(counts):
+        if character < count:
+            piece = next(_read(path, number * _PIECE_BYTES, end))
+            return number * _PIECE_BYTES + int(np.flatnonzero(_begins(piece))[character])
+        character -= count
+    return end
+
+
+def encoded(path: Path, start: int, end: int, encode: Encode) -> Iterator[tuple[np.ndarray, int]]:
+    """The tokens of the bytes from `start` to `end`, piece by piece, each with the bytes that have been read so far.
+
+    Pieces are cut at line ends or, failing that, between words, so the tokens are those of encoding it all at once. Only
+    where there are neither for 16 MB is a token perhaps cut in two at a seam.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    held, pieces, done = "", 0, start
+    try:
+        for piece in _read(path, start, end):
+            held += decoder.decode(piece)
+            pieces, done = pieces + 1, done + len(piece)
+            at = _seam(held, force=pieces >= _LONGEST)
+            if at:
+                yield encode(held[:at]), done - start
+                held, pieces = held[at:], 0
+        held += decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(b"", "The text")) from error
+    if held:
+        yield encode(held), done - start
+
+
+def _seam(text: str, force: bool) -> int:
+    """Where to cut a piece, 0 for nowhere: at the last line end or word end of it, wherever it must be if `force`."""
+    for start in (max(0, len(text) - 65_536), max(0, len(text) - _LOOK_BACK)):
+        for pattern in (_LINE, _WORD):
+            last = 0
+            for match in pattern.finditer(text, start):
+                last = match.start()
+            if last:
+                return last
+    return len(text) if force else 0
+
+
+def token_type(vocab_size: int) -> np.dtype:
+    """The smallest unsigned type that holds every id."""
+    return np.dtype(np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32)
+
+
+def key_of(parts: Parts, tokenizer: Mapping[str, Any]) -> str:
+    """The name of a token file: what it was made of, and nothing else."""
+    made_of = [FORMAT, parts.sha256, parts.cut, parts.end, tokenizer]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def token_file(
+    path: Path,
+    parts: Parts,
+    encode: Encode,
+    vocab_size: int,
+    tokenizer: Mapping[str, Any],
+    folder: Path,
+    progress: Progress | None = None,
+) -> Tokens:
+    """The tokens of a text, from `folder` or made now. Raises ValueError when they cannot be stored.
+
+    `tokenizer` is all of the tokenizer's state, as it is saved. What `progress` or `encode` raises leaves nothing behind.
+    """
+    home = folder / key_of(parts, tokenizer)
+    tokens = _open(home, parts)
+    if tokens is not None:
+        os.utime(home)
+        return tokens
+    hidden = folder / f".{secrets.token_hex(8)}.tmp"
+    try:
+        hidden.mkdir(parents=True)
+        _fill(hidden, path, parts, encode, token_type(vocab_size), progress)
+        if home.exists():  # damaged, or another process was faster
+            shutil.rmtree(home, ignore_errors=True)
+        os.replace(hidden, home)
+    except OSError as error:
+        raise ValueError(
+            f"The tokens of this text could not be stored: {error.strerror or 'the disk failed'}. "
+            "Free some space and try again."
+        ) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    _forget(folder, home)
+    made = _open(home, parts)
+    assert made is not None
+    return made
+
+
+def _fill(folder: Path, path: Path, parts: Parts, encode: Encode, dtype: np.dtype, progress: Progress | None) -> None:
+    counts = []
+    with open(folder / "tokens.bin", "xb") as file:
+        for start, end in ((0, parts.cut), (parts.cut, parts.end)):
+            count = 0
+            for ids, done in encoded(path, start, end, encode):
+                file.write(ids.astype(dtype, copy=False).tobytes())
+                count += len(ids)
+                if progress is not None:
+                    progress(start + done, parts.end)
+            counts.append(count)
+        file.flush()
+        os.fsync(file.fileno())
+    facts = {"format": FORMAT, "train": counts[0], "validation": counts[1], "dtype": dtype.name}
+    (folder / "tokens.json").write_text(json.dumps(facts), "ascii")
+
+
+def _open(home: Path, parts: Parts) -> Tokens | None:
+    """A token file that is there and whole."""
+    try:
+        facts = json.loads((home / "tokens.json").read_bytes())
+        dtype, train, validation = np.dtype(facts["dtype"]), int(facts["train"]), int(facts["validation"])
+        if (home / "tokens.bin").stat().st_size != (train + validation) * dtype.itemsize:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Tokens(
+        _mapped(home / "tokens.bin", dtype, 0, train),
+        _mapped(home / "tokens.bin", dtype, train, validation),
+        parts.end - parts.cut,
+    )
+
+
+def _mapped(path: Path, dtype: np.dtype, start: int, count: int) -> np.ndarray:
+    if not count:  # nothing cannot be mapped
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r", offset=start * dtype.itemsize, shape=(count,))
+
+
+def _forget(folder: Path, newest: Path) -> None:
+    """Remove the token files that have not been used for longest. One that is mapped right now stays readable."""
+    homes = [path for path in folder.iterdir() if path != newest and not path.name.startswith(".")]
+    for path in sorted(homes, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,324 @@
+"""The six architectures of Transformers that this core can express: what stands in a config's way, and both translations.
+
+`choose` finds the one that a model fits, `Architecture.config` and `.rules` write it, `from_transformers` reads a
+stranger's ``config.json``: it takes what it knows, with the defaults of each class, and refuses what would change the
+numbers and cannot be expressed here. Names are those of transformers 5 (``rope_parameters``, ``dtype``); those of
+transformers 4 are understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from playground.config import ModelConfig, label, spelled
+from playground.interchange.names import Rule, interleaved, joined, one_by_one, same, transposed, zeros
+
+PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}
+GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu_pytorch_tanh"}
+
+# What every architecture here has in common: a field, and the values of it that can be expressed.
+_COMMON: dict[str, tuple[Any, ...]] = {
+    "rope_fraction": (1.0,), "norm_placement": ("pre",), "n_sink": (0,), "logit_softcap": (0.0,), "shared_expert": (False,),
+    "router_norm": (True,),
+}  # fmt: skip
+_ROTARY: dict[str, tuple[Any, ...]] = {"position": ("rope",), "norm": ("rmsnorm",)}
+_NO_SINK: dict[str, tuple[Any, ...]] = {"sink_logit": ("none",)}
+_DENSE: dict[str, tuple[Any, ...]] = {"n_expert": (1,)}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One class of Transformers. `allowed` lists the values that a field may have; a field that it leaves out is free."""
+
+    model_type: str
+    name: str  # as people write it
+    allowed: dict[str, tuple[Any, ...]]
+    config: Callable[[ModelConfig], dict[str, Any]]
+    rules: Callable[[ModelConfig], list[Rule]]
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class for language models in transformers."""
+        return {"gpt2": "GPT2LMHeadModel"}.get(self.model_type, f"{self.name}ForCausalLM")
+
+    def obstacles(self, model: ModelConfig) -> list[str]:
+        """Names of the fields whose values it cannot express."""
+        values = _effective(model)
+        found = [name for name, allowed in (_COMMON | self.allowed).items() if values[name] not in allowed]
+        if self.model_type == "gpt2" and model.n_kv_head != model.n_head:
+            found.append("n_kv_head")
+        if self.model_type == "mixtral" and model.n_expert == 1:
+            found.append("n_expert")
+        return found
+
+
+def _effective(model: ModelConfig) -> dict[str, Any]:
+    """The fields, with those that do nothing in this model as if they were off."""
+    values = model.to_dict()
+    if model.position != "rope":
+        values["rope_fraction"] = 1.0
+    if model.n_expert == 1:
+        values["router_norm"] = True
+    if not 0 < model.window < model.block_size:  # as wide as the context, it hides nothing
+        values["window"] = values["n_sink"] = values["global_every"] = 0
+    return values
+
+
+# The tables of names
+
+
+def _embeddings(model: ModelConfig, embed: str, norm: str, head: str, norm_bias: bool = False) -> list[Rule]:
+    rules = [same("embed.weight", embed), *_norm(model, "norm", norm, norm_bias)]
+    return rules if model.tie_embeddings else [*rules, same("head.weight", head)]
+
+
+def _norm(model: ModelConfig, ours: str, theirs: str, bias: bool = False) -> list[Rule]:
+    rules = [same(f"{ours}.weight", f"{theirs}.weight")]
+    if bias and model.norm == "layernorm" and model.bias:
+        rules.append(same(f"{ours}.bias", f"{theirs}.bias"))
+    elif bias:
+        rules.append(zeros(f"{theirs}.bias", (model.n_embd,)))
+    return rules
+
+
+def _gpt2_rules(model: ModelConfig) -> list[Rule]:
+    """GPT-2 has biases everywhere; a model without them gets zeros."""
+    width, hidden = model.n_embd, model.mlp_hidden
+    rules = _embeddings(model, "transformer.wte.weight", "transformer.ln_f", "lm_head.weight", norm_bias=True)
+    rules.append(same("positions.table.weight", "transformer.wpe.weight"))
+    for i in range(model.n_layer):
+        a, b = f"blocks.{i}", f"transformer.h.{i}"
+        rules += _norm(model, f"{a}.attn_norm", f"{b}.ln_1", bias=True)
+        rules += _norm(model, f"{a}.mlp_norm", f"{b}.ln_2", bias=True)
+        parts = [f"{a}.attn.{part}" for part in ("query", "key", "value")]
+        rules.append(joined([f"{part}.weight" for part in parts], f"{b}.attn.c_attn.weight", [width] * 3))
+        pairs = ((f"{a}.attn.out", f"{b}.attn.c_proj", width), (f"{a}.mlp.up", f"{b}.mlp.c_fc", hidden),
+                 (f"{a}.mlp.down", f"{b}.mlp.c_proj", width))  # fmt: skip
+        rules += [transposed(f"{ours}.weight", f"{theirs}.weight") for ours, theirs, _ in pairs]
+        if model.bias:
+            rules.append(joined([f"{part}.bias" for part in parts], f"{b}.attn.c_attn.bias", [width] * 3))
+            rules += [same(f"{ours}.bias", f"{theirs}.bias") for ours, theirs, _ in pairs]
+        else:
+            rules.append(zeros(f"{b}.attn.c_attn.bias", (3 * width,)))
+            rules += [zeros(f"{theirs}.bias", (n,)) for _, theirs, n in pairs]
+    return rules
+
+
+def _llama_rules(model: ModelConfig) -> list[Rule]:
+    """Llama's names, which Mistral, Mixtral, Qwen3 and gpt-oss share but for their experts."""
+    rules = _embeddings(model, "model.embed_tokens.weight", "model.norm", "lm_head.weight")
+    for i in range(model.n_layer):
+        a, b = f"blocks.{i}", f"model.layers.{i}"
+        rules += _norm(model, f"{a}.attn_norm", f"{b}.input_layernorm")
+        rules += _norm(model, f"{a}.mlp_norm", f"{b}.post_attention_layernorm")
+        for ours, theirs in (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"), ("out", "o_proj")):
+            rules += _linear(model, f"{a}.attn.{ours}", f"{b}.self_attn.{theirs}")
+        if model.qk_norm:
+            rules += [same(f"{a}.attn.{part}_norm.weight", f"{b}.self_attn.{part[0]}_norm.weight")
+                      for part in ("query", "key")]  # fmt: skip
+        if model.n_expert == 1:
+            for part in ("gate", "up", "down"):
+                rules += _linear(model, f"{a}.mlp.{part}", f"{b}.mlp.{part}_proj")
+    return rules
+
+
+def _linear(model: ModelConfig, ours: str, theirs: str) -> list[Rule]:
+    kinds = ("weight", "bias") if model.bias else ("weight",)
+    return [same(f"{ours}.{kind}", f"{theirs}.{kind}") for kind in kinds]
+
+
+def _mixtral_rules(model: ModelConfig) -> list[Rule]:
+    """On disk Mixtral has its first names still, one tensor an expert: w1 is the gate, w3 up, w2 down."""
+    rules = _llama_rules(model)
+    for i in range(model.n_layer):
+        a, b = f"blocks.{i}.mlp", f"model.layers.{i}.block_sparse_moe"
+        rules.append(same(f"{a}.router.weight", f"{b}.gate.weight"))
+        rules += [
+            one_by_one(f"{a}.experts.{part}", [f"{b}.experts.{e}.{theirs}.weight" for e in range(model.n_expert)])
+            for part, theirs in (("gate", "w1"), ("up", "w3"), ("down", "w2"))
+        ]
+    return rules
+
+
+def _gpt_oss_rules(model: ModelConfig) -> list[Rule]:
+    """gpt-oss stores experts as (E, in, out), gate and up woven into each other. Its biases are zeros if we have none."""
+    rules = _llama_rules(model)
+    experts, width, hidden, kv = model.n_expert, model.n_embd, model.mlp_hidden, model.n_kv_head * model.head_dim
+    for i in range(model.n_layer):
+        a, b = f"blocks.{i}", f"model.layers.{i}"
+        mine, other = f"{a}.mlp.experts", f"{b}.mlp.experts"
+        rules += [
+            *_linear(model, f"{a}.mlp.router", f"{b}.mlp.router"),
+            interleaved(f"{mine}.gate", f"{mine}.up", f"{other}.gate_up_proj"),
+            transposed(f"{mine}.down", f"{other}.down_proj"),
+        ]
+        if model.bias:
+            rules += [
+                interleaved(f"{mine}.gate_bias", f"{mine}.up_bias", f"{other}.gate_up_proj_bias"),
+                same(f"{mine}.down_bias", f"{other}.down_proj_bias"),
+            ]
+        else:
+            widths = {"q_proj": width, "k_proj": kv, "v_proj": kv, "o_proj": width}
+            rules += [zeros(f"{b}.self_attn.{name}.bias", (n,)) for name, n in widths.items()]
+            rules += [
+                zeros(f"{b}.mlp.router.bias", (experts,)),
+                zeros(f"{other}.gate_up_proj_bias", (experts, 2 * hidden)),
+                zeros(f"{other}.down_proj_bias", (experts, width)),
+            ]
+        learned = model.sink_logit == "learned"  # a fixed logit of zero is theirs, untrained
+        sinks = f"{b}.self_attn.sinks"
+        rules.append(same(f"{a}.attn.sinks", sinks) if learned else zeros(sinks, (model.n_head,)))
+    return rules
+
+
+# Our config as theirs
+
+
+def _gpt2_config(model: ModelConfig) -> dict[str, Any]:
+    return {
+        "n_positions": model.block_size,
+        "n_embd": model.n_embd,
+        "n_layer": model.n_layer,
+        "n_head": model.n_head,
+        "n_inner": model.mlp_hidden,
+        "activation_function": PLAIN_ACTIVATIONS[model.mlp],
+        "layer_norm_epsilon": model.norm_eps,
+        **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), model.dropout),
+    }
+
+
+def _rotary_config(model: ModelConfig) -> dict[str, Any]:
+    return {
+        "max_position_embeddings": model.block_size,
+        "hidden_size": model.n_embd,
+        "intermediate_size": model.mlp_hidden,
+        "num_hidden_layers": model.n_layer,
+        "num_attention_heads": model.n_head,
+        "num_key_value_heads": model.n_kv_head,
+        "head_dim": model.head_dim,
+        "hidden_act": GATED_ACTIVATIONS.get(model.mlp, "silu"),
+        "rms_norm_eps": model.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": model.rope_theta},
+        "attention_dropout": model.dropout,
+    }
+
+
+def _llama_config(model: ModelConfig) -> dict[str, Any]:
+    return {**_rotary_config(model), "attention_bias": model.bias, "mlp_bias": model.bias}
+
+
+def _windowed_config(model: ModelConfig) -> dict[str, Any]:
+    return {**_rotary_config(model), "sliding_window": _effective(model)["window"] or None}
+
+
+def _mixtral_config(model: ModelConfig) -> dict[str, Any]:
+    return {
+        **_windowed_config(model),
+        "num_local_experts": model.n_expert,
+        "num_experts_per_tok": model.n_expert_active,
+    }
+
+
+def _layer_types(model: ModelConfig) -> list[str]:
+    window = _effective(model)["window"]
+    return ["sliding_attention" if window and each else "full_attention" for each in model.windows]
+
+
+def _qwen3_config(model: ModelConfig) -> dict[str, Any]:
+    window = _effective(model)["window"]
+    return {
+        **_rotary_config(model),
+        "attention_bias": False,
+        "use_sliding_window": bool(window),
+        "sliding_window": window or None,
+        "layer_types": _layer_types(model),
+    }
+
+
+def _gpt_oss_config(model: ModelConfig) -> dict[str, Any]:
+    return {
+        **_mixtral_config(model),
+        "sliding_window": _effective(model)["window"] or model.block_size,
+        "layer_types": _layer_types(model),
+        "attention_bias": True,
+        "swiglu_alpha": 1.702,
+        "swiglu_limit": 7.0,
+    }
+
+
+GPT2 = Architecture(
+    "gpt2", "GPT2",
+    {"position": ("learned",), "norm": ("layernorm",), "mlp": tuple(PLAIN_ACTIVATIONS), "qk_norm": (False,), "window": (0,),
+     **_NO_SINK, **_DENSE},
+    _gpt2_config, _gpt2_rules,
+)  # fmt: skip
+LLAMA = Architecture(
+    "llama", "Llama",
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "window": (0,), **_NO_SINK, **_DENSE},
+    _llama_config, _llama_rules,
+)  # fmt: skip
+MISTRAL = Architecture(
+    "mistral", "Mistral",
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "global_every": (0,), "bias": (False,), **_NO_SINK,
+     **_DENSE},
+    _windowed_config, _llama_rules,
+)  # fmt: skip
+MIXTRAL = Architecture(
+    "mixtral", "Mixtral",
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "global_every": (0,), "bias": (False,), **_NO_SINK},
+    _mixtral_config, _mixtral_rules,
+)  # fmt: skip
+QWEN3 = Architecture(
+    "qwen3", "Qwen3",
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (True,), "bias": (False,), **_NO_SINK, **_DENSE},
+    _qwen3_config, _llama_rules,
+)  # fmt: skip
+GPT_OSS = Architecture(
+    "gpt_oss", "GptOss",
+    {**_ROTARY, "mlp": ("clamped_swiglu",), "qk_norm": (False,), "sink_logit": ("zero", "learned")},
+    _gpt_oss_config, _gpt_oss_rules,
+)  # fmt: skip
+ARCHITECTURES = {item.model_type: item for item in (GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN3, GPT_OSS)}
+
+
+def choose(model: ModelConfig) -> Architecture:
+    """The first architecture that expresses a model completely. Raises ValueError naming the field that is in the way."""
+    in_the_way = {item.name: item.obstacles(model) for item in ARCHITECTURES.values()}
+    for item in ARCHITECTURES.values():
+        if not in_the_way[item.name]:
+            return item
+    everywhere = [name for name in model.to_dict() if all(name in names for names in in_the_way.values())]
+    if everywhere:
+        said = " and ".join(_said(model, name) for name in everywhere)
+        raise ValueError(
+            f"{said} cannot be expressed in any of {', '.join(in_the_way)}: export as safetensors or code."
+        )
+    closest = min(in_the_way, key=lambda name: len(in_the_way[name]))
+    said = " and ".join(_said(model, name) for name in in_the_way[closest])
+    raise ValueError(
+        f"No architecture of Transformers has all of this together; the closest is {closest}, which cannot express {said}: "
+        "export as safetensors or code."
+    )
+
+
+def _said(model: ModelConfig, name: str) -> str:
+    return f"{label(ModelConfig, name)} ({spelled(getattr(model, name))})"
+
+
+def transformers_config(item: Architecture, model: ModelConfig) -> dict[str, Any]:
+    """The ``config.json`` of a model. Beginning and end tokens are off: our tokenizers have none."""
+    return {
+        "architectures": [item.class_name],
+        "model_type": item.model_type,
+        "vocab_size": model.vocab_size,
+        **item.config(model),
+        "tie_word_embeddings": model.tie_embeddings,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+        "initializer_range": 0.02,
+        "dtype": "float32",
+        "use_cache": True,
+    }

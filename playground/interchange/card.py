@@ -1,0 +1,68 @@
+"""The model card: a README.md that says what a folder holds, how the model was made, and how to load it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from playground.config import ModelConfig, TrainConfig, label, spelled
+
+if TYPE_CHECKING:
+    from playground.interchange.package import Package
+
+_LOAD_TRANSFORMERS = """```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(".")  # or where this folder lies
+tokenizer = AutoTokenizer.from_pretrained(".")
+inputs = tokenizer("Once there was a", return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=100, do_sample=True)[0]))
+```"""
+_LOAD_OURS = """```
+python -m playground import FOLDER
+```"""
+_SIZES = ("n_layer", "n_embd", "n_head", "n_kv_head", "block_size", "vocab_size")
+_KINDS = ("position", "norm", "mlp", "window", "n_expert", "bias", "tie_embeddings")
+_TRAINING = ("corpus", "steps", "batch_size", "grad_accum", "learning_rate", "seed")
+
+
+def model_card(package: Package, class_name: str | None) -> str:
+    """The card, for a folder of Transformers whose model has this class, or for one of ours (None)."""
+    parameters = sum(weight.numel() for weight in package.weights.values())
+    title = " ".join(package.name.split())
+    tags = ["llm-playground", "text-generation"]
+    header = {"pipeline_tag": "text-generation", "tags": tags}
+    if class_name:
+        header["library_name"] = "transformers"
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in header.items()), "---", ""]
+    lines += [f"# {_plain(title)}", ""]
+    kind = f"`{class_name}`, " if class_name else ""
+    lines += [f"A small language model ({kind}{parameters:,} parameters), weights of step {package.step:,}.", ""]
+    lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
+    lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
+    lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]
+    lines += [
+        f"Tokenizer: {spelled(package.tokenizer.name)}, {package.tokenizer.vocab_size:,} tokens, none special.",
+        "",
+    ]
+    if package.train is not None:
+        lines += ["## Training", "", *_table(package.train, _TRAINING), ""]
+    measured = [row for row in package.events if row.get("event") == "Evaluated" and row.get("step", 0) <= package.step]
+    if measured:
+        last = measured[-1]
+        lines += [
+            f"Loss on text that it did not train on: {last['loss']:.4f} nats per token at step {last['step']:,}.",
+            "",
+        ]
+    lines += ["## What it is not", "", "It learned from little text, for minutes. It states nothing reliably.", ""]
+    return "\n".join(lines)
+
+
+def _table(config: ModelConfig | TrainConfig, names: tuple[str, ...]) -> list[str]:
+    rows = [f"| {label(type(config), name)} | {_plain(spelled(getattr(config, name)))} |" for name in names]
+    return ["| | |", "| --- | --- |", *rows]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves alone."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in text)

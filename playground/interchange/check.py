@@ -1,0 +1,101 @@
+"""The proof of an export: Transformers loads the folder, and its logits are compared with ours.
+
+Transformers is an optional extra, and slow to import: it is imported here, when it is needed, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground.interchange.package import Package
+
+TOKENS = 256  # compared in each of two texts
+SPEECH = "Once there was a fox.\n\tÉté 😀 12345  x"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found: the largest absolute difference of any logit over `tokens` positions, and the class that loaded."""
+
+    class_name: str
+    version: str
+    difference: float
+    tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"Loaded back with transformers {self.version} as {self.class_name}: the largest logit difference over "
+            f"{self.tokens:,} tokens is {self.difference:.1e}."
+        )
+
+
+NOT_INSTALLED = (
+    "transformers is not installed here, so the folder was not loaded back. "
+    "To have it checked: pip install transformers"
+)
+
+
+def installed() -> bool:
+    """Whether the optional extra is there."""
+    return importlib.util.find_spec("transformers") is not None
+
+
+def load_back(folder: Path, package: Package) -> Check:
+    """Load a folder with Transformers, as its user would, and compare. Raises ImportError without transformers.
+
+    Raises ValueError when the tokenizer gives other ids than ours. Nothing is downloaded and no remote code is run.
+    """
+    transformers = _quiet()
+    with _silent(transformers):
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder), local_files_only=True, dtype=torch.float32, attn_implementation="eager"
+        ).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    _compare_ids(tokenizer, package)
+    length = min(TOKENS, package.config.block_size)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, package.config.vocab_size, (2, length), generator=generator)
+    with torch.inference_mode():
+        difference = (package.build()(tokens) - theirs(tokens).logits).abs().max().item()
+    return Check(type(theirs).__name__, transformers.__version__, difference, tokens.numel())
+
+
+def _quiet() -> Any:
+    import transformers
+
+    return transformers
+
+
+@contextlib.contextmanager
+def _silent(transformers: Any) -> Iterator[None]:
+    """Without progress bars and advice, which are not for our reader."""
+    logging = transformers.utils.logging
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _compare_ids(tokenizer: Any, package: Package) -> None:
+    try:
+        ours = package.tokenizer.encode(SPEECH).tolist()
+        text = SPEECH
+    except ValueError:  # a character tokenizer knows only its own
+        text = "".join(
+            package.tokenizer.token_bytes(n).decode("utf-8", "ignore") for n in range(package.config.vocab_size)
+        )
+        ours = package.tokenizer.encode(text).tolist()
+    if tokenizer(text)["input_ids"] != ours:
+        raise ValueError("The exported tokenizer gives other ids than ours: the folder must not be used.")

@@ -1,0 +1,256 @@
+"""Reading a stranger's ``config.json`` of Transformers: known keys, the defaults of their class, and nothing else.
+
+Keys that change no number are passed over, ``auto_map`` and its like among them: nothing that a config names is ever
+loaded or run. A value that this core cannot express raises ValueError with the key, the value and what is possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from playground.config import ModelConfig
+from playground.interchange.architectures import (
+    ARCHITECTURES,
+    GATED_ACTIVATIONS,
+    PLAIN_ACTIVATIONS,
+    Architecture,
+)
+from playground.interchange.refusal import shown
+
+Values = Mapping[str, Any]
+
+# What a key means when it is absent, where it is not None. From the classes of transformers 5.
+_SHARED: dict[str, Any] = {
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "rope_theta": 10_000.0,
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gpt2": {
+        "n_positions": 1024, "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
+        "scale_attn_weights": True, "resid_pdrop": 0.1,
+    },
+    "llama": {**_SHARED, "max_position_embeddings": 2048},
+    "mistral": {**_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "sliding_window": 4096},
+    "mixtral": {
+        **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5, "rope_theta": 1e6,
+        "num_local_experts": 8, "num_experts_per_tok": 2,
+    },
+    "qwen3": {**_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128,
+              "sliding_window": 4096},
+    "gpt_oss": {
+        **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+        "rope_theta": 150_000.0,
+        "head_dim": 64, "sliding_window": 128, "num_local_experts": 128, "num_experts_per_tok": 4, "attention_bias": True,
+        "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "rope_parameters": {"rope_type": "yarn"},
+    },
+}  # fmt: skip
+# Keys that must be as here, or absent: anything else computes something that this core does not.
+_FIXED: dict[str, dict[str, Any]] = {
+    "gpt2": {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
+    "llama": {},
+    "mistral": {"layer_types": None},
+    "mixtral": {"layer_types": None},
+    "qwen3": {"attention_bias": False},
+    "gpt_oss": {"swiglu_alpha": 1.702, "swiglu_limit": 7.0, "attention_bias": True, "hidden_act": "silu"},
+}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A config as ours, and sentences on what was changed on the way."""
+
+    architecture: Architecture
+    model: ModelConfig
+    notes: tuple[str, ...] = ()
+
+
+def from_transformers(values: Values) -> Foreign:
+    """Our config for a ``config.json`` of Transformers. Raises ValueError for what cannot be expressed."""
+    kind = values.get("model_type")
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+        raise ValueError(f"Model type {shown(kind)} is not supported; these are: {', '.join(ARCHITECTURES)}.")
+    # An explicit null is not the default: "no window", "no separate head size".
+    read = _Reader({key: value for key, value in {**_DEFAULTS[kind], **values}.items() if value is not None})
+    for key, wanted in _FIXED[kind].items():
+        if read.values.get(key, wanted) != wanted:
+            raise ValueError(f"Config: {key} is {shown(read.values[key])}; only {shown(wanted)} can be expressed here.")
+    return (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
+
+
+class _Reader:
+    """Takes keys out of a config, each with the check of its type."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def whole(self, key: str) -> int:
+        value = self.values.get(key)
+        if type(value) is not int or not 0 <= value < 10**9:
+            raise ValueError(f"Config: {key} must be a whole number; it is {shown(value)}.")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.values.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"Config: {key} must be a number; it is {shown(value)}.")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            raise ValueError(f"Config: {key} must be true or false; it is {shown(value)}.")
+        return value
+
+    def one_of(self, key: str, names: dict[str, str]) -> str:
+        """Our word for one of theirs; `names` maps ours to theirs."""
+        value = self.values.get(key)
+        for ours, theirs in names.items():
+            if value == theirs:
+                return ours
+        raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names.values())} can be expressed here.")
+
+
+def _model(values: dict[str, Any]) -> ModelConfig:
+    """Our config, its complaints marked as being about the file."""
+    try:
+        return ModelConfig(**values)
+    except ValueError as error:
+        raise ValueError(f"The config cannot be used here: {error}") from None
+
+
+def _check_hidden(key: str, found: int, model: ModelConfig) -> ModelConfig:
+    """Our hidden widths follow from the width: 4 C, or 8/3 C; the flag that says which is set here."""
+    for matched in (True, False):
+        if model.replace(match_parameters=matched).mlp_hidden == found:
+            return model.replace(match_parameters=matched)
+    widths = sorted({model.replace(match_parameters=matched).mlp_hidden for matched in (False, True)})
+    raise ValueError(f"Config: {key} is {found:,}; a width of {model.n_embd} has {' or '.join(map(str, widths))} here.")
+
+
+def _context(found: int, learned: bool) -> tuple[int, tuple[str, ...]]:
+    """The context; where positions are no table, one longer than our limit is cut."""
+    limit = int(next(item for item in fields(ModelConfig) if item.name == "block_size").metadata["high"])
+    if learned or found <= limit:
+        return found, ()
+    return limit, (f"The model was made for a context of {found:,} tokens; {limit:,} are used here.",)
+
+
+def _gpt2(item: Architecture, read: _Reader) -> Foreign:
+    context, notes = _context(read.whole("n_positions"), learned=True)
+    heads, width = read.whole("n_head"), read.whole("n_embd")
+    model = _model(
+        {
+            "vocab_size": read.whole("vocab_size"),
+            "block_size": context,
+            "n_layer": read.whole("n_layer"),
+            "n_embd": width,
+            "n_head": heads,
+            "n_kv_head": heads,
+            "position": "learned",
+            "norm": "layernorm",
+            "norm_eps": read.number("layer_norm_epsilon"),
+            "mlp": read.one_of("activation_function", PLAIN_ACTIVATIONS),
+            "tie_embeddings": read.flag("tie_word_embeddings"),
+            "dropout": read.number("resid_pdrop"),
+        }
+    )
+    inner = read.whole("n_inner") if "n_inner" in read.values else 4 * width
+    return Foreign(item, _check_hidden("n_inner", inner, model), notes)
+
+
+def _rotary(item: Architecture, read: _Reader) -> Foreign:
+    kind, values = item.model_type, read.values
+    context, notes = _context(read.whole("max_position_embeddings"), learned=False)
+    heads, width, layers = (read.whole(key) for key in ("num_attention_heads", "hidden_size", "num_hidden_layers"))
+    mlp = "clamped_swiglu" if kind == "gpt_oss" else read.one_of("hidden_act", GATED_ACTIVATIONS)
+    experts = kind in ("mixtral", "gpt_oss")
+    window, every = _windows(kind, read, layers, context)
+    model = _model(
+        {
+            "vocab_size": read.whole("vocab_size"),
+            "block_size": context,
+            "n_layer": layers,
+            "n_embd": width,
+            "n_head": heads,
+            "n_kv_head": read.whole("num_key_value_heads") if "num_key_value_heads" in values else heads,
+            "position": "rope",
+            "rope_theta": _rope_theta(read),
+            "norm": "rmsnorm",
+            "norm_eps": read.number("rms_norm_eps"),
+            "mlp": mlp,
+            "qk_norm": kind == "qwen3",
+            "window": window,
+            "global_every": every,
+            "sink_logit": "learned" if kind == "gpt_oss" else "none",
+            "n_expert": read.whole("num_local_experts") if experts else 1,
+            "n_expert_active": read.whole("num_experts_per_tok") if experts else 1,
+            "bias": _biases(kind, read),
+            "tie_embeddings": read.flag("tie_word_embeddings"),
+        }
+    )
+    if values.get("head_dim", model.head_dim) != model.head_dim:
+        raise ValueError(
+            f"Config: head_dim is {shown(values['head_dim'])}; here it is width / heads = {model.head_dim}."
+        )
+    if experts and model.n_expert == 1:
+        raise ValueError("Config: num_local_experts is 1; a mixture needs 2 or more experts here.")
+    return Foreign(item, _check_hidden("intermediate_size", read.whole("intermediate_size"), model), notes)
+
+
+def _biases(kind: str, read: _Reader) -> bool:
+    if kind == "gpt_oss":
+        return True
+    attention, mlp = read.flag("attention_bias"), read.flag("mlp_bias")
+    if kind == "llama" and attention != mlp:
+        raise ValueError("Config: attention_bias and mlp_bias differ; here all projections have a bias or none has.")
+    return kind == "llama" and attention
+
+
+def _rope_theta(read: _Reader) -> float:
+    """The base, from where transformers 5 or 4 keeps it. Raises ValueError for any stretched RoPE."""
+    parameters = read.values.get("rope_parameters", {})
+    scaling = read.values.get("rope_scaling", {})
+    if not isinstance(parameters, dict) or not isinstance(scaling, dict):
+        raise ValueError("Config: rope_parameters must be a table.")
+    merged = {**scaling, **parameters}
+    kind = merged.get("rope_type", merged.get("type", "default"))
+    if kind != "default":
+        raise ValueError(f"Config: RoPE of type {shown(kind)} is not supported; only 'default' is.")
+    if merged.get("partial_rotary_factor", read.values.get("partial_rotary_factor", 1.0)) != 1.0:
+        raise ValueError("Config: a partial_rotary_factor other than 1 is not supported.")
+    return _Reader({"rope_theta": merged.get("rope_theta", read.values.get("rope_theta"))}).number("rope_theta")
+
+
+def _windows(kind: str, read: _Reader, layers: int, context: int) -> tuple[int, int]:
+    """Window and `global_every` from ``sliding_window`` and ``layer_types``."""
+    if kind == "llama":
+        return 0, 0
+    if kind in ("mistral", "mixtral"):
+        return (min(read.whole("sliding_window"), context) if "sliding_window" in read.values else 0), 0
+    types = read.values.get("layer_types")
+    if kind == "qwen3" and not read.flag("use_sliding_window"):
+        return 0, 0
+    if types is None:
+        if kind == "qwen3":
+            raise ValueError("Config: use_sliding_window needs layer_types here, which say what each layer does.")
+        types = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)]
+    return _pattern(types, layers, min(read.whole("sliding_window"), context))
+
+
+def _pattern(types: Any, layers: int, window: int) -> tuple[int, int]:
+    known = ("full_attention", "sliding_attention")
+    if not isinstance(types, list) or len(types) != layers or any(word not in known for word in types):
+        raise ValueError(f"Config: layer_types must name {' or '.join(known)} for each of {layers} layers.")
+    full = [index + 1 for index, word in enumerate(types) if word == "full_attention"]
+    if len(full) == layers:
+        return 0, 0
+    if not full:
+        return window, 0
+    every = full[0]
+    if full != list(range(every, layers + 1, every)) or every < 2:
+        raise ValueError("Config: layer_types must repeat: every n-th layer full, all others sliding.")
+    return window, every

@@ -1,0 +1,141 @@
+"""A public model from the Hugging Face Hub, by its repository's id: ``owner/name``, and nothing that looks otherwise.
+
+One fixed server; no token is ever sent; one revision for all files; sizes are known before anything is downloaded; only
+``config.json``, ``tokenizer.json`` and ``*.safetensors`` are taken.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+from playground.data.downloads import network_reason, opener
+from playground.interchange.refusal import shown
+
+ENDPOINT = "https://huggingface.co"
+HOSTS = (".huggingface.co", ".hf.co")  # where its own redirects may lead
+MAX_BYTES = 600_000_000
+MAX_JSON = 4_000_000
+MAX_ANSWER = 2_000_000
+TIMEOUT = 20.0
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+_FILE = re.compile(r"[\w.-]{1,100}\.safetensors", re.ASCII)
+_REVISION = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository holds for us, at one revision: file names with sizes in bytes."""
+
+    revision: str
+    files: dict[str, int]
+
+
+def checked_id(repository: str) -> str:
+    """A repository's id. Raises ValueError for anything else, a URL first of all."""
+    text = repository.strip() if isinstance(repository, str) else ""
+    if not _ID.fullmatch(text) or ".." in text or text.endswith(".git"):
+        raise ValueError(f"{shown(text)} is no repository id. Use the form owner/name, as in openai-community/gpt2.")
+    return text
+
+
+def list_files(repository: str) -> Listing:
+    """The files that are needed of a repository. Raises ValueError for one that is private, too large or has none."""
+    name = f"The repository {repository}"
+    address = f"{ENDPOINT}/api/models/{repository}?blobs=true"
+    answer = b"".join(_body(name, address, MAX_ANSWER))
+    try:
+        values = json.loads(answer)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} could not be read: the server's answer makes no sense. Try again later.")
+    if values.get("private") or values.get("gated") or values.get("disabled"):
+        raise ValueError(f"{name} is not public. Choose another one.")
+    revision = values.get("sha")
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise ValueError(f"{name} could not be read: the server's answer makes no sense. Try again later.")
+    files = _needed(values.get("siblings"))
+    if not any(file.endswith(".safetensors") for file in files):
+        raise ValueError(f"{name} has no .safetensors file; other kinds of weights are not read.")
+    total = sum(files.values())
+    if total > MAX_BYTES:
+        raise ValueError(f"{name} is too large: {total / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB.")
+    return Listing(revision, files)
+
+
+def _needed(siblings: Any) -> dict[str, int]:
+    files: dict[str, int] = {}
+    for entry in siblings if isinstance(siblings, list) else []:
+        file, size = (entry.get("rfilename"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(file, str) or not (file in ("config.json", "tokenizer.json") or _FILE.fullmatch(file)):
+            continue
+        if type(size) is not int or size < 0 or (file.endswith(".json") and size > MAX_JSON):
+            raise ValueError(f"The file {shown(file)} of this repository has no acceptable size.")
+        files[file] = size
+    return files
+
+
+@contextmanager
+def downloaded(repository: str) -> Iterator[Path]:
+    """A temporary folder with what is needed of a repository; it is gone afterwards. Raises ValueError."""
+    repository = checked_id(repository)
+    listing = list_files(repository)
+    with tempfile.TemporaryDirectory(prefix="playground-hub-") as folder:
+        for file, size in listing.files.items():
+            url = f"{ENDPOINT}/{repository}/resolve/{listing.revision}/{file}"
+            with open(Path(folder) / file, "wb") as target:
+                done = sum(map(target.write, _body(file, url, size)))
+            if done != size:
+                raise ValueError(f"{file} could not be downloaded: {done:,} of {size:,} bytes came. Try again.")
+        yield Path(folder)
+
+
+def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
+    """The body of an answer, in pieces. Raises ValueError unless it comes, from the hub, within `max_bytes`."""
+    failed = f"{name} could not be downloaded"
+    asked = request.Request(url, headers={"User-Agent": "llm-playground"})  # noqa: S310 - the opener knows http(s) only
+    try:
+        with opener(_Redirects(failed)).open(asked, timeout=TIMEOUT) as response:
+            done = 0
+            while chunk := response.read(1 << 16):
+                done += len(chunk)
+                if done > max_bytes:
+                    raise ValueError(f"{failed}: it is larger than the {max_bytes:,} bytes that were promised.")
+                yield chunk
+    except HTTPError as error:
+        error.close()
+        if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise ValueError(f"{name} does not exist or is not public.") from error
+        raise ValueError(f"{failed}: the server answered {error.code}. Try again later.") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = network_reason(error, url, TIMEOUT)
+        raise ValueError(f"{failed}: {reason}. Check the connection and try again.") from error
+
+
+class _Redirects(request.HTTPRedirectHandler):
+    """Follows redirects to the hub's own hosts and to no others, however the first server was fooled."""
+
+    def __init__(self, failed: str) -> None:
+        self._failed = failed
+
+    def redirect_request(
+        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> request.Request | None:
+        target, home = urlsplit(newurl), urlsplit(ENDPOINT)
+        host = target.hostname or ""
+        known = target.netloc == home.netloc or any(host.endswith(ending) for ending in HOSTS)
+        if target.scheme != home.scheme or not known:
+            raise ValueError(f"{self._failed}: it lies outside the hub, at {shown(host)}.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

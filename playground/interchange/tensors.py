@@ -1,0 +1,179 @@
+"""Weights from safetensors files that a stranger made: the header is checked completely before any weight is read.
+
+The format is 8 bytes of little-endian length, a JSON object (name -> dtype, shape, place), then the numbers. The
+safetensors library checks that the places fit the file; it accepts names that occur twice, shapes of 2^62, headers of
+hundreds of megabytes and numbers that are not finite. Here none of these gets further than one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.interchange.refusal import shown, signature
+
+MAX_HEADER_BYTES = 256 * 1024
+MAX_TENSORS = 2_000
+MAX_DIMENSION = 65_536
+MAX_DIMENSIONS = 4
+MAX_NAME = 200
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in which file a tensor's numbers stand, as bytes from its beginning."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def read_headers(paths: Iterable[Path]) -> dict[str, Place]:
+    """The tensors of some safetensors files, by name. Raises ValueError with the first thing that is wrong.
+
+    Every place lies within its file, has the size that its shape and dtype say, and overlaps no other.
+    """
+    found: dict[str, Place] = {}
+    for path in paths:
+        for name, place in read_header(path).items():
+            if name in found:
+                raise ValueError(f"Tensor {shown(name)} stands in two files: {found[name].path.name} and {path.name}.")
+            found[name] = place
+    if len(found) > MAX_TENSORS:
+        raise ValueError(f"The files hold {len(found):,} tensors; the limit is {MAX_TENSORS:,}.")
+    return found
+
+
+def read_header(path: Path) -> dict[str, Place]:
+    """`read_headers` of one file."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = int.from_bytes(start, "little")
+        if size < 10 or length > size - 8:
+            kind = signature(start + file.read(256))
+            raise ValueError(
+                f"{shown(path.name)} is {kind}: only safetensors files are read."
+                if kind
+                else f"{shown(path.name)} is no safetensors file, or was cut short."
+            )
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(
+                f"The header of {shown(path.name)} has {length:,} bytes; the limit is {MAX_HEADER_BYTES:,}."
+            )
+        header = file.read(length)
+    places = dict(_places(path, header, 8 + length))
+    _check_coverage(path, places, 8 + length, size)
+    return places
+
+
+def _places(path: Path, header: bytes, data: int) -> Iterator[tuple[str, Place]]:
+    try:
+        values = json.loads(header.decode("utf-8"), object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError(f"The header of {shown(path.name)} is nested too deeply.") from None
+    except _TwiceError as twice:
+        raise ValueError(f"The header of {shown(path.name)} names {twice} twice.") from None
+    except ValueError:  # also what is not UTF-8, and numbers of thousands of digits
+        raise ValueError(f"The header of {shown(path.name)} is not JSON: the file is damaged.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"The header of {shown(path.name)} is no table of tensors.")
+    values.pop("__metadata__", None)
+    if not values or len(values) > MAX_TENSORS:
+        raise ValueError(f"{shown(path.name)} holds {len(values):,} tensors; 1 to {MAX_TENSORS:,} are allowed.")
+    for name, entry in values.items():
+        yield name, _place(path, name, entry, data)
+
+
+class _TwiceError(ValueError):
+    """A name that occurs twice in one JSON object."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _TwiceError(shown(twice))
+    return values
+
+
+def _place(path: Path, name: str, entry: Any, data: int) -> Place:
+    if len(name) > MAX_NAME or not _NAME.fullmatch(name):
+        raise ValueError(f"Tensor name {shown(name)} is not one that a model has.")
+    entry = entry if isinstance(entry, dict) else {}
+    dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if dtype not in DTYPES:
+        raise ValueError(f"Tensor {shown(name)} has type {shown(dtype)}; only {', '.join(DTYPES)} are read.")
+    if not _whole(shape, MAX_DIMENSION) or len(shape) > MAX_DIMENSIONS or 0 in shape:
+        raise ValueError(
+            f"Tensor {shown(name)} has the shape {shown(shape)}; at most {MAX_DIMENSIONS} dimensions of 1 to "
+            f"{MAX_DIMENSION:,} are allowed."
+        )
+    if not _whole(place, 2**48) or len(place) != 2:
+        raise ValueError(f"The place of tensor {shown(name)} in the file, {shown(place)}, makes no sense.")
+    expected = math.prod(shape) * DTYPES[dtype].itemsize
+    if place[1] - place[0] != expected:
+        raise ValueError(
+            f"Tensor {shown(name)} takes {place[1] - place[0]:,} bytes; its shape and type need {expected:,}."
+        )
+    return Place(path, dtype, tuple(shape), data + place[0], data + place[1])
+
+
+def _whole(values: Any, highest: int) -> bool:
+    return isinstance(values, list) and all(type(n) is int and 0 <= n <= highest for n in values)
+
+
+def _check_coverage(path: Path, places: dict[str, Place], data: int, size: int) -> None:
+    """The tensors must fill the file from the header to its end, each byte once."""
+    at = data
+    for place in sorted(places.values(), key=lambda place: place.begin):
+        if place.begin != at:
+            raise ValueError(f"The tensors of {shown(path.name)} overlap or leave gaps: the file is damaged.")
+        at = place.end
+    if at != size:
+        raise ValueError(f"{shown(path.name)} has {size:,} bytes; its header accounts for {at:,}.")
+
+
+def check_shapes(places: Mapping[str, Place], expected: Shapes) -> None:
+    """Raise ValueError unless the files hold just the expected tensors, by name and shape."""
+    for name, shape in expected.items():
+        if name not in places:
+            raise ValueError(f"Tensor {shown(name)} is missing: the config asks for it.")
+        if places[name].shape != shape:
+            raise ValueError(f"Tensor {shown(name)} is {size(places[name].shape)}; the config asks for {size(shape)}.")
+    for name in places:
+        if name not in expected:
+            raise ValueError(f"Tensor {shown(name)} has no place in the model that the config describes.")
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """A shape as people write it: 64x32."""
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def read_tensor(name: str, place: Place) -> Tensor:
+    """One tensor as float32. Raises ValueError for a number that is not finite."""
+    with open(place.path, "rb") as file:
+        file.seek(place.begin)
+        data = bytearray(place.end - place.begin)
+        if file.readinto(data) != len(data):
+            raise ValueError(f"Tensor {shown(name)} could not be read: the file changed.")
+    tensor = torch.frombuffer(data, dtype=DTYPES[place.dtype]).reshape(place.shape).float()
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"Tensor {shown(name)} holds numbers that are not finite (NaN or infinity).")
+    return tensor

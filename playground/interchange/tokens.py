@@ -1,0 +1,42 @@
+"""Tokenizers in Hugging Face folders: a ``tokenizer.json`` that gives the very ids of ours, and back.
+
+On the way back those of the playground are recognised, bytes and characters by what is written for them; any other goes
+through the gate that tokenizers brought to training go through (`tokenizers.imported`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from playground.tokenizers import BPETokenizer, Tokenizer, import_tokenizer, tokenizers_json
+from playground.tokenizers.byte import ByteTokenizer
+from playground.tokenizers.character import CharacterTokenizer
+
+
+def from_tokenizer_json(values: dict[str, Any], vocab_size: int) -> Tokenizer:
+    """Our tokenizer for a ``tokenizer.json`` beside a model of `vocab_size` tokens. Raises ValueError."""
+    tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values)))
+    if tokenizer.vocab_size != vocab_size:
+        raise ValueError(
+            f"The tokenizer has {tokenizer.vocab_size:,} tokens and the model {vocab_size:,}: they do not belong together."
+        )
+    return tokenizer
+
+
+def _characters(values: dict[str, Any]) -> Tokenizer | None:
+    """The character tokenizer, if this is what is written for one."""
+    model = values.get("model")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(vocab, dict) or not all(len(word) == 1 for word in vocab):
+        return None
+    try:
+        candidate = CharacterTokenizer("".join(sorted(vocab)))
+    except ValueError:
+        return None
+    return candidate if json.loads(tokenizers_json(candidate)) == values else None
+
+
+def _bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """BPE that merges nothing is the byte tokenizer."""
+    return ByteTokenizer() if isinstance(tokenizer, BPETokenizer) and not tokenizer.merges else tokenizer

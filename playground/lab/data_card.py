@@ -1,0 +1,223 @@
+"""What is in a text before anything is trained on it: its sizes, what counting knows of it, what stands in it twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from playground.config import TrainConfig
+from playground.data.corpora import CORPORA
+from playground.data.ngram import ngram_entropies
+from playground.data.tasks import answer_mask
+from playground.data.token_file import characters, survey
+from playground.runs.baselines import COUNTED_BYTES, HELD_OUT_BYTES, MAX_ORDER, sample, sample_file
+from playground.tokenizers import Tokenizer
+from playground.train.dataset import split
+
+SAMPLE_CHARACTERS = 400
+WINDOW = 64  # bytes
+_EXAMPLES = 3
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse
+
+
+@dataclass(frozen=True)
+class Gram:
+    """A byte n-gram's entropies; `nats_per_token` is the held-out one in the units of a loss with this tokenizer."""
+
+    name: str
+    held_out: float  # bits per byte
+    counted: float  # bits per byte, on the text that was counted itself
+    nats_per_token: float
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """How much of the validation part stands in the training part too. Shares are 0 to 1, or None without any to count."""
+
+    lines: float | None
+    n_lines: int
+    windows: float | None  # of WINDOW bytes, side by side
+    n_windows: int
+    examples: list[str]  # the longest such lines
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """All of it, JSON-able by `asdict`. `counted_bytes` and `held_out_bytes` say how much was counted and judged."""
+
+    n_bytes: int
+    n_characters: int
+    n_distinct: int
+    train_bytes: int
+    validation_bytes: int
+    train_tokens: int
+    validation_tokens: int
+    tokens_exact: bool  # or estimated from a part
+    bytes_per_token: float
+    vocab_size: int
+    grams: list[Gram]
+    counted_bytes: int
+    held_out_bytes: int
+    answers_only: bool  # of an algorithmic task nothing but the answers can be foretold, and nothing else was judged
+    duplicates: Duplicates
+    samples: list[tuple[str, str]]  # where, text
+
+    def to_dict(self) -> dict[str, object]:
+        """For the page."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the numbers are made from: sizes of the whole, samples of both parts."""
+
+    n_bytes: int
+    n_characters: int
+    n_distinct: int
+    train_bytes: int
+    train: bytes
+    held_out: bytes
+    samples: list[tuple[str, str]]
+
+
+def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> DataCard:
+    """The card of a text, or of a file that is too large to hold, under a tokenizer and a split.
+
+    Raises ValueError when one of the two parts is empty.
+    """
+    parts = _of_file(text, config) if isinstance(text, Path) else _of_text(text, config)
+    if not parts.train or not parts.held_out:
+        raise ValueError("The text is too short to be split into training and validation text. Add some text.")
+    validation_bytes = parts.n_bytes - parts.train_bytes
+    exact = isinstance(text, str)
+    per_byte = [_tokens_per_byte(tokenizer, data) for data in (_all(text, config) or (parts.train, parts.held_out))]
+    bytes_per_token = 1 / per_byte[1]
+    task = CORPORA[config.corpus].kind == "task"
+    mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None
+    return DataCard(
+        n_bytes=parts.n_bytes,
+        n_characters=parts.n_characters,
+        n_distinct=parts.n_distinct,
+        train_bytes=parts.train_bytes,
+        validation_bytes=validation_bytes,
+        train_tokens=round(parts.train_bytes * per_byte[0]),
+        validation_tokens=round(validation_bytes * per_byte[1]),
+        tokens_exact=exact,
+        bytes_per_token=bytes_per_token,
+        vocab_size=tokenizer.vocab_size,
+        grams=[
+            Gram(gram.name, gram.held_out, gram.counted, gram.held_out * math.log(2) * bytes_per_token)
+            for gram in ngram_entropies(parts.train, parts.held_out, MAX_ORDER, mask)
+        ],
+        counted_bytes=len(parts.train),
+        held_out_bytes=len(parts.held_out),
+        answers_only=task,
+        duplicates=duplicates(parts.train, parts.held_out),
+        samples=parts.samples,
+    )
+
+
+def _all(text: str | Path, config: TrainConfig) -> tuple[bytes, bytes] | None:
+    if isinstance(text, Path):
+        return None
+    head, tail = split(text, config.validation_fraction)
+    return head.encode("utf-8"), tail.encode("utf-8")
+
+
+def _tokens_per_byte(tokenizer: Tokenizer, data: bytes) -> float:
+    return len(tokenizer.encode(data.decode("utf-8", errors="ignore"))) / len(data) if data else 1.0
+
+
+def _of_text(text: str, config: TrainConfig) -> _Parts:
+    head, tail = (part.encode("utf-8") for part in split(text, config.validation_fraction))
+    middle = max(0, len(text) // 2 - SAMPLE_CHARACTERS // 2)
+    return _Parts(
+        len(head) + len(tail),
+        len(text),
+        len(set(text)),
+        len(head),
+        sample(head, COUNTED_BYTES),
+        tail[:HELD_OUT_BYTES],
+        _samples(text[:SAMPLE_CHARACTERS], text[middle : middle + SAMPLE_CHARACTERS], text[-SAMPLE_CHARACTERS:]),
+    )
+
+
+def _of_file(path: Path, config: TrainConfig) -> _Parts:
+    where = survey(path, config.corpus_bytes, config.validation_fraction)
+    n_characters, codes = characters(path, where.end)
+    size = 4 * SAMPLE_CHARACTERS
+    with open(path, "rb") as file:
+        beginnings = []
+        for start in (0, where.end // 2, max(0, where.end - size)):
+            file.seek(start)
+            beginnings.append(file.read(min(size, where.end - start)).decode("utf-8", errors="ignore"))
+    return _Parts(
+        where.end,
+        n_characters,
+        len(codes),
+        where.cut,
+        sample_file(path, 0, where.cut, COUNTED_BYTES),
+        sample_file(path, where.cut, where.end, HELD_OUT_BYTES),
+        _samples(
+            beginnings[0][:SAMPLE_CHARACTERS], beginnings[1][:SAMPLE_CHARACTERS], beginnings[2][-SAMPLE_CHARACTERS:]
+        ),
+    )
+
+
+def _samples(*texts: str) -> list[tuple[str, str]]:
+    return list(zip(("beginning", "middle", "end"), texts, strict=True))
+
+
+def duplicates(train: bytes, held_out: bytes) -> Duplicates:
+    """How many lines and windows of the held-out text also stand in the training text, exactly.
+
+    Lines without anything visible are left out. Windows lie side by side in the held-out text and are looked for at every
+    place of the training text, by a 64-bit hash.
+    """
+    known = set(train.split(b"\n"))
+    lines = [line for line in held_out.split(b"\n") if line.strip()]
+    twice = [line for line in lines if line in known]
+    hashes = _window_hashes(held_out)[::WINDOW]
+    found = _occurs(hashes, _window_hashes(train))
+    return Duplicates(
+        len(twice) / len(lines) if lines else None,
+        len(lines),
+        float(found.mean()) if len(hashes) else None,
+        len(hashes),
+        _longest(twice),
+    )
+
+
+def _occurs(few: np.ndarray, many: np.ndarray) -> np.ndarray:
+    """Flags of the `few` that are among the `many`, which are not sorted for it."""
+    wanted, place = np.unique(few, return_inverse=True)
+    hit = np.zeros(len(wanted), dtype=bool)
+    if len(wanted) and len(many):
+        at = np.minimum(np.searchsorted(wanted, many), len(wanted) - 1)
+        hit[at[wanted[at] == many]] = True
+    return hit[place]
+
+
+def _longest(lines: Sequence[bytes]) -> list[str]:
+    longest = sorted(set(lines), key=lambda line: (-len(line), line))[:_EXAMPLES]
+    return [line.decode("utf-8", errors="replace")[:160] for line in longest]
+
+
+def _window_hashes(data: bytes) -> np.ndarray:
+    """A hash (N - WINDOW + 1,) uint64 of each window: the sum of byte i times M^i modulo 2^64, wherever the window is."""
+    if len(data) < WINDOW:
+        return np.empty(0, np.uint64)
+    values = np.frombuffer(data, dtype=np.uint8).astype(np.uint64) + np.uint64(1)
+    powers = np.full(len(data), _MULTIPLIER)
+    powers[0] = 1
+    np.multiply.accumulate(powers, out=powers)
+    sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(values * powers, dtype=np.uint64)))
+    inverse = np.uint64(pow(int(_MULTIPLIER), -1, 2**64))
+    back = np.full(len(data) - WINDOW + 1, inverse)
+    back[0] = 1
+    np.multiply.accumulate(back, out=back)
+    return (sums[WINDOW:] - sums[:-WINDOW]) * back

@@ -1,0 +1,44 @@
+"""How much memory training a model takes, measured on one real step."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from playground.config import ModelConfig, TrainConfig
+from playground.data.batches import random_windows
+from playground.train.trainer import TrainState, cross_entropy
+
+
+def training_memory(model: ModelConfig, train: TrainConfig) -> int:
+    """Bytes that training holds: weights, gradients, optimizer state, and what one micro-batch's backward pass keeps.
+
+    Measured on one real step with random tokens: the tensors are counted, each once, however many names it has.
+    """
+    relevant = train.replace(steps=1, warmup_steps=0, seed=0)
+    return _training_memory(model, relevant.optimizer, relevant.batch_size)
+
+
+@lru_cache(maxsize=256)
+def _training_memory(model: ModelConfig, optimizer: str, batch_size: int) -> int:
+    state = TrainState.new(
+        model, TrainConfig(steps=1, warmup_steps=0).replace(optimizer=optimizer, batch_size=batch_size)
+    )
+    stream = torch.zeros(model.block_size + 2, dtype=torch.int64).numpy()
+    x, y = random_windows(stream, None, block_size=model.block_size, count=batch_size, seed=0, step=1)
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        loss = cross_entropy(state.model.train()(x), y)
+    loss.backward()
+    state.optimizer.step()
+    weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in state.model.parameters()}
+    moments = sum(t.nbytes for t in state.tensors()["optimizer"].values())
+    activations = sum(size for address, size in kept.items() if address not in weights)
+    return 2 * sum(weights.values()) + moments + activations

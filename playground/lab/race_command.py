@@ -1,0 +1,188 @@
+"""``python -m playground race FILE.json``: a race without the browser, with the same runs, results and verdict as in it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground.data.corpora import check_text
+from playground.lab.recipes import RECIPES, race_of
+from playground.lab.verdict import Verdict, conditions, verdict, what_differs
+from playground.runs import status
+from playground.runs.curves import Curves
+from playground.runs.paths import cache_root
+from playground.runs.processes import cores
+from playground.runs.races import Race, create_race, get_race, list_races, prepare_race
+from playground.runs.racing import execute_race
+from playground.runs.store import Run, RunStore
+from playground.train.events import Evaluated, Event
+from playground.train.flops import training_flops
+from playground.train.race import RaceSpec
+
+NAME, HELP = "race", "train several models side by side and judge them; the race's id is the last line printed"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command's own options."""
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE.json", help="what to race, as “Config” in the Compare tab saves it"
+    )
+    parser.add_argument("--recipe", choices=list(RECIPES), help="a ready-made race instead of a file")
+    parser.add_argument("--resume", metavar="RACE", help="go on with an interrupted race: its id or how it begins")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own for all arms")
+    parser.add_argument("--name", default="", help="what the race is called")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every measurement as CSV")
+
+
+def run(options: argparse.Namespace, store: RunStore) -> int:
+    """Race, print the verdict, and return the exit code: 0 finished, 1 failed, 130 interrupted. Raises ValueError."""
+    race = _find(store, options.resume) if options.resume else _new(options, store)
+    print(f"{race.name}: {conditions(race)}", file=sys.stderr)
+    for solved, arm in zip(race.solved, race.spec.arms, strict=True):
+        if solved:
+            print(f"  {arm.name}: {solved} to match {race.spec.arms[0].name}", file=sys.stderr)
+    ending = _execute(race)
+    race = get_race(store, race.id)
+    if ending.message:
+        print(ending.message, file=sys.stderr)
+    if ending.state == "finished":
+        curves = Curves(store, capacity=64)
+        print(as_text(race, verdict(race, curves)))
+        if options.csv:
+            write_csv(race, curves, options.csv)
+    if ending.state in ("paused", "stopped"):
+        print(f"Go on with: python -m playground race --resume {race.id[:8]}", file=sys.stderr)
+    print(race.id)
+    return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
+
+
+def _new(options: argparse.Namespace, store: RunStore) -> Race:
+    if (options.file is None) == (options.recipe is None):
+        raise ValueError("Give either a race's JSON file or --recipe. See python -m playground race --help.")
+    spec = race_of(RECIPES[options.recipe]) if options.recipe else read_spec(Path(options.file))
+    own = None
+    if options.text is not None:
+        try:
+            own = check_text(options.text.read_bytes())
+        except OSError as error:
+            raise ValueError(f"Cannot read {options.text}: {error.strerror}.") from None
+    return create_race(store, prepare_race(spec, own, cache_dir=cache_root()), name=options.name)
+
+
+def read_spec(path: Path) -> RaceSpec:
+    """A race from a JSON file. Raises ValueError saying what is wrong with it."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not JSON: {str(error)[:100]}.") from None
+    return RaceSpec.from_dict(values)
+
+
+def _find(store: RunStore, text: str) -> Race:
+    found = [race for race in list_races(store) if not race.reference and race.id.startswith(text.lower())]
+    if len(found) != 1:
+        raise ValueError(f"{len(found) or 'No'} races have an id that begins with {text[:40]!r}.")
+    if found[0].status().state in ("finished", "running"):
+        raise ValueError(f"This race is already {found[0].status().state}.")
+    status.withdraw(found[0].path)
+    return found[0]
+
+
+def _execute(race: Race) -> status.Status:
+    """Train in this process. Ctrl-C saves all runs and says how to go on; a second Ctrl-C ends at once."""
+    torch.set_num_threads(cores())
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return execute_race(race, cache_dir=cache_root(), interrupted=interrupted, watch=_reporter())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reporter() -> Callable[[Run, Event], None]:
+    """A line on standard error for each measurement."""
+    began = time.monotonic()
+
+    def report(run: Run, event: Event) -> None:
+        if isinstance(event, Evaluated):
+            print(
+                f"{time.monotonic() - began:6.0f} s  {run.name}: step {event.step} of {run.train.steps}, "
+                f"validation loss {event.loss:.4f}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    return report
+
+
+def as_text(race: Race, found: Verdict) -> str:
+    """The verdict for a terminal."""
+    lines = [race.name, *what_differs(race), "", found.headline, *found.sentences, "", found.rule, ""]
+    head = ("arm", "loss (nats/token)", "bits/byte", "parameters", "MFLOPs/token", "tokens/s", "memory (MB)")
+    rows = [head, *(_cells(row) for row in found.table)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    def shown(key: str, form: str) -> str:
+        return "–" if row[key] is None else format(row[key], form)
+
+    spread = "" if row["loss_spread"] is None else f" ± {row['loss_spread']:.4f}"
+    return (
+        row["arm"],
+        shown("loss", ".4f") + spread,
+        shown("bits_per_byte", ".4f"),
+        f"{row['parameters']:,}",
+        f"{row['flops_per_token'] / 1e6:.2f}",
+        shown("tokens_per_second", ",.0f"),
+        f"{row['memory_bytes'] / 1e6:.0f}",
+    )
+
+
+CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", "seconds", "loss", "bits_per_byte", "accuracy")
+
+
+def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
+    """Every measurement on the validation text, one a row, in the order of CSV_COLUMNS."""
+    rows = []
+    for arm, members in zip(race.spec.arms, race.members, strict=True):
+        for member in members:
+            flops = training_flops(member.model)
+            for event in curves.evaluations(member).to_dict("records"):
+                tail = [event[name] for name in ("seconds", "loss", "bits_per_byte", "accuracy")]
+                name = (
+                    f"'{arm.name}" if arm.name[:1] in "=+-@" else arm.name
+                )  # no spreadsheet shall run it as a formula
+                rows.append([name, member.train.seed, event["step"], event["tokens"], event["tokens"] * flops, *tail])
+    return rows
+
+
+def write_csv(race: Race, curves: Curves, path: Path) -> None:
+    """Write `csv_rows` with a header. Raises ValueError when the file cannot be written."""
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(CSV_COLUMNS)
+            writer.writerows(csv_rows(race, curves))
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}: {error.strerror}.") from None

@@ -1,0 +1,128 @@
+"""Races that one click starts: the question, and the arms that answer it. Sizes, text, budget and seeds are whatever
+is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_type_hints
+
+from playground.config import setting_kinds
+from playground.train.race import BudgetKind, Match, MatchBy, RaceSpec, parse_arm
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A question that a race answers. `arms` are written in short; `shared` are settings that the question needs."""
+
+    name: str
+    title: str
+    question: str
+    arms: tuple[str, ...]
+    match: Match = "parameters"
+    match_by: MatchBy = "mlp"
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+
+LADDER = ("norm=rmsnorm", "position=rope", "mlp=swiglu", "n_kv_head=2")
+LADDER_NAMES = ("+ RMSNorm", "+ RoPE", "+ SwiGLU", "+ GQA")
+
+
+def _rungs() -> tuple[str, ...]:
+    """Classic, then with one more change each time."""
+    steps = [f"{name}: classic + {' + '.join(LADDER[: i + 1])}" for i, name in enumerate(LADDER_NAMES)]
+    return ("classic", *steps)
+
+
+_ALL = (
+    Recipe(
+        "classic_modern",
+        "Classic against modern",
+        "Do RoPE, RMSNorm, SwiGLU and grouped queries help a model of the same size?",
+        ("classic", "modern"),
+    ),
+    Recipe(
+        "ladder",
+        "The ladder",
+        "Which change brings it? One more of them in each arm.",
+        _rungs(),
+    ),
+    Recipe(
+        "window",
+        "Full against window",
+        "What does it cost to see only the last 32 tokens?",
+        ("Full: modern", "Window 32: modern + window=32", "Window 32, 4 sinks: modern + window=32 + n_sink=4"),
+    ),
+    Recipe(
+        "moe",
+        "Dense against MoE",
+        "Do four experts of which one or two work beat one MLP, at equal FLOPs for each token?",
+        ("Dense: modern", "MoE 1 of 4: modern + n_expert=4", "MoE 2 of 4: modern + n_expert=4 + n_expert_active=2"),
+        match="flops",
+    ),
+    Recipe(
+        "muon",
+        "AdamW against Muon",
+        "Does Muon learn more from the same tokens, at AdamW's learning rate and at one that suits it?",
+        (
+            "AdamW: modern",
+            "Muon, same rate: modern + optimizer=muon",
+            "Muon, rate 0.02: modern + optimizer=muon + learning_rate=0.02",
+        ),
+        match="none",
+    ),
+    Recipe(
+        "tokenizer",
+        "Bytes against BPE",
+        "Longer tokens reach further back and read more text in as many steps: are they worth it, in bits per byte?",
+        ("Bytes: modern", "BPE: modern + tokenizer=bpe + bpe_vocab=512"),
+        match="none",
+    ),
+)
+
+
+def _possible(recipe: Recipe) -> bool:
+    """Whether this version of the playground has the settings that the recipe names, with these values."""
+    kinds = setting_kinds()
+    try:
+        arms = [parse_arm(text) for text in recipe.arms]
+    except ValueError:
+        return False
+    for arm in arms:
+        for name, value in arm.changes.items():
+            choices = get_args(get_type_hints(kinds[name])[name])
+            if choices and value not in choices:
+                return False
+    return True
+
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL if _possible(recipe)}
+
+# What a race starts with: a model that learns something on a laptop within a minute, three seeds.
+DEFAULTS: dict[str, Any] = {
+    "corpus": "tales", "corpus_bytes": 2_000_000, "n_layer": 2, "n_embd": 64, "n_head": 4, "block_size": 128,
+    "batch_size": 8, "learning_rate": 3e-3, "eval_tokens": 8_192,
+}  # fmt: skip
+
+
+def race_of(
+    recipe: Recipe,
+    shared: Mapping[str, Any] | None = None,
+    *,
+    budget: BudgetKind = "steps",
+    amount: float = 300,
+    seeds: int = 3,
+) -> RaceSpec:
+    """The recipe as a race, with settings for all arms on top of the defaults. Raises ValueError."""
+    return RaceSpec.from_dict(
+        {
+            "name": recipe.title,
+            "arms": list(recipe.arms),
+            "shared": {**DEFAULTS, **recipe.shared, **(shared or {})},
+            "budget": budget,
+            "amount": amount,
+            "seeds": seeds,
+            "match": recipe.match,
+            "match_by": recipe.match_by,
+        }
+    )

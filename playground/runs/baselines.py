@@ -1,0 +1,134 @@
+"""How well counting does on a run's text, beside the run: ``baselines.json`` in its folder.
+
+A loss by itself says little. Against n-grams that were counted on the same training part and judged on the same
+validation part it can be placed: better than a trigram, not yet as good as a 5-gram. They are counted over bytes, whatever
+the tokenizer: bits per byte compare across tokenizers, and the chart turns them into its own units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from playground.data.corpora import CORPORA, load_text
+from playground.data.ngram import NgramEntropy, ngram_entropies
+from playground.data.tasks import answer_mask
+from playground.data.token_file import survey
+from playground.runs.files import read_json, write_json
+from playground.runs.store import Run
+from playground.train.dataset import split
+
+FILE = "baselines.json"
+FORMAT = 1
+MAX_ORDER = 5
+COUNTED_BYTES = 4_000_000  # of the training part; two seconds on one core
+HELD_OUT_BYTES = 1_000_000  # of the validation part
+_PIECES = 16  # evenly spread, where only a part is counted
+
+
+def read(folder: Path) -> dict[str, float] | None:
+    """Held-out bits per byte by name (unigram to 5-gram) of the run in a folder, or None while they are not known."""
+    values = read_json(folder / FILE) or {}
+    bits = values.get("bits_per_byte")
+    if values.get("format") != FORMAT or not isinstance(bits, dict):
+        return None
+    return {str(name): value for name, value in bits.items() if isinstance(value, float) and math.isfinite(value)}
+
+
+def compute(run: Run, cache_dir: Path | None) -> dict[str, float]:
+    """Count, and write the numbers into the run's folder. Raises ValueError or OSError where that is impossible.
+
+    What was counted before on the same text is taken from the cache.
+    """
+    train, held_out, mask = parts(run, cache_dir)
+    known = _known(train, held_out, mask, cache_dir)
+    values = (read_json(known) if known is not None else None) or facts(
+        ngram_entropies(train, held_out, MAX_ORDER, mask), len(train), len(held_out)
+    )
+    write_json(run.path / FILE, values)
+    if known is not None and run.owner is None:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        write_json(known, values)
+    return dict(values["bits_per_byte"])
+
+
+def facts(entropies: list[NgramEntropy], counted: int, held_out: int) -> dict[str, Any]:
+    """What the file says."""
+    bits = {entropy.name: round(entropy.held_out, 6) for entropy in entropies}
+    return {"format": FORMAT, "bits_per_byte": bits, "counted_bytes": counted, "held_out_bytes": held_out}
+
+
+def start(run: Run, cache_dir: Path | None) -> threading.Thread | None:
+    """Do it beside the training, unless it has been done. The thread dies with the process, which harms nothing."""
+    if (run.path / FILE).exists():
+        return None
+
+    def work() -> None:
+        try:
+            compute(run, cache_dir)
+        except (ValueError, OSError) as error:
+            print(f"baselines: {error}", flush=True)  # the run does without
+
+    thread = threading.Thread(target=work, name="baselines", daemon=True)
+    thread.start()
+    return thread
+
+
+def parts(run: Run, cache_dir: Path | None) -> tuple[bytes, bytes, np.ndarray | None]:
+    """What is counted and what it is judged on: samples of a run's two parts, and flags of the answers in tasks."""
+    config = run.train
+    path = run.text_path if config.corpus == "own" else None
+    if path is not None:
+        where = survey(path, config.corpus_bytes, config.validation_fraction)
+        return (
+            sample_file(path, 0, where.cut, COUNTED_BYTES),
+            sample_file(path, where.cut, where.end, HELD_OUT_BYTES),
+            None,
+        )
+    head, tail = split(
+        load_text(config.corpus, n_bytes=config.corpus_bytes, cache_dir=cache_dir), config.validation_fraction
+    )
+    held_out = tail.encode("utf-8")[:HELD_OUT_BYTES]
+    task = CORPORA[config.corpus].kind == "task"
+    mask = answer_mask(config.corpus, held_out.decode("ascii")) if task else None
+    return sample(head.encode("utf-8"), COUNTED_BYTES), held_out, mask
+
+
+def sample(data: bytes, n_bytes: int) -> bytes:
+    """The data, or evenly spread pieces of it that together have `n_bytes`."""
+    if len(data) <= n_bytes:
+        return data
+    size = n_bytes // _PIECES
+    return b"".join(data[start : start + size] for start in _starts(0, len(data), size))
+
+
+def sample_file(path: Path, start: int, end: int, n_bytes: int) -> bytes:
+    """`sample` of the bytes from `start` to `end` of a file, of which no more is read."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        if end - start <= n_bytes:
+            return file.read(end - start)
+        size = n_bytes // _PIECES
+        pieces = []
+        for at in _starts(start, end, size):
+            file.seek(at)
+            pieces.append(file.read(size))
+        return b"".join(pieces)
+
+
+def _starts(start: int, end: int, size: int) -> list[int]:
+    return [start + (end - start - size) * number // (_PIECES - 1) for number in range(_PIECES)]
+
+
+def _known(train: bytes, held_out: bytes, mask: np.ndarray | None, cache_dir: Path | None) -> Path | None:
+    if cache_dir is None:
+        return None
+    digest = hashlib.sha256(f"{FORMAT} {MAX_ORDER} {len(train)} {mask is not None} ".encode())
+    digest.update(train)
+    digest.update(held_out)
+    return cache_dir / "ngrams" / f"{digest.hexdigest()[:32]}.json"

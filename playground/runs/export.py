@@ -1,0 +1,127 @@
+"""Taking a run away: as a folder for Transformers, as one of our own with everything in it, or as one Python file.
+
+A folder appears whole or not at all: it is written under a hidden name beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from playground.data.corpora import CORPORA, MAX_BYTES, load_text
+from playground.interchange import check
+from playground.interchange.check import Check
+from playground.interchange.package import Package, write_safetensors, write_transformers
+from playground.interchange.program import write_program
+from playground.runs.files import temporary_name
+from playground.runs.loading import ModelCache
+from playground.runs.log import Tail
+from playground.runs.store import Run
+from playground.train.dataset import prepare
+
+Format = Literal["transformers", "safetensors", "code"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. `check` is there when Transformers has loaded the folder back."""
+
+    format: Format
+    step: int
+    said: str  # one or two sentences for the user
+    check: Check | None = None
+
+
+def package(run: Run, step: int | None = None, models: ModelCache | None = None) -> Package:
+    """A run as it travels, with the weights of `step` (None: the newest). Raises ValueError when there are none."""
+    steps = run.steps_available()
+    step = step if step is not None else (steps[-1] if steps else None)
+    model = (models or ModelCache(1)).get(run, step)
+    assert step is not None, "without any step the cache has complained"
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    train = run.train if run.train.corpus in CORPORA else None  # of an imported model it may not be known
+    return Package(run.name, run.model, weights, run.tokenizer, step, train, run.preset, tuple(Tail(run.log).rows()))
+
+
+def export_run(
+    run: Run,
+    target: Path,
+    format: str,
+    step: int | None = None,
+    *,
+    cache_dir: Path | None = None,
+    models: ModelCache | None = None,
+) -> Exported:
+    """Write a run to the folder `target`, which must not exist yet or be empty.
+
+    Raises ValueError for an unknown format, a step without weights, a model that the format cannot express, a folder that
+    is in use, and a disk that is full; nothing is left behind then.
+    """
+    writers: dict[str, Callable[[Path], Exported]] = {
+        "transformers": lambda folder: _transformers(folder, package(run, step, models)),
+        "safetensors": lambda folder: _safetensors(folder, package(run, step, models)),
+        "code": lambda folder: _code(folder, run, cache_dir),
+    }
+    if format not in writers:
+        raise ValueError(f"Format must be one of {', '.join(FORMATS)}; {format[:40]!r} is not.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ValueError(f"{target.name} exists already and is not empty. Choose another folder.")
+    hidden = temporary_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden.mkdir()
+        exported = writers[format](hidden)
+        if target.exists():
+            target.rmdir()
+        hidden.rename(target)
+    except OSError as error:
+        raise ValueError(f"{target.name} could not be written: {error.strerror}. Choose another place.") from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return exported
+
+
+def _transformers(folder: Path, package: Package) -> Exported:
+    item = write_transformers(folder, package)
+    if not check.installed():
+        return Exported("transformers", package.step, f"Written as {item.class_name}. {check.NOT_INSTALLED}")
+    proof = check.load_back(folder, package)
+    return Exported("transformers", package.step, str(proof), proof)
+
+
+def _safetensors(folder: Path, package: Package) -> Exported:
+    write_safetensors(folder, package)
+    log = ", its log" if package.events else ""
+    said = (
+        f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground imports it again."
+    )
+    return Exported("safetensors", package.step, said)
+
+
+def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:
+    corpus = CORPORA.get(run.train.corpus)
+    if corpus is None or (run.origin and corpus.kind == "own"):
+        raise ValueError("This model was imported without its training text, so there is no training to write as code.")
+    if run.text_path is not None and run.text_path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"Code carries its text along, and this one is larger than {MAX_BYTES / 1e6:.0f} MB.")
+    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir, own_text=run.own_text())
+    data = prepare(text, run.tokenizer, run.model, run.train)
+    streams = {"train": data.train, "validation": data.validation}
+    program = write_program(run.name, run.model, run.train, run.tokenizer, text, streams)
+    (folder / "train.py").write_text(program.source, "utf-8")
+    (folder / program.data_name).write_text(program.data, "utf-8", newline="")
+    said = f"train.py needs PyTorch alone and trains this very model from scratch on {program.data_name} beside it."
+    return Exported("code", 0, said)
+
+
+def zip_folder(folder: Path, path: Path) -> None:
+    """One archive of a folder's files, under the folder's name. Weights do not shrink, so they are stored as they are."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            stored = zipfile.ZIP_STORED if file.suffix == ".safetensors" else None
+            archive.write(file, f"{folder.name}/{file.name}", compress_type=stored)

@@ -1,0 +1,49 @@
+"""How many floating-point operations a token costs: the currency in which architectures are compared fairly.
+
+Only matrix products count, two operations for each multiply-and-add; norms, activations and softmax are left out, as is
+usual. Attention counts the keys that a query can see and no more: a kernel that computes the hidden half of the square as
+well does more work than the model asks for. The backward pass costs twice the forward pass.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from playground.config import ModelConfig
+from playground.models.attention import visible
+from playground.models.transformer import Transformer
+from playground.train.optimizer import is_matrix
+
+
+def training_flops(model: ModelConfig) -> float:
+    """FLOPs of training on one token, forward and backward, averaged over a full context."""
+    return 3 * forward_flops(model)
+
+
+@lru_cache(maxsize=1024)
+def forward_flops(model: ModelConfig) -> float:
+    """FLOPs of one forward pass per token, averaged over a full context; nothing is allocated."""
+    with torch.device("meta"):
+        transformer = Transformer(model)
+    weights = sum(_used(model, name, tensor) for name, tensor in transformer.named_parameters())
+    unembed = model.vocab_size * model.n_embd
+    keys = sum(mean_visible(model, window) for window in model.windows)
+    scores = 2 * model.n_head * model.head_dim * keys  # once for q·k, once for p·v
+    return 2.0 * (weights + unembed + scores)
+
+
+def _used(model: ModelConfig, name: str, tensor: torch.Tensor) -> float:
+    """How many of a tensor's numbers take part in the matrix products of one token inside the blocks."""
+    if not name.startswith("blocks.") or not is_matrix(name, tensor):
+        return 0
+    # Experts are stacked to three dimensions; a token passes through the active ones.
+    return tensor.numel() * (model.n_expert_active / model.n_expert if tensor.ndim == 3 else 1)
+
+
+@lru_cache(maxsize=1024)
+def mean_visible(model: ModelConfig, window: int) -> float:
+    """How many keys a query sees in a layer of this window, itself included, on average over a full context."""
+    positions = torch.arange(model.block_size)
+    return float(visible(positions, positions, window, model.n_sink).sum()) / model.block_size

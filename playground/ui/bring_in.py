@@ -1,0 +1,86 @@
+"""Bring a model in: files from this computer, or a public repository of the Hugging Face Hub, become a run to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.interchange.architectures import ARCHITECTURES
+from playground.runs.adopt import adopt_files, adopt_from_hub
+from playground.ui.services import Services
+
+ABOUT = (
+    "Choose `config.json`, `tokenizer.json` and the `.safetensors` of a folder together: one that *Take it away* made, or a "
+    f"Hugging Face model of type {', '.join(ARCHITECTURES)}. Archives and pickles are not opened."
+)
+
+
+@dataclass(frozen=True)
+class BringIn:
+    """The panel's components."""
+
+    files: gr.File
+    repository: gr.Textbox
+    name: gr.Textbox
+    bring: gr.Button
+
+
+def build_bring_in(services: Services) -> BringIn:
+    """Lay the panel out, folded. Visitors of a public app bring files only."""
+    with gr.Accordion("Bring a model in", open=False, elem_classes="pg-fold", elem_id="bring-in"):
+        gr.Markdown(ABOUT, elem_classes="pg-note")
+        files = gr.File(
+            label="The model's files, up to 40 MB each", file_count="multiple", type="filepath", height=160,
+            elem_id="bring-files",
+        )  # fmt: skip
+        repository = gr.Textbox(
+            label="or a public repository on the Hugging Face Hub", placeholder="owner/name", max_length=200,
+            visible=not services.public, elem_id="bring-repository",
+        )  # fmt: skip
+        with gr.Row(elem_classes="pg-actions"):
+            name = gr.Textbox(label="Name", placeholder="chosen for you", max_length=60, scale=1, min_width=120)
+            bring = gr.Button("Bring it in", elem_classes="pg-quiet", elem_id="bring-model", scale=1)
+    return BringIn(files, repository, name, bring)
+
+
+def bring(services: Services, files: list[str] | None, repository: str, name: str, token: str) -> str:
+    """Make a run of what was chosen and return its id."""
+    wanted = repository.strip() if isinstance(repository, str) else ""
+    if files and wanted:
+        raise ValueError("Choose either files or a repository, not both.")
+    owner = services.visitor(token)
+    name = name.strip() if isinstance(name, str) else ""
+    if wanted:
+        if services.public:
+            raise ValueError(
+                "Repositories are not fetched here. Run the playground on your own computer, or bring files."
+            )
+        return adopt_from_hub(services.store, wanted, name=name, owner=owner).id
+    if not files:
+        raise ValueError("No files are chosen. Choose a model's config.json, tokenizer.json and .safetensors together.")
+    return adopt_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
+
+
+def wire_bring_in(
+    panel: BringIn,
+    services: Services,
+    visitor: gr.BrowserState,
+    follow: Callable[..., tuple[Any, Any]],
+    outputs: list[Any],
+) -> None:
+    """Connect the controls; `follow` shows a run by its id in the `outputs`."""
+
+    def bring_and_show(
+        services: Services, files: list[str] | None, repository: str, name: str, token: str
+    ) -> tuple[Any, ...]:
+        return *follow(services, bring(services, files, repository, name, token), token), None, "", ""
+
+    panel.bring.click(
+        services.bind(bring_and_show), [panel.files, panel.repository, panel.name, visitor],
+        [*outputs, panel.files, panel.repository, panel.name],
+        show_progress="minimal", concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip

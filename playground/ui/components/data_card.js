@@ -1,0 +1,102 @@
+// A text's card. The value changes when somebody asks about another text. Gradio runs this file as a function body with
+// `element`, `props` and `watch`.
+/* global element, props, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-data");
+
+const bytes = (n) => (n >= 1e6 ? `${(n / 1e6).toLocaleString("en-US", { maximumFractionDigits: 2 })} MB` : n >= 1e4 ? `${(n / 1e3).toFixed(1)} kB` : `${P.whole(n)} bytes`);
+const section = (title, more, ...children) =>
+  P.el("section", { class: "pg-data-part" }, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title }), ` ${more}`), ...children);
+
+function tiles(card) {
+  const about = card.tokens_exact ? "" : "about ";
+  const rows = [
+    ["size", bytes(card.n_bytes), "UTF-8"],
+    ["characters", P.whole(card.n_characters), `${P.whole(card.n_distinct)} different ones`],
+    ["tokens", about + P.whole(card.train_tokens + card.validation_tokens), `${P.whole(card.vocab_size)} in the vocabulary`],
+    ["bytes per token", card.bytes_per_token.toFixed(2), "of validation text"],
+  ];
+  return P.el("dl", { class: "pg-tiles pg-data-tiles" }, ...rows.map(([name, value, unit]) =>
+    P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), P.el("dd", { text: value }), P.el("dd", { class: "pg-unit", text: unit }))));
+}
+
+/** Training and validation as one bar in their proportion. */
+function split(card) {
+  const share = card.validation_bytes / card.n_bytes;
+  const train = P.el("i", { class: "pg-data-train" });
+  const validation = P.el("i", { class: "pg-data-validation" });
+  train.style.flexGrow = 1 - share;
+  validation.style.flexGrow = share;
+  return section("Split", "the end of the text is never trained on",
+    P.el("div", { class: "pg-data-split", "aria-hidden": "true" }, train, validation),
+    P.el("p", { class: "pg-soft pg-data-legend" },
+      P.el("span", {}, P.el("i", { class: "pg-data-train", "aria-hidden": "true" }), `training ${bytes(card.train_bytes)}, ${P.whole(card.train_tokens)} tokens`),
+      P.el("span", {}, P.el("i", { class: "pg-data-validation", "aria-hidden": "true" }), `validation ${bytes(card.validation_bytes)}, ${P.whole(card.validation_tokens)} tokens`)));
+}
+
+/** A table whose bars are the held-out costs, with a mark where the same n-gram stands on the text that it was counted on. */
+function entropies(card) {
+  const head = ["knows", "", "bits per byte", "nats per token", "on its own text"];
+  const knows = (i) => (i === 0 ? "how common each byte is" : `the last ${i === 1 ? "byte" : `${i} bytes`}`);
+  const rows = card.grams.map((gram, i) => {
+    const bar = P.el("i", { class: "pg-data-bar" });
+    const mark = P.el("i", { class: "pg-data-mark" });
+    bar.style.width = `${Math.min(100, (100 * gram.held_out) / 8)}%`;
+    mark.hidden = card.answers_only; // counted text is not only answers
+    mark.style.left = `${Math.min(100, (100 * gram.counted) / 8)}%`;
+    return P.el("tr", {}, P.el("th", { scope: "row" }, P.el("b", { text: gram.name }), P.el("span", { class: "pg-soft", text: knows(i) })),
+      P.el("td", { class: "pg-data-track", "aria-hidden": "true" }, P.el("span", {}, bar, mark)),
+      P.el("td", { text: gram.held_out.toFixed(2) }), P.el("td", {}, P.el("b", { text: gram.nats_per_token.toFixed(2) })),
+      P.el("td", { class: "pg-soft", text: card.answers_only ? "–" : gram.counted.toFixed(2) }));
+  });
+  const table = P.el("table", { class: "pg-data-table" },
+    P.el("thead", {}, P.el("tr", {}, ...head.map((text) => (text ? P.el("th", { scope: "col", text }) : P.el("td", { class: "pg-data-track" }))))), P.el("tbody", {}, ...rows));
+  const best = card.grams.reduce((a, b) => (b.held_out < a.held_out ? b : a)); // of a short text not the longest one
+  const last = card.grams.at(-1);
+  const order = card.grams.indexOf(best);
+  const than = order === 0 ? "than knowing how common each byte is" : `than a table of everything that ever followed ${["", "one byte", "two bytes", "three bytes", "four bytes"][order]}`;
+  const what = card.answers_only ? "Only the answers count here: nothing about a problem can be foretold." : "";
+  const gap = last.held_out - last.counted;
+  const learnt = gap > 0.25 && !card.answers_only
+    ? ` On the text that was counted the ${last.name} needs only ${last.counted.toFixed(2)} bits per byte: the difference is what it knows by heart, and no use elsewhere.`
+    : "";
+  return section("What counting knows", "of the validation text, after counting the training text",
+    P.el("div", { class: "pg-data-scroll", tabindex: 0, role: "region", "aria-label": "Entropy of n-grams" }, table),
+    P.el("p", { class: "pg-notice" }, what ? `${what} ` : "", "A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }),
+      ` means: better ${than}.${learnt}`),
+    P.el("p", { class: "pg-soft pg-small", text: `n-grams over bytes, interpolated after Witten and Bell; counted on ${bytes(card.counted_bytes)}, judged on ${bytes(card.held_out_bytes)}. A byte without any model costs 8 bits.` }));
+}
+
+function duplicates(card) {
+  const { lines, n_lines, windows, n_windows, examples } = card.duplicates;
+  const rows = [];
+  if (windows != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(windows) }), ` of ${P.whole(n_windows)} windows of 64 bytes`));
+  if (lines != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(lines) }), ` of ${P.whole(n_lines)} lines`));
+  const share = windows ?? 0;
+  const verdict = share > 0.3 ? "Much of the validation text can be known by heart: a low validation loss proves little here."
+    : share > 0.02 ? "Some of the validation text can be known by heart." : "The validation text is new to the model.";
+  const part = P.el("ul", { class: "pg-data-list" }, ...rows);
+  const found = examples.length ? [P.el("p", { class: "pg-soft pg-small", text: "For instance:" }), ...examples.map((line) => P.el("code", { class: "pg-data-line", text: P.printable(line) }))] : [];
+  return section("Twice", "what of the validation text also stands in the training text", part, P.el("p", { class: "pg-soft", text: verdict }), ...found);
+}
+
+const samples = (card) => section("Samples", "from three places",
+  P.el("div", { class: "pg-data-samples" }, ...card.samples.map(([where, text]) =>
+    P.el("figure", {}, P.el("figcaption", { class: "pg-soft", text: where }), P.el("p", { text: P.printable(text), tabindex: 0, role: "region", "aria-label": `Text at the ${where}` })))));
+
+function draw() {
+  const card = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+  if (!card?.grams) {
+    root.replaceChildren();
+    return;
+  }
+  root.replaceChildren(
+    P.el("h2", { class: "pg-data-title", tabindex: -1, text: card.title }),
+    tiles(card), split(card), entropies(card),
+    P.el("div", { class: "pg-data-two" }, duplicates(card), samples(card)));
+  if (innerWidth < 800) root.scrollIntoView({ block: "start", behavior: P.calm() ? "auto" : "smooth" }); // it lies below the form
+}
+
+watch("value", draw);
+draw();

@@ -1,0 +1,353 @@
+// A race: the verdict in words, curves with bands over seeds, what differs, the waterfall, the table. Live while it trains.
+// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`; so does a saved report.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-race");
+const empty = element.querySelector(".pg-race-empty");
+const MOST_POINTS = 500; // a line; a chart is some 900 pixels wide
+
+// ---- data ---------------------------------------------------------------------------------------------------------
+
+let race = null; // { head, summary, state, message, steps, states, cursor, runs: [{ train, validation }] }
+
+const columns = (names) => Object.fromEntries(names.map((name) => [name, []]));
+const newRun = () => ({ train: columns(["step", "seconds", "loss", "grad_norm"]), validation: columns(["step", "seconds", "loss", "accuracy"]) });
+
+/** Take a reply in; true if anything that is drawn changed. */
+function absorb(reply) {
+  const { rows = [], ...facts } = reply;
+  const changed = rows.length > 0 || facts.head || facts.summary || race.state !== facts.state || String(race.steps) !== String(facts.steps);
+  Object.assign(race, facts);
+  for (const row of rows) {
+    if (row.reset || !race.runs[row.i]) race.runs[row.i] = newRun();
+    for (const part of ["train", "validation"]) {
+      for (const [name, values] of Object.entries(row[part] ?? {})) race.runs[row.i][part][name].push(...values);
+    }
+  }
+  return Boolean(changed);
+}
+
+const nSeeds = () => race.head.seeds.length;
+const runsOf = (arm) => race.head.seeds.map((_, s) => race.runs[arm * nSeeds() + s] ?? newRun());
+const oneTokenizer = () => new Set(race.head.arms.map((arm) => arm.tokenizer)).size === 1;
+
+// ---- metrics and axes ---------------------------------------------------------------------------------------------
+
+const exp = (loss) => (loss == null ? null : Math.exp(loss));
+const bits = (arm) => (loss) => (loss == null || !arm.bits_per_nat ? null : loss * arm.bits_per_nat);
+
+/** Tokens per second at each point, from the time that passed since the point before. */
+function speed(run, arm) {
+  const { step, seconds } = run.train;
+  return step.map((s, i) => {
+    const passed = seconds[i] - (seconds[i - 1] ?? 0);
+    return passed > 0 ? ((s - (step[i - 1] ?? 0)) * arm.tokens_per_step) / passed : null;
+  });
+}
+
+const METRICS = {
+  loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
+  difference: { name: "Difference", axis: "loss minus the first arm's", train: null, validation: (r) => r.validation.loss, paired: true },
+  perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, train: (r) => r.train.loss.map(exp), validation: (r) => r.validation.loss.map(exp) },
+  bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", train: (r, arm) => r.train.loss.map(bits(arm)), validation: (r, arm) => r.validation.loss.map(bits(arm)) },
+  accuracy: { name: "Accuracy", axis: "right first guesses (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
+  grad_norm: { name: "Gradient", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
+  speed: { name: "Tokens/s", axis: "tokens per second", digits: ",.0f", train: speed, validation: null },
+};
+const AXES = { step: "Step", tokens: "Tokens", flops: "Training FLOPs", seconds: "Seconds", parameters: "Parameters" };
+
+/** Where a run's points stand on the chosen axis. */
+function place(run, part, arm, axis) {
+  const { step, seconds } = run[part];
+  if (axis === "seconds") return seconds;
+  const each = { step: 1, tokens: arm.tokens_per_step, flops: arm.tokens_per_step * arm.flops_per_token, parameters: 1 }[axis];
+  return each === 1 ? step : step.map((s) => s * each);
+}
+
+/** A curve's value at x, by straight lines; null outside. */
+function at(xs, ys, x) {
+  let i = xs.findIndex((other) => other >= x);
+  if (i < 0 || !xs.length || x < xs[0]) return null;
+  if (xs[i] === x || i === 0) return ys[i];
+  return ys[i - 1] + ((ys[i] - ys[i - 1]) * (x - xs[i - 1])) / (xs[i] - xs[i - 1]);
+}
+
+/** Per seed {x, y} of one arm; smoothed if it is a training curve. */
+function seeds(index, part, chosen) {
+  const arm = race.head.arms[index];
+  const metric = METRICS[chosen.metric];
+  return runsOf(index).map((run) => {
+    const y = metric[part](run, arm);
+    return { x: place(run, part, arm, chosen.axis), y: part === "train" ? P.smooth(y, chosen.smoothing) : y };
+  });
+}
+
+/** Mean over seeds and the band from the lowest to the highest, as far as all seeds have come. */
+function overSeeds(curves, isLog) {
+  const going = curves.filter((curve) => curve.x.length);
+  if (!going.length) return null;
+  const n = Math.min(...going.map((curve) => curve.x.length));
+  const stride = Math.max(1, Math.ceil(n / MOST_POINTS));
+  const out = { x: [], y: [], band: { low: [], high: [] } };
+  const picks = [];
+  for (let i = 0; i < n - 1; i += stride) picks.push(i);
+  if (n) picks.push(n - 1);
+  for (const i of picks) {
+    let [sum, low, high, x] = [0, Infinity, -Infinity, 0];
+    for (const curve of going) {
+      const value = curve.y[i];
+      sum += value ?? NaN;
+      x += curve.x[i] / going.length;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const mean = sum / going.length;
+    if (!Number.isFinite(mean) || (isLog && low <= 0)) continue;
+    out.x.push(x);
+    out.y.push(mean);
+    out.band.low.push(low);
+    out.band.high.push(high);
+  }
+  if (going.length < 2) delete out.band;
+  return out.x.length ? out : null;
+}
+
+/** This arm's curves minus the first arm's of the same seed, at the same place of the axis. */
+function minusBaseline(curves, baseline) {
+  return curves.map((curve, s) => {
+    const rows = curve.x.map((x, i) => [x, curve.y[i], at(baseline[s].x, baseline[s].y, x)]).filter((row) => row[2] != null && row[1] != null);
+    return { x: rows.map((row) => row[0]), y: rows.map((row) => row[1] - row[2]) };
+  });
+}
+
+const hidden = new Set();
+const styles = new P.Styles();
+const styleOf = (index) => styles.of({ id: `${race.id} ${index}`, role: race.head.arms[index].role });
+
+/** Every line to draw. */
+function lines(chosen, isLog) {
+  const metric = METRICS[chosen.metric];
+  const part = metric.validation ? "validation" : "train";
+  const out = [];
+  race.head.arms.forEach((arm, index) => {
+    if (hidden.has(index) || (metric.paired && index === 0)) return;
+    const { colour, dash } = styleOf(index);
+    const own = (which) => {
+      const curves = seeds(index, which, chosen);
+      return overSeeds(metric.paired ? minusBaseline(curves, seeds(0, which, chosen)) : curves, isLog);
+    };
+    const bold = own(part);
+    const base = { run: index, colour, dash, opacity: 1, width: 2.4 };
+    if (chosen.axis === "parameters") {
+      if (bold) out.push({ ...base, x: [arm.parameters], y: [bold.y.at(-1)], dots: [bold.band ? (bold.band.high.at(-1) - bold.band.low.at(-1)) / 2 : 0] });
+      return;
+    }
+    if (chosen.train && metric.validation && metric.train) {
+      const thin = own("train");
+      if (thin) out.push({ ...base, ...thin, band: undefined, dash: "solid", width: 1, opacity: 0.5, thin: true });
+    }
+    if (bold) out.push({ ...base, ...bold });
+  });
+  return out;
+}
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const title = (bold, soft) => P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: bold }), soft ? ` ${soft}` : "");
+const facts = P.el("p", { class: "pg-race-facts" });
+const headline = P.el("p", { class: "pg-race-headline" });
+const more = P.el("div", { class: "pg-race-more" });
+const notes = P.el("p", { class: "pg-notice", hidden: true });
+const alert = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
+const bar = P.el("div", { class: "pg-progress-bar" });
+const track = P.el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Share of the race that is done", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
+const card = P.el("section", { class: "pg-panel pg-race-main", "aria-label": "The race" }, facts, headline, more, track, alert);
+const chart = P.curveChart(card, {
+  styles,
+  metrics: METRICS,
+  axes: AXES,
+  si: ["tokens", "flops", "parameters"],
+  lines: (chosen, isLog) => (race?.head ? lines(chosen, isLog) : []),
+  label: "Curves of the race: mean over seeds, and a band from the lowest to the highest seed",
+  endLabel: (line) => (line.thin ? "" : race.head.arms[line.run].name),
+  hoverName: (line) => race.head.arms[line.run].name + (line.thin ? ", training" : ""),
+  exports: () => race.head.name,
+  onChoice: () => drawLegend(),
+});
+const legend = P.el("ul", { class: "pg-legend", "aria-label": "Arms" });
+const key = P.el("p", { class: "pg-soft pg-small" });
+card.append(legend, key, notes);
+const announce = P.announcer(card);
+const differs = P.el("ul", { class: "pg-chips" });
+const differsCard = P.el("section", { class: "pg-panel", "aria-label": "What differs" }, title("What differs", "between the arms; all else is equal"), differs);
+const falls = P.el("ol", { class: "pg-falls" });
+const fallsCard = P.el("section", { class: "pg-panel", "aria-label": "The ladder", hidden: true }, title("The ladder", "one change at a time"), falls);
+const table = P.el("table", { class: "pg-table" });
+const rule = P.el("p", { class: "pg-soft pg-small" });
+const tableCard = P.el("section", { class: "pg-panel pg-race-wide", "aria-label": "Results" }, title("Results", "at the last measurement that all have reached, mean ± standard deviation over seeds"),
+  P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Results, scrollable" }, table), rule);
+const files = P.el("p", { class: "pg-files", hidden: !server.file });
+for (const [kind, text, about] of [["report", "Report (HTML)", "Everything here as one page that works offline"], ["csv", "CSV", "Every measurement, one a row"], ["json", "Config", "What was raced, for python -m playground race FILE.json"]]) {
+  const button = P.el("button", { type: "button", class: "pg-small-button", text, title: about, "data-file": kind });
+  button.addEventListener("click", () => saveFile(kind, button));
+  files.append(button);
+}
+const link = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this race" });
+link.addEventListener("click", async () => {
+  const address = new URL(location.pathname, location.origin);
+  address.search = new URLSearchParams({ tab: "compare", race: shown });
+  await navigator.clipboard?.writeText(address.href).catch(() => {});
+  P.say(said, address.href);
+});
+const said = P.el("output", { class: "pg-soft pg-small" });
+files.append(link, said);
+tableCard.append(files);
+
+async function saveFile(kind, button) {
+  button.disabled = true;
+  const reply = await P.ask(server.file, { visitor: props.value?.visitor ?? "", race: shown, kind });
+  button.disabled = false;
+  if (!reply || reply.error) P.say(said, reply?.error ?? "That did not work. Try again.");
+  else {
+    P.save(reply.name, reply.text, reply.type);
+    P.say(said, `Saved ${reply.name}.`);
+  }
+}
+
+const filled = P.el("div", { class: "pg-race-filled", hidden: true }, card, differsCard, fallsCard, tableCard);
+root.append(filled);
+
+// ---- drawing ------------------------------------------------------------------------------------------------------
+
+const DASHES = { solid: "none", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "9 3", longdashdot: "9 3 2 3" };
+
+function swatch({ colour, dash }) {
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  line.setAttribute("viewBox", "0 0 26 8");
+  line.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(line.namespaceURI, "path");
+  for (const [name, value] of [["d", "M1 4H25"], ["stroke", colour], ["stroke-width", "2.6"], ["stroke-dasharray", DASHES[dash] ?? dash.replaceAll("px", "")]]) path.setAttribute(name, value);
+  line.append(path);
+  return line;
+}
+
+function drawLegend() {
+  if (!race?.head) return;
+  const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.arm : null;
+  legend.replaceChildren(...race.head.arms.map((arm, index) => {
+    const lost = race.states ? [...race.states.slice(index * nSeeds(), (index + 1) * nSeeds())].filter((letter) => letter === "d").length : 0;
+    const button = P.el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(index)), "data-arm": index, title: arm.short },
+      swatch(styleOf(index)), P.el("b", { text: arm.name }), P.el("span", { class: "pg-soft", text: lost ? `diverged (${lost} of ${nSeeds()})` : arm.solved }));
+    button.addEventListener("click", () => {
+      hidden.has(index) ? hidden.delete(index) : hidden.add(index);
+      drawLegend();
+      chart.draw([]);
+    });
+    return P.el("li", {}, button);
+  }));
+  if (focused != null) legend.querySelector(`[data-arm="${focused}"]`)?.focus();
+  const n = nSeeds();
+  const about = chart.chosen.metric === "difference" ? `Below zero is better than ${race.head.arms[0].name}, seed by seed. ` : "";
+  P.say(key, about + (n > 1 ? `Lines: mean over ${n} seeds. Bands: from the lowest seed to the highest.` : "One seed: no band, and no interval in the verdict."));
+}
+
+function drawHead() {
+  P.say(facts, [race.head.name, race.head.conditions].join(" · "));
+  differs.replaceChildren(...(race.head.differs.length ? race.head.differs : ["nothing: the arms are identical"]).map((text) => P.el("li", { class: "pg-chip", text })));
+  notes.hidden = !race.head.notes;
+  P.say(notes, race.head.notes);
+  drawLegend();
+}
+
+function drawFalls() {
+  const bars = race.summary?.waterfall ?? [];
+  fallsCard.hidden = bars.length < 2;
+  differsCard.classList.toggle("pg-race-wide", fallsCard.hidden); // alone it has the row to itself
+  if (fallsCard.hidden) return;
+  const values = bars.map((one) => one.value);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const floor = low - 0.35 * (high - low || 1);
+  const share = (value) => (100 * (value - floor)) / (high - floor);
+  falls.replaceChildren(...bars.map((one, i) => {
+    const start = i ? bars[i - 1].value : floor;
+    const piece = P.el("i", { class: "pg-fall", "data-outcome": i ? one.outcome : "level", "aria-hidden": "true" });
+    piece.style.left = `${share(Math.min(start, one.value))}%`;
+    piece.style.width = `${Math.max(0.6, Math.abs(share(start) - share(one.value)))}%`;
+    const change = `${one.change > 0 ? "+" : "−"}${Math.abs(one.change ?? 0).toFixed(3)}`;
+    const words = i ? `${change}${one.half == null ? "" : ` ± ${one.half.toFixed(3)}`}` : one.value.toFixed(3);
+    return P.el("li", {}, P.el("span", { text: one.name }), P.el("span", { class: "pg-fall-track" }, piece),
+      P.el("span", { class: "pg-number", text: words, title: { better: "better", worse: "worse", unclear: "not distinguishable from no change" }[one.outcome] ?? "" }));
+  }));
+}
+
+function drawSummary() {
+  const { summary } = race;
+  const trains = ["queued", "running"].includes(race.state);
+  P.say(headline, (trains && summary.table.every((row) => row.loss != null) ? "So far: " : "") + summary.headline);
+  more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
+  P.say(rule, `${summary.rule} Speed and memory are measured on this machine: tokens per second while the arms took turns; memory of weights, gradients, optimizer and one batch's activations.`);
+  announce(headline.textContent);
+  const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
+  const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
+    `${(row.flops_per_token / 1e6).toFixed(2)} M`, P.whole(row.steps), row.tokens_per_second ? P.rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
+  const heads = ["arm", "loss (nats/token)", "bits/byte", "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
+  table.replaceChildren(
+    P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
+    P.el("tbody", {}, ...summary.table.map((row) => P.el("tr", {}, P.el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => P.el("td", { text }))))));
+  drawFalls();
+}
+
+function drawState() {
+  const all = race.head.arms.flatMap((arm) => race.head.seeds.map(() => arm.steps));
+  const share = race.steps.reduce((sum, step, i) => sum + Math.min(1, step / all[i]), 0) / all.length;
+  bar.style.width = `${100 * share}%`;
+  track.dataset.state = race.state;
+  track.hidden = race.state === "finished";
+  track.setAttribute("aria-valuenow", Math.round(100 * share));
+  filled.dataset.state = race.state;
+  const words = race.state === "finished" ? "" : `${P.stateWords(race.state)} · ${Math.round(100 * share)} % done. `;
+  alert.hidden = !(words || race.message);
+  P.say(alert, words + (race.message ?? ""));
+  alert.classList.toggle("pg-alert-bad", ["failed", "crashed"].includes(race.state));
+}
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+let shown = null;
+let beats = 0;
+
+async function refresh() {
+  const { visitor = "", race: wanted = "" } = props.value ?? {};
+  if (wanted !== shown) {
+    shown = wanted;
+    race = null;
+    hidden.clear();
+    empty.hidden = Boolean(wanted);
+    filled.hidden = true;
+  }
+  if (!wanted) return;
+  const moving = !race || ["queued", "running"].includes(race.state);
+  if (!moving && ++beats % 6 !== 0) return;
+  const reply = await P.ask(server.race, { visitor, race: wanted, cursor: race?.cursor ?? null });
+  if (!reply || shown !== wanted) return;
+  filled.hidden = false;
+  if (reply.error) {
+    alert.hidden = false;
+    P.say(alert, reply.error);
+    return;
+  }
+  race ??= { runs: [], steps: [] };
+  if (!absorb(reply)) return;
+  if (reply.head) drawHead();
+  if (reply.summary) drawSummary();
+  drawState();
+  await chart.draw([]);
+}
+
+P.onTheme(legend, drawLegend);
+const look = P.every(element, 1000, refresh);
+watch("value", () => {
+  beats = -1;
+  look();
+});

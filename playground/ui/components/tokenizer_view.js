@@ -1,0 +1,136 @@
+// A text under several tokenizers, and the chart of what a larger vocabulary would bring.
+// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-readings");
+const empty = element.querySelector(".pg-readings-empty");
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const alert = P.el("p", { class: "pg-alert pg-alert-bad", role: "alert", hidden: true });
+const notice = P.el("p", { class: "pg-notice", "aria-live": "polite" });
+const size = P.el("p", { class: "pg-soft pg-small" });
+const list = P.el("div", { class: "pg-readings-list" });
+const chartTitle = P.el("h2", { class: "pg-panel-title" });
+const plot = P.el("div", { class: "pg-chart pg-chart-low", role: "figure", "aria-label": "Bytes per token of this text against the size of the vocabulary" });
+const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Compression against vocabulary" }, chartTitle, plot,
+  P.el("p", { class: "pg-soft pg-small", text: "Each step to the right by a factor of two doubles the table that the model must learn: look where the curve stops paying for it." }));
+const filled = P.el("div", { class: "pg-readings-filled", hidden: true }, alert, notice, size, list, chartCard);
+root.append(filled);
+
+// ---- pieces -------------------------------------------------------------------------------------------------------
+
+/** The bytes of a piece in hexadecimal; a piece that is no whole character already says them. */
+function hex(piece) {
+  if (/^(\\x[0-9A-F]{2})+$/.test(piece)) return piece.slice(2).split("\\x");
+  return [...new TextEncoder().encode(piece)].map((byte) => byte.toString(16).toUpperCase().padStart(2, "0"));
+}
+
+/** One number with its unit, large and small. */
+const stat = (value, unit) => P.el("div", { class: "pg-stat" }, P.el("b", { text: value }), P.el("span", { text: unit }));
+
+function card(row) {
+  const head = P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: row.name }), row.note ? ` ${row.note}` : "");
+  if (row.error) return P.el("section", { class: "pg-panel", "data-key": row.key }, head, P.el("p", { class: "pg-alert", text: row.error }));
+  const stats = P.el("div", { class: "pg-stats" }, stat(P.whole(row.tokens), row.tokens === 1 ? "token" : "tokens"), stat(P.number(row.bytes_per_token), "bytes per token"),
+    stat(P.number(row.tokens_per_word), "tokens per word"), stat(row.share == null ? "–" : P.percent(row.share), "of parameters are its table"));
+  const flow = P.el("p", { class: "pg-pieces", role: "group", "aria-label": `Tokens of ${row.name}; arrow keys move`, dir: "auto" }, ...row.pieces.map((text, at) => P.piece(text, at, { tabindex: -1 })));
+  const readout = P.el("p", { class: "pg-readout", "aria-live": "polite", text: `Vocabulary ${P.whole(row.vocab)}. Point at a piece to see its id and bytes.` });
+  explore(flow, row, readout);
+  const more = row.tokens > row.pieces.length ? P.el("p", { class: "pg-soft pg-small", text: `The first ${P.whole(row.pieces.length)} tokens are shown; the numbers are of all.` }) : "";
+  return P.el("section", { class: "pg-panel pg-reading", "data-key": row.key }, P.el("div", { class: "pg-reading-head" }, head, stats), flow, more, readout);
+}
+
+/** Pointer and arrow keys choose a piece; its id and bytes are said below. */
+function explore(flow, row, readout) {
+  let chosen = null;
+  const say = (node) => {
+    if (!node || node === chosen) return;
+    chosen?.classList.remove("pg-piece-chosen");
+    flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    chosen = node;
+    node.classList.add("pg-piece-chosen");
+    node.tabIndex = 0;
+    const at = [...flow.children].indexOf(node);
+    const bytes = hex(row.pieces[at]);
+    readout.replaceChildren(P.el("b", { text: P.visible(row.pieces[at]) }), ` id ${row.ids[at]}`,
+      P.el("span", { class: "pg-soft", text: `  token ${P.whole(at + 1)} of ${P.whole(row.tokens)} · ${bytes.length} ${bytes.length === 1 ? "byte" : "bytes"}: ${bytes.slice(0, 24).join(" ")}${bytes.length > 24 ? " …" : ""}` }));
+  };
+  const pieceOf = (target) => target.closest?.(".pg-piece");
+  for (const kind of ["pointerover", "focusin"]) flow.addEventListener(kind, (event) => say(pieceOf(event.target)));
+  flow.addEventListener("click", (event) => pieceOf(event.target)?.focus());
+  flow.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    const next = step && flow.children[[...flow.children].indexOf(chosen) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+  if (flow.firstElementChild) flow.firstElementChild.tabIndex = 0;
+}
+
+// ---- the chart ----------------------------------------------------------------------------------------------------
+
+let answer = null;
+
+async function drawChart() {
+  if (!answer?.curve || plot.clientWidth === 0) return;
+  const plotly = await P.loadPlotly();
+  const colour = P.colours();
+  const marks = answer.rows.filter((row) => row.key.startsWith("bpe:") && !row.error);
+  const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, fixedrange: true };
+  const sizes = answer.curve.map((point) => point.size);
+  const traces = [
+    { x: sizes, y: answer.curve.map((point) => point.ratio), mode: "lines+markers", line: { color: colour.blue, width: 2 }, marker: { color: colour.blue, size: 5 },
+      hovertemplate: "%{x:,} tokens: %{y:.2f} bytes per token<extra></extra>" },
+    { x: marks.map((row) => row.vocab), y: marks.map((row) => row.bytes_per_token), mode: "markers", marker: { color: colour.highlight, size: 11, symbol: "circle-open", line: { width: 2 } },
+      text: marks.map((row) => P.plain(row.name)), hovertemplate: "%{text}: %{y:.2f}<extra></extra>" },
+  ];
+  const ticks = [256, 512, 1000, 2000, 4000, 8000];
+  await plotly.react(plot, traces, {
+    width: Math.floor(plot.clientWidth), height: 240, margin: { l: 48, r: 16, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, showlegend: false, dragmode: false,
+    hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
+    xaxis: { ...axis, type: "log", tickvals: ticks, ticktext: ticks.map(P.whole), title: { text: "vocabulary (tokens, log scale)", standoff: 6, font: { size: 12 } } },
+    yaxis: { ...axis, rangemode: "tozero", nticks: 6, title: { text: "bytes per token", standoff: 4, font: { size: 12 } } },
+  }, { displayModeBar: false, responsive: false, showSendToCloud: false });
+}
+P.onTheme(plot, drawChart);
+P.onResize(plot, drawChart);
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+let asked = 0;
+
+function draw() {
+  alert.hidden = !answer.error;
+  P.say(alert, answer.error ?? "");
+  root.classList.remove("pg-waiting");
+  empty.hidden = true;
+  filled.hidden = false;
+  if (answer.error) return;
+  P.say(notice, answer.notice);
+  P.say(size, `This text: ${P.whole(answer.bytes)} bytes of UTF-8 · ${P.whole(answer.characters)} characters · ${P.whole(answer.words)} ${answer.words === 1 ? "word" : "words"} between spaces.`);
+  list.replaceChildren(...answer.rows.map(card));
+  chartTitle.replaceChildren(P.el("b", { text: "What a larger vocabulary brings" }), ` this text under BPE learned from ${answer.learned}`);
+  drawChart();
+}
+
+/** Ask about the value that is there now; only the latest question's answer is drawn. */
+async function refresh() {
+  const value = JSON.parse(JSON.stringify(props.value ?? null));
+  if (!value?.text) asked++; // an answer that is still under way is no longer wanted
+  empty.hidden = Boolean(value?.text && answer);
+  filled.hidden = !empty.hidden;
+  if (!value?.text) return;
+  const mine = ++asked;
+  root.classList.add("pg-waiting");
+  const reply = await P.ask(server.tokenize, value);
+  if (mine !== asked) return;
+  answer = reply ?? { error: "The server did not answer. Change something to ask again." };
+  draw();
+}
+
+watch("value", refresh);
+refresh();

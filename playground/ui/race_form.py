@@ -1,0 +1,158 @@
+"""The form that starts a race: one click for a ready-made question, or arms of one's own; then text, size, budget, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.config import PRESETS, ModelConfig, TrainConfig, label, preset, setting_kinds
+from playground.data.corpora import CORPORA
+from playground.lab.pace import seconds_of
+from playground.lab.recipes import DEFAULTS, RECIPES, race_of
+from playground.runs.races import plan_race
+from playground.train.estimate import estimate
+from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, RaceSpec
+from playground.ui.endpoints import duration
+from playground.ui.forms import Form, build_form, read_form
+
+MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
+TRAIN_FIELDS = ("batch_size", "learning_rate")
+MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
+BY = {"mlp": "MLP size", "width": "width"}
+
+
+@dataclass(frozen=True)
+class RaceForm:
+    """The form's controls."""
+
+    recipes: dict[str, gr.Button]
+    arms: gr.Dropdown
+    start_from: gr.Dropdown
+    change: gr.Dropdown
+    to: gr.Textbox
+    add: gr.Button
+    corpus: gr.Dropdown
+    model: Form
+    train: Form
+    budget: gr.Dropdown
+    amount: gr.Number
+    seeds: gr.Slider
+    match: gr.Dropdown
+    match_by: gr.Dropdown
+    preview: gr.Markdown
+    start: gr.Button
+
+    @property
+    def settings(self) -> set[gr.components.Component]:
+        """What decides how a race is run, whatever its arms."""
+        controls = {self.corpus, *self.model.values(), *self.train.values(), self.budget, self.amount, self.seeds}
+        return controls | {self.arms, self.match, self.match_by}
+
+
+def build_race_form() -> RaceForm:
+    """Lay the form out in the current column."""
+    parts: dict[str, Any] = {}
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**Start a race** one click", elem_classes="pg-title")
+        parts["recipes"] = {}
+        for name, recipe in RECIPES.items():
+            parts["recipes"][name] = gr.Button(recipe.title, elem_classes="pg-quiet", elem_id=f"recipe-{name}")
+        gr.Markdown(
+            "\n".join(f"- **{recipe.title}** {recipe.question}" for recipe in RECIPES.values()),
+            elem_classes=["pg-note", "pg-questions"],
+        )
+        with gr.Accordion("Text, size, budget, seeds", open=False, elem_classes="pg-fold"):
+            _build_settings(parts)
+    with gr.Group(elem_classes="pg-card"), gr.Accordion("Arms of your own", open=False, elem_classes="pg-fold"):
+        _build_arms(parts)
+    return RaceForm(**parts)
+
+
+def _build_settings(parts: dict[str, Any]) -> None:
+    texts = [(corpus.label, name) for name, corpus in CORPORA.items() if name != "own"]
+    parts["corpus"] = gr.Dropdown(texts, value=DEFAULTS["corpus"], label="Text", elem_classes="pg-compact")
+    start = preset("modern", **{name: DEFAULTS[name] for name in MODEL_FIELDS})
+    parts["model"] = build_form(ModelConfig, MODEL_FIELDS, start, explain=False)
+    training = TrainConfig(**{name: DEFAULTS[name] for name in TRAIN_FIELDS})
+    parts["train"] = build_form(TrainConfig, TRAIN_FIELDS, training, explain=False)
+    units = [(words, kind) for kind, words in UNITS.items()]
+    parts["budget"] = gr.Dropdown(units, value="steps", label="Budget in", elem_classes="pg-compact")
+    parts["amount"] = gr.Number(300, label="Budget of each run", elem_classes="pg-compact", elem_id="race-amount")
+    parts["seeds"] = gr.Slider(
+        1, MAX_SEEDS, value=3, step=1, label="Seeds", buttons=[], elem_classes="pg-compact", elem_id="race-seeds"
+    )
+
+
+def _build_arms(parts: dict[str, Any]) -> None:
+    parts["arms"] = gr.Dropdown(
+        ["classic", "modern"], value=["classic", "modern"], multiselect=True, allow_custom_value=True, max_choices=MAX_ARMS,
+        label="Arms", info="The first is the baseline. Written as: Name: preset + setting=value", elem_id="race-arms",
+    )  # fmt: skip
+    gr.Markdown("Start from one and change one thing:", elem_classes="pg-note")
+    parts["start_from"] = gr.Dropdown(list(PRESETS), value="modern", label="Start from", elem_classes="pg-compact")
+    kinds = setting_kinds()
+    names = sorted(
+        (label(kinds[name], name), name) for name in kinds if name not in ("seed", "steps", "corpus", "prompt")
+    )
+    parts["change"] = gr.Dropdown(names, value="position", label="Change", elem_classes="pg-compact")
+    parts["to"] = gr.Textbox("none", label="To", max_length=40, elem_classes="pg-compact")
+    parts["add"] = gr.Button("Add this arm", elem_classes="pg-quiet", elem_id="race-add")
+    equal = [(words, name) for name, words in MATCHES.items()]
+    parts["match"] = gr.Dropdown(equal, value="parameters", label="Make equal", elem_classes="pg-compact")
+    by = [(words, name) for name, words in BY.items()]
+    parts["match_by"] = gr.Dropdown(by, value="mlp", label="By changing", elem_classes="pg-compact")
+    parts["preview"] = gr.Markdown("", elem_classes="pg-note", elem_id="race-preview")
+    parts["start"] = gr.Button("Start this race", variant="primary", elem_classes="pg-primary", elem_id="race-start")
+
+
+def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
+    """The list of arms with one more."""
+    found = [*(arms or []), f"{start} + {change}={(to or '').strip()}"]
+    RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
+    return gr.update(value=found, choices=list(dict.fromkeys([*PRESETS, *found])))
+
+
+def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
+    corpus = CORPORA[data[form.corpus]]
+    size = min(int(DEFAULTS["corpus_bytes"]), corpus.default_bytes)
+    values = {**read_form(form.model, data), **read_form(form.train, data)}
+    return {**DEFAULTS, **values, "corpus": corpus.name, "corpus_bytes": size}
+
+
+def _budget(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
+    return {"budget": data[form.budget], "amount": data[form.amount], "seeds": data[form.seeds]}
+
+
+def own_spec(form: RaceForm, data: Mapping[Any, Any]) -> RaceSpec:
+    """The race that the form describes. Raises ValueError."""
+    matched = {"match": data[form.match], "match_by": data[form.match_by]}
+    return RaceSpec.from_dict(
+        {"arms": data[form.arms] or [], "shared": _shared(form, data), **_budget(form, data), **matched}
+    )
+
+
+def recipe_spec(name: str, form: RaceForm, data: Mapping[Any, Any]) -> RaceSpec:
+    """A ready-made race with the form's text, size, budget and seeds. Raises ValueError."""
+    return race_of(RECIPES[name], _shared(form, data), **_budget(form, data))
+
+
+def preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
+    """What the arms will be, matched, and how long the race takes; or what stands in its way."""
+    try:
+        spec = own_spec(form, data)
+        arms = plan_race(spec)
+    except (ValueError, TypeError, KeyError) as error:
+        return f"⚠ {error}"
+    rows = ["| arm | parameters | FLOPs/token | solved |", "| --- | --- | --- | --- |"]
+    seconds = 0.0
+    for arm in arms:
+        name = arm.name.replace("|", " ")
+        rows.append(f"| {name} | {arm.parameters:,} | {arm.flops_per_token / 1e6:.2f} M | {arm.solved or '–'} |")
+        seconds += seconds_of(estimate(arm.model, arm.train), arm.model, arm.train)
+    if spec.budget == "seconds":
+        seconds = spec.amount * len(arms)
+    total = duration(seconds * len(spec.seeds))
+    return "\n".join(rows) + f"\n\n{len(arms)} arms × {len(spec.seeds)} seeds: about {total} here if nothing else runs."

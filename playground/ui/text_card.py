@@ -1,0 +1,172 @@
+"""The card "1 · Text": which text, from where, and what is in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.config import TrainConfig
+from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.sources import TextFile
+from playground.data.tasks import TASKS
+from playground.tokenizers import Tokenizer
+from playground.ui.picker import QUIET
+from playground.ui.services import Services
+from playground.ui.texts import CARDS, Wish, described, loaded, own_text, size_of
+
+TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
+LABELS = {"task": "Algorithms", "own": "Your text"}
+SMALL_PRINT = {
+    "tales": "little stories, offline",
+    "python_source": "this interpreter's own",
+    "tiny_shakespeare": "1.1 MB, downloaded",
+    "tiny_stories": "19 MB, downloaded",
+    "task": "one right answer",
+    "own": "paste or upload",
+}
+ABOUT = {
+    "task": "Six small problems with one right answer; *exact match* says how often it is found.",
+    "own": "Paste a text, or bring files: `.txt`, `.md`, `.py`, several at once, or `.jsonl` with a text in each line.",
+}
+_JSON_LINES = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class TextCard:
+    """The card's components."""
+
+    text: gr.Radio
+    about: gr.Markdown
+    task: gr.Dropdown
+    own: gr.Column
+    pasted: gr.Textbox
+    upload: gr.File
+    field: gr.Textbox
+    path: gr.Textbox
+    dataset: gr.Textbox
+    column: gr.Textbox
+    fetch: gr.Button
+    uploaded: gr.Markdown
+    look: gr.Button
+    batch: gr.Button
+
+    @property
+    def inputs(self) -> set[gr.components.Component]:
+        """What `wish_of` reads."""
+        return {self.text, self.task, self.pasted, self.upload, self.field, self.path, self.dataset, self.column}
+
+
+def build_text_card(services: Services) -> TextCard:
+    """Lay the card out."""
+    parts: dict[str, Any] = {}
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
+        choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
+        parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
+        parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
+        tasks = [(task.label, task.name) for task in TASKS.values()]
+        parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
+        with gr.Column(visible=False) as parts["own"]:
+            _build_own(parts, services)
+        with gr.Row(elem_classes="pg-actions"):
+            parts["look"] = gr.Button("What is in it?", elem_classes="pg-quiet", min_width=100, elem_id="look-at-text")
+            parts["batch"] = gr.Button("See a batch", elem_classes="pg-quiet", min_width=100, elem_id="see-batch")
+    return TextCard(**parts)
+
+
+def _build_own(parts: dict[str, Any], services: Services) -> None:
+    limit = "20 MB" if services.public else "1 GB"
+    parts["pasted"] = gr.Textbox(
+        label="Paste your text", lines=6, max_lines=12, elem_classes="pg-mono", max_length=None
+    )
+    parts["upload"] = gr.File(
+        label=f"or upload files, up to {limit}", type="filepath", file_count="multiple",
+        height=120, elem_id="upload",
+    )  # fmt: skip
+    parts["field"] = gr.Textbox(
+        label="Field of the JSON lines", placeholder="text, or meta.title", visible=False, elem_id="json-field"
+    )
+    with gr.Accordion(
+        "From a path or from Hugging Face", open=False, elem_classes="pg-fold", visible=not services.public
+    ):
+        parts["path"] = gr.Textbox(
+            label="A file on this machine", placeholder="/home/me/corpus.txt", elem_id="text-path"
+        )
+        parts["dataset"] = gr.Textbox(label="or a data set", placeholder="owner/name", elem_id="dataset")
+        parts["column"] = gr.Textbox("text", label="Column with the text", elem_id="dataset-column")
+        parts["fetch"] = gr.Button("Read it", elem_classes="pg-quiet", elem_id="fetch-text")
+    parts["uploaded"] = gr.Markdown(elem_classes="pg-note", elem_id="uploaded")
+
+
+def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
+    """What the form says, from what Gradio hands to a handler with a set of inputs."""
+    files = data[card.upload] or []
+    return Wish(
+        corpus=str(data[card.task] if data[card.text] == "task" else data[card.text]),
+        pasted=data[card.pasted] or "",
+        files=tuple(str(name) for name in (files if isinstance(files, list) else [files])),
+        field=data[card.field] or "",
+        path=data[card.path] or "",
+        dataset=data[card.dataset] or "",
+        column=data[card.column] or "",
+    )
+
+
+# What the controls do
+
+
+def show_text(choice: str, size: Any) -> tuple[Any, ...]:
+    """The controls that belong to the chosen kind of text, and a text size that it can have."""
+    task = choice == "task"
+    too_large = choice != "own" and _cap(size) > MAX_BYTES
+    return (
+        ABOUT.get(choice) or CORPORA[choice].blurb,
+        gr.update(visible=task),
+        gr.update(visible=choice == "own"),
+        (TrainConfig().corpus_bytes if too_large else gr.skip()),
+    )
+
+
+def show_upload(services: Services, card: TextCard, size: gr.components.Component, data: Mapping[Any, Any]) -> Any:
+    """What was brought, in words; the field of JSON lines where there are any; and a size for the form that takes it whole.
+
+    Raises ValueError for what is no text.
+    """
+    wish = wish_of(card, {**data, card.text: "own"})
+    lines = gr.update(visible=any(name.lower().endswith(_JSON_LINES) for name in [*wish.files, wish.path.strip()]))
+    if not wish.has_files:
+        return "", lines, gr.skip()
+    text = own_text(services, wish, _cap(data[size]))
+    whole = size_of(text or "")
+    return described(text or ""), lines, whole if whole > _cap(data[size]) else gr.skip()
+
+
+def _cap(size: Any) -> int:
+    return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
+
+
+def about_text(services: Services, wish: Wish, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
+    """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
+    own = own_text(services, wish, train.corpus_bytes)
+    text = loaded(services, own, train)
+    title = own.name if isinstance(own, TextFile) else CORPORA[train.corpus].label
+    return {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
+
+
+def wire_text_card(
+    card: TextCard, services: Services, size: gr.components.Component, inputs: set[Any], card_view: list[Any],
+    look: Callable[..., Any],
+) -> None:  # fmt: skip
+    """Connect the controls. `size` is the form's text size; `look` fills `card_view` from `inputs`."""
+    card.text.change(show_text, [card.text, size], [card.about, card.task, card.own, size], **QUIET)
+    brought = services.bind(lambda s, data: show_upload(s, card, size, data))
+    note = [card.uploaded, card.field, size]
+    gr.on(
+        [card.upload.change, card.fetch.click, card.field.submit, card.field.blur, card.path.submit],
+        brought, {*card.inputs, size}, note, **{**QUIET, "show_progress": "minimal"},
+    )  # fmt: skip
+    card.look.click(look, inputs, card_view, show_progress="minimal", concurrency_limit=2, api_visibility="private")

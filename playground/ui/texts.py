@@ -1,0 +1,151 @@
+"""The text that a form asks for, made: from a name, a paste, files, a path or a data set of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playground.config import TrainConfig
+from playground.data.corpora import MAX_BYTES, check_text, load_text
+from playground.data.hub import dataset_text
+from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
+from playground.lab.data_card import DataCard, data_card
+from playground.runs.texts import Datasets, beginning, fitted_tokenizer
+from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.ui.services import Services
+
+OwnText = str | TextFile
+_CARDS = 16
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a form says about the text, unchecked."""
+
+    corpus: str = "tales"
+    pasted: str = ""
+    files: Sequence[str] = ()
+    field: str = ""
+    path: str = ""
+    dataset: str = ""
+    column: str = "text"
+
+    @property
+    def has_files(self) -> bool:
+        """Whether anything but the paste box is filled in."""
+        return bool(self.files or self.path.strip() or self.dataset.strip())
+
+
+def own_text(services: Services, wish: Wish, n_bytes: int) -> OwnText | None:
+    """The text that somebody brings, or None where the wish is for another corpus. `n_bytes` caps a download.
+
+    Uploads come before a path, a path before a data set, and all of them before what was pasted. Raises ValueError.
+    """
+    if wish.corpus != "own":
+        return None
+    folder = services.cache_dir / "texts"
+    if wish.files:
+        paths = [Path(name) for name in wish.files]
+        return _gathered(services, paths, wish.field)
+    if (wish.path.strip() or wish.dataset.strip()) and services.public:
+        raise ValueError("Paths and data sets are for a playground on one's own machine. Upload a file instead.")
+    if wish.path.strip():
+        return _gathered(services, [Path(wish.path.strip()).expanduser()], wish.field)
+    if wish.dataset.strip():
+        return dataset_text(wish.dataset, wish.column, folder=folder, max_bytes=n_bytes)
+    return check_text(wish.pasted or "")
+
+
+_known: OrderedDict[str, TextFile] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _gathered(services: Services, paths: list[Path], field: str) -> OwnText:
+    """`gather`, which reads the same large files only once."""
+    if services.public:
+        return gather(paths, field=field, max_bytes=MAX_BYTES)
+    key = json.dumps([[str(path), *_stamp(path)] for path in paths] + [field, str(services.cache_dir)])
+    with _lock:
+        known = _known.get(key)
+    if known is not None and known.path.exists():
+        return known
+    text = gather(paths, field=field, folder=services.cache_dir / "texts", max_bytes=MAX_FILE_BYTES)
+    if isinstance(text, TextFile):
+        with _lock:
+            _known[key] = text
+            while len(_known) > _CARDS:
+                _known.popitem(last=False)
+    return text
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return 0, 0  # `gather` says what is wrong
+    return found.st_size, found.st_mtime_ns
+
+
+def described(text: OwnText) -> str:
+    """A brought text in a line of Markdown; a file's name, which may hold anything, stands in it as code."""
+    if isinstance(text, TextFile):
+        name = text.name.replace("`", "'")
+        return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
+    return f"{len(text):,} characters, {len(set(text)):,} different ones."
+
+
+def size_of(text: OwnText) -> int:
+    """Bytes of a brought text."""
+    return text.n_bytes if isinstance(text, TextFile) else len(text.encode("utf-8"))
+
+
+def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str | Path:
+    """The text as training would see it: a string, or a file if it is too large to hold. Raises ValueError."""
+    n_bytes = train.corpus_bytes
+    if isinstance(own, TextFile):
+        if min(n_bytes, own.n_bytes) > MAX_BYTES:
+            return own.path
+        own = beginning(own.path, n_bytes + 4)
+    if train.corpus == "own":
+        n_bytes = min(n_bytes, MAX_BYTES)
+    return load_text(train.corpus, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
+
+
+def fitted(text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> Tokenizer:
+    """The tokenizer that training would use for a text. BPE is learned for it, which may take seconds."""
+    if isinstance(text, Path):
+        return fitted_tokenizer(train, text, imported)
+    return build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported)
+
+
+@dataclass
+class Cards:
+    """The data cards that were made last, by text, split and tokenizer. One for a process, for any thread."""
+
+    _cards: OrderedDict[str, DataCard] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> DataCard:
+        """The card of a text; seconds for a new one. Raises ValueError."""
+        digest = hashlib.sha256(str(text).encode("utf-8"))  # a large file's name is the hash of its content
+        digest.update(json.dumps(imported.to_dict() if imported is not None else {}).encode("ascii"))
+        split: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction]
+        key = f"{digest.hexdigest()} {[*split, train.tokenizer, train.bpe_vocab]}"
+        with self._lock:
+            card = self._cards.pop(key, None)
+        card = card or data_card(text, fitted(text, train, imported), train)
+        with self._lock:
+            self._cards[key] = card
+            while len(self._cards) > _CARDS:
+                self._cards.popitem(last=False)
+        return card
+
+
+CARDS = Cards()
+DATASETS = Datasets()

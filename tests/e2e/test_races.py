@@ -1,0 +1,179 @@
+"""Races in a real browser: from one click to the verdict, killed and resumed, kept and opened again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from playground.runs import status
+from playground.runs.races import Race, list_races
+from playground.runs.store import RunStore
+from tests.e2e.conftest import App, Watch
+from tests.e2e.steps import SLOW, open_tab, set_slider, unfold, wait_for
+
+
+def open_races(page: Page, app: App, query: str = "") -> None:
+    page.goto(f"{app.url}?tab=compare{query}")
+    expect(page.locator("#race-view .js-plotly-plot").first).to_be_visible(timeout=SLOW)
+
+
+def race_small(page: Page, steps: int, seeds: int = 2, recipe: str = "classic_modern") -> None:
+    """One click, after making everything small."""
+    unfold(page, "Text, size, budget, seeds")
+    for label, value in (("Layers", 1), ("Width", 32), ("Heads", 2), ("Context", 32), ("Batch", 2), ("Seeds", seeds)):
+        set_slider(page, label, value)
+    page.get_by_label("Budget of each run").fill(str(steps))
+    page.get_by_label("Budget of each run").press("Tab")
+    page.locator(f"#recipe-{recipe}").click()
+
+
+def own_races(app: App) -> list[Race]:
+    return [race for race in list_races(RunStore(app.data / "runs")) if not race.reference]
+
+
+def headline(page: Page) -> str:
+    return page.locator("#race-view .pg-race-headline").inner_text()
+
+
+def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
+    page: Page, app: App, watch: Watch, tmp_path: Path
+) -> None:
+    open_races(page, app)
+    assert "Modern is better by" in headline(page), "a shipped race is there from the start"
+    race_small(page, steps=60, seeds=3)
+    expect(page.locator("#race input").first).to_have_value(re.compile("^Classic against modern$"), timeout=SLOW)
+    wait_for(lambda: re.match(r"Modern (is|and)", headline(page)), seconds=180)
+    table = page.locator("#race-view .pg-table")
+    expect(table.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("#race-view .pg-chips")).to_contain_text("Positions: learned → RoPE")
+    traces = "document.querySelector('#race-view .js-plotly-plot').data.length"
+    wait_for(lambda: page.evaluate(traces) == 4)  # two lines and their bands
+
+    for metric in ("Difference", "Perplexity", "Bits per byte", "Accuracy", "Gradient", "Tokens/s", "Loss"):
+        page.locator("#race-view").get_by_text(metric, exact=True).click()
+        wait_for(
+            lambda: page.evaluate("document.querySelector('#race-view .js-plotly-plot').data.some(t => t.y.length > 0)")
+        )
+    for axis in ("Tokens", "Training FLOPs", "Seconds", "Parameters", "Step"):
+        page.locator("#race-view .pg-chart-axis").get_by_text(axis, exact=True).click()
+        page.wait_for_timeout(100)
+
+    with page.expect_download() as picture:
+        page.locator("#race-view [data-format=svg]").click()
+    assert picture.value.suggested_filename.endswith(".svg")
+    with page.expect_download() as numbers:
+        page.locator("#race-view [data-file=csv]").click()
+    numbers.value.save_as(tmp_path / "race.csv")
+    assert (tmp_path / "race.csv").read_text().startswith("arm,seed,step,tokens,flops,seconds,loss")
+    with page.expect_download() as config:
+        page.locator("#race-view [data-file=json]").click()
+    config.value.save_as(tmp_path / "race.json")
+    assert json.loads((tmp_path / "race.json").read_text())["arms"][1]["preset"] == "modern"
+
+    shown = headline(page)
+    with page.expect_download() as report:
+        page.locator("#race-view [data-file=report]").click()
+    report.value.save_as(tmp_path / "race.html")
+    _opens_offline(watch, tmp_path / "race.html", shown)
+
+    race = own_races(app)[0]
+    page.goto(f"{app.url}?tab=compare&race={race.id}")
+    wait_for(lambda: headline(page) == shown)
+    page.locator("#race-write").click()
+    expect(page.locator("#race-side-by-side .pg-token").first).to_be_visible(timeout=SLOW)
+    page.locator("#race-losses-button").click()
+    expect(page.locator("#race-losses .pg-losses-most li").first).to_be_visible(timeout=SLOW)
+    open_tab(page, "Attention")
+    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+
+
+def _opens_offline(watch: Watch, path: Path, shown: str) -> None:
+    context = watch.context(offline=True)
+    watch.strangers.clear()
+    page = context.new_page()
+    page.goto(path.as_uri())
+    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=SLOW)
+    assert page.locator(".pg-race-headline").inner_text() == shown
+    assert page.evaluate("document.querySelector('.js-plotly-plot').data.length") == 4
+    assert page.locator("[data-file]").first.is_hidden()
+    outside = [url for url in watch.strangers if not url.startswith("file:")]
+    watch.strangers.clear()
+    assert not outside
+    context.close()
+
+
+def test_a_race_survives_kill_9_and_resumes(page: Page, own_app: App) -> None:
+    open_races(page, own_app)
+    race_small(page, steps=3000)
+    wait_for(lambda: own_races(own_app) and own_races(own_app)[0].status().state == "running")
+    race = own_races(own_app)[0]
+    wait_for(lambda: all(run.steps_available() for arm in race.members for run in arm), seconds=120)
+    os.kill(status.declared(race.path).pid, signal.SIGKILL)
+    expect(page.locator("#race-view .pg-alert")).to_contain_text("Crashed", timeout=SLOW)
+    page.locator("#resume-race").click()
+    expect(page.locator("#race-view .pg-alert")).to_contain_text("Training", timeout=SLOW)
+    page.locator("#pause-race").click()
+    expect(page.locator("#race-view .pg-alert")).to_contain_text("Paused", timeout=SLOW)
+    page.reload()
+    expect(page.locator("#race-view .pg-alert")).to_contain_text("Paused", timeout=SLOW)
+    page.locator("#stop-race").click()
+    wait_for(lambda: race.status().state == "stopped")
+    unfold(page, "Run again, rename, share, delete")
+    page.locator("#delete-race").click()
+    wait_for(lambda: not own_races(own_app))
+
+
+def test_zoom_stays_while_a_race_goes_on(page: Page, own_app: App) -> None:
+    open_races(page, own_app)
+    race_small(page, steps=2000, seeds=1)
+    wait_for(lambda: "So far" in headline(page), seconds=120)
+    chart = "document.querySelector('#race-view .js-plotly-plot')"
+    page.evaluate(f"Plotly.relayout({chart}, {{'xaxis.range': [5, 500], 'yaxis.range': [2, 6]}})")
+    points = page.evaluate(f"{chart}.data[0].x.length")
+    wait_for(lambda: page.evaluate(f"{chart}.data[0].x.length") > points)
+    assert page.evaluate(f"{chart}.layout.xaxis.range") == [5, 500]
+    page.locator("#stop-race").click()
+
+
+def test_wrong_races_are_refused_in_the_form_and_nothing_is_written(page: Page, app: App) -> None:
+    open_races(page, app)
+    before = len(own_races(app))
+    unfold(page, "Text, size, budget, seeds")
+    page.get_by_label("Budget of each run").fill("0.5")
+    page.get_by_label("Budget of each run").press("Tab")
+    page.locator("#recipe-classic_modern").click()
+    expect(page.get_by_text("too small to evaluate once").filter(visible=True).first).to_be_visible(timeout=SLOW)
+    page.get_by_label("Budget of each run").fill("50")
+    page.get_by_label("Budget of each run").press("Tab")
+    unfold(page, "Arms of your own")
+    page.get_by_label("To", exact=True).fill("sideways")
+    page.locator("#race-add").click()
+    expect(page.locator("#race-preview")).to_contain_text("must be one of", timeout=SLOW)
+    assert len(own_races(app)) == before
+
+
+def test_an_arm_of_ones_own_is_previewed_matched(page: Page, app: App) -> None:
+    open_races(page, app)
+    unfold(page, "Arms of your own")
+    page.get_by_label("To", exact=True).fill("none")
+    page.locator("#race-add").click()
+    expect(page.locator("#race-preview")).to_contain_text("Modern, Positions none", timeout=SLOW)
+    expect(page.locator("#race-preview")).to_contain_text("MLP size")
+
+
+def test_a_shipped_race_is_accessible_and_fits_a_phone(page: Page, app: App) -> None:
+    open_races(page, app)
+    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Arms of your own")
+    page.wait_for_timeout(800)
+    serious = [v["id"] for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious, serious
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

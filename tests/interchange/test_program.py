@@ -1,0 +1,75 @@
+"""The exported program runs by itself, without this package, and goes through the very losses of the app."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from playground.config import ModelConfig, TrainConfig, preset
+from playground.data.tasks import task_text
+from playground.interchange.program import write_program
+from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.events import Evaluated, StepDone
+from playground.train.trainer import TrainState, train
+
+SMALL = dict(block_size=16, n_layer=2, n_embd=32)
+TEXT = "".join(f"{word} saw the {other} ö.\n" for word in ("fox", "cat", "hen") for other in ("sea", "sun", "owl")) * 40
+CASES: dict[str, tuple[ModelConfig, dict]] = {
+    "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2, "schedule": "linear"}),
+    "modern": (preset("modern", **SMALL), {"tokenizer": "char", "weight_decay": 0.3, "optimizer": "muon"}),
+    "mixture": (preset("mixture", **SMALL, shared_expert=True), {"router_z_loss": 0.01, "tokenizer": "bpe"}),
+    "gpt-oss": (preset("gpt-oss", **SMALL | {"n_layer": 3}, window=8), {"grad_clip": 0.0}),
+    "alibi": (preset("classic", **SMALL, position="alibi", mlp="relu2", norm_placement="post", logit_softcap=10.0,
+                     tie_embeddings=False, init="zero", window=8, n_sink=2), {}),
+    "partial": (preset("modern", **SMALL, rope_fraction=0.5, qk_norm=True, mlp="geglu", sink_logit="zero",
+                       init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False), {"corpus": "repeat"}),
+    "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm"), {}),
+    "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500),
+             {"warmup_steps": 0, "optimizer": "sgd", "schedule": "wsd", "learning_rate": 0.1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path) -> None:
+    model, changes = CASES[name]
+    config = TrainConfig(
+        **{"corpus": "own", "steps": 30, "batch_size": 3, "warmup_steps": 5, "eval_interval": 10, "eval_tokens": 200,
+           "sample_interval": 0, "seed": 7, **changes}
+    )  # fmt: skip
+    text = task_text("repeat", 8_000) if config.corpus == "repeat" else TEXT
+    tokenizer = build_tokenizer(config.tokenizer, text)
+    model = model.replace(vocab_size=tokenizer.vocab_size)
+    data = prepare(text, tokenizer, model, config)
+    program = write_program(
+        f'{name} \\ """', model, config, tokenizer, text, {"train": data.train, "validation": data.validation}
+    )
+    losses, measured = run(program.source, program.data_name, program.data, tmp_path)
+    events = list(train(TrainState.new(model, config), data, config, tokenizer))
+    ours = [event.loss for event in events if isinstance(event, StepDone)][:20]
+    theirs = {event.step: event.loss for event in events if isinstance(event, Evaluated)}
+    assert ours[0] - ours[-1] > 0.02, "it learns, so that equal losses mean something"
+    np.testing.assert_allclose(losses, ours, rtol=0, atol=1e-5)
+    for step, loss in measured.items():
+        assert abs(loss - theirs[step]) < 1e-5
+
+
+def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[float], dict[int, float]]:
+    """Run a program for 20 steps in an empty folder, by a Python that cannot import the playground."""
+    (folder / "train.py").write_text(source, "utf-8")
+    (folder / data_name).write_text(data, "utf-8", newline="")
+    done = subprocess.run(
+        [sys.executable, "-I", "train.py", "-f", "/a/notebook's/kernel.json", "--steps", "20"],
+        cwd=folder, text=True, capture_output=True, timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    losses = [float(found) for found in re.findall(r"^step \d+  loss ([\d.]+)", done.stdout, re.MULTILINE)]
+    measured = {
+        int(step): float(loss) for step, loss in re.findall(r"^step (\d+)  validation loss ([\d.]+)", done.stdout, re.M)
+    }
+    return losses, measured

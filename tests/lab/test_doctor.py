@@ -1,0 +1,146 @@
+"""Every rule of the run doctor, on a real run that shows it."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from playground.config import ModelConfig, TrainConfig, preset
+from playground.lab.doctor import RULES, diagnose, read_chart, smoothed
+from playground.runs import status
+from playground.runs.curves import Curves
+from playground.runs.store import Run, RunStore
+from playground.runs.worker import execute
+from playground.tokenizers import build_tokenizer
+from playground.train.events import StepDone
+
+SMALL = preset("modern", block_size=16, n_layer=1, n_embd=16, n_head=2)
+NOISE = "".join(random.Random(0).choices("abcdefgh", k=20_000))  # ln 8 = 2.08 is all that can be known of it
+COUNTING = "".join(f"{n} and {n * 7 % 13} make {n + n * 7 % 13}.\n" for n in range(2_000))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Train a run, perhaps until some step only, and ask the doctor."""
+    store = RunStore(tmp_path)
+
+    def train(
+        text: str = COUNTING, until: int | None = None, model: ModelConfig = SMALL, corpus: str = "own", **changes
+    ):
+        usual = dict(corpus=corpus, steps=100, batch_size=4, warmup_steps=0, eval_tokens=256, sample_interval=0)
+        config = TrainConfig(**{**usual, "eval_interval": max(1, changes.get("steps", 100) // 10), **changes})
+        own = text if corpus == "own" else None
+        run = store.create(model, config, build_tokenizer("byte", ""), name="a run", preset="modern", own_text=own)
+
+        def watch(event):
+            if isinstance(event, StepDone) and event.step == until:
+                status.request(run.path, "pause")
+
+        execute(run, watch=watch)
+        return ask(store, run)
+
+    return train
+
+
+def ask(store: RunStore, run: Run):
+    return diagnose(run, Curves(store).columns(run))
+
+
+def test_flat_at_ln_v(trained):
+    finding = trained(learning_rate=1e-6)
+    assert finding.rule == "flat"
+    assert f"Flat at ln V = {math.log(256):.2f}: after 100 steps it is not learning" in finding.sentence
+    assert "(1e-06) is probably too low: try 1e-05." in finding.sentence
+    assert finding.trouble
+
+
+def test_still_warming_up(trained):
+    assert trained(learning_rate=1e-5, warmup_steps=100, until=60).rule == "warm-up"
+
+
+def test_memorising(trained):
+    wide = SMALL.replace(n_embd=64, n_layer=2)
+    text = "".join(random.Random(1).choices("abcdefgh", k=1_200))
+    finding = trained(text, model=wide, steps=400, learning_rate=3e-3, batch_size=8, validation_fraction=0.3)
+    assert finding.rule == "memorising"
+    assert "Validation was best at step" in finding.sentence
+    assert "It has read its text" in finding.sentence
+
+
+def test_the_loss_jumped(trained):
+    """The warm-up makes steps larger and larger, until they are too large."""
+    wide = SMALL.replace(n_embd=64, n_layer=2)
+    finding = trained(steps=300, model=wide, learning_rate=0.1, warmup_steps=200, schedule="constant", grad_clip=0.0)
+    assert finding.rule == "jumped"
+    assert "The loss jumped after step" in finding.sentence
+    assert "the learning rate (0.1) is probably too high. Try 0.03." in finding.sentence
+
+
+def test_diverged(trained):
+    finding = trained(optimizer="sgd", learning_rate=1.0, grad_clip=0.0, weight_decay=10.0)
+    assert finding.rule == "diverged"
+    assert "The learning rate (1) is too high: try 0.3, or a longer warm-up." in finding.sentence
+
+
+def test_clipped(trained):
+    finding = trained(grad_clip=0.01, learning_rate=3e-3, until=90)
+    assert finding.rule == "clipped"
+    assert "shortened to 0.01" in finding.sentence
+
+
+def test_levelling_off_at_what_can_be_known(trained):
+    finding = trained(NOISE, steps=300, learning_rate=1e-2)
+    assert finding.rule == "levelling"
+    assert "8.0" in finding.sentence or "choosing between 8" in finding.sentence
+
+
+def test_unfinished(trained):
+    finding = trained(steps=100, learning_rate=3e-3, schedule="constant")
+    assert finding.rule == "unfinished"
+    assert "more steps would take it further" in finding.sentence
+
+
+def test_done(trained):
+    finding = trained(NOISE, steps=40, learning_rate=1e-2, eval_interval=10)
+    assert finding.rule == "done"
+    assert "equally likely tokens" in finding.sentence
+
+
+def test_falling_fast_and_learning_steadily(trained):
+    assert trained(until=21, learning_rate=1e-2).rule == "falling"
+    assert trained(until=35, learning_rate=1e-2).rule == "steady"
+
+
+def test_better_on_its_own_text(trained):
+    """Between knowing the text by heart and getting worse elsewhere."""
+    wide = SMALL.replace(n_embd=64, n_layer=2)
+    text = COUNTING[:1_500]
+    finding = trained(text, model=wide, steps=150, learning_rate=3e-3, batch_size=8, until=120)
+    assert finding.rule in ("gap", "memorising")
+
+
+def test_tasks_are_judged_by_whole_answers(trained):
+    model = SMALL.replace(block_size=32)
+    assert trained(corpus="reverse", corpus_bytes=20_000, steps=40, model=model).rule == "task"
+
+
+def test_nothing_to_read_yet(trained, tmp_path):
+    store = RunStore(tmp_path / "other")
+    tokenizer = build_tokenizer("byte", "")
+    run = store.create(SMALL, TrainConfig(corpus="own"), tokenizer, name="a", preset="modern", own_text=COUNTING)
+    assert ask(store, run).rule == "empty"
+    status.declare(run.path, status.Status("queued"))
+    assert ask(store, run).rule == "waiting"
+
+
+def test_smoothing_is_the_unbiased_average():
+    assert smoothed([4.0, 2.0]) == pytest.approx([4.0, (0.16 * 4 + 0.2 * 2) / 0.36])
+    assert smoothed([3.0] * 5) == pytest.approx([3.0] * 5)
+
+
+def test_every_rule_has_a_name_of_its_own():
+    assert len({rule.__name__ for rule in RULES}) == len(RULES)
+    assert all(rule.__doc__ for rule in RULES)
+    assert read_chart.__doc__

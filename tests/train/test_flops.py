@@ -1,0 +1,61 @@
+"""FLOP counts against torch's own counter, which watches a real pass, and against counting visible keys one by one."""
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from playground.config import preset
+from playground.models.transformer import Transformer, initialise
+from playground.train.flops import forward_flops, mean_visible, training_flops
+from playground.train.trainer import cross_entropy
+
+MODELS = {
+    "classic": preset("classic", block_size=32, n_layer=3, n_embd=32, n_head=4),
+    "modern": preset("modern", block_size=32, n_layer=2, n_embd=48, n_head=4),
+    "untied, multi-query": preset("modern", block_size=24, n_layer=2, n_embd=32, n_head=4, n_kv_head=1).replace(
+        tie_embeddings=False
+    ),
+    "window, every second layer global": preset("modern", block_size=32, n_layer=4, n_embd=32, n_head=4).replace(
+        window=8, global_every=2, n_sink=1
+    ),
+    "experts": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4).replace(
+        n_expert=4, n_expert_active=2, shared_expert=True
+    ),
+    "solved MLP": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4, mlp_width=77),
+}
+
+
+def counted(model, backward):
+    """FLOPs of one pass over a full context as torch's counter sees them, with attention spelled out in full squares."""
+    transformer = initialise(Transformer(model), 0)
+    tokens = torch.zeros(1, model.block_size, dtype=torch.long)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        loss = cross_entropy(transformer(tokens), tokens)
+        if backward:
+            loss.backward()
+    return counter.get_total_flops()
+
+
+def hidden_half(model):
+    """What the counter sees more per token: products with keys that the query cannot see."""
+    unseen = sum(model.block_size - mean_visible(model, window) for window in model.windows)
+    return 2 * 2 * model.n_head * model.head_dim * unseen
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_and_training_equal_torchs_counter(name):
+    model = MODELS[name]
+    forward = counted(model, backward=False) / model.block_size
+    assert forward_flops(model) + hidden_half(model) == pytest.approx(forward, rel=1e-9)
+    both = counted(model, backward=True) / model.block_size
+    assert training_flops(model) + 3 * hidden_half(model) == pytest.approx(both, rel=1e-9)
+
+
+@pytest.mark.parametrize(("window", "n_sink"), [(0, 0), (8, 0), (8, 2)])
+def test_visible_keys_by_counting(window, n_sink):
+    model = preset("modern", block_size=32, window=window, n_sink=n_sink)
+    by_hand = sum(
+        1 for t in range(32) for s in range(t + 1) if not window or t - s < window or s < n_sink
+    )  # fmt: skip
+    assert mean_visible(model, window) == by_hand / 32

@@ -1,0 +1,192 @@
+"""What a form says about a text, made into that text; for one person and for strangers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.config import TrainConfig, preset
+from playground.data import sources
+from playground.data.sources import TextFile
+from playground.lab.data_card import data_card
+from playground.runs.curves import Curves
+from playground.runs.launcher import Launcher
+from playground.runs.loading import ModelCache
+from playground.runs.store import RunStore
+from playground.runs.worker import execute
+from playground.tokenizers import build_tokenizer
+from playground.ui import endpoints, texts
+from playground.ui.services import Services
+from playground.ui.tabs import batch
+from playground.ui.text_card import build_text_card, show_text, show_upload, wish_of
+from playground.ui.texts import Cards, Wish, described, fitted, loaded, own_text, size_of
+from tests.runs.conftest import MODEL, TEXT, TRAIN
+
+OWN = Wish(corpus="own")
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Services:
+    store = RunStore(tmp_path / "runs", tmp_path / "gallery")
+    return Services(store, Launcher(store, spare=False), Curves(store), ModelCache(), tmp_path / "cache", False)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (sources, texts):
+        monkeypatch.setattr(module, "MAX_BYTES", 1_000)
+
+
+def test_uploads_come_before_paths_before_what_was_pasted(services: Services, tmp_path: Path) -> None:
+    for name in ("up", "path"):
+        (tmp_path / f"{name}.txt").write_text(f"from the {name}")
+    wish = replace(OWN, pasted="from the box")
+    assert own_text(services, wish, 10_000) == "from the box"
+    wish = replace(wish, path=f" {tmp_path / 'path.txt'} ")
+    assert own_text(services, wish, 10_000) == "from the path"
+    wish = replace(wish, files=[str(tmp_path / "up.txt")])
+    assert own_text(services, wish, 10_000) == "from the up"
+    assert own_text(services, replace(wish, corpus="tales"), 10_000) is None
+
+
+@pytest.mark.parametrize("wish", [{"path": "/etc/hostname"}, {"dataset": "ann/stories"}])
+def test_strangers_can_read_neither_this_machine_nor_the_hub(services: Services, wish: dict[str, str]) -> None:
+    hosted = replace(services, public=True)
+    with pytest.raises(ValueError, match="for a playground on one's own machine"):
+        own_text(hosted, replace(OWN, **wish), 10_000)
+
+
+def test_strangers_have_20_mb_and_leave_nothing_in_the_cache(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"x\n" * 10_000_001)
+    with pytest.raises(ValueError, match=r"the limit here is 20(,000,000 bytes| MB)"):
+        own_text(replace(services, public=True), replace(OWN, files=[str(tmp_path / "a.txt")]), 10_000)
+    assert not services.cache_dir.exists()
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_file_is_read_once(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "big.txt"
+    path.write_text(TEXT)
+    wish = replace(OWN, files=[str(path)])
+    text = own_text(services, wish, 10_000)
+    assert isinstance(text, TextFile)
+    real = texts.gather
+    monkeypatch.setattr(texts, "gather", None)
+    assert own_text(services, wish, 10_000) == text
+    assert (described(text), size_of(text)) == ("`big.txt`: 0.0 MB.", len(TEXT))
+    hostile = replace(text, name="<img src=x onerror=alert(1)>`<b>.txt")
+    assert described(hostile).startswith("`<img src=x onerror=alert(1)>'<b>.txt`:")  # all of it inside one code span
+    monkeypatch.setattr(texts, "gather", real)
+    path.write_text(TEXT + "more")
+    again = own_text(services, wish, 10_000)
+    assert isinstance(again, TextFile) and again.n_bytes == len(TEXT) + 4
+    text.path.unlink()
+    path.write_text(TEXT)
+    assert isinstance(own_text(services, wish, 10_000), TextFile)
+
+
+@pytest.mark.usefixtures("large")
+def test_what_is_too_large_stays_a_file_and_what_is_cut_small_does_not(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "big.txt").write_text(TEXT)
+    own = own_text(services, replace(OWN, path=str(tmp_path / "big.txt")), 10_000)
+    assert isinstance(own, TextFile)
+    train = TrainConfig(corpus="own", corpus_bytes=len(TEXT), tokenizer="char")
+    assert loaded(services, own, train) == own.path
+    assert fitted(own.path, train).to_dict() == build_tokenizer("char", TEXT).to_dict()
+    short = loaded(services, own, train.replace(corpus_bytes=1_000))
+    assert isinstance(short, str) and TEXT.startswith(short) and 900 < len(short) <= 1_000 and short.endswith("\n")
+
+
+def test_a_card_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards, train = Cards(), TrainConfig(corpus="own")
+    card = cards.get(TEXT, train)
+    assert card == data_card(TEXT, build_tokenizer("byte", TEXT), train)
+    monkeypatch.setattr(texts, "data_card", None)
+    assert cards.get(TEXT, train) is card
+    with pytest.raises(TypeError):
+        cards.get(TEXT, train.replace(validation_fraction=0.3))
+
+
+def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> None:
+    import gradio as gr
+
+    path = tmp_path / "said.jsonl"
+    path.write_text("".join(json.dumps({"said": f"line {n}"}) + "\n" for n in range(300)))
+    with gr.Blocks():
+        card, size = build_text_card(services), gr.Number()
+    empty: dict[Any, Any] = dict.fromkeys(card.inputs)
+    data = {**empty, card.text: "task", card.task: "sort", size: 4_000_000}
+    assert wish_of(card, data) == Wish(corpus="sort", column="")
+    data |= {card.upload: [str(path)], card.field: ""}
+    note, field, n_bytes = show_upload(services, card, size, data)
+    assert note.endswith("different ones.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
+    text = own_text(services, replace(wish_of(card, data), corpus="own"), 10_000)
+    assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
+    assert show_upload(services, card, size, {**data, size: 1_000})[2] == len(text)
+    assert show_upload(services, card, size, {**empty, size: 1})[0] == ""
+    assert [update.get("visible") for update in show_text("own", 10**9)[1:3]] == [False, True]
+    assert show_text("tales", 10**9)[3] == 4_000_000  # what a large text of one's own needed is no size for this
+    assert not isinstance(show_text("tales", 50_000)[3], int)
+
+
+@pytest.fixture
+def trained(services: Services) -> Any:
+    run = services.store.create(
+        MODEL, TRAIN, build_tokenizer("byte", TEXT), name="a run", preset="modern", owner=None, own_text=TEXT
+    )
+    assert execute(run, cache_dir=services.cache_dir).state == "finished"
+    return run
+
+
+def test_a_runs_batch_and_one_of_its_losses(services: Services, trained: Any) -> None:
+    value = batch.show_run(services, trained.id, 30, 2.0, "")
+    json.dumps(value, allow_nan=False)
+    assert (value["batch"], value["n_rows"], len(value["rows"])) == (2, 4, 4)
+    row = value["rows"][1]
+    assert bytes(row["ids"]).decode() in TEXT and "".join(row["pieces"]) == bytes(row["ids"]).decode()
+    assert len(row["ids"]) == len(row["loss"]) + 1 == len(row["counts"]) + 1 == 17
+    asked = {
+        "visitor": "",
+        "run": trained.id,
+        "step": 30,
+        "ids": row["ids"][:-1],
+        "position": 5,
+        "target": row["ids"][6],
+    }
+    answer = endpoints.explain_loss(services, asked)
+    assert answer["loss"] == pytest.approx(row["loss"][5], abs=2e-4)
+    assert {candidate["piece"] for candidate in answer["candidates"]} and answer["target"] == row["ids"][6]
+    for wrong in (
+        {**asked, "ids": None}, {**asked, "ids": [1.5]}, {**asked, "position": "x"}, {**asked, "ids": [1] * 5000},
+        {**asked, "target": 999}, {**asked, "run": "0" * 32}, {**asked, "step": 7}, {**asked, "position": True}, {}, None,
+    ):  # fmt: skip
+        assert set(endpoints.explain_loss(services, wrong)) == {"error"}
+
+
+def test_a_run_without_weights_and_no_run(services: Services) -> None:
+    run = services.store.create(MODEL, TRAIN, build_tokenizer("byte", ""), name="new", preset="modern", own_text=TEXT)
+    value = batch.show_run(services, run.id, None, 1, "")
+    assert value["rows"][0]["loss"] is None and "no saved weights yet" in value["note"]
+    assert batch.show_run(services, None, None, 1, "") == {}
+    with pytest.raises(ValueError, match="Step must be a whole number"):
+        batch.show_run(services, run.id, None, None, "")
+
+
+def test_a_task_shows_targets_that_do_not_count(services: Services) -> None:
+    form = preset("modern", block_size=32, n_embd=32).to_dict()
+    value = batch.show_text(services, Wish(corpus="reverse"), form, {"corpus_bytes": 20_000}, 3)
+    for row in value["rows"]:
+        assert not all(row["counts"]) and any(row["counts"])
+        assert all(token >= 0 for token in row["ids"])
+    assert value["run"] == "" and "start the training" in value["note"]
+
+
+def test_the_batch_of_another_is_not_shown(services: Services, trained: Any) -> None:
+    hosted = replace(services, public=True)
+    with pytest.raises(ValueError, match="Run not found"):
+        batch.show_run(hosted, trained.id, 30, 1, "f" * 32)
+    assert endpoints.explain_loss(hosted, {"run": trained.id, "visitor": "f" * 32}) == {"error": "Run not found."}
