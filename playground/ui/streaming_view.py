@@ -66,7 +66,7 @@ def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]
         root = branches.branch(name)
         root["tokens"] = branches.spelled_out(run.tokenizer, ids, [1.0] * len(ids))
         roots.append(root)
-    return branches.snapshot(branches.new_tree(prompt, roots), state)
+    return {**branches.snapshot(branches.new_tree(prompt, roots), state), "plain": True}
 
 
 def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:

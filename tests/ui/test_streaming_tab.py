@@ -66,6 +66,8 @@ def test_endless_writing_keeps_its_memory(services, short):
     assert all(f"{kib:,.0f} KiB" in words for words, _, _ in shown)
     assert "30 tokens and done" in shown[-1][0]
     assert len(shown[-2][2]["branches"][0]["tokens"]) == 30
+    *_, without, _ = streaming.endless(services, run.id, None, 16, 0, "Once", "")
+    assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 
 
 def test_sinks_through_training(services, short):

@@ -19,8 +19,9 @@ const list = P.el("div", { class: "pg-branches" });
 const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
 const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come; choose another to branch off there.";
+const explained = P.el("span", { text: " the deeper the colour, the more it surprised the model" });
 const filled = P.el("div", { class: "pg-panel", hidden: true },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), " the deeper the colour, the more it surprised the model"), legend),
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), explained), legend),
   list, state, panel);
 root.append(filled);
 
@@ -99,6 +100,7 @@ function draw() {
     views.push(view(views.length));
     list.append(views.at(-1).box);
   }
+  panel.hidden = legend.hidden = explained.hidden = Boolean(value.plain);
   if (shown && !value.branches[shown.branch]?.tokens[shown.index]) show(null);
   drawBranches();
   const n = value.branches.reduce((sum, branch) => sum + branch.tokens.length, 0);

@@ -23,7 +23,7 @@ def token_text(*, value: Mapping[str, Any] | None = None, elem_id: str | None = 
     """Show texts as they are written, and let a reader branch off them.
 
     value: ``{"prompt": str, "branches": [branch, ...], "chosen": int, "state": "idle" | "writing" | "done" | "stopped",
-    "note": str, "nonce": anything}``. A branch is ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens":
+    "note": str, "plain": bool, "nonce": anything}``; plain: no colours to explain and nothing to branch off. A branch is ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens":
     [{"id": int, "text": str, "p": float, "alternatives": [[id, str, float], ...]}, ...]}``: it goes on where its parent's
     whole text had `at` tokens. p is a token's probability before any filter. Replace the whole value as often as eight
     times a second: what is on the page already is kept.

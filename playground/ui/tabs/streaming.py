@@ -193,7 +193,11 @@ def endless(
     run, model = _model(services, run_id, step, token)
     window, n_sink = _whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64)
     lab.check_streaming(run.model, window, n_sink, LONGEST)
-    cache = KVCache.streaming(run.model, n_sink, window)
+    if n_sink:
+        cache = KVCache.streaming(run.model, n_sink, window)
+    else:  # the same as a rolling buffer, which the compiled step knows
+        model = lab.windowed(model, window)
+        cache = KVCache(model.config)
     began = shown = time.monotonic()
     counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
     for n, tail in _written(run, model, cache, _text(prompt)):
