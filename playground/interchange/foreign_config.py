@@ -123,7 +123,7 @@ def _model(values: dict[str, Any]) -> ModelConfig:
 
 
 def _with_hidden(found: int, model: ModelConfig) -> ModelConfig:
-    """The model with this hidden width of its MLP: by one of our rules, 4 C or 8/3 C, if it follows one, else as a number."""
+    """The model with this hidden width of its MLP: by a rule of ours, 4 C or 8/3 C, if it follows one, else as a number."""
     for matched in (True, False):
         if model.replace(match_parameters=matched).mlp_hidden == found:
             return model.replace(match_parameters=matched)
