@@ -48,7 +48,7 @@ INDUCTION_BUDGET: dict[str, Any] = {
     "corpus": "repeat", "tokenizer": "char", "steps": 1000, "batch_size": 48, "learning_rate": 8e-3, "warmup_steps": 100,
     "eval_interval": 25, "sample_interval": 0, "checkpoint_interval": 1000, "snapshots": 20,
 }  # fmt: skip
-INDUCTION_STEPS = (0, 12, 37, 77, 112, 161, 233, 335, 484, 1000)
+INDUCTION_STEPS = (0, 12, 37, 78, 112, 161, 233, 335, 483, 1000)  # of the snapshots
 
 
 def recipe(name: str, seed: int) -> Prepared:

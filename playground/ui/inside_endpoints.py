@@ -12,6 +12,7 @@ import numpy as np
 
 from playground.inference.generation import StreamDecoder
 from playground.lab.ablation import Part, Probe, continuation, effect, parts_of, probe
+from playground.lab.by_hand import by_hand, source
 from playground.lab.heads import SCORES, head_scores, letters_of, repeated_tokens
 from playground.lab.lens import TOP, logit_lens
 from playground.models.transformer import Transformer
@@ -24,6 +25,7 @@ from playground.ui.texts import DATASETS
 CELLS = 2_000  # of a lens; above this a cell brings fewer alternatives
 PROBE_TOKENS = 4_000
 WRITTEN = 48  # tokens of a continuation
+HEAVIEST = 6  # keys whose values are shown
 NEXT = 8  # rows of the next-token table
 
 
@@ -72,6 +74,46 @@ def heads(services: Services, asked: dict[str, Any]) -> Answer:
         "values": {name: [[_plain(value) for value in row] for row in rows] for name, rows in found.items()},
         "note": look.note,
     }
+
+
+@_polite
+def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
+    """One head for one token: ``{"visitor", "run", "step", "text", "layer", "head", "position", "key"}`` -> its numbers.
+
+    ``{"tokens", "n_layer", "n_head", "size", "layer", "head", "position", "key", "query", "key_vector", "rows", "sink",
+    "top", "output", "difference", "source", "note"}``. A row is ``[dot, bias, visible, score, weight]`` of a key, `top`
+    are ``[key, weight, value vector]`` of the heaviest. Whatever of layer, head, position and key is not there is
+    replaced by the last or likeliest.
+    """
+    look = _look(services, asked)
+    config, last = look.run.model, len(look.ids) - 1
+
+    def within(name: str, highest: int, otherwise: int) -> int:
+        value = asked.get(name)
+        return value if type(value) is int and 0 <= value <= highest else otherwise
+
+    layer, head = within("layer", config.n_layer - 1, 0), within("head", config.n_head - 1, 0)
+    position = within("position", last, last)
+    found = by_hand(look.model, look.ids, layer, head, position)
+    key = within("key", position, int(found.weights.argmax()))
+    heaviest = np.argsort(-found.weights, kind="stable")[: min(HEAVIEST, int(found.visible.sum()))]
+    rows = zip(found.dots, found.bias, found.visible, found.scores, found.weights, strict=True)
+    return {
+        "tokens": pieces(look.run.tokenizer, look.ids), "n_layer": config.n_layer, "n_head": config.n_head,
+        "size": config.head_dim, "layer": layer, "head": head, "position": position, "key": key,
+        "query": _numbers(found.query), "key_vector": _numbers(found.keys[key]),
+        "rows": [
+            [_plain(dot), _plain(bias), bool(seen), _plain(score) if seen else None, _plain(weight)]
+            for dot, bias, seen, score, weight in rows
+        ],
+        "sink": found.sink, "output": _numbers(found.output), "difference": found.difference,
+        "top": [[int(s), _plain(found.weights[s]), _numbers(found.values[s])] for s in heaviest],
+        "source": source(), "note": look.note,
+    }  # fmt: skip
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    return [_plain(value) for value in values]
 
 
 class Probes:

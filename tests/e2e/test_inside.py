@@ -108,3 +108,20 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
     expect(causes.locator("progress")).to_be_hidden(timeout=SLOW)
     causes.get_by_role("button", name="All on again").click()
     expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)
+
+
+def test_one_head_is_worked_out_by_hand(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    choose_run(page, "inside", "Modern on Tales, seed 0")
+    open_tab(page, "One head by hand")
+    hand = page.locator("#inside-hand")
+    expect(hand.locator(".pg-hand-token")).to_have_count(60, timeout=SLOW)
+    hand.locator(".pg-hand-token").nth(10).click()
+    expect(hand.locator("tr[data-key]")).to_have_count(11)
+    hand.get_by_label("Layer").select_option("2")
+    hand.locator("tr[data-key='4']").click()
+    expect(hand.locator("tr[data-key='4']")).to_have_class("pg-hand-chosen")
+    expect(hand.locator(".pg-hand-sum").first).to_contain_text("position 4")
+    expect(hand.locator(".pg-hand-sum").nth(1)).to_contain_text("add up to 1.000")
+    hand.get_by_text("The code that ran").click()
+    expect(hand.locator("pre")).to_contain_text("def attend(")

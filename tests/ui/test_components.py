@@ -22,6 +22,7 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
     "batch_view": lambda value: components.batch_view(dict, value=value),
+    "head_by_hand": lambda value: components.head_by_hand(dict, value=value),
     "head_table": lambda value: components.head_table(dict, dict, value=value),
     "causes": lambda value: components.causes(dict, dict, value=value),
     "lens_view": lambda value: components.lens_view(dict, value=value),
@@ -32,6 +33,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
     "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
+    "line_chart": lambda value: components.line_chart(value=value),
+    "cache_slots": lambda value: components.cache_slots(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }
 SCRIPTS = sorted(_html.HERE.glob("*.js"))

@@ -22,13 +22,14 @@ from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
     endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
-    inside_endpoints.ablate,
+    inside_endpoints.ablate, inside_endpoints.head_by_hand,
 ]  # fmt: skip
 LOOKS = [
     endpoints.attention,
     inside_endpoints.lens,
     inside_endpoints.heads,
     inside_endpoints.ablate,
+    inside_endpoints.head_by_hand,
 ]  # that need a text
 
 
@@ -123,6 +124,22 @@ def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, mak
     mean = inside_endpoints.ablate(local, {**asked, "how": "mean"})
     assert mean["change"] != answer["change"]
     assert inside_endpoints.ablate(local, {**asked, "parts": []})["change"] == 0
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize("variant", [{}, {"position": "alibi"}, {"window": 8, "n_sink": 2}, {"sink_logit": "learned"}])
+def test_a_head_by_hand_ends_in_what_the_attention_tab_shows(local, make_run: MakeRun, variant):
+    run, text = make_run(**variant), "the cat sat on the mat"
+    asked = {"run": run.id, "step": 20, "text": text, "layer": 1, "head": 2, "position": 15, "key": 3}
+    answer = inside_endpoints.head_by_hand(local, asked)
+    patterns = attention_patterns(local.models.get(run, 20), [int(token) for token in run.tokenizer.encode(text)])
+    weights = [weight for *_, weight in answer["rows"]]
+    np.testing.assert_allclose(weights, patterns[1, 2, 15], atol=1e-4)
+    assert (answer["layer"], answer["head"], answer["position"], answer["key"]) == (1, 2, 15, 3)
+    assert answer["rows"][3][0] == pytest.approx(np.dot(answer["query"], answer["key_vector"]), rel=1e-3, abs=1e-4)
+    assert answer["top"][0][0] == int(np.argmax(weights))
+    wild = inside_endpoints.head_by_hand(local, {**asked, "layer": 99, "head": None, "position": "x", "key": -1})
+    assert (wild["layer"], wild["head"], wild["position"]) == (0, 0, 21)
     json.dumps(answer, allow_nan=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
-from playground.ui.components import causes, head_table, lens_view
+from playground.ui.components import causes, head_by_hand, head_table, lens_view
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
@@ -31,6 +31,11 @@ CAUSES_NOTICE = (
     "**What to notice.** A striking picture may not matter, and a dull one may. Most heads can be missed one at a time, "
     "because others stand in; switch several off. A change smaller than about two standard errors says nothing."
 )
+HAND_NOTICE = (
+    "**What to notice.** The softmax is what makes a head decide: scores that differ by 5 become weights that differ by a "
+    "factor of 148. Without the division, scores would grow with the head's size, and every head would look at one token "
+    "only."
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class InsideTab:
     lens: gr.HTML
     heads: gr.HTML
     causes: gr.HTML
+    hand: gr.HTML
 
 
 def build(services: Services) -> InsideTab:
@@ -58,7 +64,7 @@ def build(services: Services) -> InsideTab:
                 )
             with gr.Column(scale=0, min_width=90):
                 parts["look"] = gr.Button("Look", variant="primary", elem_id="inside-look")
-        with gr.Tabs(elem_id="inside-tabs"):
+        with gr.Tabs(elem_id="inside-tabs", overflow_behavior="wrap"):
             with gr.Tab("Layer by layer", id="lens"):
                 parts["lens"] = lens_view(partial(inside_endpoints.lens, services), elem_id="inside-lens")
                 gr.Markdown(LENS_NOTICE, elem_classes="pg-note")
@@ -74,17 +80,20 @@ def build(services: Services) -> InsideTab:
                     elem_id="inside-causes",
                 )  # fmt: skip
                 gr.Markdown(CAUSES_NOTICE, elem_classes="pg-note")
+            with gr.Tab("One head by hand", id="hand"):
+                parts["hand"] = head_by_hand(partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand")
+                gr.Markdown(HAND_NOTICE, elem_classes="pg-note")
     return InsideTab(**parts)
 
 
 def look(run_id: str | None, step: Any, text: str, token: str) -> tuple[dict[str, Any], ...]:
     """What the views should ask for; without a run they show their invitations."""
     question = {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
-    return question, question, question
+    return question, question, question, question
 
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     asked = [*tab.picker.both, tab.text, visitor]
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
-        event(look, asked, [tab.lens, tab.heads, tab.causes], **QUIET)
+        event(look, asked, [tab.lens, tab.heads, tab.causes, tab.hand], **QUIET)

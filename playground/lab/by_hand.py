@@ -1,0 +1,93 @@
+"""One head, one token, by hand: every number between the query and what the head writes.
+
+The model's own queries, keys and values are read while it reads the text; everything after them is worked out here in
+float64, step by step, and compared with the pattern that the model itself made.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playground.models import attention
+from playground.models.attention import visible
+from playground.models.positional import rotate
+from playground.models.trace import Trace
+from playground.models.transformer import Block, Transformer
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """One query over the keys s = 0 … S - 1 of a text, float64. D is the head's size."""
+
+    query: np.ndarray  # (D,), turned by RoPE if the model has it, as are the keys
+    keys: np.ndarray  # (S, D)
+    values: np.ndarray  # (S, D)
+    dots: np.ndarray  # (S,) query · key
+    bias: np.ndarray  # (S,) what the position adds to a score (ALiBi), else 0
+    visible: np.ndarray  # (S,) bool
+    scores: np.ndarray  # (S,) dots / sqrt(D) + bias, -inf where not visible
+    sink: float | None  # the score of looking at nothing, in models that have one
+    weights: np.ndarray  # (S,) softmax of the scores; adds up to 1, or less with a sink
+    output: np.ndarray  # (D,) sum of weights times values
+    difference: float  # largest distance of a weight from the model's own
+
+
+def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, position: int) -> ByHand:
+    """Work one head out for the token at `position`. Raises ValueError for what is not there."""
+    config = model.config
+    for name, value, size in (
+        ("Layer", layer, config.n_layer),
+        ("Head", head, config.n_head),
+        ("Token", position, len(ids)),
+    ):
+        if not 0 <= value < size:
+            raise ValueError(f"{name} {value + 1} is not there: choose 1 to {size}.")
+    q, k, v, pattern = _traced(model, ids, layer, head)
+    at = torch.arange(len(ids))[None]
+    query, key = (rotate(x, model.positions.rotation(at))[0, 0].double() for x in (q, k))
+    dots = query[position] @ key.T
+    bias = model.positions.bias(at, at)
+    added = (
+        torch.zeros(len(ids)).double()
+        if bias is None
+        else bias.double().reshape(-1, len(ids), len(ids))[head, position]
+    )
+    seen = visible(at[0], at[0], config.windows[layer], config.n_sink)[position]
+    scores = (dots / math.sqrt(config.head_dim) + added).masked_fill(~seen, -math.inf)
+    block = model.blocks[layer]
+    assert isinstance(block, Block)
+    sink = None if block.attn.sinks is None else float(block.attn.sinks[head].detach())
+    everything = scores if sink is None else torch.cat((scores, torch.tensor([sink]).double()))
+    weights = everything.softmax(0)[: len(ids)]
+    values = v[0, 0].double()
+    return ByHand(
+        query=query[position].numpy(), keys=key.numpy(), values=values.numpy(), dots=dots.numpy(), bias=added.numpy(),
+        visible=seen.numpy(), scores=scores.numpy(), sink=sink, weights=weights.numpy(),
+        output=(weights @ values).numpy(), difference=float((weights - pattern[position].double()).abs().max()),
+    )  # fmt: skip
+
+
+def _traced(model: Transformer, ids: Sequence[int], layer: int, head: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Query, key and value of a head, each (1, 1, T, D), before RoPE, and its pattern (T, T)."""
+    name = f"blocks.{layer}"
+    trace = Trace(keep=[f"{name}.{part}" for part in ("q", "k", "v", "pattern")])
+    with torch.inference_mode():
+        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
+    kept = {part: trace.kept[f"{name}.{part}"].cpu() for part in ("q", "k", "v", "pattern")}
+    group = head * model.config.n_kv_head // model.config.n_head
+    q, k, v = kept["q"][:, head : head + 1], *(kept[part][:, group : group + 1] for part in ("k", "v"))
+    return q, k, v, kept["pattern"][0, head]
+
+
+def source() -> str:
+    """The code that ran: who sees whom, attention, and the layer around it, as they stand in the project."""
+    return "\n\n".join(
+        inspect.getsource(part).rstrip() for part in (visible, attention.attend, attention.Attention.forward)
+    )

@@ -1,0 +1,185 @@
+// One head for one token, step by step: the numbers come from the server, which works them out in float64.
+// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-hand");
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const empty = element.querySelector(".pg-hand-empty");
+const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
+const layer = P.el("select", { "aria-label": "Layer" });
+const head = P.el("select", { "aria-label": "Head" });
+const tokens = P.el("div", { class: "pg-hand-tokens", role: "group", "aria-label": "The token that looks" });
+const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
+const panel = (number, title, words, ...children) => P.el("section", { class: "pg-panel" },
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: `${number} · ${title}` }), ` ${words}`), ...children);
+const numbers = (label) => {
+  const table = P.el("table", { class: "pg-hand-numbers" });
+  return [table, P.el("div", { class: "pg-lens-scroll pg-hand-step", tabindex: 0, role: "region", "aria-label": label }, table)];
+};
+const [product, productScroll] = numbers("Query times key");
+const productSum = P.el("p", { class: "pg-hand-sum", "aria-live": "polite" });
+const [keys, keysScroll] = numbers("Scores and weights of all keys");
+keysScroll.classList.add("pg-hand-keys");
+const keysSum = P.el("p", { class: "pg-hand-sum" });
+const [values, valuesScroll] = numbers("Weighted values");
+const valuesSum = P.el("p", { class: "pg-hand-sum" });
+const code = P.el("pre", { tabindex: 0 });
+const filled = P.el("div", { class: "pg-stack", hidden: true },
+  P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Who looks" }), " choose a head, and the token whose query it is"),
+    P.el("div", { class: "pg-hand-choice" }, P.el("label", {}, "Layer ", layer), P.el("label", {}, "Head ", head)), tokens, note),
+  panel(1, "Query · key", "number by number, then added up", productScroll, productSum),
+  panel(2, "Scale, mask, softmax", "choose a row to see its product above", keysScroll, keysSum),
+  panel(3, "Weighted values", "the heaviest keys, each value times its weight; the head writes the sum over all", valuesScroll, valuesSum),
+  P.el("section", { class: "pg-panel" }, P.el("details", { class: "pg-hand-code" }, P.el("summary", { text: "The code that ran" }), code)));
+root.append(status, filled);
+
+let reply = null;
+let wish = { layer: 0, head: 0, position: null, key: null };
+
+const short = (x) => (x == null ? "–" : (Math.abs(x) >= 100 ? x.toFixed(0) : x.toFixed(2)).replace(/^-(?=0\.00$)/, ""));
+const named = (t) => P.visible(reply.tokens[t]);
+
+function tint(td, x, most) {
+  const colour = P.colours();
+  td.style.background = P.faint(x < 0 ? colour.vermilion : colour.blue, Math.min(0.55, (0.55 * Math.abs(x)) / most));
+}
+
+/** A row of D numbers behind a label, shaded by size. */
+function row(label, list, most, className = "") {
+  return P.el("tr", { class: className }, P.el("th", { scope: "row", text: label }), ...list.map((x) => {
+    const td = P.el("td", { text: short(x) });
+    tint(td, x, most);
+    return td;
+  }));
+}
+
+const largest = (...lists) => Math.max(1e-9, ...lists.flat().map(Math.abs));
+
+// ---- drawing ------------------------------------------------------------------------------------------------------
+
+function options(select, count, chosen) {
+  if (select.children.length !== count) select.replaceChildren(...Array.from({ length: count }, (_, i) => P.el("option", { value: i, text: String(i + 1) })));
+  select.value = String(chosen);
+}
+
+function draw() {
+  const { position, key, query, key_vector, size, rows } = reply;
+  options(layer, reply.n_layer, reply.layer);
+  options(head, reply.n_head, reply.head);
+  tokens.replaceChildren(...reply.tokens.map((token, t) => P.el("button", { type: "button", class: "pg-hand-token", "data-position": t, "aria-pressed": String(t === position), text: P.visible(token) })));
+
+  const products = query.map((x, i) => x * key_vector[i]);
+  const most = largest(query, key_vector);
+  product.replaceChildren(P.el("tbody", {}, row(`query of ${named(position)}`, query, most), row(`key of ${named(key)}`, key_vector, most), row("product", products, largest(products), "pg-hand-total")));
+  P.say(productSum, `The ${size} products add up to ${short(rows[key][0])}: how well the key of ${named(key)} (position ${key}) answers the query of ${named(position)} (position ${position}).`);
+  drawKeys();
+  drawValues();
+  P.say(code, reply.source);
+  note.hidden = !reply.note;
+  P.say(note, reply.note);
+}
+
+function drawKeys() {
+  const { rows, position, key, size } = reply;
+  const biased = rows.some(([, bias]) => bias !== 0);
+  const seen = rows.filter(([, , visible]) => visible);
+  const top = Math.max(...seen.map(([, , , score]) => score), reply.sink ?? -Infinity);
+  const head = ["key", "position", "q·k", `÷ √${size}`, ...(biased ? ["+ position"] : []), "mask", "e^(score − max)", "weight", ""];
+  const lines = rows.map(([dot, bias, visible, score, weight], s) => {
+    const bar = P.el("i", { "aria-hidden": "true" });
+    bar.style.width = `${100 * weight}%`;
+    const cells = [s, short(dot), short(dot / Math.sqrt(size)), ...(biased ? [short(bias)] : []), visible ? "seen" : s > position ? "later" : "outside",
+      visible ? Math.exp(score - top).toFixed(3) : "0", weight.toFixed(3)];
+    return P.el("tr", { "data-key": s, class: s === key ? "pg-hand-chosen" : "" }, P.el("th", { scope: "row", text: named(s) }), ...cells.map((text) => P.el("td", { text: String(text) })),
+      P.el("td", {}, P.el("span", { class: "pg-alternative-bar" }, bar)));
+  }).slice(0, position + 1);
+  keys.replaceChildren(P.el("thead", {}, P.el("tr", {}, ...head.map((text) => P.el("th", { scope: "col", text })))), P.el("tbody", {}, ...lines));
+  const line = keys.querySelector(".pg-hand-chosen");
+  const away = line.offsetTop - keysScroll.scrollTop;
+  if (away < 30 || away > keysScroll.clientHeight - 30) keysScroll.scrollTop = line.offsetTop - keysScroll.clientHeight / 2;
+  const total = rows.reduce((sum, [, , , , weight]) => sum + weight, 0);
+  const later = rows.length - position - 1;
+  const rest = reply.sink == null ? "" : ` The rest, ${(1 - total).toFixed(3)}, goes to a sink of score ${short(reply.sink)} that has no value.`;
+  P.say(keysSum, `The weights add up to ${total.toFixed(3)}.${rest}${later ? ` ${later} later ${later === 1 ? "token is" : "tokens are"} masked.` : ""} Worked out in float64; the model's own weights differ by at most ${reply.difference.toExponential(0)}.`);
+}
+
+function drawValues() {
+  const { top, output } = reply;
+  const weighted = top.map(([, weight, value]) => value.map((x) => x * weight));
+  const most = largest(output, ...weighted);
+  values.replaceChildren(P.el("tbody", {}, ...top.map(([s, weight], i) => row(`${weight.toFixed(3)} × value of ${named(s)}`, weighted[i], most)), row("sum over all keys", output, most, "pg-hand-total")));
+  P.say(valuesSum, `This sum is what the head writes for ${named(reply.position)}; the output matrix then turns it into the model's width.`);
+}
+
+// ---- choosing -----------------------------------------------------------------------------------------------------
+
+layer.addEventListener("change", () => want({ layer: Number(layer.value), key: null }));
+head.addEventListener("change", () => want({ head: Number(head.value), key: null }));
+tokens.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-position]");
+  if (!button) return;
+  await want({ position: Number(button.dataset.position), key: null });
+  tokens.querySelector(`[data-position="${reply.position}"]`)?.focus();
+});
+keys.addEventListener("click", (event) => {
+  const line = event.target.closest("[data-key]");
+  if (line) want({ key: Number(line.dataset.key) });
+});
+keysScroll.addEventListener("keydown", (event) => {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!step || !reply) return;
+  event.preventDefault();
+  want({ key: Math.max(0, Math.min(reply.position, reply.key + step)) });
+});
+
+function want(changes) {
+  wish = { ...wish, ...changes };
+  return fetchNumbers();
+}
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+let question = "";
+let asked = 0;
+
+function tell(text, bad = false) {
+  status.hidden = !text;
+  status.classList.toggle("pg-alert-bad", bad);
+  P.say(status, text);
+}
+
+async function fetchNumbers() {
+  const { visitor = "", run, step, text } = props.value;
+  const mine = ++asked;
+  if (!reply) tell("Reading the text…");
+  const answer = await P.ask(server.head_by_hand, { visitor, run, step, text, ...wish });
+  if (mine !== asked) return;
+  if (!answer || answer.error) return tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
+  reply = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
+  tell("");
+  filled.hidden = false;
+  draw();
+}
+
+function refresh() {
+  const { run, step, text, nonce } = props.value ?? {};
+  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
+  empty.hidden = Boolean(now);
+  if (!now) {
+    filled.hidden = true;
+    tell("");
+    question = now;
+    return;
+  }
+  if (now === question || element.offsetParent === null) return;
+  question = now;
+  want({ position: null, key: null });
+}
+
+new ResizeObserver(refresh).observe(root);
+P.onTheme(root, () => reply && draw());
+watch("value", refresh);
+refresh();
