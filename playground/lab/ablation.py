@@ -183,7 +183,8 @@ def continuation(
     check_parts(model, parts)
     trace = Trace(edit=edits(parts, average))
     cache, device = KVCache(model.config), model.embed.weight.device
-    feed, written, first = [int(token) for token in ids[-model.config.block_size :]], [], None
+    feed, first = [int(token) for token in ids[-model.config.block_size :]], None
+    written: list[int] = []
     n_tokens = min(n_tokens, LONGEST, model.config.block_size - len(feed) + 1)
     with torch.inference_mode():
         while len(written) < max(1, n_tokens):

@@ -61,8 +61,9 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
     )
     seen = visible(at[0], at[0], config.windows[layer], config.n_sink)[position]
     scores = (dots / math.sqrt(config.head_dim) + added).masked_fill(~seen, -math.inf)
-    sinks = model.blocks[layer].attn.sinks
-    sink = None if sinks is None else float(sinks[head].detach())
+    attn = model.get_submodule(f"blocks.{layer}.attn")
+    assert isinstance(attn, attention.Attention)
+    sink = None if attn.sinks is None else float(attn.sinks[head].detach())
     everything = scores if sink is None else torch.cat((scores, torch.tensor([sink]).double()))
     weights = everything.softmax(0)[: len(ids)]
     values = v[0, 0].double()
