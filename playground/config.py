@@ -326,9 +326,8 @@ class ModelConfig(Settings):
                 "Global layers 1 makes every layer global, so the window does nothing: use 2 or more, or 0."
             )
         if self.global_every > self.n_layer:
-            raise ValueError(
-                f"Global layers {self.global_every} means none of {self.n_layer} layers: use 2 to {self.n_layer}, or 0."
-            )
+            advice = f"use 2 to {self.n_layer}, or 0" if self.n_layer > 1 else "use 0"
+            raise ValueError(f"Global layers {self.global_every} means none of {self.n_layer} layers: {advice}.")
 
     def _check_experts(self) -> None:
         if self.n_expert_active > self.n_expert:
@@ -461,8 +460,33 @@ class SampleConfig(Settings):
         1.0, "Top-p", "Keep the fewest tokens whose probabilities reach p (nucleus). 1 is off.",
         low=0.0, high=1.0, step=0.01,
     )  # fmt: skip
+    min_p: float = setting(
+        0.0, "Min-p", "Remove tokens below this share of the likeliest one's probability (Nguyen et al. 2024). 0 is off.",
+        low=0.0, high=1.0, step=0.01,
+    )  # fmt: skip
+    repetition_penalty: float = setting(
+        1.0, "Repetition penalty",
+        "Divide positive logits of tokens that were there already by this, multiply negative ones (CTRL, Keskar et al. "
+        "2019). 1 is off.",
+        low=0.1, high=10.0, step=0.01,
+    )  # fmt: skip
     max_new_tokens: int = setting(200, "New tokens", "How many tokens to write.", low=1, high=8_192, step=1)
     seed: int = setting(0, "Seed", "The same seed writes the same text.", low=0, high=4_294_967_295, step=1)
+    n_sample: int = setting(
+        1, "Samples", "How many texts to write at once; they share the reading of the prompt.", low=1, high=16, step=1
+    )
+    stop: str = setting(
+        "", "Stop strings", r"Writing ends before the first of these, one a line; \n is a line break.",
+    )  # fmt: skip
+
+    @property
+    def stops(self) -> list[str]:
+        """The stop strings, line breaks spelled out."""
+        return [line.replace("\\n", "\n") for line in self.stop.splitlines() if line]
+
+    def _check_together(self) -> None:
+        if len(self.stop) > 1_000:
+            raise ValueError(f"Stop strings have {len(self.stop):,} characters; the limit is 1,000. Shorten them.")
 
 
 CLASSIC: dict[str, Any] = {

@@ -97,6 +97,15 @@ def test_train_list_sample(root: Path, capsys: Captured) -> None:
     assert main(["sample", run_id, "--prompt", "Once é", "--tokens", "30", "--temperature", "0.7", "--seed", "2"]) == 0
     assert capsys.readouterr().out != texts[0]
 
+    written, shaped = texts[0], ["--prompt", "Once é", "--tokens", "30", "--temperature", "0.7", "--seed", "1"]
+    assert main(["sample", run_id, *shaped, "--samples", "2"]) == 0
+    both = capsys.readouterr().out.split("\n---\n")
+    assert both[0] == written[:-1], "the first of several samples is the one written alone"
+    assert both[1] not in ("", both[0])
+    stop = written[12:15].replace("\n", r"\n")
+    assert main(["sample", run_id, *shaped, "--stop", "never ever", "--stop", stop]) == 0
+    assert capsys.readouterr().out == written[: written.index(written[12:15], 6)] + "\n"
+
 
 def test_an_own_text(root: Path, tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "text.txt"
@@ -193,6 +202,9 @@ def test_wrong_sampling(capsys: Captured) -> None:
         ("--temperature", "hot", "Temperature must be a number. You sent 'hot'."),
         ("--top-k", "3.5", "Top-k must be a whole number"),
         ("--top-p", "1.2", "Top-p must be 0 to 1"),
+        ("--min-p", "nan", "Min-p must be a number"),
+        ("--repetition-penalty", "0", "Repetition penalty must be 0.1 to 10"),
+        ("--samples", "17", "Samples must be 1 to 16"),
         ("--tokens", "0", "New tokens must be 1 to"),
         ("--step", "7", "There are no weights of step 7"),
         ("--step", "x", "invalid int value"),
@@ -278,7 +290,7 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     for arguments, message in (
-        (["export", run_id, str(tmp_path / "out")], "Positions (sinusoidal) cannot be expressed in any of GPT2, Llama"),
+        (["export", run_id, str(tmp_path / "out")], "Positions sinusoidal cannot be expressed in any of GPT2, Llama"),
         (["export", run_id, str(tmp_path / "out"), "--format", "onnx"], "invalid choice: 'onnx'"),
         (["export", run_id, str(tmp_path / "out"), "--format", "code", "--step", "x"], "invalid int value"),
         (["export", run_id, str(tmp_path / "out"), "--format", "safetensors", "--step", "7"], "no weights of step 7"),
@@ -288,6 +300,8 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
         (["import", str(tmp_path / "nowhere")], "There is no folder 'nowhere'"),
         (["import", str(tmp_path / "file")], "There is no folder 'file'"),
         (["import", str(tmp_path / "empty")], "There is no .safetensors file"),
+        (["import"], "Give either a folder to import or --hub OWNER/NAME"),
+        (["import", "--hub", "https://example.org/a/b"], "is no repository id. Use the form owner/name"),
     ):
         assert main(arguments) == 2
         out, err = capsys.readouterr()

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from playground.config import SampleConfig
-from playground.inference.sampling import draw, filter_distribution
+from playground.inference.decode_step import DecodeStep, covers
+from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
@@ -22,6 +23,8 @@ class Reader:
     A model whose window rolls on goes on for ever in constant memory, and so does any that is given a streaming cache.
     One that can see only `block_size` tokens rereads the last half of its context when that is full: its view is then
     between a half and a whole context long.
+
+    It begins with one text; `fork` makes it several, which share what was read before.
     """
 
     def __init__(self, model: Transformer, cache: KVCache | None = None) -> None:
@@ -32,24 +35,52 @@ class Reader:
         # Learned positions end, sines beyond the context were never trained, and neither were so distant sinks.
         unbounded = not config.n_sink and config.position in ("rope", "alibi", "none")
         self.rolls = self.cache.endless and (self.cache.streams or unbounded)
-        self.context: list[int] = []
+        self.contexts: list[list[int]] = [[]]
+        self._steps: list[DecodeStep] = []  # compiled, one for each text, once they have taken over from the cache
+
+    @property
+    def context(self) -> list[int]:
+        """What a model without a rolling window looks back over, in the first text."""
+        return self.contexts[0]
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
         """Logits (V,) float32 after these tokens and all before. Raises ValueError for no tokens at all."""
         if not len(ids) and not self.context:
             raise ValueError("The prompt is empty: there is nothing to continue. Write at least one character.")
-        fresh = [int(token) for token in ids]
+        return np.asarray(self.feed_rows([ids])[0])
+
+    def feed_rows(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+        """Logits (B, V) float32 after these tokens, equally many for each of the B texts, and all before."""
+        fresh = [[int(token) for token in row] for row in rows]
         if not self.rolls:
-            self.context += fresh
+            for context, new in zip(self.contexts, fresh, strict=True):
+                context += new
             limit = self.model.config.block_size
             if len(self.context) > limit:
                 keep = limit if self.cache.length == 0 else max(1, limit // 2)
-                self.context = fresh = self.context[-keep:]
-                self.cache = KVCache(self.model.config)
+                fresh = [context[-keep:] for context in self.contexts]
+                self.contexts = [list(context) for context in fresh]
+                self.cache, self._steps = KVCache(self.model.config, len(fresh)), []
+        if self._steps or (len(fresh[0]) == 1 and self._taken_over()):
+            return np.stack(
+                [[step.feed(token) for token in row][-1] for step, row in zip(self._steps, fresh, strict=True)]
+            )
         with torch.inference_mode():
-            tokens = torch.tensor([fresh], device=self.model.embed.weight.device)
+            tokens = torch.tensor(fresh, device=self.model.embed.weight.device)
             hidden = self.model.hidden(tokens, cache=self.cache)
-            return self.model.unembed(hidden[0, -1]).float().cpu().numpy()
+            return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
+
+    def _taken_over(self) -> bool:
+        """Whether compiled steps go on with the texts, taking over where the cache has read the beginning."""
+        if not self._steps and self.cache.length and covers(self.model, self.cache):
+            self._steps = [DecodeStep(self.model, self.cache, row) for row in range(len(self.contexts))]
+        return bool(self._steps)
+
+    def fork(self, rows: Sequence[int]) -> None:
+        """Go on with these texts, by number; one that comes several times is read on in several ways."""
+        self.contexts = [list(self.contexts[row]) for row in rows]
+        self.cache.select(rows)
+        self._steps = [self._steps[row].copy() for row in rows] if self._steps else []
 
 
 @dataclass(frozen=True)
@@ -67,19 +98,113 @@ def generate(
     """Continue token ids for `max_new_tokens` tokens. The same model, ids and config give the same tokens.
 
     The model must be in eval mode. Of a prompt longer than the context, the last part is used. Raises ValueError for an
-    empty prompt.
+    empty prompt. Only the first of the config's samples is written, and stop strings are not looked for: see `write_rows`.
     """
-    rng = np.random.default_rng(config.seed)
+    return (tokens[0] for tokens in generate_rows(model, ids, config.replace(n_sample=1), n_alternatives))
+
+
+def generate_rows(
+    model: Transformer,
+    ids: Sequence[int],
+    config: SampleConfig,
+    n_alternatives: int = 0,
+    drawn: int = 0,
+    first_row: int = 0,
+) -> Iterator[list[GeneratedToken]]:
+    """`n_sample` continuations at once, a token of each at a time; the prompt is read once.
+
+    Each has random numbers of its own, and the first has those of a single one. `drawn` random numbers were used before:
+    whoever goes on after n tokens with drawn = n gets what a longer text would have been; of the second of several
+    samples, with first_row = 1.
+    """
+    rngs = [row_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
     reader = Reader(model)
-    logits = reader.feed(ids)
+    logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
+    reader.fork([0] * config.n_sample)
+    seen = [set(map(int, ids)) for _ in rngs] if config.repetition_penalty != 1 else [set[int]() for _ in rngs]
     for count in range(config.max_new_tokens):
-        filtered = filter_distribution(logits, config)
-        token = draw(filtered.after, rng)
-        top = np.argsort(-logits, kind="stable")[:n_alternatives]
-        alternatives = tuple((int(other), float(filtered.before[other])) for other in top)
-        yield GeneratedToken(token, float(filtered.before[token]), alternatives)
+        tokens = [
+            _choose(scores, config, rng, before, n_alternatives)
+            for scores, rng, before in zip(logits, rngs, seen, strict=True)
+        ]
+        yield tokens
+        for token, before in zip(tokens, seen, strict=True):
+            before.add(token.id)
         if count + 1 < config.max_new_tokens:
-            logits = reader.feed([token])
+            logits = reader.feed_rows([[token.id] for token in tokens])
+
+
+def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
+    """The random numbers of one of several samples, after `drawn` of them were used."""
+    rng = np.random.default_rng([seed, row] if row else seed)
+    rng.random(drawn)
+    return rng
+
+
+def _choose(
+    logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: set[int], n_alternatives: int
+) -> GeneratedToken:
+    token = draw(shaped(logits, config, seen), rng)
+    before = softmax(logits)
+    top = likeliest(logits, n_alternatives) if n_alternatives else ()
+    alternatives = tuple((int(other), float(before[other])) for other in top)
+    return GeneratedToken(token, float(before[token]), alternatives)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A token as text. `cut`: a stop string was found, and so many characters at the end of the whole text go."""
+
+    token: GeneratedToken
+    text: str  # what the token completes
+    cut: int | None = None
+
+
+def write_rows(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    config: SampleConfig,
+    n_alternatives: int = 0,
+    drawn: int = 0,
+    first_row: int = 0,
+) -> Iterator[list[Written | None]]:
+    """`generate_rows` with text, each continuation until its stop string comes: from then on it gives None.
+
+    It ends when all have stopped.
+    """
+    decoders = [StreamDecoder(tokenizer) for _ in range(config.n_sample)]
+    watches = [StopWatch(config.stops) for _ in decoders]
+    running = set(range(config.n_sample))
+    for count, tokens in enumerate(generate_rows(model, ids, config, n_alternatives, drawn, first_row), start=1):
+        written: list[Written | None] = [None] * config.n_sample
+        for row in sorted(running):
+            text = decoders[row].feed(tokens[row].id) + (
+                decoders[row].finish() if count == config.max_new_tokens else ""
+            )
+            cut = watches[row].feed(text)
+            written[row] = Written(tokens[row], text, cut)
+            if cut is not None:
+                running.discard(row)
+        yield written
+        if not running:
+            return
+
+
+class StopWatch:
+    """Looks for stop strings in text that comes in pieces."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self.stops = list(stops)
+        self.reach = max(map(len, self.stops), default=1) - 1  # so much of what came may be the beginning of one
+        self._tail = ""
+
+    def feed(self, text: str) -> int | None:
+        """None, or once a stop string is complete: how many characters from its first on there are."""
+        joined = self._tail + text
+        found = [at for stop in self.stops if (at := joined.find(stop)) >= 0]
+        self._tail = joined[len(joined) - self.reach :] if self.reach else ""
+        return len(joined) - min(found) if found else None
 
 
 class StreamDecoder:

@@ -1,4 +1,4 @@
-"""From logits to the next token: temperature, then top-k, then top-p, then one draw.
+"""From logits to the next token: repetition penalty, temperature, top-k, top-p, min-p, then one draw.
 
 `filter_distribution` is the reference. The browser recomputes it while a slider moves (`ui/components`), and a test holds
 the two together.
@@ -6,6 +6,7 @@ the two together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from playground.config import SampleConfig
 class Filtered:
     """A next-token distribution before and after the filters, each (V,) float64 and summing to 1.
 
-    `removed_by` names, per token, the filter that took it: "", "top-k" or "top-p".
+    `removed_by` names, per token, the filter that took it: "", "top-k", "top-p" or "min-p".
     """
 
     before: np.ndarray
@@ -28,7 +29,8 @@ class Filtered:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities (..., V) of logits (..., V), in float64."""
     exponents = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
+    exponents /= exponents.sum(axis=-1, keepdims=True)
+    return np.asarray(exponents)
 
 
 def entropy_bits(probabilities: np.ndarray) -> float:
@@ -37,33 +39,69 @@ def entropy_bits(probabilities: np.ndarray) -> float:
     return float(-(positive * np.log2(positive)).sum())
 
 
-def filter_distribution(logits: np.ndarray, config: SampleConfig) -> Filtered:
-    """Apply temperature, top-k and top-p, in this order, to logits (V,).
-
-    Ties are broken towards the lower token id, so exactly k tokens survive top-k. Top-p keeps the token that crosses the
-    threshold, and always at least one. Temperature 0 puts everything on the likeliest token.
-    """
+def penalised(logits: np.ndarray, seen: Iterable[int], penalty: float) -> np.ndarray:
+    """Logits (V,) float64 in which tokens that were `seen` are less likely (Keskar et al. 2019): / or * by the penalty."""
     scores = logits.astype(np.float64)
-    order = np.argsort(-scores, kind="stable")
-    rank = np.empty(len(scores), dtype=np.int64)
-    rank[order] = np.arange(len(scores))
-    k = 1 if config.temperature == 0 else config.top_k or len(scores)
-    in_k = rank < k
-    # The largest score is subtracted first: a tiny temperature then gives 0 and -inf, never inf - inf.
-    with np.errstate(over="ignore"):
-        scaled = (scores - scores.max()) / (config.temperature or 1.0)
-    heated = softmax(np.where(in_k, scaled, -np.inf))
-    reached_before = np.cumsum(heated[order]) - heated[order]  # the mass of all likelier tokens
-    in_p = np.ones(len(scores), dtype=bool)
+    if penalty != 1 and len(ids := np.fromiter(seen, dtype=np.int64)):
+        scores[ids] = np.where(scores[ids] < 0, scores[ids] * penalty, scores[ids] / penalty)
+    return scores
+
+
+def filter_distribution(logits: np.ndarray, config: SampleConfig, seen: Iterable[int] = ()) -> Filtered:
+    """Apply repetition penalty, temperature, top-k, top-p and min-p, in this order, to logits (V,).
+
+    `seen` are the ids of the text so far, for the penalty. Ties are broken towards the lower token id, so exactly k tokens
+    survive top-k. Top-p keeps the token that crosses the threshold; min-p compares with the likeliest token; one always
+    remains. Temperature 0 puts everything on the likeliest token.
+    """
+    after, in_k, in_p, in_min = _shape(logits, config, seen)
+    removed_by = np.where(~in_k, "top-k", np.where(~in_p, "top-p", np.where(~in_min, "min-p", "")))
+    return Filtered(softmax(logits), after, removed_by.tolist())
+
+
+def shaped(logits: np.ndarray, config: SampleConfig, seen: Iterable[int] = ()) -> np.ndarray:
+    """What is drawn from, (V,) float64: `filter_distribution(...).after` and nothing else, for whoever is in a hurry."""
+    return _shape(logits, config, seen)[0]
+
+
+def _shape(logits: np.ndarray, config: SampleConfig, seen: Iterable[int]) -> tuple[np.ndarray, ...]:
+    """What is drawn from, and who passes top-k, top-p and min-p, each (V,). Tokens are ranked only where a filter asks."""
+    scores = penalised(logits, seen, config.repetition_penalty)
+    size, best = len(scores), int(scores.argmax())  # of equal ones the lowest id
+    k = 1 if config.temperature == 0 else min(config.top_k or size, size)
+    ranked = k < size or config.top_p < 1
+    order = np.array([best]) if k == 1 else np.argsort(-scores, kind="stable")[:k] if ranked else np.empty(0, np.int64)
+    everyone = np.ones(size, dtype=bool)
+    in_k, in_p = everyone, everyone
+    # The largest score is subtracted first: a tiny temperature then gives 0 and -1e300, never inf - inf.
+    scaled = (scores - scores[best]) * min(1e300, 1 / (config.temperature or 1.0))
+    if k < size:
+        in_k = np.zeros(size, dtype=bool)
+        in_k[order] = True
+        scaled = np.where(in_k, scaled, -np.inf)
+    heated = softmax(scaled)
     if config.top_p < 1:
+        reached_before = np.cumsum(heated[order]) - heated[order]  # the mass of all likelier tokens
+        in_p = np.zeros(size, dtype=bool)
         in_p[order] = reached_before < config.top_p
-        in_p[order[0]] = True
-    kept = np.where(in_k & in_p, heated, 0.0)
-    removed_by = np.where(~in_k, "top-k", np.where(~in_p, "top-p", ""))
-    return Filtered(softmax(scores), kept / kept.sum(), removed_by.tolist())
+        in_p[best] = True
+    in_min = heated >= config.min_p * heated[best] if config.min_p else everyone
+    if in_p is everyone and in_min is everyone:
+        return heated, in_k, in_p, in_min
+    kept = np.where(in_k & in_p & in_min, heated, 0.0)
+    return kept / kept.sum(), in_k, in_p, in_min
+
+
+def likeliest(logits: np.ndarray, n: int) -> np.ndarray:
+    """Ids of the n largest of logits (V,), largest first, lower ids first among equals; without sorting the rest."""
+    if n >= len(logits):
+        return np.argsort(-logits, kind="stable")
+    least = np.partition(logits, len(logits) - n)[len(logits) - n] if n else np.inf
+    ids = np.flatnonzero(logits >= least)
+    return np.asarray(ids[np.argsort(-logits[ids], kind="stable")[:n]])
 
 
 def draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
     """One token id from probabilities (V,), by inverting their cumulative sum; ids of probability 0 never come."""
     cumulative = probabilities.cumsum()
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right").clip(0, len(probabilities) - 1))
+    return min(int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right")), len(probabilities) - 1)

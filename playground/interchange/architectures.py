@@ -304,7 +304,7 @@ def choose(model: ModelConfig) -> Architecture:
 
 
 def _said(model: ModelConfig, name: str) -> str:
-    return f"{label(ModelConfig, name)} ({spelled(getattr(model, name))})"
+    return f"{label(ModelConfig, name)} {spelled(getattr(model, name))}"
 
 
 def transformers_config(item: Architecture, model: ModelConfig) -> dict[str, Any]:

@@ -122,13 +122,12 @@ def _model(values: dict[str, Any]) -> ModelConfig:
         raise ValueError(f"The config cannot be used here: {error}") from None
 
 
-def _check_hidden(key: str, found: int, model: ModelConfig) -> ModelConfig:
-    """Our hidden widths follow from the width: 4 C, or 8/3 C; the flag that says which is set here."""
+def _with_hidden(found: int, model: ModelConfig) -> ModelConfig:
+    """The model with this hidden width of its MLP: by a rule of ours, 4 C or 8/3 C, if it follows one, else as a number."""
     for matched in (True, False):
         if model.replace(match_parameters=matched).mlp_hidden == found:
             return model.replace(match_parameters=matched)
-    widths = sorted({model.replace(match_parameters=matched).mlp_hidden for matched in (False, True)})
-    raise ValueError(f"Config: {key} is {found:,}; a width of {model.n_embd} has {' or '.join(map(str, widths))} here.")
+    return _model({**model.to_dict(), "mlp_width": found})
 
 
 def _context(found: int, learned: bool) -> tuple[int, tuple[str, ...]]:
@@ -159,7 +158,7 @@ def _gpt2(item: Architecture, read: _Reader) -> Foreign:
         }
     )
     inner = read.whole("n_inner") if "n_inner" in read.values else 4 * width
-    return Foreign(item, _check_hidden("n_inner", inner, model), notes)
+    return Foreign(item, _with_hidden(inner, model), notes)
 
 
 def _rotary(item: Architecture, read: _Reader) -> Foreign:
@@ -198,7 +197,7 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
         )
     if experts and model.n_expert == 1:
         raise ValueError("Config: num_local_experts is 1; a mixture needs 2 or more experts here.")
-    return Foreign(item, _check_hidden("intermediate_size", read.whole("intermediate_size"), model), notes)
+    return Foreign(item, _with_hidden(read.whole("intermediate_size"), model), notes)
 
 
 def _biases(kind: str, read: _Reader) -> bool:

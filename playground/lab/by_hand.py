@@ -19,7 +19,7 @@ from playground.models import attention
 from playground.models.attention import visible
 from playground.models.positional import rotate
 from playground.models.trace import Trace
-from playground.models.transformer import Transformer
+from playground.models.transformer import Block, Transformer
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
     )
     seen = visible(at[0], at[0], config.windows[layer], config.n_sink)[position]
     scores = (dots / math.sqrt(config.head_dim) + added).masked_fill(~seen, -math.inf)
-    attn = model.get_submodule(f"blocks.{layer}.attn")
-    assert isinstance(attn, attention.Attention)
-    sink = None if attn.sinks is None else float(attn.sinks[head].detach())
+    block = model.blocks[layer]
+    assert isinstance(block, Block)
+    sink = None if block.attn.sinks is None else float(block.attn.sinks[head].detach())
     everything = scores if sink is None else torch.cat((scores, torch.tensor([sink]).double()))
     weights = everything.softmax(0)[: len(ids)]
     values = v[0, 0].double()

@@ -59,16 +59,16 @@ SHIPPED: tuple[Shipped, ...] = (
     _race(
         "classic_modern", "Classic against modern on Python source", 700, {**_MIDDLE, "corpus": "python_source"},
         ("Classic", "Modern"),
-        "What to notice. For a while both learn the same: which letters are common. Then the modern model "
-        "finds out early how to copy what stands a few tokens back, which names and indentation in source "
-        "code reward; with learned positions that comes much later. Look at the loss over steps: the curves "
-        "part where modern bends down.",
+        "What to notice. For a while both learn the same: which letters are common. Then the curves part, where "
+        "modern bends down. A likely reason: it finds out early how to copy what stands a few tokens back, which "
+        "names and indentation in source code reward; with learned positions that comes much later.",
     ),
     _race(
         "ladder", "The ladder on Tales", 500, {}, ("Classic", "+ GQA"),
-        "What to notice. At this size nearly all of it is RoPE: relative positions let a small model copy "
-        "names from earlier in the story. RMSNorm is no gain by itself, it is only simpler. SwiGLU adds a "
-        "little. Grouped queries cost nothing that three seeds can see, and make the KV cache half as large.",
+        "What to notice. At this size most of it is RoPE; a likely reason is that relative positions let a small "
+        "model copy names from earlier in the story. RMSNorm is no gain by itself, it is only simpler. SwiGLU may "
+        "add a little, which three seeds cannot tell for sure. Grouped queries cost nothing that they can see, and "
+        "make the KV cache half as large.",
     ),
     _race(
         "classic_modern", "A short budget: 100 steps on Python source", 100, {"corpus": "python_source", "n_embd": 32}, (),
@@ -108,9 +108,9 @@ def reference_race(root: Path) -> Path:
 
 
 TALES_NOTES = (
-    "What to notice. Who has the key depends on a sentence further up, so relative positions pay: the "
-    "modern model gets down to the classic one's final loss with a fraction of the tokens. Both were "
-    "trained one after the other, not in turns."
+    "What to notice. The modern model gets down to the classic one's final loss with a third of the tokens. "
+    "Who has the key depends on a sentence further up; that relative positions make this easier to find is a "
+    "likely reason. Both were trained one after the other, not in turns."
 )
 
 

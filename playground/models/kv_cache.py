@@ -17,6 +17,7 @@ tokens and recent ones, always stands side by side, at the positions 0, 1, 2, â€
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -125,6 +126,15 @@ class KVCache:
             self.lengths = self.lengths.to(like.device)
             for ring in self.rings.values():
                 ring.held = ring.held.to(like.device)
+        return self
+
+    def select(self, rows: Sequence[int]) -> KVCache:
+        """The cache itself, going on with these of its rows, in this order; a row may come several times, or not at all."""
+        index = torch.tensor(rows, device=self.lengths.device)
+        self.keys, self.values = [part[index] for part in self.keys], [part[index] for part in self.values]
+        self.lengths, self.new_positions = self.lengths[index], self.lengths.new_zeros(len(rows), 0)
+        for ring in self.rings.values():
+            ring.held = ring.held[index]
         return self
 
     def frames(self, n: int) -> list[int]:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,9 +28,10 @@ from playground.config import (
 from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
-from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.inference import decode_step
+from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
 from playground.runs import status
-from playground.runs.adopt import adopt_folder
+from playground.runs.adopt import adopt_folder, adopt_from_hub
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
@@ -109,8 +110,9 @@ def _exchange_options(commands: Any, common: _Parser) -> None:
     away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
     taken.add_argument(
-        "folder", type=Path, metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
+        "folder", type=Path, nargs="?", metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
     )
+    taken.add_argument("--hub", metavar="OWNER/NAME", help="a public model of the Hugging Face Hub instead of a folder")
     taken.add_argument("--name", default="", help="what the run is called")
 
 
@@ -140,12 +142,18 @@ def _sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     for option, name in _SAMPLING.items():
         parser.add_argument(option, dest=name, help=label(SampleConfig, name).lower())
+    parser.add_argument(
+        "--stop", action="append", metavar="TEXT", help=r"end before this text (\n: a line break); as often as you like"
+    )
 
 
 _SAMPLING = {
     "--temperature": "temperature",
     "--top-k": "top_k",
     "--top-p": "top_p",
+    "--min-p": "min_p",
+    "--repetition-penalty": "repetition_penalty",
+    "--samples": "n_sample",
     "--seed": "seed",
     "--tokens": "max_new_tokens",
 }
@@ -263,13 +271,42 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
     config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
+    config = config.replace(stop="\n".join(options.stop or ()))
     ids = encode_prompt(run.tokenizer, options.prompt)
-    decoder = StreamDecoder(run.tokenizer)
-    print(options.prompt, end="", flush=True)
-    for token in generate(ModelCache().get(run, options.step), ids, config):
-        print(decoder.feed(token.id), end="", flush=True)
-    print(decoder.finish())
+    decode_step.warm()
+    rows = write_rows(ModelCache().get(run, options.step), run.tokenizer, ids, config)
+    if config.n_sample == 1:
+        _print_as_it_comes(options.prompt, (row[0] for row in rows), config)
+    else:
+        for text in _whole(rows, config.n_sample):
+            print(f"{options.prompt}{text}\n---")
     return 0
+
+
+def _print_as_it_comes(prompt: str, pieces: Iterable[Written | None], config: SampleConfig) -> None:
+    """Print a text while it is written, but for its last letters while they may be the beginning of a stop string."""
+    print(prompt, end="", flush=True)
+    held, text = StopWatch(config.stops).reach, ""
+    for piece in pieces:
+        assert piece is not None
+        text += piece.text
+        if piece.cut is not None:
+            text, held = text[: len(text) - piece.cut], 0
+        ready = max(0, len(text) - held)
+        print(text[:ready], end="", flush=True)
+        text = text[ready:]
+    print(text)
+
+
+def _whole(rows: Iterable[list[Written | None]], n: int) -> list[str]:
+    """The finished texts of several samples."""
+    texts = [""] * n
+    for row in rows:
+        for at, piece in enumerate(row):
+            if piece is not None:
+                texts[at] += piece.text
+                texts[at] = texts[at][: len(texts[at]) - (piece.cut or 0)]
+    return texts
 
 
 def _export(options: argparse.Namespace, store: RunStore) -> int:
@@ -281,7 +318,12 @@ def _export(options: argparse.Namespace, store: RunStore) -> int:
 
 
 def _import(options: argparse.Namespace, store: RunStore) -> int:
-    run = adopt_folder(store, options.folder.absolute(), name=options.name)
+    if (options.folder is None) == (options.hub is None):
+        raise ValueError("Give either a folder to import or --hub OWNER/NAME.")
+    if options.hub is not None:
+        run = adopt_from_hub(store, options.hub, name=options.name)
+    else:
+        run = adopt_folder(store, options.folder.absolute(), name=options.name)
     print(run.status().message, file=sys.stderr)
     print(run.id)
     return 0

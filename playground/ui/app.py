@@ -17,7 +17,7 @@ from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.tabs import attention, batch, compare, inside, sample, tokenizer, train
+from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
 
@@ -25,7 +25,7 @@ TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
 TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a `wire`
     "train": train, "batch": batch, "tokenizer": tokenizer, "compare": compare, "attention": attention,
-    "inside": inside, "sample": sample,
+    "inside": inside, "sample": sample, "streaming": streaming,
 }  # fmt: skip
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.

@@ -32,7 +32,9 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "grad_clip": (0, 10, 0.1),
     "warmup_steps": (0, 1000, 10),
     "top_k": (0, 256, 1),
+    "repetition_penalty": (0.5, 2, 0.01),
     "max_new_tokens": (1, 1000, 1),
+    "n_sample": (1, 8, 1),
 }
 # Typed rather than slid: their sensible values span powers of ten.
 NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "sample_interval", "checkpoint_interval",

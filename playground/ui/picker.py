@@ -60,9 +60,9 @@ def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tupl
 def _favourite(services: Services, known: list[str], token: str) -> str | None:
     """What to show first: the newest run of one's own, else the reference run with most steps to look at."""
     runs = [services.run(run_id, token) for run_id in known]
-    best = max(
-        runs, key=lambda run: (not run.reference, 0 if not run.reference else len(run.steps_available())), default=None
-    )
+    if runs and not runs[0].reference:
+        return runs[0].id
+    best = max(runs, key=lambda run: len(run.steps_available()), default=None)
     return best.id if best else None
 
 

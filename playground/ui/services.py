@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 
+from playground.inference import decode_step
 from playground.runs.curves import Curves
 from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
@@ -42,6 +43,7 @@ class Services:
         """The services of this machine; public by default on a Hugging Face Space or with ``PLAYGROUND_PUBLIC=1``."""
         if public is None:
             public = bool(os.environ.get("SPACE_ID")) or os.environ.get("PLAYGROUND_PUBLIC", "") not in ("", "0")
+        decode_step.warm()
         store = RunStore(data_root(), gallery_root())
         launcher = Launcher(store, cache_dir=cache_root(), die_with_ui=public)
         return cls(store, launcher, Curves(store), ModelCache(), cache_root(), public)

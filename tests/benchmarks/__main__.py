@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
 import tests.benchmarks
+from playground.runs.processes import PATIENT_THREADS
 
 
 def main() -> int:
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)  # as the app does, before torch is loaded
     names = [
         module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__) if not module.name.startswith("_")
     ]

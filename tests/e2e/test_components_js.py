@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from playground.config import SampleConfig
-from playground.inference.sampling import entropy_bits, filter_distribution
+from playground.inference.sampling import draw, entropy_bits, filter_distribution
 from playground.ui.components import shared_script
 
+NAMES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CASES = [
-    (temperature, top_k, top_p)
+    dict(zip(NAMES, (temperature, top_k, top_p, min_p, penalty), strict=True))
     for temperature in (0.0, 0.3, 0.85, 1.0, 2.0)
     for top_k in (0, 1, 7, 1000)
     for top_p in (0.0, 0.123, 0.9, 0.999, 1.0)
+    for min_p, penalty in ((0.0, 1.0), (0.2, 1.0), (1.0, 1.0), (0.01, 1.4), (0.0, 0.7))
 ]
 
 
@@ -36,28 +38,42 @@ def test_filter_distribution_is_the_python_reference(shared: Any, kind: str) -> 
         "one": np.array([0.5]),
         "extreme": np.array([900.0, 0.0, -900.0, 899.0, 900.0]),
     }[kind]
-    script = """([logits, cases]) => cases.map(([temperature, top_k, top_p]) => {
-        const found = Playground.filterDistribution(logits, { temperature, top_k, top_p });
+    seen = [int(i) for i in rng.integers(0, len(logits), 5)]
+    script = """([logits, cases, seen]) => cases.map((settings) => {
+        const found = Playground.filterDistribution(logits, settings, seen);
+        const byId = Array.from(logits.keys());
         return { before: [...found.before], after: [...found.after], removedBy: found.removedBy,
-                 bits: Playground.entropyBits(found.after) };
+                 bits: Playground.entropyBits(found.after),
+                 drawn: [0, 0.1, 0.5, 0.999999].map((u) => Playground.drawToken(found.after, u, byId)) };
     })"""
-    for case, found in zip(CASES, shared.evaluate(script, [logits.tolist(), CASES]), strict=True):
-        temperature, top_k, top_p = case
-        expected = filter_distribution(logits, SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p))
+    for case, found in zip(CASES, shared.evaluate(script, [logits.tolist(), CASES, seen]), strict=True):
+        expected = filter_distribution(logits, SampleConfig(**case), seen)
         np.testing.assert_allclose(found["before"], expected.before, atol=1e-12, err_msg=str(case))
         np.testing.assert_allclose(found["after"], expected.after, atol=1e-12, err_msg=str(case))
         assert [by or "" for by in found["removedBy"]] == expected.removed_by, case
         assert found["bits"] == pytest.approx(entropy_bits(expected.after), abs=1e-9)
+        for uniform, token in zip((0, 0.1, 0.5, 0.999999), found["drawn"], strict=True):
+            assert token == draw(expected.after, Fixed(uniform)), case
+
+
+class Fixed:
+    """A random generator that gives one number."""
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def random(self) -> float:
+        return self.number
 
 
 def test_filtering_is_quick_enough_for_a_slider(shared: Any) -> None:
     milliseconds = shared.evaluate("""() => {
         const logits = Float64Array.from({ length: 4096 }, (_, i) => Math.sin(i * 12.9898) * 5);
-        const settings = { temperature: 0.8, top_k: 40, top_p: 0.9 };
+        const settings = { temperature: 0.8, top_k: 40, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.1 };
         for (let i = 0; i < 20; i++) Playground.filterDistribution(logits, settings);
         const times = Array.from({ length: 21 }, () => {
             const start = performance.now();
-            Playground.filterDistribution(logits, settings);
+            Playground.filterDistribution(logits, settings, [1, 2, 3]);
             return performance.now() - start;
         });
         return times.sort((a, b) => a - b)[10];

@@ -1,13 +1,25 @@
 """Each filter against transformers' own, llama.cpp's golden vectors and its definition; and draws against their odds."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 import transformers
 
 from playground.config import SampleConfig, preset
-from playground.inference.generation import Reader, StreamDecoder, encode_prompt, generate, write
-from playground.inference.sampling import draw, entropy_bits, filter_distribution, softmax
+from playground.inference.beam import beam_search
+from playground.inference.generation import (
+    Reader,
+    StopWatch,
+    StreamDecoder,
+    encode_prompt,
+    generate,
+    generate_rows,
+    write,
+    write_rows,
+)
+from playground.inference.sampling import draw, entropy_bits, filter_distribution, likeliest, softmax
 from playground.tokenizers import build_tokenizer, decode
 from tests.models.variants import VARIANTS, build
 
@@ -19,15 +31,21 @@ def test_filters_equal_those_of_transformers():
     for _ in range(500):
         logits = rng.normal(0, 3, 50)
         t, k, p = rng.uniform(0.3, 2), int(rng.integers(1, 50)), float(rng.uniform(0.05, 0.99))
-        ours = filter_distribution(logits, SampleConfig(temperature=t, top_k=k, top_p=p)).after
+        min_p, penalty, seen = float(rng.uniform(0, 0.5)), float(rng.uniform(0.5, 2)), rng.integers(0, 50, 9)
+        config = SampleConfig(temperature=t, top_k=k, top_p=p, min_p=min_p, repetition_penalty=penalty)
+        ours = filter_distribution(logits, config, seen).after
         x = torch.from_numpy(logits)[None]
-        for warper in (
-            transformers.TemperatureLogitsWarper(t), transformers.TopKLogitsWarper(k), transformers.TopPLogitsWarper(p),
+        for step in (
+            transformers.RepetitionPenaltyLogitsProcessor(penalty), transformers.TemperatureLogitsWarper(t),
+            transformers.TopKLogitsWarper(k),
         ):  # fmt: skip
-            x = warper(None, x)
+            x = step(torch.from_numpy(seen)[None], x)
+        before_p = x.softmax(-1)[0].numpy()
+        for step in (transformers.TopPLogitsWarper(p), transformers.MinPLogitsWarper(min_p)):
+            x = step(None, x)
         theirs = x.softmax(-1)[0].numpy()
-        mass = np.sort(theirs)[::-1].cumsum()
-        if np.abs(mass - p).min() > 1e-6:
+        mass = np.sort(before_p)[::-1].cumsum()
+        if min(np.abs(mass - p).min(), np.abs(before_p - min_p * before_p.max()).min()) > 1e-6:
             assert ((ours > 0) == (theirs > 0)).all()
             assert np.abs(ours - theirs).max() < 1e-6
 
@@ -45,6 +63,9 @@ def test_filters_equal_those_of_transformers():
         (dict(top_p=0.7), [0, 0, 3 / 7, 4 / 7]),
         (dict(top_p=0.8), [0, 2 / 9, 3 / 9, 4 / 9]),
         (dict(top_p=1.0), [0.1, 0.2, 0.3, 0.4]),
+        (dict(min_p=0.6), [0, 0, 3 / 7, 4 / 7]),
+        (dict(min_p=1.0), [0, 0, 0, 1]),
+        (dict(min_p=0.0, repetition_penalty=1.0), [0.1, 0.2, 0.3, 0.4]),
     ],
 )
 def test_golden_vectors(settings, expected):
@@ -55,6 +76,28 @@ def test_golden_vectors(settings, expected):
 def test_top_p_keeps_the_token_that_crosses():
     got = filter_distribution(np.log([0.5, 0.3, 0.2]), SampleConfig(temperature=1.0, top_p=0.6))
     assert got.removed_by == ["", "", "top-p"]
+
+
+def test_a_repetition_penalty_divides_positive_logits_and_multiplies_negative_ones():
+    logits, config = np.array([2.0, -1.0, 0.0, 1.0]), SampleConfig(temperature=1.0, repetition_penalty=2.0)
+    got = filter_distribution(logits, config, seen=[0, 1, 1, 2])
+    assert np.abs(got.after - softmax(np.array([1.0, -2.0, 0.0, 1.0]))).max() < 1e-15
+    assert np.abs(got.before - softmax(logits)).max() < 1e-15
+
+
+def test_the_filter_that_comes_first_takes_the_blame():
+    config = SampleConfig(temperature=1.0, top_k=3, top_p=0.6, min_p=0.5)
+    got = filter_distribution(np.log([0.45, 0.3, 0.2, 0.05]), config)
+    assert got.removed_by == ["", "", "top-p", "top-k"]
+    got = filter_distribution(np.log([0.45, 0.3, 0.2, 0.05]), config.replace(top_p=0.9))
+    assert got.removed_by == ["", "", "min-p", "top-k"]
+
+
+def test_the_likeliest_are_found_without_sorting_the_rest():
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 5, 50, 99):
+        logits = rng.integers(-3, 3, 50).astype(np.float32)
+        assert likeliest(logits, n).tolist() == np.argsort(-logits, kind="stable")[:n].tolist()
 
 
 def test_ties_go_to_the_lower_ids_and_exactly_k_remain():
@@ -166,3 +209,85 @@ def test_write_leaves_the_model_in_its_mode():
     assert text == decode(
         tokenizer, [t.id for t in generate(model.eval(), [97, 98], SampleConfig(max_new_tokens=5, seed=1))]
     )
+
+
+@pytest.mark.parametrize("name", ["classic", "modern", "window"])
+def test_samples_written_at_once_are_those_written_one_by_one(name):
+    """A reference in plain words: one text after the other, each from full passes and its own random numbers."""
+    model = build(VARIANTS[name])
+    config = SampleConfig(seed=5, n_sample=3, max_new_tokens=40, top_p=0.9, repetition_penalty=1.3)
+    together = [[token.id for token in row] for row in zip(*generate_rows(model, [3, 1, 4], config), strict=True)]
+    for row, got in enumerate(together):
+        ids, rng = [3, 1, 4], np.random.default_rng([5, row] if row else 5)
+        for _ in range(40):
+            with torch.no_grad():
+                logits = model(torch.tensor([ids]))[0, -1].numpy()
+            ids.append(draw(filter_distribution(logits, config, ids).after, rng))
+        assert got == ids[3:]
+    assert together[0] != together[1]
+
+
+def test_going_on_gives_what_a_longer_text_would_have_been():
+    model = build(VARIANTS["modern"])
+    config = SampleConfig(seed=2, max_new_tokens=30, n_sample=2)
+    whole = [[token.id for token in row] for row in zip(*generate_rows(model, [1, 2], config), strict=True)]
+    shorter = config.replace(max_new_tokens=20, n_sample=1)
+    rest = [row[0].id for row in generate_rows(model, [1, 2, *whole[0][:10]], shorter, drawn=10)]
+    assert rest == whole[0][10:]
+
+
+def test_writing_stops_before_a_stop_string_wherever_tokens_cut_it():
+    model, tokenizer = build(VARIANTS["modern"].replace(vocab_size=256)), build_tokenizer("byte", "")
+    config = SampleConfig(seed=1, max_new_tokens=120, n_sample=3)
+    free = [
+        "".join(piece.text for piece in row) for row in zip(*write_rows(model, tokenizer, [97], config), strict=True)
+    ]
+    stop = free[1][50:53]
+    assert len(stop) == 3
+    cut = list(write_rows(model, tokenizer, [97], config.replace(stop=stop.replace("\n", r"\n"))))
+    for row, text in enumerate(free):
+        pieces = [step[row] for step in cut if step[row] is not None]
+        got = "".join(piece.text for piece in pieces)
+        if stop in text:
+            assert got[: len(got) - pieces[-1].cut] == text[: text.index(stop)]
+        else:
+            assert got == text
+    assert sum(stop in text for text in free) >= 1
+
+
+def test_stop_strings_stand_one_a_line():
+    assert SampleConfig(stop="end\n\n\\n\\n").stops == ["end", "\n\n"]
+    watch = StopWatch(["abc", "cd"])
+    assert [watch.feed(part) for part in ("xa", "b", "", "cde")] == [None, None, None, 5]
+    with pytest.raises(ValueError, match="Stop strings have 2,000 characters"):
+        SampleConfig(stop="x" * 2000)
+
+
+@pytest.mark.parametrize("field", ["temperature", "top_p", "min_p", "repetition_penalty"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "0.5", None, True, 99])
+def test_settings_that_make_no_sense_are_refused(field, value):
+    with pytest.raises(ValueError, match="must be"):
+        SampleConfig(**{field: value})
+
+
+@pytest.mark.parametrize("n_beam", [1, 4, 125])
+def test_beam_search_is_exhaustive_search_when_it_keeps_everything(n_beam):
+    model = build(preset("modern", vocab_size=5, block_size=16, n_layer=2, n_embd=16))
+    *_, beams = beam_search(model, [1, 2], 4, n_beam)
+    texts = list(itertools.product(range(5), repeat=4))
+    with torch.no_grad():
+        log_p = model(torch.tensor([(1, 2, *text) for text in texts])).double().log_softmax(-1)
+    scores = [sum(log_p[n, 1 + at, token].item() for at, token in enumerate(text)) for n, text in enumerate(texts)]
+    by_text = dict(zip(texts, scores, strict=True))
+    for beam in beams:
+        assert beam.score == pytest.approx(by_text[beam.ids], abs=1e-5)
+        assert beam.score == pytest.approx(np.log(beam.probabilities).sum(), abs=1e-9)
+    assert [beam.score for beam in beams] == sorted((beam.score for beam in beams), reverse=True)
+    if n_beam == 125:  # all beginnings of three tokens were kept
+        assert beams[0].ids == max(by_text, key=by_text.get)
+        assert len({beam.ids for beam in beams}) == 125
+    if n_beam == 1:
+        greedy = generate(model, [1, 2], SampleConfig(temperature=0.0, max_new_tokens=4))
+        assert list(beams[0].ids) == [token.id for token in greedy]
+    with pytest.raises(ValueError, match="Beams must be 1 or more"):
+        next(beam_search(model, [1], 4, 0))

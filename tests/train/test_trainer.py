@@ -123,7 +123,7 @@ def test_routers_become_balanced_and_the_loss_shown_is_the_texts_alone():
 
 
 def test_only_matrices_are_decayed_stacked_biases_are_not():
-    model = preset("gpt-oss", vocab_size=64, block_size=16, n_layer=1, n_embd=16, n_head=2)
+    model = preset("gpt-oss", vocab_size=64, block_size=16, n_layer=2, n_embd=16, n_head=2)
     state = TrainState.new(model, TrainConfig(weight_decay=0.5))
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
     decayed = [names[id(p)] for group in state.optimizer.param_groups if group["weight_decay"] for p in group["params"]]

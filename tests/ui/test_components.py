@@ -33,6 +33,8 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
     "merge_replay": lambda value: components.merge_replay(dict, value=value),
     "side_by_side": lambda value: components.side_by_side(value=value),
+    "line_chart": lambda value: components.line_chart(value=value),
+    "cache_slots": lambda value: components.cache_slots(value=value),
     "status_pill": lambda value: components.status_pill(dict, value=value),
 }
 SCRIPTS = sorted(_html.HERE.glob("*.js"))

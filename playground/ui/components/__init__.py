@@ -6,12 +6,14 @@ Each factory returns a plain `gr.HTML` whose `value` is one dictionary (the fact
 from playground.ui.components._html import shared_script
 from playground.ui.components.attention_grid import attention_grid
 from playground.ui.components.batch_view import batch_view
+from playground.ui.components.cache_slots import cache_slots
 from playground.ui.components.causes import causes
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.data_card import data_card
 from playground.ui.components.head_by_hand import head_by_hand
 from playground.ui.components.head_table import head_table
 from playground.ui.components.lens_view import lens_view
+from playground.ui.components.line_chart import line_chart
 from playground.ui.components.live_run import live_run
 from playground.ui.components.loss_compare import loss_compare
 from playground.ui.components.merge_replay import merge_replay
@@ -25,12 +27,14 @@ from playground.ui.components.tokenizer_view import tokenizer_view
 __all__ = [
     "attention_grid",
     "batch_view",
+    "cache_slots",
     "causes",
     "compare_chart",
     "data_card",
     "head_by_hand",
     "head_table",
     "lens_view",
+    "line_chart",
     "live_run",
     "loss_compare",
     "merge_replay",

@@ -47,7 +47,7 @@ const chart = P.curveChart(chartCard, {
   trainAlways: true,
   label: "Training and validation curves of this run",
   endLabel: (line) => line.name,
-  hoverName: (line) => line.name,
+  hoverName: (line) => line.about ?? line.name,
   behind: (chosen) => reference(chosen),
   baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
 });
@@ -64,7 +64,7 @@ function reference({ metric, axis }) {
   if (keep.length < 2) return [];
   const pick = (values) => keep.map((i) => convert(values[i]));
   return [{ run, x: keep.map((i) => band[axis][i]), y: pick(band.mean), band: { low: pick(band.low), high: pick(band.high) },
-    name: band.name, colour: P.colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
+    name: "reference", about: band.name, colour: P.colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
 }
 
 const notice = P.el("p", { class: "pg-notice" });

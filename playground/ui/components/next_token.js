@@ -28,7 +28,10 @@ root.append(filled);
 
 let logits = null;
 let labels = []; // of the likeliest tokens; logits come likeliest first
-let sampling = { temperature: 1, top_k: 0, top_p: 1 };
+let sampling = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, repetition_penalty: 1 };
+let seen = []; // which of them the text so far holds, for the repetition penalty
+let byId = null; // where each token id stands among them: draws go by id
+let uniform = null; // the random number that chooses
 
 function load() {
   const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
@@ -37,20 +40,25 @@ function load() {
   filled.hidden = logits === null;
   if (!logits) return;
   labels = value.labels ?? [];
+  seen = value.seen ?? [];
+  byId = value.by_id ? words(value.by_id) : null;
+  uniform = value.uniform ?? null;
   take(value);
   note.hidden = !value.note;
   P.say(note, value.note ?? "");
   draw();
 }
 
-/** The logits, from two bytes each. */
-function unpacked({ logits, low, high }) {
-  const bytes = Uint8Array.from(atob(logits), (character) => character.charCodeAt(0));
-  return Float64Array.from({ length: bytes.length / 2 }, (_, i) => low + ((high - low) * (bytes[2 * i] + 256 * bytes[2 * i + 1])) / 65535);
+/** Numbers of two bytes each. */
+function words(packed) {
+  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => bytes[2 * i] + 256 * bytes[2 * i + 1]);
 }
 
+const unpacked = ({ logits, low, high }) => Float64Array.from(words(logits), (word) => low + ((high - low) * word) / 65535);
+
 function take(settings) {
-  for (const name of ["temperature", "top_k", "top_p"]) {
+  for (const name of Object.keys(sampling)) {
     if (settings?.[name] != null && Number.isFinite(Number(settings[name]))) sampling[name] = Number(settings[name]);
   }
 }
@@ -61,10 +69,12 @@ const scaleFor = (most) => [0.1, 0.25, 0.5, 1].find((end) => most <= end * 0.98)
 function draw() {
   if (!logits) return;
   const started = performance.now();
-  const { before, after, removedBy } = P.filterDistribution(logits, sampling);
+  const { before, after, removedBy } = P.filterDistribution(logits, sampling, seen);
+  const drawn = byId && uniform !== null ? P.drawToken(after, uniform, byId) : -1;
+  const again = new Set(sampling.repetition_penalty === 1 ? [] : seen);
   const shown = Array.from(logits.subarray(0, ROWS).keys());
   const full = scaleFor(Math.max(...shown.map((i) => Math.max(before[i], after[i]))));
-  shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i])));
+  shown.forEach((i, at) => fill(rows[at], P.visible(labels[i] ?? `#${i}`), before[i], after[i], full, wordsFor(after[i], removedBy[i], again.has(i)), i === drawn));
   for (let at = shown.length; at < ROWS; at++) rows[at].item.hidden = true;
   let restBefore = 0;
   let restAfter = 0;
@@ -72,18 +82,22 @@ function draw() {
     restBefore += before[i];
     restAfter += after[i];
   }
-  if (logits.length > ROWS) fill(rows[ROWS], `${P.whole(logits.length - ROWS)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? P.percent(restAfter) : "removed");
+  if (logits.length > ROWS) fill(rows[ROWS], `${P.whole(logits.length - ROWS)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? `${P.percent(restAfter)}${drawn >= ROWS ? " · one is drawn" : ""}` : "removed", drawn >= ROWS);
   else rows[ROWS].item.hidden = true;
   let remain = 0;
   for (let i = 0; i < after.length; i++) if (after[i] > 0 && removedBy[i] === null) remain++;
-  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.whole(logits.length)} tokens remain`);
+  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.whole(logits.length)} tokens remain${drawn >= 0 ? ` · this seed draws ${drawn < labels.length ? P.visible(labels[drawn]) : "one of the others"}` : ""}`);
   root.dataset.ms = (performance.now() - started).toFixed(2);
 }
 
-const wordsFor = (p, by) => (by && sampling.temperature === 0 ? "removed by temperature 0" : by ? `removed by ${by}` : P.percent(p));
+function wordsFor(p, by, again) {
+  if (by) return sampling.temperature === 0 ? "removed by temperature 0" : `removed by ${by}`;
+  return again ? `${P.percent(p)} · seen before` : P.percent(p);
+}
 
-function fill(row, label, before, after, full, words) {
+function fill(row, label, before, after, full, words, drawn) {
   row.item.hidden = false;
+  row.item.classList.toggle("pg-bar-drawn", drawn);
   row.item.classList.toggle("pg-bar-removed", after === 0);
   P.say(row.label, label);
   row.before.style.width = `${(100 * before) / full}%`;

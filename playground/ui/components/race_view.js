@@ -5,7 +5,7 @@
 const P = window.Playground;
 const root = element.querySelector(".pg-race");
 const empty = element.querySelector(".pg-race-empty");
-const MOST_POINTS = 500; // a line; a chart is some 900 pixels wide
+const MOST_POINTS = 250; // a line; a chart is some 700 pixels wide
 
 // ---- data ---------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
-// Generated text, coloured by surprise. The value is replaced about eight times a second while the model writes; what
-// is already on the page stays. Gradio runs this file as a function body with `element`, `props` and `watch`.
-/* global element, props, watch */
+// Generated texts, coloured by surprise, as the branches of a tree. The value is replaced about eight times a second
+// while the model writes; what is already on the page stays. Gradio runs this file as a function body with `element`,
+// `props`, `watch` and `trigger`.
+/* global element, props, watch, trigger */
 
 const P = window.Playground;
 const root = element.querySelector(".pg-tokens");
@@ -14,105 +15,171 @@ const level = (p) => Math.min(LEVELS - 1, Math.floor(surprise(p) / 1.5));
 const empty = element.querySelector(".pg-tokens-empty");
 const legend = P.el("div", { class: "pg-surprise-legend" }, P.el("span", { text: "expected" }),
   ...Array.from({ length: LEVELS }, (_, i) => P.el("i", { class: `pg-surprise-${i}`, "aria-hidden": "true" })), P.el("span", { text: "surprising" }));
-const prompt = P.el("span", { class: "pg-soft" });
-const flow = P.el("span", { role: "group", "aria-label": "Generated tokens; arrow keys move between them" });
-const caret = P.el("span", { class: "pg-caret", "aria-hidden": "true", hidden: true });
-const text = P.el("p", { class: "pg-token-flow" }, prompt, flow, caret);
-const state = P.el("span", { class: "pg-soft", "aria-live": "polite" });
+const list = P.el("div", { class: "pg-branches" });
+const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
-const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come.";
+const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come; choose another to branch off there.";
+const explained = P.el("span", { text: " the deeper the colour, the more it surprised the model" });
 const filled = P.el("div", { class: "pg-panel", hidden: true },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), " the deeper the colour, the more it surprised the model"), legend),
-  text, state, panel);
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), explained), legend),
+  list, state, panel);
 root.append(filled);
 
-// ---- tokens -------------------------------------------------------------------------------------------------------
+// ---- branches -----------------------------------------------------------------------------------------------------
 
-let tokens = [];
-let chosen = -1;
+let value = null;
+let views = []; // one for each branch
+let shown = null; // the token whose alternatives are shown: { branch, index } of a branch's own tokens
 
 /** One token as a span; a line break is shown as a mark and then done. */
 function span({ text, p }) {
   const node = P.el("span", { class: `pg-token pg-surprise-${level(p)}`, tabindex: -1 });
-  const shown = text === "" ? "∅" : text;
-  for (const part of shown.split(/(\n)/)) {
+  const visible = text === "" ? "∅" : text;
+  for (const part of visible.split(/(\n)/)) {
     if (part === "\n") node.append(P.el("span", { class: "pg-token-mark", text: "⏎" }), "\n");
     else if (part) node.append(part.replace(/[\p{Cc}\p{Cf}]/gu, P.visible));
   }
   return node;
 }
 
+/** The whole text's tokens of a branch: what it takes over from its parents, then its own. */
+function path(number) {
+  const branch = value.branches[number];
+  return branch.parent == null ? branch.tokens : [...path(branch.parent).slice(0, branch.at), ...branch.tokens];
+}
+
+const depth = (number) => (value.branches[number].parent == null ? 0 : 1 + depth(value.branches[number].parent));
+
+function view(number) {
+  const name = P.el("button", { type: "button", class: "pg-branch-name" });
+  const note = P.el("span", { class: "pg-soft pg-small" });
+  const given = P.el("span", { class: "pg-soft" });
+  const flow = P.el("span", { role: "group", "aria-label": "Generated tokens; arrow keys move between them" });
+  const caret = P.el("span", { class: "pg-caret", "aria-hidden": "true", hidden: true });
+  const text = P.el("p", { class: "pg-token-flow" }, given, flow, caret);
+  const box = P.el("section", { class: "pg-branch" }, P.el("div", { class: "pg-branch-head" }, name, note), text);
+  name.addEventListener("click", () => choose(number));
+  flow.addEventListener("pointerover", (event) => point(number, event.target));
+  flow.addEventListener("click", (event) => {
+    const index = indexOf(flow, event.target);
+    if (index < 0) return;
+    flow.children[index].focus();
+    choose(number);
+  });
+  flow.addEventListener("focusin", (event) => point(number, event.target));
+  flow.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    const next = step && flow.children[(shown?.index ?? 0) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+  return { box, name, note, given, flow, caret, tokens: [] };
+}
+
+function choose(number) {
+  if (value.chosen === number || value.state === "writing") return;
+  value.chosen = number;
+  drawBranches();
+  trigger("choose", { branch: number });
+}
+
 function draw() {
-  const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
-  const some = value && (value.prompt || value.tokens?.length || value.state === "writing");
+  value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+  const some = value && (value.branches?.length || value.state === "writing");
   empty.hidden = Boolean(some);
   filled.hidden = !some;
   if (!some) {
-    tokens = [];
-    flow.replaceChildren();
+    views = [];
+    list.replaceChildren();
     return;
   }
-  const news = value.tokens ?? [];
-  let same = 0;
-  while (same < tokens.length && same < news.length && tokens[same].text === news[same].text && tokens[same].p === news[same].p) same++;
-  while (flow.children.length > same) flow.lastElementChild.remove();
-  flow.append(...news.slice(same).map(span));
-  tokens = news;
-  if (chosen >= tokens.length || same <= chosen) show(-1);
-  if (flow.firstElementChild && !flow.querySelector('[tabindex="0"]')) flow.firstElementChild.tabIndex = 0;
-
-  P.say(prompt, value.prompt ?? "");
-  caret.hidden = value.state !== "writing";
-  const count = `${P.whole(tokens.length)} ${tokens.length === 1 ? "token" : "tokens"}`;
+  value.branches ??= [];
+  while (views.length > value.branches.length) views.pop().box.remove();
+  while (views.length < value.branches.length) {
+    views.push(view(views.length));
+    list.append(views.at(-1).box);
+  }
+  panel.hidden = legend.hidden = explained.hidden = Boolean(value.plain);
+  if (shown && !value.branches[shown.branch]?.tokens[shown.index]) show(null);
+  drawBranches();
+  const n = value.branches.reduce((sum, branch) => sum + branch.tokens.length, 0);
+  const count = `${P.whole(n)} ${n === 1 ? "token" : "tokens"}`;
   const words = { writing: "Writing…", done: count, stopped: `${count}, stopped`, idle: "" }[value.state] ?? "";
   P.say(state, [words, value.note].filter(Boolean).join(" · "));
-  if (chosen < 0) P.say(panel, tokens.length ? hint : "");
+  if (!shown) P.say(panel, n ? hint : "");
+}
+
+function drawBranches() {
+  const alone = value.branches.length === 1 && !value.branches[0].name;
+  value.branches.forEach((branch, number) => {
+    const { box, name, note, given, flow, caret } = views[number];
+    box.style.marginInlineStart = `${Math.min(4, depth(number)) * 18}px`;
+    box.classList.toggle("pg-branch-chosen", !alone && value.chosen === number);
+    name.parentElement.hidden = alone;
+    name.setAttribute("aria-pressed", String(value.chosen === number));
+    P.say(name, branch.name || `${number + 1}`);
+    P.say(note, branch.note ?? "");
+    const taken = branch.parent == null ? "" : path(branch.parent).slice(0, branch.at).map((token) => token.text).join("");
+    const before = P.printable(value.prompt ?? "") + P.printable(taken);
+    // A branch that is not looked at begins close to where it leaves its parent.
+    P.say(given, branch.parent == null || value.chosen === number ? before : `…${Array.from(before).slice(-24).join("")}`);
+    drawTokens(number, branch.tokens);
+    caret.hidden = value.state !== "writing" || !branch.writing;
+    if (flow.firstElementChild && !flow.querySelector('[tabindex="0"]')) flow.firstElementChild.tabIndex = 0;
+  });
+}
+
+function drawTokens(number, news) {
+  const known = views[number];
+  let same = 0;
+  while (same < known.tokens.length && same < news.length && known.tokens[same].text === news[same].text && known.tokens[same].p === news[same].p) same++;
+  if (shown?.branch === number && shown.index >= same) show(null);
+  while (known.flow.children.length > same) known.flow.lastElementChild.remove();
+  known.flow.append(...news.slice(same).map(span));
+  known.tokens = news;
 }
 
 // ---- what else could have come --------------------------------------------------------------------------------------
 
-function show(index) {
-  if (index === chosen) return;
-  flow.children[chosen]?.classList.remove("pg-token-chosen");
-  chosen = index;
-  const token = tokens[index];
+const indexOf = (flow, target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
+
+function point(branch, target) {
+  const index = indexOf(views[branch].flow, target);
+  if (index >= 0) show({ branch, index });
+}
+
+function show(place) {
+  if (place && shown && place.branch === shown.branch && place.index === shown.index) return;
+  if (shown) views[shown.branch]?.flow.children[shown.index]?.classList.remove("pg-token-chosen");
+  shown = place;
+  const token = place && value.branches[place.branch]?.tokens[place.index];
   if (!token) {
-    P.say(panel, tokens.length ? hint : "");
+    P.say(panel, hint);
     return;
   }
+  const { flow } = views[place.branch];
   flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
-  flow.children[index].tabIndex = 0;
-  flow.children[index].classList.add("pg-token-chosen");
-  const rows = (token.alternatives ?? []).map(([other, p]) => {
-    const bar = P.el("i", { "aria-hidden": "true" });
-    bar.style.width = `${100 * Math.min(1, p)}%`;
-    return P.el("li", { class: other === token.text ? "pg-alternative pg-alternative-taken" : "pg-alternative" },
-      P.el("code", { text: P.visible(other) }), P.el("span", { class: "pg-alternative-bar" }, bar), P.el("span", { class: "pg-number", text: P.percent(p) }));
-  });
+  flow.children[place.index].tabIndex = 0;
+  flow.children[place.index].classList.add("pg-token-chosen");
+  const at = (value.branches[place.branch].at ?? 0) + place.index;
+  const rows = (token.alternatives ?? []).map(([id, text, p]) => alternative(place.branch, at, token, id, text, p));
   panel.replaceChildren(
     P.el("p", {}, P.el("code", { text: P.visible(token.text) }), ` had a probability of ${P.percent(token.p)}: `,
-      P.el("b", { text: `${surprise(token.p).toFixed(1)} bits of surprise` })),
+      P.el("b", { text: `${surprise(token.p).toFixed(1)} bits of surprise` }), rows.length ? ". Choose another to branch off here." : ""),
     ...(rows.length ? [P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows)] : []));
 }
 
-const indexOf = (target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
-
-flow.addEventListener("pointerover", (event) => {
-  const index = indexOf(event.target);
-  if (index >= 0) show(index);
-});
-flow.addEventListener("click", (event) => {
-  const index = indexOf(event.target);
-  if (index >= 0) flow.children[index].focus();
-});
-flow.addEventListener("focusin", (event) => show(indexOf(event.target)));
-flow.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-  const next = step && flow.children[chosen + step];
-  if (!next) return;
-  event.preventDefault();
-  next.focus();
-});
+function alternative(branch, at, token, id, text, p) {
+  const bar = P.el("i", { "aria-hidden": "true" });
+  bar.style.width = `${100 * Math.min(1, p)}%`;
+  const taken = id === token.id;
+  const button = P.el("button", { type: "button", class: "pg-alternative-button", disabled: taken || value.state === "writing",
+    "aria-label": `${P.visible(text)}, ${P.percent(p)}${taken ? ", taken" : ", branch off here"}` },
+  P.el("code", { text: P.visible(text) }), P.el("span", { class: "pg-alternative-bar" }, bar), P.el("span", { class: "pg-number", text: P.percent(p) }));
+  button.addEventListener("click", () => trigger("branch", { branch, at, id }));
+  return P.el("li", { class: taken ? "pg-alternative-taken" : "" }, button);
+}
 
 watch("value", draw);
 draw();

@@ -1,4 +1,4 @@
-"""Generated text, each token coloured by how much it surprised the model."""
+"""Generated texts, each token coloured by how much it surprised the model, growing into a tree one can walk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ TEMPLATE = """<div class="pg-tokens">
 
 
 def token_text(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
-    """Show a text as it is written.
+    """Show texts as they are written, and let a reader branch off them.
 
-    value: ``{"prompt": str, "tokens": [{"text": str, "p": float, "alternatives": [[str, float], ...]}, ...], "state":
-    "idle" | "writing" | "done" | "stopped", "note": str, "nonce": anything}``; p is the token's probability before any
-    filter. Replace the whole value as often as eight times a second: what is on the page already is kept.
+    value: ``{"prompt": str, "branches": [branch, ...], "chosen": int, "state": "idle" | "writing" | "done" | "stopped",
+    "note": str, "plain": bool, "nonce": anything}``; plain: no colours to explain and nothing to branch off. A branch is ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens":
+    [{"id": int, "text": str, "p": float, "alternatives": [[id, str, float], ...]}, ...]}``: it goes on where its parent's
+    whole text had `at` tokens. p is a token's probability before any filter. Replace the whole value as often as eight
+    times a second: what is on the page already is kept.
+
+    The event ``branch`` asks to go on elsewhere: ``{"branch": int, "at": int, "id": int}``, another token instead of
+    number `at` of that branch's whole text. The event ``choose`` tells which branch the reader chose: ``{"branch": int}``.
     """
     return component("token_text", TEMPLATE, value, elem_id=elem_id)

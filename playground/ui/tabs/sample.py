@@ -1,4 +1,4 @@
-"""Sample: a checkpoint, a prompt, three sliders that shape the choice of the next token, and text as it is written."""
+"""Sample: a checkpoint, a prompt, sliders that shape the choice of the next token, and texts that grow into a tree."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ import gradio as gr
 import numpy as np
 
 from playground.config import SampleConfig
-from playground.inference.generation import Reader, StreamDecoder, encode_prompt, generate
+from playground.inference.generation import Reader, encode_prompt, generate, row_rng
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.tokenizers import decode, pieces
+from playground.ui import branches, writing
 from playground.ui.components import next_token, token_text
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
-SHAPE = ("temperature", "top_k", "top_p")
-LENGTH = ("max_new_tokens", "seed")
-ALTERNATIVES = 5
+SHAPE = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+LENGTH = ("max_new_tokens", "n_sample", "seed", "stop")
 LABELS = 12  # as many as the chart has rows
-UPDATES_PER_SECOND = 8
 MAX_PROMPT = 20_000
 NOTICE = (
     "**What to notice.** Move the temperature and watch the bars: low makes the model repeat what it is sure of, high "
-    "lets it stumble. Top-k and top-p cut the tail off, so that unlikely tokens cannot be drawn at all. The colours show "
-    "where the model itself was surprised by what it drew."
+    "lets it stumble. Top-k, top-p and min-p cut the tail off, so that unlikely tokens cannot be drawn at all. The colours "
+    "show where the model itself was surprised by what it drew; choose another token there and see where that leads."
 )
-ON_INPUT = """(temperature, top_k, top_p) => {
-  document.dispatchEvent(new CustomEvent("playground:sampling", {detail: {temperature, top_k, top_p}})); }"""
+ON_INPUT = """(...values) => {
+  const names = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty"];
+  const detail = Object.fromEntries(names.map((name, n) => [name, values[n]]));
+  document.dispatchEvent(new CustomEvent("playground:sampling", { detail })); }"""
+Shown = tuple[dict[str, Any], dict[str, Any]]  # the texts, the distribution of what comes next
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class SampleTab:
     generate: gr.Button
     stop: gr.Button
     one: gr.Button
+    more: gr.Button
+    ways: gr.Radio
+    n_beam: gr.Slider
+    other: Picker
+    others: gr.Column
+    beside: gr.Button
     text: gr.HTML
     next: gr.HTML
 
@@ -56,7 +64,6 @@ class SampleTab:
 def build(services: Services) -> SampleTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
-    defaults = SampleConfig()
     with gr.Tab("Sample", id="sample") as parts["tab"], gr.Row(elem_classes="pg-page"):
         with gr.Column(elem_classes="pg-side", min_width=300):
             with gr.Group(elem_classes="pg-card"):
@@ -68,16 +75,8 @@ def build(services: Services) -> SampleTab:
                     "Once there was a", label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
                     elem_id="sample-prompt",
                 )  # fmt: skip
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**3 · Shape the choice**", elem_classes="pg-title")
-                parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
-                parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
-                with gr.Row(elem_classes="pg-actions"):
-                    parts["generate"] = gr.Button(
-                        "Generate", variant="primary", elem_classes="pg-primary", elem_id="generate"
-                    )
-                    parts["one"] = gr.Button("One token", elem_classes="pg-quiet", elem_id="one-token")
-                    parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
+            _build_choice(parts)
+            _build_beside(services, parts)
         with gr.Column(elem_classes="pg-main"):
             parts["text"] = token_text(elem_id="token-text")
             parts["next"] = next_token(elem_id="next-token")
@@ -85,77 +84,176 @@ def build(services: Services) -> SampleTab:
     return SampleTab(**parts)
 
 
-def write(
-    services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Continue the prompt, token by token; at the end, show what could come next."""
+def _build_choice(parts: dict[str, Any]) -> None:
+    defaults = SampleConfig()
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**3 · Shape the choice**", elem_classes="pg-title")
+        parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
+        parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
+        with gr.Row(elem_classes="pg-actions"):
+            parts["generate"] = gr.Button("Generate", variant="primary", elem_classes="pg-primary", elem_id="generate")
+            parts["more"] = gr.Button("Continue", elem_classes="pg-quiet", elem_id="continue")
+        with gr.Row(elem_classes="pg-actions"):
+            parts["one"] = gr.Button("One token", elem_classes="pg-quiet", elem_id="one-token")
+            parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
+
+
+def _build_beside(services: Services, parts: dict[str, Any]) -> None:
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**4 · Under each other** the same prompt in other ways", elem_classes="pg-title")
+        parts["ways"] = gr.Radio(
+            [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
+            value=next(iter(writing.WAYS)), show_label=False, label="Compare",
+            elem_classes=["pg-choice"], elem_id="sample-ways",
+        )  # fmt: skip
+        parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
+        with gr.Column(visible=False) as parts["others"]:
+            parts["other"] = build_picker(services, "sample-other")
+        parts["beside"] = gr.Button("Write under each other", elem_classes="pg-quiet", elem_id="write-beside")
+
+
+def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
+    """Continue the prompt, one or several times; at the end, show what could come next."""
     *settings, token = rest
-    config = SampleConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
+    config = _config(*settings)
     run = _chosen(services, run_id, token)
-    model, tokenizer = services.models.get(run, step), run.tokenizer
-    ids = encode_prompt(tokenizer, _checked_prompt(prompt))
+    model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, _checked_prompt(prompt))
     note = "" if prompt else "The prompt was empty: the model starts from a line end."
     if len(ids) > run.model.block_size:
         note = f"The prompt has {len(ids)} tokens; only the last {run.model.block_size} fit the context."
-    decoder, tokens, shown, began = StreamDecoder(tokenizer), [], 0.0, time.monotonic()
-    for drawn in generate(model, ids, config, ALTERNATIVES):
-        ids.append(drawn.id)
-        labels = pieces(tokenizer, [other for other, _ in drawn.alternatives])
-        odds = [[name, round(p, 4)] for name, (_, p) in zip(labels, drawn.alternatives, strict=True)]
-        tokens.append({"text": decoder.feed(drawn.id), "p": round(drawn.probability, 4), "alternatives": odds})
-        if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
-            shown = time.monotonic()
-            yield _text(prompt, tokens, "writing", note), gr.skip()
-    if cut_off := decoder.finish():
-        tokens.append({"text": cut_off, "p": 1.0, "alternatives": []})
-    speed = f"{len(tokens) / max(1e-3, time.monotonic() - began):,.0f} tokens/s with the KV cache."
-    yield _text(prompt, tokens, "done", f"{note} {speed}".strip()), _distribution(run, model, ids, config)
+    names = [f"{n}" for n in range(1, config.n_sample + 1)] if config.n_sample > 1 else [""]
+    tree = branches.new_tree(prompt, [branches.branch(name, run=run.id, step=step) for name in names], note)
+    yield from _grown(run, model, ids, config, tree, tree["branches"])
 
 
-def _text(prompt: str, tokens: list[dict[str, Any]], state: str, note: str) -> dict[str, Any]:
-    return {"prompt": prompt, "tokens": list(tokens), "state": state, "note": note, "nonce": time.monotonic_ns()}
+def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
+    """Go on with the branch that is looked at, by the same model: what a longer text would have been."""
+    *settings, token = rest
+    if not text:
+        raise ValueError("There is no text to continue yet. Press Generate first.")
+    tree = branches.read_tree(text)
+    each = tree["branches"][tree["chosen"]]
+    each["writing"] = True
+    yield from _longer(services, tree, _config(*settings), token)
 
 
-def stopped(value: Any) -> Any:
+def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -> Iterator[Shown]:
+    """Take another token at some place, and write on from there."""
+    *settings, token = rest
+    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    branches.sprout(tree, asked.get("branch"), asked.get("at"), asked.get("id"))
+    yield from _longer(services, tree, _config(*settings), token)
+
+
+def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token: str) -> Iterator[Shown]:
+    """Go on with the chosen branch by the model that wrote it."""
+    each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
+    run = _chosen(services, each.get("run"), token)
+    model = services.models.get(run, each.get("step"))
+    ids = writing.whole_ids(run, tree["prompt"], whole)
+    row = tree["chosen"] if each["parent"] is None and each["name"].isdigit() else 0
+    yield from _grown(run, model, ids, config.replace(n_sample=1), tree, [each], drawn=len(whole), row=row)
+
+
+def _grown(
+    run: Run,
+    model: Transformer,
+    ids: list[int],
+    config: SampleConfig,
+    tree: branches.Tree,
+    growing: list[branches.Branch],
+    drawn: int = 0,
+    row: int = 0,
+) -> Iterator[Shown]:
+    began, n = time.monotonic(), sum(len(each["tokens"]) for each in growing)
+    for shown in writing.grow(model, run.tokenizer, ids, config, tree, growing, drawn, row):
+        yield shown, gr.skip()
+    n = sum(len(each["tokens"]) for each in growing) - n
+    speed = f"{n / max(1e-3, time.monotonic() - began):,.0f} tokens/s with the KV cache."
+    whole = branches.path(tree, tree["chosen"])
+    ahead = distribution(run, model, writing.whole_ids(run, tree["prompt"], whole), config, len(whole))
+    yield branches.snapshot(tree, "done", f"{tree['note']} {speed}".strip()), ahead
+
+
+def write_beside(
+    services: Services,
+    way: str,
+    n_beam: Any,
+    other_id: Any,
+    other_step: Any,
+    run_id: Any,
+    step: Any,
+    prompt: str,
+    *rest: Any,
+) -> Iterator[dict[str, Any]]:
+    """The same prompt continued in several ways, or by several checkpoints, with the same random numbers."""
+    *settings, token = rest
+    config, run = _config(*settings), _chosen(services, run_id, token)
+    if way not in writing.WAYS:
+        raise ValueError(f"Compare must be one of {', '.join(writing.WAYS)}.")
+    other = _chosen(services, other_id, token) if way == "Two checkpoints" else None
+    jobs = writing.jobs(way, config, _beams(n_beam), run, step, other, other_step)
+    yield from writing.beside(services.models.get, jobs, _checked_prompt(prompt))
+
+
+def _beams(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, float)) or n != n or not 1 <= n <= 16 or n != int(n):
+        raise ValueError(f"Beams must be a whole number from 1 to 16. You sent {str(n)[:40]}.")
+    return int(n)
+
+
+def stopped(text: Any) -> Any:
     """The text as it stood when *Stop* was pressed."""
-    writing = isinstance(value, dict) and value.get("state") == "writing"
-    return {**value, "state": "stopped", "nonce": time.monotonic_ns()} if writing else gr.skip()
+    being_written = isinstance(text, dict) and text.get("state") == "writing"
+    return {**text, "state": "stopped", "nonce": time.monotonic_ns()} if being_written else gr.skip()
 
 
-def look_ahead(
-    services: Services, run_id: str | None, step: Any, prompt: str, temperature: Any, top_k: Any, top_p: Any, token: str
-) -> dict[str, Any] | None:
+def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> dict[str, Any] | None:
     """The distribution of the token after the prompt; nothing while there is no run."""
+    *settings, token = rest
     if not run_id:
         return None
-    config = SampleConfig(temperature=temperature, top_k=top_k, top_p=top_p)
     run = _chosen(services, run_id, token)
-    model = services.models.get(run, step)
-    return _distribution(run, model, encode_prompt(run.tokenizer, _checked_prompt(prompt)), config)
+    ids = encode_prompt(run.tokenizer, _checked_prompt(prompt))
+    return distribution(run, services.models.get(run, step), ids, _config(*settings))
 
 
-def one_token(
-    services: Services, run_id: str | None, step: Any, prompt: str, temperature: Any, top_k: Any, top_p: Any, token: str
-) -> str:
+def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -> tuple[Any, Any]:
+    """The reader chose a branch: remember it, and show what could come after its text."""
+    *settings, token = rest
+    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    number = asked.get("branch")
+    tree["chosen"] = number if type(number) is int and 0 <= number < len(tree["branches"]) else 0
+    each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
+    run = _chosen(services, each.get("run"), token)
+    ids = writing.whole_ids(run, tree["prompt"], whole)
+    ahead = distribution(run, services.models.get(run, each.get("step")), ids, _config(*settings), len(whole))
+    return branches.snapshot(tree, "done"), ahead
+
+
+def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> str:
     """The prompt with one more token, drawn afresh each time."""
-    config = SampleConfig(
-        temperature=temperature, top_k=top_k, top_p=top_p, max_new_tokens=1, seed=secrets.randbelow(2**32)
-    )
+    *settings, token = rest
+    config = _config(*settings).replace(max_new_tokens=1, seed=secrets.randbelow(2**32))
     run = _chosen(services, run_id, token)
     ids = encode_prompt(run.tokenizer, _checked_prompt(prompt))
     drawn = next(iter(generate(services.models.get(run, step), ids, config)))
     return prompt + decode(run.tokenizer, [drawn.id])
 
 
-def _distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig) -> dict[str, Any]:
+def distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig, drawn: int = 0) -> dict[str, Any]:
+    """What could come after `ids`, and the random number that will choose it when `drawn` were used before."""
     logits = Reader(model).feed(ids[-run.model.block_size :])
     order = np.argsort(-logits, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
     return {
         "labels": pieces(run.tokenizer, order[:LABELS].tolist()),
         **packed(logits[order]),
-        "temperature": config.temperature,
-        "top_k": config.top_k,
-        "top_p": config.top_p,
+        "by_id": base64.b64encode(rank.astype("<u2").tobytes()).decode("ascii"),
+        "uniform": float(row_rng(config.seed, 0, drawn).random()),
+        "seen": sorted(rank[list(set(ids))].tolist()),
+        **{name: getattr(config, name) for name in SHAPE},
         "note": "",
         "nonce": time.monotonic_ns(),
     }
@@ -168,7 +266,11 @@ def packed(logits: np.ndarray) -> dict[str, Any]:
     return {"logits": base64.b64encode(steps.tobytes()).decode("ascii"), "low": low, "high": high}
 
 
-def _chosen(services: Services, run_id: str | None, token: str) -> Run:
+def _config(*settings: Any) -> SampleConfig:
+    return SampleConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
+
+
+def _chosen(services: Services, run_id: Any, token: str) -> Run:
     if not run_id:
         raise ValueError("No run is chosen. Choose one, or train one first.")
     return services.run(run_id, token)
@@ -184,16 +286,31 @@ def _checked_prompt(prompt: Any) -> str:
 
 def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    shape, length = list(tab.shape.values()), list(tab.length.values())
-    ahead = [*tab.picker.both, tab.prompt, *shape, visitor]
+    shape, settings = list(tab.shape.values()), [*tab.shape.values(), *tab.length.values()]
+    ahead = [*tab.picker.both, tab.prompt, *settings, visitor]
     look = services.bind(look_ahead)
-    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change):
+    seed: Any = tab.length["seed"]
+    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change, seed.input):
         event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
+    wire_picker(tab.other, services, visitor, tab.tab)
     for slider in shape:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
-    writing = tab.generate.click(
-        services.bind(write), [*tab.picker.both, tab.prompt, *shape, *length, visitor], [tab.text, tab.next],
-        show_progress="hidden", concurrency_limit=8, api_visibility="private",
-    )  # fmt: skip
-    tab.stop.click(stopped, tab.text, tab.text, cancels=[writing], **QUIET)
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
+    both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
+    writes = [
+        tab.generate.click(services.bind(write), ahead, both, **slow),
+        tab.more.click(services.bind(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
+        tab.text.branch(services.bind(branch_off), on, both, **slow),
+        tab.beside.click(
+            services.bind(write_beside), [tab.ways, tab.n_beam, *tab.other.both, *ahead], tab.text, **slow
+        ),
+    ]
+    tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
+    tab.stop.click(stopped, tab.text, tab.text, cancels=writes, **QUIET)
     tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
+    tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
+
+
+def show_way(way: str) -> tuple[Any, Any]:
+    """Beams are asked for with beam search, another checkpoint with two checkpoints."""
+    return gr.update(visible=way == next(iter(writing.WAYS))), gr.update(visible=way == "Two checkpoints")

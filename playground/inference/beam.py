@@ -1,0 +1,62 @@
+"""Beam search: the continuation with the highest probability as a whole, as far as a few candidates at a time can find it.
+
+Greedy search takes the likeliest token again and again and may thereby miss the likeliest text. Beam search keeps the
+`n_beam` likeliest beginnings instead of one (Lowerre 1976). With as many beams as there are texts it is exhaustive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from playground.inference.generation import Reader
+from playground.models.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A candidate: its tokens, the model's probability of each, and the log of their product in nats."""
+
+    ids: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    score: float
+
+
+def beam_search(model: Transformer, ids: Sequence[int], n_tokens: int, n_beam: int) -> Iterator[list[Beam]]:
+    """The candidates after each of `n_tokens` tokens, best first; among equals the one with the lower ids.
+
+    The model must be in eval mode. Raises ValueError for an empty prompt and for less than one beam.
+    """
+    if n_beam < 1:
+        raise ValueError(f"Beams must be 1 or more; {n_beam} is not.")
+    reader = Reader(model)
+    logits = reader.feed(ids)[None]
+    beams = [Beam((), (), 0.0)]
+    for count in range(n_tokens):
+        beams, parents = _extend(beams, _log_softmax(logits), n_beam)
+        yield beams
+        if count + 1 < n_tokens:
+            reader.fork(parents)
+            logits = reader.feed_rows([beam.ids[-1:] for beam in beams])
+
+
+def _extend(beams: list[Beam], log_p: np.ndarray, n_beam: int) -> tuple[list[Beam], list[int]]:
+    """The best continuations of all beams by one token, with the number of the beam that each comes from."""
+    scores = (log_p + np.array([[beam.score] for beam in beams])).ravel()
+    best = np.argsort(-scores, kind="stable")[:n_beam]
+    parents, tokens = np.divmod(best, log_p.shape[1])
+    return [
+        Beam(
+            (*beams[parent].ids, int(token)),
+            (*beams[parent].probabilities, float(np.exp(log_p[parent, token]))),
+            float(scores[place]),
+        )
+        for parent, token, place in zip(parents, tokens, best, strict=True)
+    ], parents.tolist()
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    scores = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True)))

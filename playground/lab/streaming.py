@@ -1,0 +1,281 @@
+"""The streaming lab: what a model's memory costs, and what becomes of it far beyond its context.
+
+A text much longer than the training context is read in five ways (Xiao et al. 2023, figure 1 and table 1; Mistral 2023):
+
+- dense: every token sees every earlier one;
+- sliding window: every token sees the last W, everything is kept;
+- rolling buffer: the same, but only W slots are kept. The numbers must be those of the sliding window;
+- window and k sinks: the first k tokens stay, and all positions are those inside the cache (StreamingLLM);
+- window, recomputed: the last W tokens are read afresh for each token. Slow; its first token is always a new one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playground.config import ModelConfig, SampleConfig
+from playground.inference.generation import row_rng
+from playground.inference.sampling import draw, filter_distribution
+from playground.models.kv_cache import KVCache
+from playground.models.transformer import Transformer
+
+TIMED = 40  # tokens over which a policy's milliseconds per token are measured
+READ_AT_ONCE = 4_096  # tokens in one forward pass of the recomputation
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How well a text was predicted in one way of reading it."""
+
+    name: str
+    nll: np.ndarray  # (N - 1,) nats: of token 1, 2, ... given what came before; the mean over the texts
+    cache_bytes: int  # at the end, for one text
+    milliseconds: float  # per token at the end, one text, one token at a time; the median
+
+
+Policy = Callable[[Transformer, Tensor, int, int], tuple[Tensor, int, Callable[[], object]]]
+
+
+def check_streaming(config: ModelConfig, window: int, n_sink: int, n_tokens: int) -> None:
+    """Raises ValueError for settings that cannot be streamed."""
+    for name, value, low, high in (
+        ("Window", window, 1, 1024),
+        ("Sinks", n_sink, 0, 64),
+        ("Text", n_tokens, 16, 16_384),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
+    if config.position in ("learned", "sinusoidal"):
+        raise ValueError(
+            f"This run has {config.position} positions, which end with the context of {config.block_size} tokens or were "
+            "never trained beyond it: it cannot stream. Choose a run with RoPE, ALiBi or no positions."
+        )
+
+
+def readings(model: Transformer, texts: np.ndarray, window: int, n_sink: int) -> Iterator[Reading]:
+    """Each way of reading `texts` (B, N), one after the other. The model must be in eval mode.
+
+    Raises ValueError for a model whose positions cannot stream, and for settings out of range.
+    """
+    check_streaming(model.config, window, n_sink, int(texts.shape[1]))
+    tokens = torch.from_numpy(texts.astype(np.int64)).to(model.embed.weight.device)
+    for name, read in policies(n_sink).items():
+        with torch.inference_mode():
+            nll, n_bytes, one_more = read(model, tokens, window, n_sink)
+            yield Reading(name, nll.double().mean(dim=0).cpu().numpy(), n_bytes, median_ms(one_more))
+
+
+def policies(n_sink: int) -> dict[str, Policy]:
+    """The ways of reading by the names that charts show."""
+    return {
+        "dense": _dense,
+        "sliding window": _sliding,
+        "rolling buffer": _rolling,
+        f"window + {n_sink} sinks": _sinks,
+        "window, recomputed": _recomputed,
+    }
+
+
+def median_ms(work: Callable[[], object]) -> float:
+    """Milliseconds of one call, the median of a few."""
+    times = []
+    for _ in range(TIMED):
+        began = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - began))
+    return float(np.median(times))
+
+
+def windowed(model: Transformer, window: int) -> Transformer:
+    """The same weights, with a sliding window in every layer and no sinks. Nothing is copied."""
+    config = model.config.replace(window=window, n_sink=0, global_every=0)
+    with torch.device("meta"):
+        other = Transformer(config)
+    other.load_state_dict(model.state_dict(), assign=True, strict=False)
+    for name, buffer in model.named_buffers():
+        holder, _, last = name.rpartition(".")
+        other.get_submodule(holder).register_buffer(last, buffer, persistent=False)
+    return other.eval().requires_grad_(False)
+
+
+def _nll(logits: Tensor, targets: Tensor) -> Tensor:
+    """(B, T) nats."""
+    return -logits.float().log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+
+
+def _in_one_pass(model: Transformer, tokens: Tensor) -> Tensor:
+    """A text at a time: attention over a long text is a large square."""
+    return torch.cat([_nll(model(row[None, :-1]), row[None, 1:]) for row in tokens])
+
+
+def _through(model: Transformer, cache: KVCache, tokens: Tensor, chunk: int) -> Tensor:
+    parts = [model.unembed(model.hidden(part, cache=cache)) for part in tokens[:, :-1].split(chunk, dim=1)]
+    return _nll(torch.cat(parts, dim=1), tokens[:, 1:])
+
+
+def _dense(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
+    full = _opened(model)
+    cache = KVCache(full.config, capacity=tokens.size(1) + TIMED)
+    full.hidden(tokens[:1], cache=cache)
+    n_bytes = cache.n_bytes * tokens.size(1) // (tokens.size(1) + TIMED)
+    return _in_one_pass(full, tokens), n_bytes, lambda: full.hidden(tokens[:1, :1], cache=cache)
+
+
+def _opened(model: Transformer) -> Transformer:
+    return model if not model.config.window else windowed(model, 0)
+
+
+def _sliding(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
+    """Everything is kept and masked, as a program without a rolling buffer does it."""
+    narrow, full = windowed(model, window), _opened(model)
+    nll = _in_one_pass(narrow, tokens)
+    cache = KVCache(full.config, capacity=tokens.size(1) + TIMED)  # only for its size and speed: what it keeps is all
+    full.hidden(tokens[:1], cache=cache)
+    n_bytes = cache.n_bytes * tokens.size(1) // (tokens.size(1) + TIMED)
+    return nll, n_bytes, lambda: full.hidden(tokens[:1, :1], cache=cache)
+
+
+def _rolling(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
+    narrow = windowed(model, window)
+    nll = _through(narrow, KVCache(narrow.config, batch_size=len(tokens)), tokens, chunk=max(16, window))
+    cache = KVCache(narrow.config)
+    narrow.hidden(tokens[:1], cache=cache)
+    return nll, cache.n_bytes, lambda: narrow.hidden(tokens[:1, :1], cache=cache)
+
+
+def _sinks(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
+    cache = KVCache.streaming(model.config, n_sink, window, batch_size=len(tokens))
+    nll = _through(model, cache, tokens, chunk=tokens.size(1))
+    one = KVCache.streaming(model.config, n_sink, window)
+    model.hidden(tokens[:1, : window + n_sink + 8], cache=one)
+    return nll, one.n_bytes, lambda: model.hidden(tokens[:1, :1], cache=one)
+
+
+def _recomputed(
+    model: Transformer, tokens: Tensor, window: int, n_sink: int
+) -> tuple[Tensor, int, Callable[[], object]]:
+    full, n = _opened(model), tokens.size(1)
+    first = _nll(full(tokens[:, :window]), tokens[:, 1 : window + 1])  # until the window is full nothing is forgotten
+    if n - 1 <= window:
+        return first[:, : n - 1], 0, lambda: full(tokens[:1, -window:])
+    views = (
+        tokens[:, 1:-1].unfold(1, window, 1).flatten(0, 1)
+    )  # (B (N - 1 - W), W): what stands before each later token
+    last = torch.cat([full.unembed(full.hidden(part)[:, -1]) for part in views.split(max(1, READ_AT_ONCE // window))])
+    rest = _nll(last.reshape(len(tokens), n - 1 - window, -1), tokens[:, window + 1 :])
+    return torch.cat((first, rest), dim=1), 0, lambda: full(tokens[:1, -window:])
+
+
+def by_position(nll: Sequence[float] | np.ndarray, bins: int = 48) -> tuple[list[float], list[float]]:
+    """Perplexity over stretches of a text: the middle of each (tokens) and exp of its mean (nats)."""
+    values = np.asarray(nll, dtype=np.float64)
+    parts = np.array_split(np.arange(len(values)), min(bins, len(values)))
+    return [float(part.mean() + 1) for part in parts], [float(np.exp(values[part].mean())) for part in parts]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Two texts written with the same seed, with the KV cache and without, and what each token took."""
+
+    cached: list[int]
+    uncached: list[int]
+    cached_ms: list[float]
+    uncached_ms: list[float]
+
+    @property
+    def same(self) -> bool:
+        """Whether the texts are identical so far."""
+        n = min(len(self.cached), len(self.uncached))
+        return self.cached[:n] == self.uncached[:n]
+
+
+def cache_proof(model: Transformer, ids: Sequence[int], config: SampleConfig) -> Iterator[Proof]:
+    """Write the same text twice, token by token: once keeping keys and values, once reading all of it again each time.
+
+    It ends with the context, within which both are the same model. Raises ValueError when the prompt fills it already.
+    """
+    room = min(config.max_new_tokens, model.config.block_size - len(ids))
+    if not len(ids) or room < 1:
+        raise ValueError(
+            f"The prompt has {len(ids)} tokens and the context {model.config.block_size}: there must be some, and room to "
+            "write. Change the prompt."
+        )
+    runs: list[tuple[list[int], list[float]]] = [([], []), ([], [])]
+    cache = KVCache(model.config)
+    rngs = [row_rng(config.seed, 0), row_rng(config.seed, 0)]
+    for _ in range(room):
+        for kept, (written, times), rng in zip((cache, None), runs, rngs, strict=True):
+            text = [*ids, *written]
+            began = time.perf_counter()
+            with torch.inference_mode():
+                new = text if kept is None or not written else text[-1:]
+                logits = model.unembed(model.hidden(torch.tensor([new]), cache=kept)[0, -1]).float().numpy()
+            written.append(draw(filter_distribution(logits, config, text).after, rng))
+            times.append(1000 * (time.perf_counter() - began))
+        (cached, cached_ms), (uncached, uncached_ms) = runs
+        yield Proof(cached, uncached, cached_ms, uncached_ms)
+
+
+def cache_variants(config: ModelConfig, window: int) -> dict[str, ModelConfig]:
+    """The same model with other ways of keeping keys and values."""
+    plain = config.replace(window=0, n_sink=0, global_every=0)
+    some = max((n for n in range(1, config.n_head) if config.n_head % n == 0 and n > 1), default=1)
+    variants = {
+        f"MHA, {config.n_head} KV heads": plain.replace(n_kv_head=config.n_head),
+        f"GQA, {some} KV heads": plain.replace(n_kv_head=some),
+        "MQA, 1 KV head": plain.replace(n_kv_head=1),
+        f"rolling buffer of {window}": config.replace(window=window, n_sink=0, global_every=0),
+    }
+    return {name: variant for name, variant in variants.items() if not (some == 1 and name.startswith("GQA"))}
+
+
+def cache_formula(config: ModelConfig, context: int) -> int:
+    """Bytes of keys and values in fp32: 2 · KV heads · head size · slots · 4 in each layer, slots capped by its window."""
+    slots = sum(min(window + config.n_sink, context) if window else context for window in config.windows)
+    return 2 * config.n_kv_head * config.head_dim * slots * 4
+
+
+def cache_measured(config: ModelConfig, context: int) -> int:
+    """Bytes that keys and values take after `context` tokens, from the tensors themselves."""
+    cache = KVCache(config, capacity=context)
+    used = [min(context, ring.capacity) for ring in cache.layers]
+    kept = zip((*cache.keys, *cache.values), used * 2, strict=True)
+    return sum(part[:, :, :slots].numel() * part.element_size() for part, slots in kept)
+
+
+@dataclass(frozen=True)
+class SlotStep:
+    """One token coming into a cache: who is where afterwards, where it went, and who had to leave."""
+
+    held: list[int]  # position of each slot, -1 where nothing is
+    inside: list[int]  # where each stands inside the cache, as RoPE sees it; -1 where nothing is
+    slot: int
+    evicted: int  # -1: nobody
+
+
+def slot_story(window: int, n_sink: int, n_tokens: int, streams: bool) -> list[SlotStep]:
+    """What the cache does with its slots over `n_tokens` tokens, told by the cache itself on a model of almost nothing."""
+    config = ModelConfig(
+        vocab_size=2, block_size=2048, n_layer=1, n_embd=8, n_head=1, n_kv_head=1, position="rope", window=window,
+        n_sink=0 if streams else n_sink,
+    )  # fmt: skip
+    cache = KVCache.streaming(config, n_sink, window) if streams else KVCache(config)
+    ring, story = cache.layers[0], []
+    for _ in range(n_tokens):
+        before = ring.held[0].tolist()
+        cache.begin(1)
+        slot = int(ring.goes[2][0])
+        cache.extend(0, torch.zeros(1, 1, 1, 8), torch.zeros(1, 1, 1, 8))
+        cache.advance()
+        inside = cache.inside(window, ring.held)[0]
+        held = ring.held[0].tolist()
+        story.append(
+            SlotStep(held, [int(p) if h >= 0 else -1 for p, h in zip(inside, held, strict=True)], slot, before[slot])
+        )
+    return story

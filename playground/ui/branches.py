@@ -1,0 +1,166 @@
+"""The texts of the Sample tab: branches of a tree, as the page holds them and hands them back.
+
+The page sends back what it was sent, or anything at all: `read_tree` takes nothing for granted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from playground.inference.generation import GeneratedToken, StreamDecoder, Written
+from playground.tokenizers import Tokenizer, pieces
+
+Branch = dict[str, Any]
+Tree = dict[str, Any]
+MAX_BRANCHES, MAX_TOKENS = 60, 40_000
+UNREADABLE = "The text on the page cannot be continued: press Generate to begin a new one."
+
+
+def new_tree(prompt: str, branches: Sequence[Branch], note: str = "") -> Tree:
+    """A tree that is about to be written."""
+    return {"prompt": prompt, "branches": list(branches), "chosen": 0, "state": "writing", "note": note}
+
+
+def branch(name: str = "", parent: int | None = None, at: int = 0, **more: Any) -> Branch:
+    """A branch without tokens yet; `more` may be ``run`` and ``step``, whose model it is."""
+    return {"name": name, "note": "", "parent": parent, "at": at, "tokens": [], "writing": True, **more}
+
+
+def snapshot(tree: Tree, state: str, note: str | None = None) -> Tree:
+    """The tree as it is now, for the page."""
+    branches = [
+        {**each, "tokens": list(each["tokens"]), "writing": each.get("writing", False) and state == "writing"}
+        for each in tree["branches"]
+    ]
+    shown = tree["note"] if note is None else note
+    return {**tree, "branches": branches, "state": state, "note": shown, "nonce": time.monotonic_ns()}
+
+
+def read_tree(value: object) -> Tree:
+    """A tree that came from the page, checked. Raises ValueError for anything else, and for one that has grown too large."""
+    try:
+        return _checked_tree(value)
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
+        raise ValueError(UNREADABLE) from error
+
+
+def _checked_tree(value: Any) -> Tree:
+    branches = [_checked_branch(each, number) for number, each in enumerate(value["branches"][: MAX_BRANCHES + 1])]
+    if not branches or not isinstance(value["prompt"], str):
+        raise ValueError(UNREADABLE)
+    if len(branches) > MAX_BRANCHES or sum(len(each["tokens"]) for each in branches) > MAX_TOKENS:
+        raise ValueError(
+            f"The tree has grown beyond {MAX_BRANCHES} branches or {MAX_TOKENS:,} tokens. Press Generate to begin a new one."
+        )
+    chosen = value.get("chosen")
+    tree = new_tree(value["prompt"], branches)
+    tree["chosen"] = chosen if isinstance(chosen, int) and 0 <= chosen < len(branches) else 0
+    for each in branches:
+        if each["parent"] is not None and not 0 <= each["at"] <= len(path(tree, each["parent"])):
+            raise ValueError(UNREADABLE)
+    return tree
+
+
+def _checked_branch(value: Any, number: int) -> Branch:
+    parent = value["parent"]
+    if parent is not None and not (type(parent) is int and 0 <= parent < number):
+        raise ValueError(UNREADABLE)
+    found = branch(str(value["name"])[:80], parent, _number(value["at"], int))
+    found |= {name: value[name] for name in ("run", "step") if name in value}
+    found["note"] = str(value["note"])[:200]
+    found["writing"] = False
+    found["tokens"] = [_checked_token(token) for token in value["tokens"][: MAX_TOKENS + 1]]
+    return found
+
+
+def _checked_token(value: Any) -> dict[str, Any]:
+    others = [[_number(id, int), str(text)[:200], _number(p, int, float)] for id, text, p in value["alternatives"][:10]]
+    id, p = _number(value["id"], int), _number(value["p"], int, float)
+    return {"id": id, "text": str(value["text"])[:200], "p": p, "alternatives": others}
+
+
+def _number(value: Any, *kinds: type) -> Any:
+    if type(value) not in kinds or not math.isfinite(value):
+        raise TypeError("not a number")
+    return value
+
+
+def path(tree: Tree, number: int) -> list[dict[str, Any]]:
+    """The tokens of a branch's whole text: what it takes over from its parents, then its own."""
+    each = tree["branches"][number]
+    if each["parent"] is None:
+        return list(each["tokens"])
+    return [*path(tree, each["parent"])[: each["at"]], *each["tokens"]]
+
+
+def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
+    """A new branch in the tree, with another token instead of number `at` of a branch's whole text.
+
+    Raises ValueError when there is no such place or the token was not among its alternatives.
+    """
+    if type(number) is not int or type(at) is not int or not 0 <= number < len(tree["branches"]):
+        raise ValueError(UNREADABLE)
+    whole = path(tree, number)
+    if not 0 <= at < len(whole):
+        raise ValueError(UNREADABLE)
+    other = next((other for other in whole[at]["alternatives"] if other[0] == token), None)
+    if other is None:
+        raise ValueError("That token is not among the likeliest ones here. Choose one of the list.")
+    id, text, p = other
+    origin = tree["branches"][number]
+    more = {name: origin[name] for name in ("run", "step") if name in origin}
+    new = branch(f"{len(tree['branches']) + 1}", number, at, **more)
+    new["note"] = f"from {origin['name'] or '1'}, “{text}” instead of “{whole[at]['text']}”"
+    new["tokens"] = [{"id": id, "text": text, "p": p, "alternatives": whole[at]["alternatives"]}]
+    if not origin["name"]:
+        origin["name"] = "1"
+    tree["branches"].append(new)
+    tree["chosen"] = len(tree["branches"]) - 1
+    return new
+
+
+def as_token(tokenizer: Tokenizer, token: GeneratedToken, text: str) -> dict[str, Any]:
+    """A drawn token as the page wants it."""
+    labels = pieces(tokenizer, [other for other, _ in token.alternatives])
+    others = [[other, name, round(p, 4)] for name, (other, p) in zip(labels, token.alternatives, strict=True)]
+    return {"id": token.id, "text": text, "p": round(token.probability, 6), "alternatives": others}
+
+
+def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[Written | None]) -> None:
+    """Put a token of each onto its branch; when a stop string came, take it off the end."""
+    for each, piece in zip(branches, row, strict=True):
+        if piece is None:
+            continue
+        each["tokens"].append(as_token(tokenizer, piece.token, piece.text))
+        if piece.cut is not None:
+            each["writing"] = False
+            cut(each["tokens"], piece.cut)
+            each["note"] = " · ".join(filter(None, (each["note"], "stopped at a stop string")))
+
+
+def cut(tokens: list[dict[str, Any]], n: int) -> None:
+    """Take n characters off the end of a text."""
+    while n > 0 and tokens:
+        text = tokens[-1]["text"]
+        if len(text) <= n:
+            tokens.pop()
+        else:
+            tokens[-1] = {**tokens[-1], "text": text[:-n]}
+        n -= len(text)
+
+
+def spelled_out(tokenizer: Tokenizer, ids: Sequence[int], probabilities: Sequence[float]) -> list[dict[str, Any]]:
+    """Tokens without alternatives, such as beam search finds them."""
+    decoder = StreamDecoder(tokenizer)
+    return [
+        {"id": id, "text": decoder.feed(id), "p": round(p, 6), "alternatives": []}
+        for id, p in zip(ids, probabilities, strict=True)
+    ]
+
+
+def log_probability(tokens: Sequence[dict[str, Any]]) -> float:
+    """Of the tokens as a whole, in nats."""
+    return math.fsum(math.log(max(token["p"], 1e-6)) for token in tokens)

@@ -1,0 +1,76 @@
+// A chart of a few lines. Words come from runs and users: they reach the page through textContent, and Plotly gets `plain`
+// ones. Gradio runs this file as a function body with `element`, `props` and `watch`.
+/* global element, props, watch */
+
+const P = window.Playground;
+const root = element.querySelector(".pg-lines");
+const COLOURS = ["blue", "vermilion", "green", "purple", "orange", "sky"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const SYMBOLS = ["circle", "square", "diamond", "x", "triangle-up", "cross"];
+
+const title = P.el("b");
+const about = P.el("span");
+const plot = P.el("div", { class: "pg-lines-plot", role: "img" });
+const note = P.el("p", { class: "pg-lines-note" });
+const panel = P.el("div", { class: "pg-panel", hidden: true }, P.el("h2", { class: "pg-panel-title" }, title, " ", about), plot, note);
+root.append(panel);
+
+let value = null;
+let drawing = false;
+
+function traces(colour) {
+  const family = {}; // lines and the dots that belong to them share a colour
+  return value.lines.map((line) => {
+    const n = (family[line.name] ??= Object.keys(family).length) % COLOURS.length;
+    const look = { color: colour[COLOURS[n]] };
+    return { x: line.x, y: line.y, name: P.plain(line.name) + (line.dots ? ", measured" : ""), mode: line.dots ? "markers" : "lines",
+      line: { ...look, dash: DASHES[n], width: 2 }, marker: { ...look, symbol: SYMBOLS[n], size: 7 } };
+  });
+}
+
+function layout(colour) {
+  const narrow = plot.clientWidth < 520;
+  const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, titlefont: { size: 12 } };
+  const marks = value.marks ?? [];
+  return {
+    width: Math.floor(plot.clientWidth), height: narrow ? 300 : 320, margin: { l: 62, r: 14, t: 16, b: 44 },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft },
+    xaxis: { ...axis, title: { text: P.plain(value.x) }, showgrid: false, nticks: narrow ? 5 : 9 },
+    yaxis: { ...axis, title: { text: P.plain(value.y) }, type: value.log ? "log" : "linear", rangemode: value.log ? "normal" : "tozero", nticks: 6 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, showlegend: true, hovermode: "x unified",
+    hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink } },
+    shapes: marks.map(({ x }) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colour.grey, width: 1, dash: "dot" } })),
+    annotations: marks.map(({ x, text }) => ({ x, yref: "paper", y: 1, text: P.plain(text), showarrow: false, xanchor: "left", yanchor: "top", xshift: 4, font: { size: 11, color: colour.soft } })),
+  };
+}
+
+async function redraw() {
+  if (!value || drawing || plot.clientWidth === 0) return;
+  drawing = true;
+  try {
+    const plotly = await P.loadPlotly();
+    const colour = P.colours();
+    await plotly.react(plot, traces(colour), layout(colour), { displayModeBar: false, responsive: false, showSendToCloud: false });
+  } finally {
+    drawing = false;
+  }
+}
+
+let waiting = 0;
+
+function draw() {
+  value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+  panel.hidden = !value?.lines?.length;
+  if (panel.hidden) return;
+  P.say(title, value.title);
+  P.say(about, value.about ?? "");
+  P.say(note, value.note ?? "");
+  plot.setAttribute("aria-label", `${value.title}: ${value.y} over ${value.x}. ${value.note ?? ""}`);
+  clearTimeout(waiting);
+  waiting = setTimeout(redraw, drawing ? 120 : 0);
+}
+
+P.onResize(plot, redraw);
+P.onTheme(element, redraw);
+watch("value", draw);
+draw();

@@ -1,0 +1,175 @@
+"""What the Streaming tab shows: charts, tables and sentences made from the lab's numbers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from playground.lab import sinks
+from playground.lab import streaming as lab
+from playground.models.kv_cache import KVCache
+from playground.runs.store import Run
+from playground.ui import branches
+
+TEXTS, TAIL = 4, 600  # texts that are read and averaged; tokens of an endless text that are shown
+
+
+def verdict(proof: lab.Proof) -> str:
+    """Whether the texts are the same, and how fast each was."""
+    quick, slow = (float(np.median(times[-16:])) for times in (proof.cached_ms, proof.uncached_ms))
+    same = "**The identical text, token for token.**" if proof.same else "**The texts differ: please report this.**"
+    return (
+        f"{same} At the end a token takes {quick:.2f} ms with the cache and {slow:.2f} ms without; as a whole "
+        f"{1000 * len(proof.cached) / sum(proof.cached_ms):,.0f} against "
+        f"{1000 * len(proof.uncached) / sum(proof.uncached_ms):,.0f} tokens/s."
+    )
+
+
+def pace(proof: lab.Proof, start: int) -> dict[str, Any]:
+    """Time per token over its position."""
+
+    def line(name: str, times: list[float]) -> dict[str, Any]:
+        parts = np.array_split(np.arange(len(times)), min(40, len(times)))
+        middles = [float(np.median(np.array(times)[part])) for part in parts]
+        return {"name": name, "x": [start + float(part.mean()) for part in parts], "y": middles}
+
+    return {
+        "title": "Time per token", "about": "over its position; medians of neighbours", "x": "position (tokens)",
+        "y": "time (ms per token)", "lines": [line("with cache", proof.cached_ms), line("without", proof.uncached_ms)],
+        "note": "With the cache: flat. Without: every token reads the whole text again.", "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def memory(run: Run, window: int) -> dict[str, Any]:
+    """What caches of other kinds would take, by the formula and by their tensors."""
+    lines: list[dict[str, Any]] = []
+    contexts = [round(run.model.block_size * n / 8) for n in range(1, 17)]
+    for name, variant in lab.cache_variants(run.model, window).items():
+        lines.append({"name": name, "x": contexts, "y": [lab.cache_formula(variant, n) / 1024 for n in contexts]})
+        some = contexts[::3]
+        lines.append(
+            {"name": name, "x": some, "y": [lab.cache_measured(variant, n) / 1024 for n in some], "dots": True}
+        )
+    return {
+        "title": "Memory of the cache", "about": "lines: the formula; dots: the tensors themselves", "x": "tokens seen",
+        "y": "keys and values (KiB)", "lines": lines, "nonce": time.monotonic_ns(),
+        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads lower the slope, a buffer ends it.",
+    }  # fmt: skip
+
+
+def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]:
+    """The two texts under each other."""
+    roots = []
+    for name, ids in (("with cache", proof.cached), ("without", proof.uncached)):
+        root = branches.branch(name)
+        root["tokens"] = branches.spelled_out(run.tokenizer, ids, [1.0] * len(ids))
+        roots.append(root)
+    return {**branches.snapshot(branches.new_tree(prompt, roots), state), "plain": True}
+
+
+def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
+    """Perplexity over position in every way of reading so far."""
+    lines = []
+    for reading in found:
+        x, y = lab.by_position(reading.nll)
+        lines.append({"name": reading.name, "x": x, "y": y})
+    return {
+        "title": "Perplexity", "about": f"on held-out text, over position; mean of {TEXTS} texts", "x": "position (tokens)",
+        "y": "perplexity", "log": True, "lines": lines, "marks": [{"x": run.model.block_size, "text": "training context"}],
+        "note": "Lower is better. Sliding window and rolling buffer lie on each other.", "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def memory_read(found: list[lab.Reading]) -> dict[str, Any]:
+    """Bytes kept while reading."""
+    n = len(found[0].nll) + 1
+    x = np.linspace(0, n, 65)
+    all_kept = x / n * found[0].cache_bytes
+    lines = [
+        {"name": each.name, "x": x.tolist(), "y": (np.minimum(all_kept, each.cache_bytes) / 1024).tolist()}
+        for each in found if each.cache_bytes
+    ]  # fmt: skip
+    return {
+        "title": "Memory", "about": "of keys and values while reading", "x": "position (tokens)", "y": "KiB", "lines": lines,
+        "note": "What forgets needs no more memory for a longer text.", "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def table(found: list[lab.Reading]) -> str:
+    """The readings in numbers."""
+    rows = ["| way | perplexity, last half | cache | time |", "| --- | --- | --- | --- |"]
+    for each in found:
+        late = float(np.exp(each.nll[len(each.nll) // 2 :].mean()))
+        kept = f"{each.cache_bytes / 1024:,.0f} KiB" if each.cache_bytes else "none"
+        rows.append(f"| {each.name} | {late:,.3g} | {kept} | {each.milliseconds:.2f} ms per token |")
+    return "\n".join(rows)
+
+
+def seen(found: list[lab.Reading], context: int) -> str:
+    """What the numbers of this run say, in a sentence or two."""
+    late = {each.name: float(each.nll[len(each.nll) // 2 :].mean()) for each in found}
+    early = float(found[0].nll[context // 2 : context].mean())
+    sinks = next(name for name in late if " sinks" in name)
+    dense = "falls apart" if late["dense"] - early > 1 else "gets worse" if late["dense"] - early > 0.05 else "holds"
+    gain = late["sliding window"] - late[sinks]
+    with_sinks, without = f"{np.exp(late[sinks]):.3g}", f"{np.exp(late['sliding window']):.3g}"
+    if abs(gain) > 0.02:
+        helped = f"{sinks} {'help' if gain > 0 else 'hurt'}: {with_sinks} instead of {without} with the window alone"
+    else:
+        helped = f"sinks make no difference here: {with_sinks} with them, {without} with the window alone"
+    return (
+        f"**Beyond its context this run {dense} with full attention** (perplexity {np.exp(early):.3g} within, "
+        f"{np.exp(late['dense']):.3g} in the last half); {helped}."
+    )
+
+
+def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
+    """How far it has come, and at what cost."""
+    return (
+        f"**{n:,} tokens{' and done' if ended else ', and on'}**: {cache.n_bytes / 1024:,.0f} KiB of keys and values, as "
+        f"at the start · {n / max(seconds, 1e-3):,.0f} tokens/s"
+    )
+
+
+def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
+    """Time per token while it writes on."""
+    keep = slice(None, None, max(1, len(x) // 200))
+    return {
+        "title": "Time per token", "about": "while it writes on", "x": "tokens written", "y": "time (ms per token)",
+        "lines": [{"name": "this run", "x": x[keep], "y": y[keep]}], "note": "It should stay flat: the cache does not grow.",
+        "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
+    """The end of an endless text."""
+    root = branches.branch("")
+    root["tokens"] = tokens
+    return branches.snapshot(branches.new_tree("", [root], f"the last {TAIL} tokens"), state)
+
+
+def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
+    """Attention on the first token through training."""
+    x = [point.step for point in points]
+    lines = [
+        {"name": f"layer {layer + 1}", "x": x, "y": [100 * float(point.mass[layer].max()) for point in points]}
+        for layer in range(len(points[0].mass))
+    ]
+    lines.append({"name": "an even look back", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
+    return {
+        "title": "Attention on the first token", "about": "of each layer's strongest head",
+        "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
+        "note": "A sink is a head that parks attention on the first token whatever it says (Gu et al. 2024: above 30 %).",
+    }  # fmt: skip
+
+
+def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
+    """The share of heads that are sinks through training."""
+    y = [100 * sinks.sink_rate(point.mass) for point in points]
+    return {
+        "title": "Sink rate", "about": "share of heads above 30 %", "x": "training step", "y": "heads (%)",
+        "lines": [{"name": "heads", "x": [point.step for point in points], "y": y}],
+        "note": "", "nonce": time.monotonic_ns(),
+    }  # fmt: skip

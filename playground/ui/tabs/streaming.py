@@ -1,0 +1,290 @@
+"""Streaming: what the KV cache is worth, what it holds, and what becomes of a model far beyond its context."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from playground.config import SampleConfig
+from playground.data.corpora import load_text
+from playground.inference.generation import Reader, StreamDecoder, encode_prompt, row_rng
+from playground.inference.sampling import draw, filter_distribution
+from playground.lab import sinks
+from playground.lab import streaming as lab
+from playground.models.kv_cache import KVCache
+from playground.models.transformer import Transformer
+from playground.runs.store import Run
+from playground.train.dataset import split
+from playground.ui import streaming_view as view
+from playground.ui.components import cache_slots, line_chart, token_text
+from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.services import Services
+from playground.ui.streaming_view import TAIL, TEXTS
+
+LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most, and in contexts
+ENDLESS_TOKENS, ENDLESS_SECONDS = 100_000, 600
+UPDATE_SECONDS = 0.25
+SINK_TEXTS = 32
+STORY = 40  # tokens whose way into the slots is shown
+STORY_TEXT = "Once there was a small dragon who would not sleep."
+NOTICE = (
+    "**What to notice.** With the cache a token costs the same wherever it stands; without, it costs more the longer the "
+    "text. A rolling buffer is the sliding window, number for number, in constant memory. Whether a few sinks rescue a "
+    "model that was trained with full attention depends on whether it has learned to park attention on its first tokens: "
+    "small models often have not. Look at what this run really does."
+)
+
+
+@dataclass(frozen=True)
+class StreamingTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    picker: Picker
+    window: gr.Slider
+    n_sink: gr.Slider
+    prompt: gr.Textbox
+    prove: gr.Button
+    read: gr.Button
+    endless: gr.Button
+    sinks: gr.Button
+    stop: gr.Button
+    answer: gr.Markdown
+    text: gr.HTML
+    slots: gr.HTML
+    first: gr.HTML
+    second: gr.HTML
+    table: gr.Markdown
+
+
+def build(services: Services) -> StreamingTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with gr.Tab("Streaming", id="streaming") as parts["tab"], gr.Row(elem_classes="pg-page"):
+        with gr.Column(elem_classes="pg-side", min_width=300):
+            with gr.Group(elem_classes="pg-card"):
+                gr.Markdown("**1 · Model** whose memory is tried", elem_classes="pg-title")
+                parts["picker"] = build_picker(services, "streaming")
+            with gr.Group(elem_classes="pg-card"):
+                gr.Markdown("**2 · Memory** what it may keep", elem_classes="pg-title")
+                parts["window"] = gr.Slider(
+                    4,
+                    256,
+                    64,
+                    step=4,
+                    label="Window",
+                    buttons=[],
+                    elem_classes="pg-compact",
+                    elem_id="streaming-window",
+                )
+                parts["n_sink"] = gr.Slider(0, 16, 4, step=1, label="Sinks", buttons=[], elem_classes="pg-compact")
+            with gr.Group(elem_classes="pg-card"):
+                gr.Markdown("**3 · Try**", elem_classes="pg-title")
+                parts["prompt"] = gr.Textbox(
+                    "Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono"
+                )
+                parts["prove"] = gr.Button(
+                    "With and without the cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
+                )
+                parts["read"] = gr.Button("Read a long text", elem_classes="pg-quiet", elem_id="read-long")
+                parts["endless"] = gr.Button("Write endlessly", elem_classes="pg-quiet", elem_id="write-endlessly")
+                parts["sinks"] = gr.Button("Sinks through training", elem_classes="pg-quiet", elem_id="find-sinks")
+                parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
+        with gr.Column(elem_classes="pg-main"):
+            parts["answer"] = gr.Markdown(
+                "What does a cache keep, and what does forgetting cost? Try one of the four on the left.",
+                elem_classes="pg-answer", elem_id="streaming-answer",
+            )  # fmt: skip
+            parts["first"] = line_chart(elem_id="streaming-first")
+            parts["second"] = line_chart(elem_id="streaming-second")
+            parts["table"] = gr.Markdown("", elem_id="streaming-table")
+            parts["text"] = token_text(elem_id="streaming-text")
+            parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
+            gr.Markdown(NOTICE, elem_classes="pg-note")
+    return StreamingTab(**parts)
+
+
+def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
+    """The animated picture of the slots, small enough to be seen whole."""
+    window, n_sink = min(window, 12), min(n_sink, 6)
+    steps = [asdict(step) for step in lab.slot_story(window, n_sink, STORY, streams)]
+    return {
+        "capacity": window + n_sink, "n_sink": n_sink, "streams": streams, "steps": steps,
+        "tokens": list(STORY_TEXT[:STORY]), "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def show_slots(window: Any, n_sink: Any) -> dict[str, Any]:
+    """The picture for other sliders."""
+    return story(_whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64), True)
+
+
+def prove(
+    services: Services, run_id: Any, step: Any, window: Any, prompt: Any, token: str
+) -> Iterator[tuple[Any, ...]]:
+    """The same text with the cache and without; then what caches of other kinds would take."""
+    run, model = _model(services, run_id, step, token)
+    ids = encode_prompt(run.tokenizer, _text(prompt))[-max(1, run.model.block_size // 2) :]
+    config, shown, proof = SampleConfig(max_new_tokens=1024), 0.0, None
+    kinds = view.memory(run, _whole("Window", window, 1, 1024))
+    for proof in lab.cache_proof(model, ids, config):
+        if time.monotonic() - shown > 2 * UPDATE_SECONDS:
+            shown = time.monotonic()
+            yield (
+                "Writing the same text twice…",
+                view.pace(proof, len(ids)),
+                kinds,
+                "",
+                view.twice(run, prompt, proof, "writing"),
+            )
+    assert proof is not None
+    yield view.verdict(proof), view.pace(proof, len(ids)), kinds, "", view.twice(run, prompt, proof, "done")
+
+
+def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
+    """Perplexity over position, far beyond the context, in five ways of remembering."""
+    run, model = _model(services, run_id, step, token)
+    window, n_sink = _whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64)
+    texts = held_out(run, services)
+    found: list[lab.Reading] = []
+    yield (
+        f"Reading {TEXTS} texts of {texts.shape[1]:,} tokens, {texts.shape[1] / run.model.block_size:.0f} contexts long…",
+        *_skips(3),
+    )
+    for reading in lab.readings(model, texts, window, n_sink):
+        found.append(reading)
+        yield (
+            f"Read: {', '.join(each.name for each in found)}…",
+            view.perplexity(run, found),
+            gr.skip(),
+            view.table(found),
+        )
+    yield (
+        view.seen(found, run.model.block_size),
+        view.perplexity(run, found),
+        view.memory_read(found),
+        view.table(found),
+    )
+
+
+def held_out(run: Run, services: Services) -> np.ndarray:
+    """Stretches (B, N) of the run's text that it was not trained on. Raises ValueError when there is too little of it."""
+    own = run.own_text() if run.train.corpus == "own" else None
+    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=services.cache_dir, own_text=own)
+    ids = run.tokenizer.encode(split(text, run.train.validation_fraction)[1])
+    n = min(LONGEST, TIMES_CONTEXT * run.model.block_size, len(ids) // TEXTS)
+    if n <= run.model.block_size:
+        raise ValueError(
+            f"This run's held-out text has {len(ids):,} tokens: too few for {TEXTS} texts longer than its context of "
+            f"{run.model.block_size}. Choose a run on a longer text."
+        )
+    return np.asarray(ids[: TEXTS * n], dtype=np.int64).reshape(TEXTS, n)
+
+
+def endless(
+    services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, prompt: Any, token: str
+) -> Iterator[tuple[Any, ...]]:
+    """Write on and on through a cache that forgets, in constant memory, until somebody says stop."""
+    run, model = _model(services, run_id, step, token)
+    window, n_sink = _whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64)
+    lab.check_streaming(run.model, window, n_sink, LONGEST)
+    if n_sink:
+        cache = KVCache.streaming(run.model, n_sink, window)
+    else:  # the same as a rolling buffer, which the compiled step knows
+        model = lab.windowed(model, window)
+        cache = KVCache(model.config)
+    began = shown = time.monotonic()
+    counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
+    for n, tail in _written(run, model, cache, _text(prompt)):
+        now = time.monotonic()
+        if now - shown < UPDATE_SECONDS:
+            continue
+        lines[0].append(n)
+        lines[1].append(1000 * (now - shown) / max(1, n - counted))
+        counted, shown = n, now
+        yield view.endless_words(n, cache, now - began, False), view.endless_pace(*lines), view.tail(tail, "writing")
+        if now - began > ENDLESS_SECONDS:
+            break
+    yield view.endless_words(n, cache, time.monotonic() - began, True), view.endless_pace(*lines), gr.skip()
+
+
+def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """How many tokens there are, and the last ones."""
+    config, rng, reader, decoder = SampleConfig(), row_rng(0, 0), Reader(model, cache), StreamDecoder(run.tokenizer)
+    logits, tail = reader.feed(encode_prompt(run.tokenizer, prompt)), []
+    for n in range(1, ENDLESS_TOKENS + 1):
+        filtered = filter_distribution(logits, config)
+        token = draw(filtered.after, rng)
+        tail.append(
+            {"id": token, "text": decoder.feed(token), "p": round(float(filtered.before[token]), 4), "alternatives": []}
+        )
+        del tail[: len(tail) - TAIL]
+        yield n, tail
+        logits = reader.feed([token])
+
+
+def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterator[tuple[Any, ...]]:
+    """How much attention each head parks on the first token, checkpoint after checkpoint."""
+    run, _ = _model(services, run_id, step, token)
+    length = min(sinks.LENGTH, run.model.block_size)
+    ids = held_out(run, services).ravel()
+    texts = ids[: len(ids) // length * length].reshape(-1, length)[:SINK_TEXTS]
+    points: list[sinks.SinkPoint] = []
+    for point in sinks.through_training(lambda at: services.models.get(run, at), run.steps_available(), texts):
+        points.append(point)
+        yield f"Step {point.step:,}…", view.masses(points, length), gr.skip()
+    yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
+
+
+def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
+    if not run_id:
+        raise ValueError("No run is chosen. Choose one, or train one first.")
+    run = services.run(run_id, token)
+    return run, services.models.get(run, step)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    fits = (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and value == int(value)
+    )
+    if not fits:
+        raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
+    return int(value)
+
+
+def _text(prompt: Any) -> str:
+    if not isinstance(prompt, str) or len(prompt) > 20_000:
+        raise ValueError("Prompt must be text of at most 20,000 characters.")
+    return prompt
+
+
+def _skips(n: int) -> list[Any]:
+    return [gr.skip()] * n
+
+
+def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    wire_picker(tab.picker, services, visitor, tab.tab)
+    for slider in (tab.window, tab.n_sink):
+        slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
+    chosen, charts = tab.picker.both, [tab.answer, tab.first, tab.second, tab.table]
+    running: list[Any] = [
+        tab.prove.click(services.bind(prove), [*chosen, tab.window, tab.prompt, visitor], [*charts, tab.text], **slow),
+        tab.read.click(services.bind(read), [*chosen, tab.window, tab.n_sink, visitor], charts, **slow),
+        tab.endless.click(
+            services.bind(endless), [*chosen, tab.window, tab.n_sink, tab.prompt, visitor],
+            [tab.answer, tab.first, tab.text], **slow,
+        ),
+    ]  # fmt: skip
+    running.append(
+        tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], [tab.answer, tab.first, tab.second], **slow)
+    )
+    for button in (tab.read, tab.endless, tab.sinks):
+        button.click(lambda: "", None, tab.table, **QUIET)
+    tab.stop.click(None, None, None, cancels=running, api_visibility="private")

@@ -1,0 +1,104 @@
+"""The Streaming tab's handlers on a shipped run, and what they answer to nonsense."""
+
+import pytest
+
+from playground.lab import streaming as lab
+from playground.runs.curves import Curves
+from playground.runs.loading import ModelCache
+from playground.runs.paths import gallery_root
+from playground.runs.store import RunStore
+from playground.ui.services import Services
+from playground.ui.tabs import streaming
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("runs"), gallery_root())
+    return Services(store, None, Curves(store), ModelCache(), store.root, public=True)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(streaming, "LONGEST", 300)
+    monkeypatch.setattr(streaming, "ENDLESS_TOKENS", 30)
+    monkeypatch.setattr(streaming, "UPDATE_SECONDS", 0)
+    monkeypatch.setattr(lab, "TIMED", 2)
+
+
+def a_run(services, preset):
+    return next(
+        run for run in services.store.list() if run.preset == preset and run.name.startswith(preset.title() + " on")
+    )
+
+
+def test_the_proof_ends_with_the_same_text(services, short):
+    run = a_run(services, "classic")
+    *_, (words, pace, memory, _, texts) = streaming.prove(services, run.id, None, 64, "Once there was a " * 20, "")
+    assert "identical text" in words
+    assert [line["name"] for line in pace["lines"]] == ["with cache", "without"]
+    formula = {
+        line["name"]: dict(zip(line["x"], line["y"], strict=True)) for line in memory["lines"] if "dots" not in line
+    }
+    for line in memory["lines"]:
+        if line.get("dots"):
+            assert all(formula[line["name"]][x] == y for x, y in zip(line["x"], line["y"], strict=True))
+    assert texts["branches"][0]["tokens"] == texts["branches"][1]["tokens"]
+
+
+def test_a_long_text_in_five_ways(services, short):
+    run = a_run(services, "modern")
+    *_, (words, chart, memory, table) = streaming.read(services, run.id, None, 32, 2, "")
+    assert words.startswith("**Beyond its context this run")
+    assert [line["name"] for line in chart["lines"]] == list(lab.policies(2))
+    assert chart["marks"] == [{"x": run.model.block_size, "text": "training context"}]
+    assert table.count("\n") == 1 + 5
+    assert memory["lines"][0]["y"][-1] > memory["lines"][-1]["y"][-1]
+    with pytest.raises(ValueError, match="cannot stream"):
+        list(streaming.read(services, a_run(services, "classic").id, None, 32, 2, ""))
+
+
+def test_endless_writing_keeps_its_memory(services, short):
+    run = a_run(services, "modern")
+    shown = list(streaming.endless(services, run.id, None, 16, 2, "Once", ""))
+    config = run.model
+    kib = 2 * config.n_layer * config.n_kv_head * config.head_dim * 18 * 4 / 1024
+    assert len(shown) == 31
+    assert all(f"{kib:,.0f} KiB" in words for words, _, _ in shown)
+    assert "30 tokens and done" in shown[-1][0]
+    assert len(shown[-2][2]["branches"][0]["tokens"]) == 30
+    *_, without, _ = streaming.endless(services, run.id, None, 16, 0, "Once", "")
+    assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
+
+
+def test_sinks_through_training(services, short):
+    run = max(services.store.list(), key=lambda run: len(run.steps_available()))
+    *_, (words, masses, rates) = streaming.find_sinks(services, run.id, None, "")
+    assert "first token" in words
+    assert masses["lines"][0]["x"] == rates["lines"][0]["x"] == run.steps_available()
+
+
+def test_slots_are_drawn_for_any_sliders():
+    shown = streaming.show_slots(200, 9)
+    assert (shown["capacity"], shown["n_sink"], len(shown["steps"])) == (18, 6, streaming.STORY)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 0, 3.5, "8", None, True, 10**6])
+def test_windows_that_make_no_sense_are_refused(services, value):
+    run = a_run(services, "modern")
+    for ask in (
+        lambda: streaming.show_slots(value, 2),
+        lambda: list(streaming.read(services, run.id, None, value, 2, "")),
+        lambda: list(streaming.endless(services, run.id, None, value, 2, "x", "")),
+        lambda: list(streaming.prove(services, run.id, None, value, "x", "")),
+    ):
+        with pytest.raises(ValueError, match="Window must be a whole number from 1 to 1,024"):
+            ask()
+
+
+def test_runs_and_prompts_that_are_not_there(services):
+    with pytest.raises(ValueError, match="Run not found"):
+        next(streaming.read(services, "../x", None, 8, 2, ""))
+    with pytest.raises(ValueError, match="No run is chosen"):
+        next(streaming.find_sinks(services, None, None, ""))
+    with pytest.raises(ValueError, match="Prompt must be text"):
+        next(streaming.prove(services, a_run(services, "modern").id, None, 8, 5, ""))
