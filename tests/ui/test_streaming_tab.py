@@ -63,9 +63,9 @@ def test_endless_writing_keeps_its_memory(services, short):
     config = run.model
     kib = 2 * config.n_layer * config.n_kv_head * config.head_dim * 18 * 4 / 1024
     assert len(shown) == 31
-    assert all(f"{kib:,.0f} KiB" in words for words, _, _ in shown)
+    assert all(f"{kib:,.0f} KiB" in words for words, _, _, _ in shown)
     assert "30 tokens and done" in shown[-1][0]
-    assert len(shown[-2][2]["branches"][0]["tokens"]) == 30
+    assert len(shown[-2][3]["branches"][0]["tokens"]) == 30
     *_, without, _ = streaming.endless(services, run.id, None, 16, 0, "Once", "")
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 

@@ -23,10 +23,11 @@ def token_text(*, value: Mapping[str, Any] | None = None, elem_id: str | None = 
     """Show texts as they are written, and let a reader branch off them.
 
     value: ``{"prompt": str, "branches": [branch, ...], "chosen": int, "state": "idle" | "writing" | "done" | "stopped",
-    "note": str, "plain": bool, "nonce": anything}``; plain: no colours to explain and nothing to branch off. A branch is ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens":
-    [{"id": int, "text": str, "p": float, "alternatives": [[id, str, float], ...]}, ...]}``: it goes on where its parent's
-    whole text had `at` tokens. p is a token's probability before any filter. Replace the whole value as often as eight
-    times a second: what is on the page already is kept.
+    "note": str, "plain": bool, "nonce": anything}``; plain: no colours to explain, nothing to branch off. A branch is
+    ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens": [{"id": int, "text": str, "p": float,
+    "alternatives": [[id, str, float], ...]}, ...]}``: it goes on where its parent's whole text had `at` tokens. p is a
+    token's probability before any filter. Replace the whole value as often as eight times a second: what is on the page
+    already is kept.
 
     The event ``branch`` asks to go on elsewhere: ``{"branch": int, "at": int, "id": int}``, another token instead of
     number `at` of that branch's whole text. The event ``choose`` tells which branch the reader chose: ``{"branch": int}``.

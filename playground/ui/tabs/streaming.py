@@ -207,10 +207,15 @@ def endless(
         lines[0].append(n)
         lines[1].append(1000 * (now - shown) / max(1, n - counted))
         counted, shown = n, now
-        yield view.endless_words(n, cache, now - began, False), view.endless_pace(*lines), view.tail(tail, "writing")
+        yield (
+            view.endless_words(n, cache, now - began, False),
+            view.endless_pace(*lines),
+            None,
+            view.tail(tail, "writing"),
+        )
         if now - began > ENDLESS_SECONDS:
             break
-    yield view.endless_words(n, cache, time.monotonic() - began, True), view.endless_pace(*lines), gr.skip()
+    yield view.endless_words(n, cache, time.monotonic() - began, True), view.endless_pace(*lines), None, gr.skip()
 
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -279,12 +284,13 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
         tab.read.click(services.bind(read), [*chosen, tab.window, tab.n_sink, visitor], charts, **slow),
         tab.endless.click(
             services.bind(endless), [*chosen, tab.window, tab.n_sink, tab.prompt, visitor],
-            [tab.answer, tab.first, tab.text], **slow,
+            [tab.answer, tab.first, tab.second, tab.text], **slow,
         ),
     ]  # fmt: skip
     running.append(
         tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], [tab.answer, tab.first, tab.second], **slow)
     )
-    for button in (tab.read, tab.endless, tab.sinks):
-        button.click(lambda: "", None, tab.table, **QUIET)
+    for button in (tab.read, tab.sinks):
+        button.click(lambda: ("", None), None, [tab.table, tab.text], **QUIET)
+    tab.endless.click(lambda: "", None, tab.table, **QUIET)
     tab.stop.click(None, None, None, cancels=running, api_visibility="private")
