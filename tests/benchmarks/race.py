@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> None:
 
 def interleaving(steps: int = 40, repetitions: int = 5) -> None:
     """Wall time of two arms' steps, in turns and one after the other, alternating which comes first."""
+    torch.set_num_threads(1)  # two threads that wait for each other measure whatever else runs
     tokenizer, text = build_tokenizer("byte", ""), tales(1_000_000)
     models = [preset(name, n_layer=2, n_embd=64, block_size=128) for name in ("classic", "modern")]
     config = TrainConfig(
