@@ -246,6 +246,11 @@ def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterat
     yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
 
 
+def stopped(words: Any) -> Any:
+    """What the answer says once nothing goes on."""
+    return words.replace(", and on", ", and stopped") if isinstance(words, str) else gr.skip()
+
+
 def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
     if not run_id:
         raise ValueError("No run is chosen. Choose one, or train one first.")
@@ -293,4 +298,4 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     for button in (tab.read, tab.sinks):
         button.click(lambda: ("", None), None, [tab.table, tab.text], **QUIET)
     tab.endless.click(lambda: "", None, tab.table, **QUIET)
-    tab.stop.click(None, None, None, cancels=running, api_visibility="private")
+    tab.stop.click(stopped, tab.answer, tab.answer, cancels=running, **QUIET)
