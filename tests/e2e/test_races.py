@@ -48,7 +48,11 @@ def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
     assert "Modern is better by" in headline(page), "a shipped race is there from the start"
     race_small(page, steps=60, seeds=3)
     expect(page.locator("#race input").first).to_have_value(re.compile("^Classic against modern$"), timeout=SLOW)
-    wait_for(lambda: re.match(r"Modern (is|and)", headline(page)), seconds=180)
+    expect(page.locator("#race-view .pg-race-facts")).to_contain_text(
+        "60 steps each", timeout=SLOW
+    )  # not the one before
+    expect(page.locator("#race-view .pg-race-filled")).to_have_attribute("data-state", "finished", timeout=2 * SLOW)
+    assert re.match(r"Modern (is|and)", headline(page))
     table = page.locator("#race-view .pg-table")
     expect(table.locator("tbody tr")).to_have_count(2)
     expect(page.locator("#race-view .pg-chips")).to_contain_text("Positions: learned → RoPE")
