@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import App
 from tests.e2e.steps import SLOW, open_page, open_tab
 
-TABS = ("Train", "Batch", "Tokenizer", "Compare", "Attention", "Sample")
+TABS = ("Train", "Batch", "Tokenizer", "Compare", "Attention", "Inside", "Sample", "Streaming")
+SETTLED = "![...document.querySelectorAll('.pg-waiting')].some((e) => e.offsetParent !== null)"  # nothing is dimmed
 GRADIOS_OWN = {"image-redundant-alt"}  # the logo in Gradio's footer
 
 
@@ -19,6 +20,7 @@ def test_axe_finds_nothing_serious_on_any_tab(page: Page, app: App, theme: str) 
     for tab in TABS:
         open_tab(page, tab)
         page.wait_for_timeout(1500)
+        page.wait_for_function(SETTLED, timeout=SLOW)
         found = Axe().run(page).response["violations"]
         serious = [
             (tab, violation["id"], violation["nodes"][0]["html"][:200])

@@ -15,7 +15,8 @@ def shortened(model: Transformer, depth: int) -> np.ndarray:
     """Probabilities (T, V) of a function that stops after `depth` layers, float64: a smaller model with these weights."""
     if depth == 0:
         return lambda ids: model.unembed(model.norm(model.positions.add(model.embed(ids), torch.arange(ids.size(1)))))
-    small = Transformer(model.config.replace(n_layer=depth)).eval()
+    every = model.config.global_every  # of fewer layers than that none is global, and the config says so
+    small = Transformer(model.config.replace(n_layer=depth, global_every=every if every <= depth else 0)).eval()
     small.load_state_dict({name: w for name, w in model.state_dict().items() if name in small.state_dict()})
     return small
 

@@ -1,5 +1,6 @@
 """What counting reaches on a run's text: the right text, the right part of it, once, and never in the run's way."""
 
+import json
 import math
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def test_the_gallery_has_them() -> None:
     for path in runs:
         found = baselines.read(path)
         assert found is not None
-        assert list(found.values()) == sorted(found.values(), reverse=True)
+        if json.loads((path / "run.json").read_text())["train"]["corpus"] == "tales":  # random letters follow no n-gram
+            assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
 def test_counted_once_per_text(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

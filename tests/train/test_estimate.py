@@ -53,10 +53,10 @@ def test_flops_of_a_mixture_are_those_of_its_active_experts():
     model = preset("mixture", n_layer=2, n_embd=32, n_head=4, block_size=64, n_expert=8, window=16, global_every=2)
     train = TrainConfig(batch_size=3, grad_accum=2)
     attention = 2 * 32 * 32 + 2 * 32 * 16
-    layer = attention + 8 * 32 + 2 * 3 * 32 * model.mlp_hidden + 2 * 32
-    weights = 2 * layer + 256 * 32 + 32
-    keys = 16 * (1 - 16 / 128) + 64 / 2
+    layer = attention + 8 * 32 + 2 * 3 * 32 * model.mlp_hidden
+    matrices, norms = 2 * layer + 256 * 32, 2 * 2 * 32 + 32
+    keys = sum(min(t, 16) for t in range(1, 65)) / 64 + sum(range(1, 65)) / 64
     need = estimate(model, train)
-    assert need.active_parameters == weights
-    assert need.parameters == weights + 2 * 6 * 3 * 32 * model.mlp_hidden
-    assert need.flops_per_step == pytest.approx((6 * weights + 12 * 32 * keys) * 3 * 2 * 64)
+    assert need.active_parameters == matrices + norms
+    assert need.parameters == matrices + norms + 2 * 6 * 3 * 32 * model.mlp_hidden
+    assert need.flops_per_step == pytest.approx((6 * matrices + 12 * 32 * keys) * 3 * 2 * 64)

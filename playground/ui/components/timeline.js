@@ -49,7 +49,7 @@
     const play = P.el("button", { type: "button", class: "pg-play" });
     const slider = P.el("input", { type: "range", min: 0, step: 1, "aria-label": "Saved step of the training" });
     const words = P.el("p", { class: "pg-time-words" });
-    const canvas = P.el("canvas", { class: "pg-time-curve", role: "img" });
+    const canvas = P.el("canvas", { class: "pg-time-curve", role: "img", "aria-label": "Loss over training steps, with a mark at the step shown" });
     const alone = P.el("p", { class: "pg-soft pg-small", hidden: true });
     const bar = P.el("div", { class: "pg-time-bar" }, play, slider, words);
     host.append(bar, canvas, alone);
