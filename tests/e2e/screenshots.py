@@ -69,7 +69,7 @@ def _take(page: Page, app: App, tab: str, theme: str, path: Path, whole: bool) -
         page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
         page.wait_for_timeout(2500)
     if tab == "attention":
-        page.locator("#attention-grid canvas").nth(9).click()
+        page.locator("#attention-grid .pg-heads canvas").nth(9).click()
     if tab == "sample":
         page.locator("#generate").click()
         page.get_by_text("tokens/s with the KV cache").wait_for()

@@ -80,7 +80,7 @@ def test_a_hugging_face_folder_comes_in_and_writes(page: Page, app: App, hugging
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
     open_tab(page, "Attention")
-    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
 
 
 def test_what_cannot_come_in_says_why(page: Page, app: App, hugging_face: Path) -> None:

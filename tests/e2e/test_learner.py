@@ -40,7 +40,7 @@ def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
     assert max(points) >= 100, "the training curve has its points"
 
     open_tab(page, "Attention")
-    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
     expect(page.locator("#attention-run input")).to_have_value("First of all")
     thumbnails = page.locator("#attention-grid [role=button], #attention-grid button canvas")
     wait_for(lambda: thumbnails.count() >= 4)
@@ -174,7 +174,7 @@ def test_a_run_deleted_while_its_page_is_open(page: Page, app: App) -> None:
     wait_for_state(page, "Finished")
     newest = RunStore(app.data / "runs").list()[0]
     open_tab(page, "Attention")
-    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
     RunStore(app.data / "runs").delete(newest.id)
     page.locator("#look").click()
     expect(page.locator("#attention-grid")).to_contain_text("Run not found", timeout=SLOW)

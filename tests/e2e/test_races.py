@@ -94,7 +94,7 @@ def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
     page.locator("#race-losses-button").click()
     expect(page.locator("#race-losses .pg-losses-most li").first).to_be_visible(timeout=SLOW)
     open_tab(page, "Attention")
-    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
 
 
 def _opens_offline(watch: Watch, path: Path, shown: str) -> None:

@@ -52,7 +52,7 @@ def test_text_is_shown_as_text(page: Page, app: App) -> None:
     open_tab(page, "Attention")
     page.locator("#attention-text textarea").fill(HOSTILE[:30])
     page.locator("#look").click()
-    expect(page.locator("#attention-grid canvas").first).to_be_visible(timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
     open_tab(page, "Sample")
     page.locator("#sample-prompt textarea").fill(HOSTILE)
     set_slider(page, "New tokens", 20)
