@@ -42,7 +42,7 @@ def test_a_text_under_several_tokenizers(page: Page, app: App) -> None:
 
     choose_example(page, "Invisible")
     page.locator("#tokenizers input").click()
-    page.get_by_role("option", name="Characters").click()
+    page.get_by_role("option", name="Characters", exact=True).click()
     page.keyboard.press("Escape")
     expect(readings.nth(3)).to_contain_text("U+202E", timeout=SLOW)
     page.locator("#tokenizer-text textarea").fill("")
