@@ -26,15 +26,13 @@ from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import wait_for
 
 POLL_SECONDS = 1.0  # of the Compare chart
-SETTLE_SECONDS = (
-    6.0  # loading is not watching: scripts are compiled and garbage is collected for some seconds afterwards
-)
+SETTLE_SECONDS = 12.0  # loading is not watching: for some ten seconds scripts are compiled and garbage is collected
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="watching", description=__doc__)
     parser.add_argument("--turns", type=int, default=8, help="turns with and without the page")
-    parser.add_argument("--seconds", type=float, default=8, help="length of a turn")
+    parser.add_argument("--seconds", type=float, default=12, help="length of a turn")
     options = parser.parse_args(arguments)
     machine()
     ratios = _speed_ratios(options.turns, options.seconds)
