@@ -162,14 +162,23 @@ class Heartbeat:
 
     def __init__(self, folder: Path) -> None:
         self.step = 0
+        self._folder = folder
         self._file = os.open(folder / "heartbeat", os.O_WRONLY | os.O_CREAT, 0o644)
+        self._lock = threading.Lock()  # the thread beats, and so does whoever declares
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     def beat(self) -> None:
         """Write one beat, in place: so few bytes are never seen half, and a full disk does not stop the heart."""
-        os.lseek(self._file, 0, os.SEEK_SET)
-        os.write(self._file, f"{time.monotonic():020.3f} {self.step:010d}\n".encode("ascii"))
+        # To the nanosecond: rounded to less, a beat could lie ahead of the clock and read as one of a former life.
+        with self._lock:
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, f"{time.monotonic():020.9f} {self.step:010d}\n".encode("ascii"))
+
+    def declare(self, message: str = "") -> None:
+        """Declare this process the one that trains the run, and beat, since older beats do not count for it."""
+        declare(self._folder, running(os.getpid(), message))
+        self.beat()
 
     def _beat_on(self) -> None:
         while not self._over.wait(BEAT_SECONDS):

@@ -121,12 +121,12 @@ class _Execution:
             sweep(run.path / folder)
         with Heartbeat(run.path) as heart, LogWriter(run.log) as log:
             tokenizer = run.tokenizer
-            data = dataset(run, self.cache_dir, self._preparing())
-            status.declare(run.path, status.running(os.getpid()))
+            data = dataset(run, self.cache_dir, self._preparing(heart))
+            heart.declare()
             state = self._restored(heart)
             return self._follow(train(state, data, run.train, tokenizer), state, heart, log)
 
-    def _preparing(self) -> Progress:
+    def _preparing(self, heart: Heartbeat) -> Progress:
         """Says how far the preparation of a large text is, once a second, and obeys while it goes on."""
         told = time.monotonic()
 
@@ -138,7 +138,7 @@ class _Execution:
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
                 message = f"Preparing the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
-                status.declare(self.run.path, status.running(os.getpid(), message if done < total else ""))
+                heart.declare(message if done < total else "")
 
         return progress
 
@@ -148,7 +148,7 @@ class _Execution:
     def _restored(self, heart: Heartbeat) -> TrainState:
         state, self.saved, self.note = restored(self.run)
         if self.note:
-            status.declare(self.run.path, status.running(os.getpid(), self.note))
+            heart.declare(self.note)
         heart.step = state.step
         return state
 

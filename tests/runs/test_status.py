@@ -13,7 +13,7 @@ from playground.runs.status import Heartbeat, Status
 
 
 def beat(folder: Path, age: float = 0.0, step: int = 7) -> None:
-    (folder / "heartbeat").write_text(f"{time.monotonic() - age:020.3f} {step:010d}\n")
+    (folder / "heartbeat").write_text(f"{time.monotonic() - age:020.9f} {step:010d}\n")
 
 
 def test_what_is_declared_comes_back(tmp_path: Path) -> None:
@@ -110,6 +110,15 @@ def test_the_heart_beats_while_the_main_thread_works(tmp_path: Path, monkeypatch
     assert status.read_heartbeat(tmp_path) == (0.0, 0)
     (tmp_path / "heartbeat").write_text("nan 3")
     assert status.read_heartbeat(tmp_path)[0] == 0.0
+
+
+def test_a_beat_is_never_ahead_of_the_clock_nor_behind_its_declaration(tmp_path: Path) -> None:
+    with Heartbeat(tmp_path) as heart:
+        for _ in range(300):  # a beat rounded up, or one older than the declaration, would show in a few of them
+            heart.declare("Preparing.")
+            moment, _ = status.read_heartbeat(tmp_path)
+            assert status.declared(tmp_path).since <= moment <= time.monotonic()
+            assert status.derive(tmp_path).state == "running"
 
 
 def test_a_status_can_change_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
