@@ -135,13 +135,13 @@ def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captur
 def test_a_data_set_of_the_hub(root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def dataset_text(name: str, column: str, *, folder: Path, max_bytes: int, **_: object) -> TextFile:
-        asked.append((name, column, max_bytes))
+    def dataset_text(name: str, column: str, *, split: str, folder: Path, max_bytes: int, **_: object) -> TextFile:
+        asked.append((name, column, split, max_bytes))
         return write_text_file(iter(["once upon a time\n" * 200]), folder, f"{name} ({column})")
 
     monkeypatch.setattr(commands, "dataset_text", dataset_text)
-    run = RunStore(root).get(trained(capsys, "--dataset", "ann/stories", "--column", "story"))
-    assert asked == [("ann/stories", "story", 20_000)]
+    run = RunStore(root).get(trained(capsys, "--dataset", "ann/stories", "--column", "story", "--split", "test"))
+    assert asked == [("ann/stories", "story", "test", 20_000)]
     assert run.own_text() == "once upon a time\n" * 200
     assert run.name == "Modern on ann/stories (story)"
 

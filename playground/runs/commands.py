@@ -126,6 +126,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field", default="", help="which field of JSON lines holds the text, as in meta.title")
     parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public data set on Hugging Face instead")
     parser.add_argument("--column", default="text", help="which of its columns holds the text")
+    parser.add_argument("--split", default="", help="which of its splits; train if it has one, else the first")
     parser.add_argument("--name", default="", help="what the run is called")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
@@ -215,7 +216,9 @@ def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | Non
         raise ValueError("Give either --dataset or --text or --corpus, not several of them.")
     if options.dataset:
         size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
-        return dataset_text(options.dataset, options.column, folder=folder, max_bytes=size, progress=_progress)
+        return dataset_text(
+            options.dataset, options.column, split=options.split, folder=folder, max_bytes=size, progress=_progress
+        )
     if not options.text:
         return None
     return gather(options.text, field=options.field, folder=folder, max_bytes=MAX_FILE_BYTES, progress=_progress)

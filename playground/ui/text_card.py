@@ -49,6 +49,7 @@ class TextCard:
     path: gr.Textbox
     dataset: gr.Textbox
     column: gr.Textbox
+    split: gr.Textbox
     fetch: gr.Button
     uploaded: gr.Markdown
     look: gr.Button
@@ -57,7 +58,9 @@ class TextCard:
     @property
     def inputs(self) -> set[gr.components.Component]:
         """What `wish_of` reads."""
-        return {self.text, self.task, self.pasted, self.upload, self.field, self.path, self.dataset, self.column}
+        return {
+            self.text, self.task, self.pasted, self.upload, self.field, self.path, self.dataset, self.column, self.split,
+        }  # fmt: skip
 
 
 def build_text_card(services: Services) -> TextCard:
@@ -98,6 +101,7 @@ def _build_own(parts: dict[str, Any], services: Services) -> None:
         )
         parts["dataset"] = gr.Textbox(label="or a data set", placeholder="owner/name", elem_id="dataset")
         parts["column"] = gr.Textbox("text", label="Column with the text", elem_id="dataset-column")
+        parts["split"] = gr.Textbox(label="Split", placeholder="train, else the first", elem_id="dataset-split")
         parts["fetch"] = gr.Button("Read it", elem_classes="pg-quiet", elem_id="fetch-text")
     parts["uploaded"] = gr.Markdown(elem_classes="pg-note", elem_id="uploaded")
 
@@ -113,6 +117,7 @@ def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
         path=data[card.path] or "",
         dataset=data[card.dataset] or "",
         column=data[card.column] or "",
+        split=data[card.split] or "",
     )
 
 

@@ -35,6 +35,7 @@ class Wish:
     path: str = ""
     dataset: str = ""
     column: str = "text"
+    split: str = ""
 
     @property
     def has_files(self) -> bool:
@@ -58,7 +59,7 @@ def own_text(services: Services, wish: Wish, n_bytes: int) -> OwnText | None:
     if wish.path.strip():
         return _gathered(services, [Path(wish.path.strip()).expanduser()], wish.field)
     if wish.dataset.strip():
-        return dataset_text(wish.dataset, wish.column, folder=folder, max_bytes=n_bytes)
+        return dataset_text(wish.dataset, wish.column, split=wish.split, folder=folder, max_bytes=n_bytes)
     return check_text(wish.pasted or "")
 
 

@@ -159,3 +159,5 @@ def test_a_duel_is_watched_in_bits_per_byte(page: Page, own_app: App) -> None:
     expect(chart.get_by_role("radio", name="Bits per byte")).to_be_checked(timeout=SLOW)
     expect(chart.locator(".pg-notice")).to_contain_text("bytes of this text with BPE 600", timeout=SLOW)
     expect(chart.locator(".pg-notice")).to_contain_text("At the end of each", timeout=SLOW)
+    row = page.locator("#results").get_by_role("row").filter(has_text="Duel: BPE 600")
+    expect(row).to_contain_text(re.compile(r"\d\.\d{3,4}"), timeout=SLOW)  # filled in without a further press

@@ -53,6 +53,18 @@ def test_uploads_come_before_paths_before_what_was_pasted(services: Services, tm
     assert own_text(services, replace(wish, corpus="tales"), 10_000) is None
 
 
+def test_a_data_set_is_asked_for_by_column_and_split(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str, int]] = []
+
+    def dataset_text(name: str, column: str, *, split: str, folder: Path, max_bytes: int) -> str:
+        asked.append((name, column, split, max_bytes))
+        return "once upon a time"
+
+    monkeypatch.setattr(texts, "dataset_text", dataset_text)
+    assert own_text(services, replace(OWN, dataset="ann/stories", column="story", split="test"), 10_000)
+    assert asked == [("ann/stories", "story", "test", 10_000)]
+
+
 @pytest.mark.parametrize("wish", [{"path": "/etc/hostname"}, {"dataset": "ann/stories"}])
 def test_strangers_can_read_neither_this_machine_nor_the_hub(services: Services, wish: dict[str, str]) -> None:
     hosted = replace(services, public=True)

@@ -1,6 +1,6 @@
 // Up to eight runs over one another: one line style a run, its name at the line's end, one sentence on who is ahead.
-// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
-/* global element, props, server, watch */
+// Gradio runs this file as a function body with `element`, `props`, `server`, `trigger` and `watch`.
+/* global element, props, server, trigger, watch */
 
 const P = window.Playground;
 const root = element.querySelector(".pg-compare");
@@ -148,7 +148,16 @@ async function refresh() {
   alert.hidden = !reply.error;
   P.say(alert, reply.error ?? "");
   if (runs.absorb(reply) || changed) await draw();
+  tellMeasured();
 }
+
+/** Let the table beside the chart know when a run has been measured anew. */
+function tellMeasured() {
+  const key = JSON.stringify(runsShown().map((run) => [run.id, run.validation.step.length]));
+  if (key !== measured) trigger("measured", {});
+  measured = key;
+}
+let measured = "";
 
 P.onTheme(legend, drawLegend);
 const look = P.every(element, 1000, refresh);

@@ -30,6 +30,6 @@ def compare_chart(
     """Overlay runs.
 
     value: ``{"visitor": str, "runs": [run ids], "nonce": anything}``; the first eight are drawn, none shows an
-    invitation. curves: as in `live_run`.
+    invitation. curves: as in `live_run`. The event ``measured`` tells that one of the runs has a new evaluation.
     """
     return component("compare_chart", TEMPLATE, value, {"curves": curves}, elem_id=elem_id)

@@ -123,7 +123,16 @@ def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[A
     """Chart, differences and results of the chosen runs."""
     runs = _runs(services, run_ids, token)
     value = {"visitor": token, "runs": [run.id for run in runs], "nonce": time.monotonic_ns()}
-    return value, differences(runs), results(runs, services.curves).style.format(precision=4, thousands=",", na_rep="–")
+    return value, differences(runs), _table(services, runs)
+
+
+def measured(services: Services, run_ids: list[str] | None, token: str) -> Any:
+    """The results of the chosen runs as they are now."""
+    return _table(services, _runs(services, run_ids, token))
+
+
+def _table(services: Services, runs: list[Run]) -> Any:
+    return results(runs, services.curves).style.format(precision=4, thousands=",", na_rep="–")
 
 
 def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run]:
@@ -225,6 +234,7 @@ def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.runs.change(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
     opened = tab.overlay.select(services.bind(refresh), [tab.runs, visitor], tab.runs, **QUIET)
     opened.then(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
+    tab.chart.measured(services.bind(measured), [tab.runs, visitor], tab.results, trigger_mode="always_last", **QUIET)
     race_tab.wire(tab.race, services, visitor)
     tab.tab.select(services.bind(race_tab.refresh), [tab.race.race, visitor], [tab.race.race, tab.race.view], **QUIET)
     _wire_beside(tab.beside, tab.runs, _chosen, services, visitor)
