@@ -1,0 +1,42 @@
+"""Every setting of the playground, in frozen dataclasses: what the model is, how it is trained, how it is sampled.
+
+A field carries its own label, one-line explanation and allowed values (`setting`), so that validation, the forms of the
+user interface and the command line's ``--help`` are all generated from here and cannot disagree. Construction is the
+validation: an instance that exists is valid. Presets are data.
+"""
+
+from playground.config.model import GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
+from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, preset
+from playground.config.sample import SampleConfig
+from playground.config.settings import Settings, setting
+from playground.config.train import OptimizerName, ScheduleName, TokenizerName, TrainConfig
+from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
+
+__all__ = [
+    "CLASSIC",
+    "GATED",
+    "GPT_OSS",
+    "MIXTURE",
+    "MODERN",
+    "PRESETS",
+    "Init",
+    "MLPKind",
+    "ModelConfig",
+    "Norm",
+    "OptimizerName",
+    "Placement",
+    "Position",
+    "SampleConfig",
+    "ScheduleName",
+    "Settings",
+    "SinkLogit",
+    "TokenizerName",
+    "TrainConfig",
+    "config_diff",
+    "label",
+    "parsed",
+    "preset",
+    "setting",
+    "setting_kinds",
+    "spelled",
+]

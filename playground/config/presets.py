@@ -1,0 +1,56 @@
+"""Architectures by name. A preset is data: the fields of `ModelConfig` in which it differs from the defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playground.config.model import ModelConfig
+from playground.config.settings import shown
+
+CLASSIC: dict[str, Any] = {
+    "position": "learned",
+    "norm": "layernorm",
+    "mlp": "gelu",
+    "bias": True,
+    "n_head": 4,
+    "n_kv_head": 4,
+}
+MODERN: dict[str, Any] = {
+    "position": "rope",
+    "norm": "rmsnorm",
+    "norm_eps": 1e-6,
+    "mlp": "swiglu",
+    "bias": False,
+    "n_head": 4,
+    "n_kv_head": 2,
+}
+MIXTURE: dict[str, Any] = {**MODERN, "n_expert": 4, "n_expert_active": 2}  # as Mixtral (Jiang et al. 2024)
+GPT_OSS: dict[str, Any] = {  # as OpenAI's gpt-oss (2025), at our size
+    **MODERN,
+    "norm_eps": 1e-5,
+    "rope_theta": 150_000.0,
+    "mlp": "clamped_swiglu",
+    "n_expert": 4,
+    "n_expert_active": 2,
+    "window": 32,
+    "global_every": 2,
+    "sink_logit": "learned",
+    "bias": True,
+    "tie_embeddings": False,
+}
+PRESETS: dict[str, dict[str, Any]] = {"classic": CLASSIC, "modern": MODERN, "mixture": MIXTURE, "gpt-oss": GPT_OSS}
+
+
+def preset(name: str, **changes: Any) -> ModelConfig:
+    """The `ModelConfig` of a preset with some fields changed.
+
+    `n_kv_head` follows `n_head` in the preset's proportion unless it is given. Raises ValueError for an unknown preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}. You sent {shown(name)}.")
+    values = {**PRESETS[name], **changes}
+    n_head = values["n_head"]
+    if "n_kv_head" not in changes and isinstance(n_head, int) and n_head > 0:
+        group = PRESETS[name]["n_head"] // PRESETS[name]["n_kv_head"]
+        values["n_kv_head"] = n_head // group if n_head % group == 0 else n_head
+    return ModelConfig.from_dict(values)

@@ -1,0 +1,98 @@
+"""What every kind of settings shares: fields that describe themselves, checking on construction, plain dictionaries."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import field, fields
+from typing import Any, Self, get_args, get_type_hints
+
+
+def setting(
+    default: Any,
+    label: str,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    group: str = "",
+) -> Any:
+    """Declare a dataclass field with its label, one-line explanation, inclusive bounds, and the heading it stands under."""
+    return field(
+        default=default,
+        metadata={"label": label, "help": help, "low": low, "high": high, "step": step, "group": group},
+    )
+
+
+class Settings:
+    """What the config dataclasses share: checking on construction, and a round trip through plain dictionaries."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Rules between fields; a subclass raises ValueError naming the fields, their values and a remedy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON-able values, in their order of declaration."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a mapping; missing fields take their defaults, unknown ones raise ValueError."""
+        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise ValueError(f"Unknown setting {str(name)[:40]!r}. Known settings: {', '.join(sorted(known))}.")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated again."""
+        return type(self).from_dict({**self.to_dict(), **changes})
+
+
+def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    """Type, then finite, then whole, then range or choice: the value to store, or ValueError with a remedy."""
+    label = item.metadata["label"]
+    choices = get_args(kind)
+    if choices:
+        if not isinstance(value, str) or value not in choices:
+            raise ValueError(f"{label} must be one of {', '.join(choices)}. You sent {shown(value)}.")
+        return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{label} must be true or false. You sent {shown(value)}.")
+        return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{label} must be text. You sent {shown(value)}.")
+        return value
+    return _checked_number(item, kind, value)
+
+
+def _checked_number(item: dataclasses.Field[Any], kind: type[int] | type[float], value: Any) -> int | float:
+    label, low, high = item.metadata["label"], item.metadata["low"], item.metadata["high"]
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or (isinstance(value, float) and math.isnan(value))
+    ):
+        raise ValueError(f"{label} must be a number. You sent {shown(value)}.")
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError(f"{label} must be a finite number. You sent {shown(value)}.")
+    if kind is int and value != int(value):
+        raise ValueError(f"{label} must be a whole number; {shown(value)} is not.")
+    if not low <= value <= high:
+        raise ValueError(f"{label} must be {low:.10g} to {high:.10g}; {shown(value)} is not.")
+    return kind(value)
+
+
+def shown(value: Any) -> str:
+    """A value as an error message repeats it: short, and on one line."""
+    text = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
