@@ -166,15 +166,16 @@ def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
     blank = True
     try:
         while chunk := file.read(_CHUNK_BYTES):
-            text = decoder.decode(chunk)
             done += len(chunk)
+            text = decoder.decode(chunk)
             text = text.lstrip("\ufeff") if beginning else text
             beginning = beginning and not text
             blank = blank and (not text or text.isspace())
             yield text
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{not_utf8(start, name)} The first wrong byte is near number {done + 1:,}.") from error
+        wrong = done - len(error.object) + error.start + 1  # `object` begins with what the chunk before left over
+        raise ValueError(f"{not_utf8(start, name)} The first wrong byte is number {wrong:,}.") from error
     if blank:
         raise ValueError(f"{name} is empty. Leave it out or choose another text.")
 

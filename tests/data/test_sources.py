@@ -180,6 +180,14 @@ def test_what_is_no_text_is_refused_by_name_and_leaves_nothing(tmp_path: Path, m
     assert list((tmp_path / "texts").iterdir()) == []
 
 
+@pytest.mark.parametrize("good", [0, 5, 6, 7, 8, 13, 20])
+@pytest.mark.usefixtures("large")
+def test_the_first_wrong_byte_is_named_wherever_the_pieces_are_cut(tmp_path: Path, good: int) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"x" * good + "é".encode() + b"\xe9 and more")  # pieces of 7 bytes here
+    with pytest.raises(ValueError, match=rf"The first wrong byte is number {good + 3}\.$"):
+        gather([tmp_path / "bad.txt"], folder=tmp_path / "texts")
+
+
 def test_what_cannot_be_used_is_said_in_a_sentence(write: Write, tmp_path: Path) -> None:
     cases: list[tuple[list[Path], str]] = [
         ([], "No file was chosen"),
