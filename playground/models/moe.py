@@ -6,6 +6,7 @@ no others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,10 @@ from playground.config import GATED, ModelConfig
 from playground.models.attention import Step
 from playground.models.mlp import BENDS, MLPS
 
-# On CPUs, products of fewer than four rows and the last elements of a vectorised function round in their own way. Filled up
-# with zeros to a multiple of this, what an expert answers to a token does not depend, to the last bit, on how many others
-# chose it: a later token changes nothing about an earlier one.
-ROWS = 4
+# On CPUs, products whose rows are no multiple of four, and the last numbers of a vectorised function when they do not fill
+# this many, are rounded in their own way. Filled up with zeros, what an expert answers to a token does not depend, to the
+# last bit, on how many others chose it: a later token changes nothing about an earlier one.
+ROWS, LANES = 4, 32
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Experts(nn.Module):
     def __init__(self, kind: str, n_expert: int, width: int, hidden: int, bias: bool) -> None:
         super().__init__()
         self.bend = BENDS[kind]
+        self.rows = max(ROWS, LANES // math.gcd(LANES, hidden))  # 4, as long as eight divides the hidden width
         self.inward = ("gate", "up") if kind in GATED else ("up",)
         shapes = {**dict.fromkeys(self.inward, (hidden, width)), "down": (width, hidden)}
         for name, shape in shapes.items():
@@ -45,7 +47,7 @@ class Experts(nn.Module):
 
     def forward(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """One part of the tokens, (N_e, C) and possibly empty, through each expert."""
-        filled = [F.pad(part, (0, 0, 0, -len(part) % ROWS)) for part in parts]
+        filled = [F.pad(part, (0, 0, 0, -len(part) % self.rows)) for part in parts]
         inward = zip(*(self._linear(name, filled) for name in self.inward), strict=True)
         out = self._linear("down", [self.bend(*pair) for pair in inward])
         return [answer[: len(part)] for answer, part in zip(out, parts, strict=True)]

@@ -8,6 +8,7 @@ from torch import nn
 
 from playground.models.kv_cache import KVCache
 from playground.models.positional import alibi_slopes
+from playground.models.trace import Trace
 from playground.models.transformer import Transformer, initialise
 from tests.models.oracle import oracle
 from tests.models.variants import DEVICES, SMALL, VARIANTS, WINDOWED, build, tokens
@@ -69,24 +70,34 @@ def test_gradients_equal_the_oracles(name, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", LIMITS, ids=str)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_no_variant_sees_the_future(name, device):
-    """Changing a token changes no earlier logit, exactly: not by rounding, not through a mask, a router or a cache."""
+def test_no_variant_sees_the_future(name, dtype, device):
+    """Changing a token changes no earlier logit, exactly: not by rounding, not through a mask, a router or a cache.
+
+    On a GPU an expert's part of another length may go through another kernel: there a mixture is held to 1e-12 in float64.
+    """
     config = VARIANTS[name]
-    model, x = build(config).to(device), tokens(config, batch=1).to(device)
+    gpu_mixture = device != "cpu" and config.n_expert > 1
+    model, x = build(config).to(device, torch.float64 if gpu_mixture else dtype), tokens(config, batch=1).to(device)
+
+    def unchanged(before, after):
+        return (before - after).abs().max() <= 1e-12 if gpu_mixture else torch.equal(before, after)
+
     with torch.no_grad():
         before = model(x)
-        for at in range(1, 64, 3):
+        for at in (*range(1, 63, 3), 63):
             changed = x.clone()
             changed[:, at] = (changed[:, at] + 1) % config.vocab_size
             after = model(changed)
-            assert torch.equal(before[:, :at], after[:, :at])
+            assert unchanged(before[:, :at], after[:, :at])
             assert not torch.equal(before[:, at], after[:, at])
-    changed = x.clone()
-    changed[:, 40:] = (changed[:, 40:] + 1) % config.vocab_size
-    cached = [read(model, text, KVCache(config), random_chunks(64))[:, :40] for text in (x, changed)]
-    limit = 0 if config.n_expert == 1 else 2e-6  # a chunk's experts see other companies
-    assert (cached[0] - cached[1]).abs().max() <= limit
+    for sizes in (random_chunks(64), [7] * 9 + [1], [41, 23], [3] * 21 + [1]):
+        read_before = read(model, x, KVCache(config), sizes)
+        for at in (33, 40):
+            changed = x.clone()
+            changed[:, at:] = (changed[:, at:] + 1) % config.vocab_size
+            assert unchanged(read_before[:, :at], read(model, changed, KVCache(config), sizes)[:, :at]), sizes
 
 
 @pytest.mark.parametrize("name", [name for name in WINDOWED if not VARIANTS[name].n_sink])
@@ -175,16 +186,36 @@ def test_alibi_slopes_are_the_papers():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", [name for name in VARIANTS if VARIANTS[name].n_expert == 1])
-def test_bfloat16_stays_close(name, device):
-    """Within a tenth of the logits' spread; norms and softmax are taken in fp32 by autocast."""
+@pytest.mark.parametrize("name", VARIANTS)
+def test_bfloat16_stays_close_in_one_pass_and_through_a_cache(name, device):
+    """Within a tenth of the logits' spread, with weights and cache in bfloat16 and under autocast.
+
+    A router's near tie may flip in coarse numbers, and another expert answers: the choice is frozen to the exact one.
+    """
     config = VARIANTS[name]
-    model, x = build(config).to(device), tokens(config).to(device)
+    model, x = build(config).to(device), tokens(config, n=60).to(device)
+    choice = Trace(keep=["*.experts"])
     with torch.no_grad():
-        exact = model(x)
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
-            rough = model(x).float()
-    assert (rough - exact).square().mean().sqrt() < 0.1 * exact.std()
+        exact = model.unembed(model.hidden(x, trace=choice))
+
+    def frozen(start, stop):
+        return Trace(edit={layer: (lambda _, ids=ids: ids[:, start:stop]) for layer, ids in choice.kept.items()})
+
+    def rough(model, cache, size):
+        starts = range(0, 60, size)
+        parts = [model.hidden(x[:, at : at + size], cache=cache, trace=frozen(at, at + size)) for at in starts]
+        return model.unembed(torch.cat(parts, dim=1)).float()
+
+    with torch.no_grad(), torch.autocast(device.split(":")[0], torch.bfloat16):
+        found = {"autocast": rough(model, None, 60)}
+    model = model.to(torch.bfloat16)
+    with torch.no_grad():
+        cache = KVCache(config, batch_size=2)
+        found |= {"one pass": rough(model, None, 60), "cached": rough(model, cache, 12)}
+    assert cache.keys[0].dtype == torch.bfloat16
+    assert len(choice.kept) == (config.n_layer if config.n_expert > 1 else 0)
+    for way, logits in found.items():
+        assert (logits - exact).square().mean().sqrt() < 0.1 * exact.std(), way
 
 
 assert SMALL["block_size"] > 4 * 7 + 3, "texts are long enough that every ring wraps three times"

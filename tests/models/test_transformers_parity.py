@@ -92,6 +92,24 @@ def test_logits_and_every_layer_equal_transformers(name, device, tmp_path):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CASES)
+def test_in_bfloat16_ours_stays_as_near_as_theirs(name, device, tmp_path):
+    """Both in bfloat16 throughout, against their own fp32 logits; the experts are those of fp32, since near ties may flip."""
+    config = CASES[name]
+    ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
+    theirs, choice = twin(ours, tmp_path), Trace(keep=["*.experts"])
+    with torch.no_grad():
+        ours.hidden(x, trace=choice)
+        frozen = Trace(edit={layer: (lambda _, ids=ids: ids) for layer, ids in choice.kept.items()})
+        exact = theirs(x).logits
+        rough = ours.to(torch.bfloat16).unembed(ours.hidden(x, trace=frozen)).float()
+        limit = 0.1 * exact.std()
+        if config.n_expert == 1:
+            limit = min(limit, 1.3 * (theirs.to(torch.bfloat16)(x).logits.float() - exact).square().mean().sqrt())
+    assert (rough - exact).square().mean().sqrt() < limit
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", CASES)
 def test_gradients_of_every_parameter_equal_transformers(name, device, tmp_path):
     config = CASES[name]
     ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
