@@ -24,6 +24,7 @@ BAD = [
     (ModelConfig, dict(n_head=8, n_kv_head=3), "KV heads (3) must divide heads (8): use one of 1, 2, 4, 8."),
     (ModelConfig, dict(n_embd=36, position="rope"), "RoPE needs an even head size; width 36 / 4 heads = 9."),
     (ModelConfig, dict(n_sink=4), "Sinks (4) need a sliding window: set a window, or sinks to 0."),
+    (ModelConfig, dict(head_size=9, position="rope"), "RoPE needs an even head size; 9 is odd."),
     (ModelConfig, dict(n_embd=120, position="rope", rope_fraction=0.5, n_head=4), "RoPE share 0.5 of a head of 30 is 15"),
     (ModelConfig, dict(position="rope", rope_fraction=0), "RoPE share 0 of a head of 32 is 0 dimensions; it must"),
     (ModelConfig, dict(rope_fraction=1.5), "RoPE share must be 0 to 1; 1.5 is not."),

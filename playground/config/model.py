@@ -78,6 +78,11 @@ class ModelConfig(Settings):
         "(Shazeer 2019).",
         low=1, high=32, step=1, group="Attention",
     )  # fmt: skip
+    head_size: int = setting(
+        0, "Head size",
+        "Numbers in each head's queries, keys and values. 0 is width / heads; Qwen3 and gpt-oss have a size of their own.",
+        low=0, high=256, step=8, group="Attention",
+    )  # fmt: skip
     window: int = setting(
         0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
         low=0, high=2048, step=8, group="Attention",
@@ -157,8 +162,8 @@ class ModelConfig(Settings):
 
     @property
     def head_dim(self) -> int:
-        """Size D of one attention head."""
-        return self.n_embd // self.n_head
+        """Size D of one attention head: `head_size` if given, else an equal share of the width."""
+        return self.head_size or self.n_embd // self.n_head
 
     @property
     def rope_dims(self) -> int:
@@ -188,7 +193,7 @@ class ModelConfig(Settings):
         self._check_experts()
 
     def _check_heads(self) -> None:
-        if self.n_embd % self.n_head:
+        if not self.head_size and self.n_embd % self.n_head:
             lower, upper = self.n_embd // self.n_head * self.n_head, -(-self.n_embd // self.n_head) * self.n_head
             advice = " or ".join(str(width) for width in (lower, upper) if 8 <= width <= 1024)
             raise ValueError(f"Width {self.n_embd} is not divisible by {self.n_head} heads. Try width {advice}.")
@@ -198,9 +203,9 @@ class ModelConfig(Settings):
 
     def _check_positions(self) -> None:
         if self.position == "rope" and self.head_dim % 2 and self.rope_fraction == 1:
+            share = f"width {self.n_embd} / {self.n_head} heads = {self.head_dim}. Change width or heads."
             raise ValueError(
-                f"RoPE needs an even head size; width {self.n_embd} / {self.n_head} heads = {self.head_dim}. "
-                "Change width or heads."
+                f"RoPE needs an even head size; {f'{self.head_size} is odd.' if self.head_size else share}"
             )
         if self.position == "rope" and (self.rope_dims < 2 or self.rope_dims % 2):
             near = [n for n in (self.rope_dims - 1, self.rope_dims + 1) if 2 <= n <= self.head_dim and n % 2 == 0] or [

@@ -108,17 +108,18 @@ static void attend(float *restrict out, const float *restrict query, const Shape
   }
 }
 
-// `x` (C) comes in as the embedded token and goes out used up; `work` has room for 4 C + 3 hidden + slots numbers.
+// `x` (C) comes in as the embedded token and goes out used up; `work` has room for 2 C + 2 H D + 2 hidden + slots numbers.
 void decode_step(const Shape *s, const Layer *layers, float *restrict x, const float *cosine, const float *sine,
                  const float *norm, const float *norm_bias, const float *head, float *restrict logits, float *work) {
-  const int width = s->width, size = s->head_dim, kv_width = s->n_kv_head * size, threads = s->n_threads;
-  float *h = work, *q = h + width, *z = q + width, *delta = z + width, *up = delta + width, *gate = up + s->hidden,
+  const int width = s->width, size = s->head_dim, q_width = s->n_head * size, kv_width = s->n_kv_head * size,
+            threads = s->n_threads;
+  float *h = work, *q = h + width, *z = q + q_width, *delta = z + q_width, *up = delta + width, *gate = up + s->hidden,
         *scores = gate + s->hidden;
   for (int l = 0; l < s->n_layer; l++) {
     const Layer *layer = layers + l;
     float *k = layer->keys + (size_t)layer->slot * kv_width, *v = layer->values + (size_t)layer->slot * kv_width;
     normalise(h, x, layer->norm1, layer->norm1_bias, width, s->eps, s->layer_norm);
-    multiply(q, layer->query, layer->query_bias, h, width, width, threads);
+    multiply(q, layer->query, layer->query_bias, h, q_width, width, threads);
     multiply(k, layer->key, layer->key_bias, h, kv_width, width, threads);
     multiply(v, layer->value, layer->value_bias, h, kv_width, width, threads);
     if (layer->query_norm) {
@@ -130,7 +131,7 @@ void decode_step(const Shape *s, const Layer *layers, float *restrict x, const f
       rotate(k, cosine, sine, s->n_kv_head, size, s->rope_dims);
     }
     attend(z, q, s, layer, scores);
-    multiply(delta, layer->out, layer->out_bias, z, width, width, threads);
+    multiply(delta, layer->out, layer->out_bias, z, width, q_width, threads);
     for (int i = 0; i < width; i++) x[i] += delta[i];
     normalise(h, x, layer->norm2, layer->norm2_bias, width, s->eps, s->layer_norm);
     if (layer->gate) multiply(gate, layer->gate, layer->gate_bias, h, s->hidden, width, threads);

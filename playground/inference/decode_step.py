@@ -166,7 +166,8 @@ class DecodeStep:
                 setattr(layer, name, _pointer(tensor))
             layer.keys, layer.values = keys.data_ptr(), values.data_ptr()
         slots = max(capacity for capacity, _, _ in self._rings)
-        self._work = torch.empty(4 * config.n_embd + 2 * config.mlp_hidden + slots)
+        q_width = config.n_head * config.head_dim
+        self._work = torch.empty(2 * config.n_embd + 2 * q_width + 2 * config.mlp_hidden + slots)
         self._logits = np.empty(config.vocab_size, dtype=np.float32)
         self._x = np.empty(config.n_embd, dtype=np.float32)
         self._table = model.embed.weight.detach().numpy()

@@ -49,6 +49,8 @@ class Architecture:
         found = [name for name, allowed in (_COMMON | self.allowed).items() if values[name] not in allowed]
         if self.model_type == "gpt2" and model.n_kv_head != model.n_head:
             found.append("n_kv_head")
+        if self.model_type == "gpt2" and model.n_head * model.head_dim != model.n_embd:
+            found.append("head_size")
         if self.model_type == "mixtral" and model.n_expert == 1:
             found.append("n_expert")
         return found
@@ -145,7 +147,8 @@ def _mixtral_rules(model: ModelConfig) -> list[Rule]:
 def _gpt_oss_rules(model: ModelConfig) -> list[Rule]:
     """gpt-oss stores experts as (E, in, out), gate and up woven into each other. Its biases are zeros if we have none."""
     rules = _llama_rules(model)
-    experts, width, hidden, kv = model.n_expert, model.n_embd, model.mlp_hidden, model.n_kv_head * model.head_dim
+    experts, width, hidden = model.n_expert, model.n_embd, model.mlp_hidden
+    queries, kv = model.n_head * model.head_dim, model.n_kv_head * model.head_dim
     for i in range(model.n_layer):
         a, b = f"blocks.{i}", f"model.layers.{i}"
         mine, other = f"{a}.mlp.experts", f"{b}.mlp.experts"
@@ -160,7 +163,7 @@ def _gpt_oss_rules(model: ModelConfig) -> list[Rule]:
                 same(f"{mine}.down_bias", f"{other}.down_proj_bias"),
             ]
         else:
-            widths = {"q_proj": width, "k_proj": kv, "v_proj": kv, "o_proj": width}
+            widths = {"q_proj": queries, "k_proj": kv, "v_proj": kv, "o_proj": width}
             rules += [zeros(f"{b}.self_attn.{name}.bias", (n,)) for name, n in widths.items()]
             rules += [
                 zeros(f"{b}.mlp.router.bias", (experts,)),

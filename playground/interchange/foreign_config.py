@@ -176,6 +176,7 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
             "n_embd": width,
             "n_head": heads,
             "n_kv_head": read.whole("num_key_value_heads") if "num_key_value_heads" in values else heads,
+            "head_size": _head_size(read, width, heads),
             "position": "rope",
             "rope_theta": _rope_theta(read),
             "norm": "rmsnorm",
@@ -191,13 +192,15 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
             "tie_embeddings": read.flag("tie_word_embeddings"),
         }
     )
-    if values.get("head_dim", model.head_dim) != model.head_dim:
-        raise ValueError(
-            f"Config: head_dim is {shown(values['head_dim'])}; here it is width / heads = {model.head_dim}."
-        )
     if experts and model.n_expert == 1:
         raise ValueError("Config: num_local_experts is 1; a mixture needs 2 or more experts here.")
     return Foreign(item, _with_hidden(read.whole("intermediate_size"), model), notes)
+
+
+def _head_size(read: _Reader, width: int, heads: int) -> int:
+    """The size of a head, 0 where it is an equal share of the width."""
+    own = read.whole("head_dim") if "head_dim" in read.values else 0
+    return 0 if own * heads == width else own
 
 
 def _biases(kind: str, read: _Reader) -> bool:

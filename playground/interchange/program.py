@@ -146,6 +146,7 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
     formula, schedule = _SCHEDULES[train.schedule]
     derived = {
         "mlp_hidden": model.mlp_hidden,
+        "head_dim": model.head_dim,
         "rope_dims": model.rope_dims,
         "half_rope": model.rope_dims // 2,
         "slopes": alibi_slopes(model.n_head),

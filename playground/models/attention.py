@@ -145,11 +145,11 @@ class Attention(nn.Module):
         super().__init__()
         self.layer, self.name = layer, f"blocks.{layer}"
         self.head_dim, self.dropout, self.window = config.head_dim, config.dropout, config.windows[layer]
-        kv_width = config.n_kv_head * config.head_dim
-        self.query = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
+        q_width, kv_width = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
+        self.query = nn.Linear(config.n_embd, q_width, bias=config.bias)
         self.key = nn.Linear(config.n_embd, kv_width, bias=config.bias)
         self.value = nn.Linear(config.n_embd, kv_width, bias=config.bias)
-        self.out = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
+        self.out = nn.Linear(q_width, config.n_embd, bias=config.bias)
         self.query_norm, self.key_norm = (
             HeadNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else nn.Identity() for _ in range(2)
         )

@@ -47,7 +47,8 @@ class Experts(nn.Module):
 
     def forward(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """One part of the tokens, (N_e, C) and possibly empty, through each expert."""
-        filled = [F.pad(part, (0, 0, 0, -len(part) % self.rows)) for part in parts]
+        rows = ROWS if self.training else self.rows  # training reads whole batches, and only cost counts
+        filled = [F.pad(part, (0, 0, 0, -len(part) % rows)) for part in parts]
         inward = zip(*(self._linear(name, filled) for name in self.inward), strict=True)
         out = self._linear("down", [self.bend(*pair) for pair in inward])
         return [answer[: len(part)] for answer, part in zip(out, parts, strict=True)]

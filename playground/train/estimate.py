@@ -62,8 +62,9 @@ def _activation_bytes(model: ModelConfig, tokens: int) -> int:
     """What the backward pass of `tokens` tokens keeps, in fp32."""
     passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
     moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
-    per_layer = 10 * model.n_embd + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
-    per_layer += 4 * model.n_embd * model.qk_norm
+    heads = model.n_head * model.head_dim
+    per_layer = 6 * model.n_embd + 4 * heads + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
+    per_layer += 4 * heads * model.qk_norm
     fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
     masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused)
     return 4 * tokens * (model.n_layer * per_layer + masked + 3 * model.vocab_size)

@@ -17,6 +17,7 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "n_embd": (16, 512, 8),
     "n_head": (1, 16, 1),
     "n_kv_head": (1, 16, 1),
+    "head_size": (0, 128, 8),
     "window": (0, 512, 8),
     "n_sink": (0, 16, 1),
     "global_every": (0, 12, 1),

@@ -22,11 +22,15 @@ CASES: dict[str, tuple[str, ModelConfig]] = {
     "Llama, wide MLP": ("LlamaForCausalLM", preset("modern", **SMALL, match_parameters=False, window=64)),
     "Mistral": ("MistralForCausalLM", preset("modern", **SMALL, window=8)),
     "Mistral, untied": ("MistralForCausalLM", preset("modern", **SMALL, window=16, n_kv_head=1, tie_embeddings=False)),
+    "Mistral, five heads of 10": (
+        "MistralForCausalLM", preset("modern", **SMALL, window=8, n_head=5, n_kv_head=1, head_size=10)
+    ),
     "Mixtral": ("MixtralForCausalLM", preset("mixture", **SMALL)),
     "Mixtral, window": (
         "MixtralForCausalLM", preset("mixture", **SMALL, window=8, n_expert=5, n_expert_active=3, tie_embeddings=False)
     ),
     "Qwen3": ("Qwen3ForCausalLM", preset("modern", **SMALL, qk_norm=True)),
+    "Qwen3, heads of 16": ("Qwen3ForCausalLM", preset("modern", **SMALL, qk_norm=True, head_size=16)),
     "Qwen3, layers": (
         "Qwen3ForCausalLM", preset("modern", **SMALL, qk_norm=True, window=8, global_every=3, tie_embeddings=False)
     ),
@@ -35,6 +39,7 @@ CASES: dict[str, tuple[str, ModelConfig]] = {
         "GptOssForCausalLM",
         preset("gpt-oss", **SMALL, bias=False, sink_logit="zero", window=0, global_every=0, tie_embeddings=True),
     ),
+    "GptOss, heads of 16, no biases": ("GptOssForCausalLM", preset("gpt-oss", **SMALL, window=8, head_size=16, bias=False)),
     "GptOss, all local": ("GptOssForCausalLM", preset("gpt-oss", **SMALL, window=16, global_every=0, n_expert_active=1)),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
                      tie_embeddings=False, init="zero", window=8, n_sink=2), {}),
     "partial": (preset("modern", **SMALL, rope_fraction=0.5, qk_norm=True, mlp="geglu", sink_logit="zero",
                        init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False), {"corpus": "repeat"}),
+    "wide heads": (preset("modern", **SMALL, n_head=3, n_kv_head=1, head_size=24), {}),
     "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm"), {}),
     "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500),
              {"warmup_steps": 0, "optimizer": "sgd", "schedule": "wsd", "learning_rate": 0.1}),

@@ -155,6 +155,7 @@ OBSTACLES = [
     (dict(position="rope", rope_fraction=0.5), "RoPE share 0.5 cannot"),
     (dict(n_expert=4, shared_expert=True), "Shared expert yes cannot"),
     (dict(n_expert=4, router_norm=False), "Normalised router no cannot"),
+    (dict(head_size=16), "the closest is GPT2, which cannot express Head size 16"),
     (dict(n_kv_head=1), "the closest is GPT2, which cannot express KV heads 1"),
     (dict(norm="rmsnorm"), "the closest is GPT2, which cannot express Norm RMSNorm"),
 ]

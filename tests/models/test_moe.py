@@ -93,7 +93,7 @@ def test_experts_see_only_the_tokens_that_chose_them():
 @pytest.mark.parametrize(("width", "hidden"), [(32, 88), (128, 344), (32, 90), (48, 129)])
 def test_an_answer_does_not_depend_on_how_many_others_asked(width, hidden, kind, dtype):
     """To the last bit: else a later token would change an earlier one's numbers, by rounding."""
-    moe = mixture(preset("modern", n_embd=width, n_expert=2, mlp=kind, mlp_width=hidden, bias=True)).to(dtype)
+    moe = mixture(preset("modern", n_embd=width, n_expert=2, mlp=kind, mlp_width=hidden, bias=True)).to(dtype).eval()
     asked = torch.randn(70, width, dtype=dtype)
     with torch.no_grad():
         whole = moe.experts([asked, asked[:0]])[0]

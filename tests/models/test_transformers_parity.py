@@ -30,6 +30,7 @@ CASES: dict[str, ModelConfig] = {
     "Llama, grouped": MODERN,
     "Llama, untied": MODERN.replace(tie_embeddings=False, n_kv_head=4, rope_theta=500.0, norm_eps=1e-5),
     "Llama, multi-query, geglu, biases": MODERN.replace(n_kv_head=1, mlp="geglu", bias=True, match_parameters=False),
+    "Llama, heads of 24": MODERN.replace(head_size=24),
     "Mistral, grouped": MODERN.replace(window=16),
     "Mistral, untied, window of 5": MODERN.replace(window=5, tie_embeddings=False, n_kv_head=1),
     "Mixtral, 2 of 4": preset("mixture", **SMALL),
@@ -37,10 +38,14 @@ CASES: dict[str, ModelConfig] = {
         "mixture", **SMALL, n_expert=8, n_expert_active=3, window=16, tie_embeddings=False
     ),
     "Qwen3, tied": MODERN.replace(qk_norm=True),
+    "Qwen3, heads of 32": MODERN.replace(qk_norm=True, head_size=32),
+    "Mistral, five heads of 10": MODERN.replace(window=16, n_head=5, n_kv_head=1, head_size=10),
+    "Mixtral, heads of 8": preset("mixture", **SMALL, head_size=8),
     "Qwen3, untied, every other layer local": MODERN.replace(
         qk_norm=True, tie_embeddings=False, window=16, global_every=3, n_kv_head=1
     ),
     "GptOss, 2 of 4": OSS,
+    "GptOss, heads of 32": OSS.replace(head_size=32),
     "GptOss, 1 of 3, tied, softmax-off-by-one": OSS.replace(
         n_expert=3, n_expert_active=1, tie_embeddings=True, sink_logit="zero", window=5, n_kv_head=4
     ),

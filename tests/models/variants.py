@@ -25,6 +25,8 @@ VARIANTS: dict[str, ModelConfig] = {
     "geglu": preset("modern", **SMALL, mlp="geglu"),
     "clamped swiglu": preset("classic", **SMALL, mlp="clamped_swiglu"),
     "multi-query": preset("modern", **SMALL, n_kv_head=1),
+    "heads wider than their share": preset("modern", **SMALL, head_size=12, qk_norm=True, bias=True),
+    "heads that do not divide the width": preset("classic", **SMALL, n_head=3, head_size=6, tie_embeddings=False),
     "untied": preset("modern", **SMALL, tie_embeddings=False),
     "soft-cap": preset("modern", **SMALL, logit_softcap=2.0),
     "window": preset("modern", **SMALL, window=7),
@@ -44,6 +46,7 @@ VARIANTS: dict[str, ModelConfig] = {
         "modern", **SMALL, n_expert=5, n_expert_active=3, shared_expert=True, bias=True
     ),
     "gpt-oss": preset("gpt-oss", **{**SMALL, "window": 7}),
+    "gpt-oss, wide heads": preset("gpt-oss", **{**SMALL, "window": 7}, head_size=16),
 }
 WINDOWED = [name for name, config in VARIANTS.items() if 0 < config.window < 96 and not config.global_every]
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

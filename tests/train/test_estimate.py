@@ -15,6 +15,8 @@ MODELS = {
     "alibi": preset("modern", position="alibi"),
     "window": preset("modern", window=32),
     "learned sinks": preset("modern", sink_logit="learned"),
+    "wide heads": preset("modern", head_size=64, qk_norm=True),
+    "narrow heads": preset("modern", head_size=8),
     "qk-norm": preset("modern", qk_norm=True),
     "clamped": preset("modern", mlp="clamped_swiglu"),
     "post-norm, relu2": preset("classic", norm_placement="post", mlp="relu2"),

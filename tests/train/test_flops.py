@@ -22,6 +22,7 @@ MODELS = {
     "experts": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4).replace(
         n_expert=4, n_expert_active=2, shared_expert=True
     ),
+    "wide heads": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=3, n_kv_head=1, head_size=16),
     "solved MLP": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4, mlp_width=77),
 }
 
