@@ -122,15 +122,15 @@ def test_killed_and_resumed_a_race_is_the_same(store):
 
 def test_an_arm_that_diverges_says_so_and_the_others_go_on(store):
     wild = Arm("Wild", "modern", {"learning_rate": 1.0, "optimizer": "sgd", "grad_clip": 0.0, "weight_decay": 10.0})
-    shared = {**SHARED, "dropout": 0.0, "warmup_steps": 0}
-    race = make(store, RaceSpec("wild", (Arm("Calm", "modern"), wild), shared, "steps", 300, (0, 1), "none"))
+    shared = {**SHARED, "dropout": 0.0, "warmup_steps": 0, "checkpoint_interval": 40}
+    race = make(store, RaceSpec("wild", (Arm("Calm", "modern"), wild), shared, "steps", 40, (0, 1), "none"))
     ending = execute_race(race)
     assert ending.state == "finished"
     states = [[run.state() for run in arm] for arm in race.members]
     assert states == [["finished"] * 2, ["diverged"] * 2]
     assert "2 of 4 runs diverged" in ending.message
     assert "Try a lower learning rate" in race.members[1][0].status().message
-    assert max(losses(race.members[0][0])) == 300
+    assert max(losses(race.members[0][0])) == 40
 
 
 def test_a_launcher_trains_a_race_and_its_buttons_work(store):
