@@ -63,7 +63,9 @@ def _activation_bytes(model: ModelConfig, tokens: int) -> int:
     passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
     moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
     heads = model.n_head * model.head_dim
-    per_layer = 6 * model.n_embd + 4 * heads + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
+    per_layer = (
+        6 * model.n_embd + 4 * heads + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
+    )
     per_layer += 4 * heads * model.qk_norm
     fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
     masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused)

@@ -98,7 +98,7 @@ def test_logits_and_every_layer_equal_transformers(name, device, tmp_path):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CASES)
 def test_in_bfloat16_ours_stays_as_near_as_theirs(name, device, tmp_path):
-    """Both in bfloat16 throughout, against their own fp32 logits; the experts are those of fp32, since near ties may flip."""
+    """Both in bfloat16 throughout, against fp32 logits; the experts are those of fp32, since near ties may flip."""
     config = CASES[name]
     ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
     theirs, choice = twin(ours, tmp_path), Trace(keep=["*.experts"])

@@ -26,7 +26,7 @@ VARIANTS: dict[str, ModelConfig] = {
     "clamped swiglu": preset("classic", **SMALL, mlp="clamped_swiglu"),
     "multi-query": preset("modern", **SMALL, n_kv_head=1),
     "heads wider than their share": preset("modern", **SMALL, head_size=12, qk_norm=True, bias=True),
-    "heads that do not divide the width": preset("classic", **SMALL, n_head=3, head_size=6, tie_embeddings=False),
+    "heads that do not divide the width": preset("classic", **SMALL, n_head=5, head_size=6, tie_embeddings=False),
     "untied": preset("modern", **SMALL, tie_embeddings=False),
     "soft-cap": preset("modern", **SMALL, logit_softcap=2.0),
     "window": preset("modern", **SMALL, window=7),
