@@ -9,17 +9,22 @@ from typing import Any
 import gradio as gr
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, label, preset, setting_kinds
-from playground.data.corpora import CORPORA
+from playground.data.corpora import MAX_BYTES
+from playground.data.sources import TextFile
 from playground.lab.pace import seconds_of
 from playground.lab.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
+from playground.runs.texts import beginning
 from playground.train.estimate import estimate
 from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, RaceSpec
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
+from playground.ui.services import Services
+from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, wish_of
+from playground.ui.texts import own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
-TRAIN_FIELDS = ("batch_size", "learning_rate")
+TRAIN_FIELDS = ("corpus_bytes", "batch_size", "learning_rate")
 MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
 BY = {"mlp": "MLP size", "width": "width"}
 
@@ -34,7 +39,7 @@ class RaceForm:
     change: gr.Dropdown
     to: gr.Textbox
     add: gr.Button
-    corpus: gr.Dropdown
+    text: TextChoice
     model: Form
     train: Form
     budget: gr.Dropdown
@@ -47,12 +52,17 @@ class RaceForm:
 
     @property
     def settings(self) -> set[gr.components.Component]:
-        """What decides how a race is run, whatever its arms."""
-        controls = {self.corpus, *self.model.values(), *self.train.values(), self.budget, self.amount, self.seeds}
-        return controls | {self.arms, self.match, self.match_by}
+        """What a race is planned from: everything but the words of a text that is brought."""
+        controls = {self.text.text, self.text.task, *self.model.values(), *self.train.values()}
+        return controls | {self.budget, self.amount, self.seeds, self.arms, self.match, self.match_by}
+
+    @property
+    def inputs(self) -> set[gr.components.Component]:
+        """All that decides what a race is."""
+        return {*self.settings, *self.text.inputs}
 
 
-def build_race_form() -> RaceForm:
+def build_race_form(services: Services) -> RaceForm:
     """Lay the form out in the current column."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
@@ -65,15 +75,14 @@ def build_race_form() -> RaceForm:
             elem_classes=["pg-note", "pg-questions"],
         )
         with gr.Accordion("Text, size, budget, seeds", open=False, elem_classes="pg-fold"):
-            _build_settings(parts)
+            _build_settings(parts, services)
     with gr.Group(elem_classes="pg-card"), gr.Accordion("Arms of your own", open=False, elem_classes="pg-fold"):
         _build_arms(parts)
     return RaceForm(**parts)
 
 
-def _build_settings(parts: dict[str, Any]) -> None:
-    texts = [(corpus.label, name) for name, corpus in CORPORA.items() if name != "own"]
-    parts["corpus"] = gr.Dropdown(texts, value=DEFAULTS["corpus"], label="Text", elem_classes="pg-compact")
+def _build_settings(parts: dict[str, Any], services: Services) -> None:
+    parts["text"] = build_text_choice(services, "race-")
     start = preset("modern", **{name: DEFAULTS[name] for name in MODEL_FIELDS})
     parts["model"] = build_form(ModelConfig, MODEL_FIELDS, start, explain=False)
     training = TrainConfig(**{name: DEFAULTS[name] for name in TRAIN_FIELDS})
@@ -116,10 +125,16 @@ def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
 
 
 def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
-    corpus = CORPORA[data[form.corpus]]
-    size = min(int(DEFAULTS["corpus_bytes"]), corpus.default_bytes)
     values = {**read_form(form.model, data), **read_form(form.train, data)}
-    return {**DEFAULTS, **values, "corpus": corpus.name, "corpus_bytes": size}
+    return {**DEFAULTS, **values, "corpus": corpus_of(form.text, data)}
+
+
+def brought_text(services: Services, form: RaceForm, data: Mapping[Any, Any]) -> str | None:
+    """The text that somebody brings for all arms, or None. All models of a race read it from memory: of a larger one its
+    beginning is taken. Raises ValueError."""
+    size = TrainConfig(corpus_bytes=data[form.train["corpus_bytes"]]).corpus_bytes
+    text = own_text(services, wish_of(form.text, data), size)
+    return beginning(text.path, MAX_BYTES) if isinstance(text, TextFile) else text
 
 
 def _budget(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from playground.data.corpora import MAX_BYTES
 from playground.lab.recipes import RECIPES
 from playground.runs.races import (
     Race,
@@ -28,6 +29,7 @@ from playground.ui.components import race_view
 from playground.ui.picker import QUIET
 from playground.ui.race_form import RaceForm, build_race_form
 from playground.ui.services import Services
+from playground.ui.text_card import wire_text_choice
 
 NOTICE = (
     "**What to notice.** The headline says *better* only when the interval leaves out zero. A difference smaller than the "
@@ -65,7 +67,7 @@ def build(services: Services, inside: Any) -> RaceTab:
             gr.Markdown(NOTICE, elem_classes="pg-note")
             inside()
         with gr.Column(elem_classes="pg-side", min_width=300):
-            parts["form"] = build_race_form()
+            parts["form"] = build_race_form(services)
     return RaceTab(**parts)
 
 
@@ -102,9 +104,10 @@ def show(race_id: str | None, token: str) -> dict[str, Any]:
     return {"visitor": token, "race": race_id or "", "nonce": time.monotonic_ns()}
 
 
-def begin(services: Services, spec: RaceSpec, token: str) -> tuple[Any, dict[str, Any]]:
-    """Check, create, queue and show a race."""
-    race = create_race(services.store, prepare_race(spec, cache_dir=services.cache_dir), owner=services.visitor(token))
+def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, dict[str, Any]]:
+    """Check, create, queue and show a race, over a text of one's own or a built-in one."""
+    prepared = prepare_race(spec, own, cache_dir=services.cache_dir)
+    race = create_race(services.store, prepared, owner=services.visitor(token))
     services.launcher.start(race, services.visitor(token))
     return follow(services, race.id, token)
 
@@ -189,11 +192,12 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
     """Connect the controls; returns events after which another race is shown."""
     shown = [tab.race, tab.view]
     form = tab.form
-    inputs: set[gr.blocks.Block] = {visitor, *form.settings}
+    inputs: set[gr.blocks.Block] = {visitor, *form.inputs}
+    wire_text_choice(form.text, services, form.train["corpus_bytes"], MAX_BYTES)
 
     def start(spec: Any) -> Any:
         def handler(s: Services, data: Mapping[Any, Any]) -> Any:
-            return begin(s, spec(form, data), data[visitor])
+            return begin(s, spec(form, data), race_form.brought_text(s, form, data), data[visitor])
 
         return services.bind(handler)
 

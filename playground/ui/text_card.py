@@ -1,17 +1,17 @@
-"""The card "1 · Text": which text, from where, and what is in it."""
+"""Choosing a text: which one and from where (`TextChoice`); and the card "1 · Text", which also looks into it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
 from playground.config import TrainConfig
 from playground.data.corpora import CORPORA, MAX_BYTES
-from playground.data.sources import TextFile
+from playground.data.sources import MAX_FILE_BYTES, TextFile
 from playground.data.tasks import TASKS
 from playground.tokenizers import Tokenizer
 from playground.ui.picker import QUIET
@@ -36,8 +36,8 @@ _JSON_LINES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
-class TextCard:
-    """The card's components."""
+class TextChoice:
+    """The controls that say which text is read."""
 
     text: gr.Radio
     about: gr.Markdown
@@ -52,8 +52,6 @@ class TextCard:
     split: gr.Textbox
     fetch: gr.Button
     uploaded: gr.Markdown
-    look: gr.Button
-    batch: gr.Button
 
     @property
     def inputs(self) -> set[gr.components.Component]:
@@ -63,54 +61,76 @@ class TextCard:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class TextCard(TextChoice):
+    """The card's components."""
+
+    look: gr.Button
+    batch: gr.Button
+
+
 def build_text_card(services: Services) -> TextCard:
     """Lay the card out."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
-        choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
-        parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
-        parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
-        tasks = [(task.label, task.name) for task in TASKS.values()]
-        parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
-        with gr.Column(visible=False) as parts["own"]:
-            _build_own(parts, services)
+        choice = build_text_choice(services)
         with gr.Row(elem_classes="pg-actions"):
             parts["look"] = gr.Button("What is in it?", elem_classes="pg-quiet", min_width=100, elem_id="look-at-text")
             parts["batch"] = gr.Button("See a batch", elem_classes="pg-quiet", min_width=100, elem_id="see-batch")
-    return TextCard(**parts)
+    return TextCard(**{item.name: getattr(choice, item.name) for item in fields(choice)}, **parts)
 
 
-def _build_own(parts: dict[str, Any], services: Services) -> None:
+def build_text_choice(services: Services, prefix: str = "") -> TextChoice:
+    """Lay the controls out in the current column. `prefix` begins the ids of their elements, which must be one of a kind."""
+    parts: dict[str, Any] = {}
+    choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
+    parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
+    parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
+    tasks = [(task.label, task.name) for task in TASKS.values()]
+    parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
+    with gr.Column(visible=False) as parts["own"]:
+        _build_own(parts, services, prefix)
+    return TextChoice(**parts)
+
+
+def _build_own(parts: dict[str, Any], services: Services, prefix: str) -> None:
     limit = "20 MB" if services.public else "1 GB"
     parts["pasted"] = gr.Textbox(
         label="Paste your text", lines=6, max_lines=12, elem_classes="pg-mono", max_length=None
     )
     parts["upload"] = gr.File(
         label=f"or upload files, up to {limit}", type="filepath", file_count="multiple",
-        height=120, elem_id="upload",
+        height=120, elem_id=f"{prefix}upload",
     )  # fmt: skip
     parts["field"] = gr.Textbox(
-        label="Field of the JSON lines", placeholder="text, or meta.title", visible=False, elem_id="json-field"
+        label="Field of the JSON lines", placeholder="text, or meta.title", visible=False, elem_id=f"{prefix}json-field"
     )
     with gr.Accordion(
         "From a path or from Hugging Face", open=False, elem_classes="pg-fold", visible=not services.public
     ):
         parts["path"] = gr.Textbox(
-            label="A file on this machine", placeholder="/home/me/corpus.txt", elem_id="text-path"
+            label="A file on this machine", placeholder="/home/me/corpus.txt", elem_id=f"{prefix}text-path"
         )
-        parts["dataset"] = gr.Textbox(label="or a data set", placeholder="owner/name", elem_id="dataset")
-        parts["column"] = gr.Textbox("text", label="Column with the text", elem_id="dataset-column")
-        parts["split"] = gr.Textbox(label="Split", placeholder="train, else the first", elem_id="dataset-split")
-        parts["fetch"] = gr.Button("Read it", elem_classes="pg-quiet", elem_id="fetch-text")
-    parts["uploaded"] = gr.Markdown(elem_classes="pg-note", elem_id="uploaded")
+        parts["dataset"] = gr.Textbox(label="or a data set", placeholder="owner/name", elem_id=f"{prefix}dataset")
+        parts["column"] = gr.Textbox("text", label="Column with the text", elem_id=f"{prefix}dataset-column")
+        parts["split"] = gr.Textbox(
+            label="Split", placeholder="train, else the first", elem_id=f"{prefix}dataset-split"
+        )
+        parts["fetch"] = gr.Button("Read it", elem_classes="pg-quiet", elem_id=f"{prefix}fetch-text")
+    parts["uploaded"] = gr.Markdown(elem_classes="pg-note", elem_id=f"{prefix}uploaded")
 
 
-def wish_of(card: TextCard, data: Mapping[Any, Any]) -> Wish:
+def corpus_of(card: TextChoice, data: Mapping[Any, Any]) -> str:
+    """The name of the chosen text, "own" for one that is brought."""
+    return str(data[card.task] if data[card.text] == "task" else data[card.text])
+
+
+def wish_of(card: TextChoice, data: Mapping[Any, Any]) -> Wish:
     """What the form says, from what Gradio hands to a handler with a set of inputs."""
     files = data[card.upload] or []
     return Wish(
-        corpus=str(data[card.task] if data[card.text] == "task" else data[card.text]),
+        corpus=corpus_of(card, data),
         pasted=data[card.pasted] or "",
         files=tuple(str(name) for name in (files if isinstance(files, list) else [files])),
         field=data[card.field] or "",
@@ -136,18 +156,21 @@ def show_text(choice: str, size: Any) -> tuple[Any, ...]:
     )
 
 
-def show_upload(services: Services, card: TextCard, size: gr.components.Component, data: Mapping[Any, Any]) -> Any:
-    """What was brought, in words; the field of JSON lines where there are any; and a size for the form that takes it whole.
-
-    Raises ValueError for what is no text.
+def show_upload(
+    services: Services, card: TextChoice, size: gr.components.Component, limit: int, data: Mapping[Any, Any]
+) -> Any:
+    """What was brought, in words; the field of JSON lines where there are any; and a size for the form that takes it whole,
+    or as much of it as `limit` bytes. Raises ValueError for what is no text.
     """
     wish = wish_of(card, {**data, card.text: "own"})
     lines = gr.update(visible=any(name.lower().endswith(_JSON_LINES) for name in [*wish.files, wish.path.strip()]))
     if not wish.has_files:
         return "", lines, gr.skip()
     text = own_text(services, wish, _cap(data[size]))
-    whole = size_of(text or "")
-    return described(text or ""), lines, whole if whole > _cap(data[size]) else gr.skip()
+    whole, words = size_of(text or ""), described(text or "")
+    if whole > limit:
+        whole, words = limit, f"{words} Its first {limit / 1e6:g} MB are read."
+    return words, lines, whole if whole > _cap(data[size]) else gr.skip()
 
 
 def _cap(size: Any) -> int:
@@ -167,11 +190,18 @@ def wire_text_card(
     look: Callable[..., Any],
 ) -> None:  # fmt: skip
     """Connect the controls. `size` is the form's text size; `look` fills `card_view` from `inputs`."""
+    wire_text_choice(card, services, size)
+    card.look.click(look, inputs, card_view, show_progress="minimal", concurrency_limit=2, api_visibility="private")
+
+
+def wire_text_choice(
+    card: TextChoice, services: Services, size: gr.components.Component, limit: int = MAX_FILE_BYTES
+) -> None:
+    """Connect the controls to each other and to the form's text size, which never becomes more than `limit` by itself."""
     card.text.change(show_text, [card.text, size], [card.about, card.task, card.own, size], **QUIET)
-    brought = services.bind(lambda s, data: show_upload(s, card, size, data))
+    brought = services.bind(lambda s, data: show_upload(s, card, size, limit, data))
     note = [card.uploaded, card.field, size]
     gr.on(
         [card.upload.change, card.fetch.click, card.field.submit, card.field.blur, card.path.submit],
         brought, {*card.inputs, size}, note, **{**QUIET, "show_progress": "minimal"},
     )  # fmt: skip
-    card.look.click(look, inputs, card_view, show_progress="minimal", concurrency_limit=2, api_visibility="private")

@@ -97,6 +97,23 @@ def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
     expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
 
 
+def test_a_race_over_ones_own_text(page: Page, own_app: App) -> None:
+    """Chosen as in the Train tab: pasted, then run again from the copy that the race keeps."""
+    open_races(page, own_app)
+    unfold(page, "Text, size, budget, seeds")
+    page.get_by_role("radio", name="Your text").filter(visible=True).check(force=True)
+    mine = "a rose is a rose is a rose\n" * 100
+    page.get_by_label("Paste your text").filter(visible=True).fill(mine)
+    unfold(page, "Text, size, budget, seeds")
+    race_small(page, steps=40)
+    wait_for(lambda: own_races(own_app) and own_races(own_app)[0].status().state == "finished")
+    assert {run.own_text() for arm in own_races(own_app)[0].members for run in arm} == {mine}
+    unfold(page, "Run again, rename, share, delete")
+    page.locator("#again-race").click()
+    wait_for(lambda: len(own_races(own_app)) == 2)
+    assert {run.own_text() for race in own_races(own_app) for arm in race.members for run in arm} == {mine}
+
+
 def _opens_offline(watch: Watch, path: Path, shown: str) -> None:
     context = watch.context(offline=True)
     watch.strangers.clear()

@@ -134,12 +134,12 @@ def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> Non
     data = {**empty, card.text: "task", card.task: "sort", size: 4_000_000}
     assert wish_of(card, data) == Wish(corpus="sort", column="")
     data |= {card.upload: [str(path)], card.field: ""}
-    note, field, n_bytes = show_upload(services, card, size, data)
+    note, field, n_bytes = show_upload(services, card, size, 1_000_000_000, data)
     assert note.endswith("different ones.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
     text = own_text(services, replace(wish_of(card, data), corpus="own"), 10_000)
     assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
-    assert show_upload(services, card, size, {**data, size: 1_000})[2] == len(text)
-    assert show_upload(services, card, size, {**empty, size: 1})[0] == ""
+    assert show_upload(services, card, size, 1_000_000_000, {**data, size: 1_000})[2] == len(text)
+    assert show_upload(services, card, size, 1_000_000_000, {**empty, size: 1})[0] == ""
     assert [update.get("visible") for update in show_text("own", 10**9)[1:3]] == [False, True]
     assert show_text("tales", 10**9)[3] == 4_000_000  # what a large text of one's own needed is no size for this
     assert not isinstance(show_text("tales", 50_000)[3], int)
