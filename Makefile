@@ -33,6 +33,7 @@ browser:
 
 gallery: $(VENV)/.installed
 	$(BIN)/python -m playground.runs.reference
+	$(BIN)/python -m playground.lab.shipped_bands
 
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
+from playground.config import config_diff
+from playground.lab.shipped_bands import Reference, read_reference
 from playground.runs.curves import Curves
 from playground.runs.store import Run
 from playground.train.estimate import count_parameters
+
+LEAST = 2  # seeds of which there is a band
 
 
 @dataclass(frozen=True)
@@ -27,41 +32,68 @@ class Band:
     high: list[float]
 
 
-def find_band(run: Run, references: Sequence[Run], curves: Curves) -> Band | None:
-    """The band of the reference runs with the run's preset, text and tokenizer; of several sizes the closest. Else None."""
+def find_band(run: Run, references: Sequence[Run], curves: Curves, gallery: Path | None = None) -> Band | None:
+    """The band of the run's preset, text and tokenizer, from the runs that ship and the curves beside them; or None.
+
+    Of several the one of the closest size, then that with the fewest other settings than the run.
+    """
+    if not run.preset:
+        return None
+    shipped = None if gallery is None else read_reference(gallery, run.preset, run.train.corpus)
+    if shipped is not None and (len(shipped.loss) < LEAST or shipped.train.tokenizer != run.train.tokenizer):
+        shipped = None
+    found = [*_of_runs(run, references, curves), *([shipped] if shipped else [])]
+    return _band(min(found, key=lambda reference: _distance(run, reference))) if found else None
+
+
+def _distance(run: Run, reference: Reference) -> tuple[int, int]:
+    apart = abs(count_parameters(reference.model) - count_parameters(run.model))
+    train = run.train.replace(seed=reference.train.seed)
+    return apart, len(config_diff(run.model, reference.model)) + len(config_diff(train, reference.train))
+
+
+def _of_runs(run: Run, references: Sequence[Run], curves: Curves) -> Iterator[Reference]:
+    """Runs that ship, as far as they have the run's preset, text and tokenizer: those that differ in their seed alone."""
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for other in references:
         if other.reference and other.id != run.id and _comparable(run, other):
             groups[other.model, other.train.replace(seed=0, snapshots=0)].append(other)
-    whole = [members for members in groups.values() if len(members) >= 2]
-    if not whole:
-        return None
-    size = count_parameters(run.model)
-    closest = min(whole, key=lambda members: (abs(count_parameters(members[0].model) - size), -members[0].train.steps))
-    return _band(closest, curves)
+    for members in groups.values():
+        if len(members) >= LEAST:
+            yield _curves_of(members, curves)
 
 
 def _comparable(run: Run, other: Run) -> bool:
-    same = [
-        (run.preset, other.preset),
-        (run.train.corpus, other.train.corpus),
-        (run.train.tokenizer, other.train.tokenizer),
-    ]
-    return bool(run.preset) and all(a == b for a, b in same)
+    return (run.preset, run.train.corpus, run.train.tokenizer) == (
+        other.preset,
+        other.train.corpus,
+        other.train.tokenizer,
+    )
 
 
-def _band(members: Sequence[Run], curves: Curves) -> Band:
+def _curves_of(members: Sequence[Run], curves: Curves) -> Reference:
     tables = [curves.evaluations(run) for run in members]
-    n = min(len(table) for table in tables)
-    losses = [[float(table["loss"].iloc[i]) for table in tables] for i in range(n)]
-    first, table = members[0], tables[0].iloc[:n]
+    n, first = min(len(table) for table in tables), tables[0]
+    seconds, loss = (
+        {
+            run.train.seed: [float(value) for value in table[name][:n]]
+            for run, table in zip(members, tables, strict=True)
+        }
+        for name in ("seconds", "loss")
+    )
+    step, tokens = ([int(value) for value in first[name][:n]] for name in ("step", "tokens"))
+    return Reference(members[0].preset, members[0].model, members[0].train, step, tokens, seconds, loss)
+
+
+def _band(reference: Reference) -> Band:
+    losses = list(zip(*reference.loss.values(), strict=True))  # at each measurement, of all seeds
     return Band(
-        name=f"{len(members)} reference seeds, {count_parameters(first.model) / 1e6:.2g} M",
-        seeds=len(members),
-        parameters=count_parameters(first.model),
-        step=[int(step) for step in table["step"]],
-        tokens=[int(tokens) for tokens in table["tokens"]],
-        seconds=[float(seconds) for seconds in table["seconds"]],
+        name=f"{len(reference.loss)} reference seeds, {count_parameters(reference.model) / 1e6:.2g} M",
+        seeds=len(reference.loss),
+        parameters=count_parameters(reference.model),
+        step=reference.step,
+        tokens=reference.tokens,
+        seconds=next(iter(reference.seconds.values())),
         mean=[round(fmean(values), 5) for values in losses],
         low=[round(min(values), 5) for values in losses],
         high=[round(max(values), 5) for values in losses],

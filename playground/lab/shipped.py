@@ -2,7 +2,7 @@
 
 Each is one question with at least three seeds, reported as it came out, also where the modern model does not win.
 Curves of all seeds are kept (one training step in `EVERY`), weights of the first seed of the named arms. Their runs
-are also the reference bands that the Train tab draws a user's curve over.
+are also among the reference bands that the Train tab draws a user's curve over (`shipped_bands` has the others).
 """
 
 from __future__ import annotations

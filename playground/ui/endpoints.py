@@ -73,7 +73,7 @@ def band(services: Services, asked: dict[str, Any]) -> Answer:
     """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `lab.bands.Band`, or null}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     references = [other for other in services.store.list(NOBODY) if other.reference]
-    found = find_band(run, references, services.curves)
+    found = find_band(run, references, services.curves, services.store.gallery)
     return {"band": asdict(found) if found else None}
 
 

@@ -1,37 +1,97 @@
-"""The reference band behind a curve, against the logs it is made from."""
+"""The reference band behind a curve, against the logs and curves it is made from."""
 
-from playground.config import TrainConfig, preset
+import pytest
+
+from playground.config import PRESETS, TrainConfig, preset
+from playground.data.corpora import load_text
+from playground.lab import shipped_bands
 from playground.lab.bands import find_band
+from playground.lab.shipped_bands import PAIRS, SEEDS, make, missing, proposed, read_reference
 from playground.runs.curves import Curves
 from playground.runs.paths import gallery_root
+from playground.runs.reference import BUDGET
 from playground.runs.store import RunStore
 from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.events import Evaluated
+from playground.train.trainer import TrainState, train
+
+SHIPPED = [pair for pair in PAIRS if read_reference(gallery_root(), *pair) is not None]
 
 
-def test_bands_are_those_of_the_shipped_runs(tmp_path):
-    store = RunStore(tmp_path / "runs", gallery_root())
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs", gallery_root())
+
+
+def own(store, name, corpus, changes=None, **model):
+    settings = TrainConfig(**{"corpus": corpus, "seed": 7, **(changes or {})})
+    return store.create(preset(name, **model), settings, build_tokenizer("byte", ""), name="mine", preset=name)
+
+
+def found(store, run):
+    references = [other for other in store.list() if other.reference]
+    return find_band(run, references, Curves(store), gallery_root())
+
+
+@pytest.mark.parametrize(("name", "corpus"), SHIPPED)
+def test_what_the_form_proposes_has_the_band_of_these_very_settings(name, corpus, store):
+    """The settings are the proposal's still; all seeds are there; low, mean and high are those of the seeds."""
+    reference, proposal = read_reference(gallery_root(), name, corpus), proposed(name, corpus)
+    assert (reference.model, reference.train) == (proposal.model, proposal.train), (
+        "the defaults changed: make them again"
+    )
+    assert set(reference.loss) == set(SEEDS)
+    assert reference.step == list(range(0, proposal.train.steps + 1, proposal.train.eval_interval))
+    band = found(store, own(store, name, corpus))
+    assert (band.seeds, band.step, band.tokens) == (len(SEEDS), reference.step, reference.tokens)
+    for i, losses in enumerate(zip(*reference.loss.values(), strict=True)):
+        assert (band.low[i], band.high[i]) == (min(losses), max(losses))
+        assert band.mean[i] == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+    assert 5 < band.mean[0] < 6 and band.mean[-1] < 0.75 * band.mean[0], "from ln 256 to something learned"
+
+
+def test_the_most_asked_for_pairs_ship():
+    assert {(name, corpus) for name in ("classic", "modern") for corpus in ("tales", "python_source")} <= set(SHIPPED)
+    assert {name for name, _ in PAIRS} == set(PRESETS)
+
+
+def test_settings_of_the_large_reference_runs_get_their_band(store):
+    settings = {name: value for name, value in BUDGET.items() if name != "corpus"}
+    band = found(store, own(store, "modern", "tales", settings, n_layer=4, block_size=256))
     curves = Curves(store)
-    tokenizer = build_tokenizer("byte", "")
-    references = [run for run in store.list() if run.reference]
+    runs = [run for run in store.list() if run.name.startswith("Modern on Tales, seed")]
+    finals = [float(curves.evaluations(run)["loss"].iloc[-1]) for run in runs]
+    assert (band.low[-1], band.high[-1]) == (round(min(finals), 5), round(max(finals), 5))
+    assert band.step[-1] == 1600
 
-    def own(name, corpus, **model):
-        config = preset(name, **model)
-        return store.create(config, TrainConfig(corpus=corpus), tokenizer, name="mine", preset=name)
 
-    for name in ("classic", "modern"):
-        for corpus in ("tales", "python_source"):
-            band = find_band(own(name, corpus), references, curves)
-            assert band is not None, (name, corpus)
-            assert band.seeds >= 3
-            shown = list(zip(band.low, band.mean, band.high, strict=True))
-            assert all(low <= mean <= high for low, mean, high in shown)
-            assert band.mean[0] > 5 > band.mean[-1]
-            assert band.step == sorted(band.step)
-    large = find_band(own("modern", "tales", n_layer=4, block_size=256), references, curves)
-    finals = [
-        float(curves.evaluations(run)["loss"].iloc[-1])
-        for run in references
-        if run.name.startswith("Modern on Tales, seed")
-    ]
-    assert (large.low[-1], large.high[-1]) == (round(min(finals), 5), round(max(finals), 5))
-    assert find_band(own("modern", "reverse"), references, curves) is None
+def test_another_tokenizer_or_text_or_no_preset_has_none(store):
+    run = own(store, "modern", "tales", {"tokenizer": "char"})
+    assert found(store, run) is None
+    assert found(store, own(store, "modern", "tiny_stories")) is None
+    bare = store.create(preset("modern"), TrainConfig(), build_tokenizer("byte", ""), name="bare", preset="")
+    assert found(store, bare) is None
+
+
+def test_a_band_is_made_seed_by_seed_from_the_very_run(tmp_path, monkeypatch):
+    """The curve is that of a run with the proposal's settings, samples and all; the next seed joins the same file."""
+    plain = shipped_bands.prepare_run
+    small = dict(n_layer=1, n_embd=16, n_head=2, block_size=16)
+    quick = dict(steps=12, batch_size=2, eval_interval=5, eval_tokens=64, warmup_steps=2, sample_interval=4,
+                 corpus_bytes=20_000)  # fmt: skip
+    monkeypatch.setattr(
+        shipped_bands, "prepare_run", lambda name, model, settings: plain(name, small, {**settings, **quick})
+    )
+    assert next(missing(tmp_path)) == ("modern", "tales", 0)
+    make(tmp_path, "classic", "sort", 0)
+    make(tmp_path, "classic", "sort", 2)
+    assert ("classic", "sort", 1) in set(missing(tmp_path)) and ("classic", "sort", 2) not in set(missing(tmp_path))
+    reference = read_reference(tmp_path, "classic", "sort")
+    assert reference.step == [0, 5, 10, 12]
+    for seed in (0, 2):
+        run = proposed("classic", "sort", seed)
+        data = prepare(load_text("sort", n_bytes=20_000), run.tokenizer, run.model, run.train)
+        events = train(TrainState.new(run.model, run.train), data, run.train, run.tokenizer)
+        expected = [round(event.loss, 4) for event in events if isinstance(event, Evaluated)]
+        assert reference.loss[seed] == expected
