@@ -56,6 +56,7 @@ def losses(run):
         ({"arms": ["modern"]}, "A race has 2 to 8 arms"),
         ({**RACE, "amount": 0.5}, "too small to evaluate once"),
         ({**RACE, "shared": {**SHARED, "corpus_bytes": 1_000_000_000_000}}, "must be"),
+        ({**RACE, "shared": {**SHARED, "corpus": "own"}}, "Give it with --text FILE"),
         ({**RACE, "budget": "hours"}, "Budget must be one of"),
         ({**RACE, "arms": ["classic", "modern + n_layer=12"]}, "cannot be matched"),
     ],

@@ -71,6 +71,8 @@ def _new(options: argparse.Namespace, store: RunStore) -> Race:
         raise ValueError("Give either a race's JSON file or --recipe. See python -m playground race --help.")
     spec = race_of(RECIPES[options.recipe]) if options.recipe else read_spec(Path(options.file))
     own = None
+    if options.text is None and spec.shared.get("corpus") == "own":
+        raise ValueError("This race reads a text of its own, which its file does not hold. Give it with --text FILE.")
     if options.text is not None:
         try:
             own = check_text(options.text.read_bytes())

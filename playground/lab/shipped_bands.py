@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import PRESETS, ModelConfig, TrainConfig
+from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, load_text
 from playground.runs.create import Prepared, prepare_run
 from playground.runs.files import read_json, write_json
@@ -74,10 +75,17 @@ def read_reference(root: Path, preset: str, text: str) -> Reference | None:
 
 
 def missing(root: Path, pairs: Sequence[tuple[str, str]] = PAIRS) -> Iterator[tuple[str, str, int]]:
-    """Presets, texts and seeds that have no curve yet, in the order in which they are made."""
+    """Presets, texts and seeds that have no curve of today's proposal yet, in the order in which they are made."""
     for preset, text in pairs:
         found = read_reference(root, preset, text)
-        yield from ((preset, text, seed) for seed in SEEDS if found is None or seed not in found.loss)
+        known = found.loss if found is not None and _is_current(found) else {}
+        yield from ((preset, text, seed) for seed in SEEDS if seed not in known)
+
+
+def _is_current(reference: Reference) -> bool:
+    """Whether the Train tab still proposes these settings; a changed default asks for another curve."""
+    model = preset_config(reference.preset, vocab_size=reference.model.vocab_size)
+    return (reference.model, reference.train) == (model, TrainConfig(corpus=reference.train.corpus, seed=SEEDS[0]))
 
 
 def make(root: Path, preset: str, text: str, seed: int) -> Path:
@@ -89,10 +97,11 @@ def make(root: Path, preset: str, text: str, seed: int) -> Path:
     seen = [event for event in events if isinstance(event, Evaluated)]
     step, tokens = [event.step for event in seen], [event.tokens for event in seen]
     found = read_reference(root, preset, text)
-    old = found if found is not None and found.step == step else None
+    settings = prepared.model, prepared.train.replace(seed=SEEDS[0])
+    old = found if found is not None and (found.model, found.train) == settings else None
     seconds = {**(old.seconds if old else {}), seed: [round(event.seconds, 1) for event in seen]}
     loss = {**(old.loss if old else {}), seed: [round(event.loss, 4) for event in seen]}
-    whole = Reference(preset, prepared.model, prepared.train.replace(seed=SEEDS[0]), step, tokens, seconds, loss)
+    whole = Reference(preset, *settings, step, tokens, seconds, loss)
     path = root / FOLDER / f"{preset}-{text}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, whole.to_dict())

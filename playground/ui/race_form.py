@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, wi
 from playground.ui.texts import own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
-TRAIN_FIELDS = ("corpus_bytes", "batch_size", "learning_rate")
+TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
 MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
 BY = {"mlp": "MLP size", "width": "width"}
 
@@ -82,11 +83,12 @@ def build_race_form(services: Services) -> RaceForm:
 
 
 def _build_settings(parts: dict[str, Any], services: Services) -> None:
-    parts["text"] = build_text_choice(services, "race-")
+    parts["text"] = build_text_choice(services, "race-", MAX_BYTES)
+    training = TrainConfig(**{name: DEFAULTS[name] for name in (*TEXT_FIELDS, *TRAIN_FIELDS)})
+    parts["train"] = build_form(TrainConfig, TEXT_FIELDS, training, explain=False)
     start = preset("modern", **{name: DEFAULTS[name] for name in MODEL_FIELDS})
     parts["model"] = build_form(ModelConfig, MODEL_FIELDS, start, explain=False)
-    training = TrainConfig(**{name: DEFAULTS[name] for name in TRAIN_FIELDS})
-    parts["train"] = build_form(TrainConfig, TRAIN_FIELDS, training, explain=False)
+    parts["train"] |= build_form(TrainConfig, TRAIN_FIELDS, training, explain=False)
     units = [(words, kind) for kind, words in UNITS.items()]
     parts["budget"] = gr.Dropdown(units, value="steps", label="Budget in", elem_classes="pg-compact")
     parts["amount"] = gr.Number(300, label="Budget of each run", elem_classes="pg-compact", elem_id="race-amount")
@@ -113,7 +115,7 @@ def _build_arms(parts: dict[str, Any]) -> None:
     parts["match"] = gr.Dropdown(equal, value="parameters", label="Make equal", elem_classes="pg-compact")
     by = [(words, name) for name, words in BY.items()]
     parts["match_by"] = gr.Dropdown(by, value="mlp", label="By changing", elem_classes="pg-compact")
-    parts["preview"] = gr.Markdown("", elem_classes="pg-note", elem_id="race-preview")
+    parts["preview"] = gr.Markdown("", elem_classes=["pg-note", "pg-questions"], elem_id="race-preview")
     parts["start"] = gr.Button("Start this race", variant="primary", elem_classes="pg-primary", elem_id="race-start")
 
 
@@ -161,13 +163,19 @@ def preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
         arms = plan_race(spec)
     except (ValueError, TypeError, KeyError) as error:
         return f"⚠ {error}"
-    rows = ["| arm | parameters | FLOPs/token | solved |", "| --- | --- | --- | --- |"]
-    seconds = 0.0
+    rows, seconds = [], 0.0
     for arm in arms:
-        name = arm.name.replace("|", " ")
-        rows.append(f"| {name} | {arm.parameters:,} | {arm.flops_per_token / 1e6:.2f} M | {arm.solved or '–'} |")
+        solved = f" · {arm.solved}" if arm.solved else ""
+        rows.append(
+            f"- **{_plain(arm.name)}** {arm.parameters:,} parameters · {arm.flops_per_token / 1e6:.2f} MFLOPs/token{solved}"
+        )
         seconds += seconds_of(estimate(arm.model, arm.train), arm.model, arm.train)
     if spec.budget == "seconds":
         seconds = spec.amount * len(arms)
     total = duration(seconds * len(spec.seeds))
     return "\n".join(rows) + f"\n\n{len(arms)} arms × {len(spec.seeds)} seeds: about {total} here if nothing else runs."
+
+
+def _plain(name: str) -> str:
+    """A name that is no Markdown, whatever it holds."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", name)

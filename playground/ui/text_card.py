@@ -81,8 +81,9 @@ def build_text_card(services: Services) -> TextCard:
     return TextCard(**{item.name: getattr(choice, item.name) for item in fields(choice)}, **parts)
 
 
-def build_text_choice(services: Services, prefix: str = "") -> TextChoice:
-    """Lay the controls out in the current column. `prefix` begins the ids of their elements, which must be one of a kind."""
+def build_text_choice(services: Services, prefix: str = "", limit: int = MAX_FILE_BYTES) -> TextChoice:
+    """Lay the controls out in the current column. `prefix` begins the ids of their elements, which must be one of a kind;
+    of what is uploaded the first `limit` bytes are read."""
     parts: dict[str, Any] = {}
     choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
     parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
@@ -90,18 +91,18 @@ def build_text_choice(services: Services, prefix: str = "") -> TextChoice:
     tasks = [(task.label, task.name) for task in TASKS.values()]
     parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
     with gr.Column(visible=False) as parts["own"]:
-        _build_own(parts, services, prefix)
+        _build_own(parts, services, prefix, limit)
     return TextChoice(**parts)
 
 
-def _build_own(parts: dict[str, Any], services: Services, prefix: str) -> None:
-    limit = "20 MB" if services.public else "1 GB"
+def _build_own(parts: dict[str, Any], services: Services, prefix: str, limit: int) -> None:
+    size = "20 MB" if services.public or limit <= MAX_BYTES else "1 GB"
     parts["pasted"] = gr.Textbox(
         label="Paste your text", lines=6, max_lines=12, elem_classes="pg-mono", max_length=None
     )
     parts["upload"] = gr.File(
-        label=f"or upload files, up to {limit}", type="filepath", file_count="multiple",
-        height=120, elem_id=f"{prefix}upload",
+        label=f"or upload files, up to {size}", type="filepath", file_count="multiple",
+        height=140, elem_id=f"{prefix}upload",
     )  # fmt: skip
     parts["field"] = gr.Textbox(
         label="Field of the JSON lines", placeholder="text, or meta.title", visible=False, elem_id=f"{prefix}json-field"

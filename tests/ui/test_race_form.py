@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ def test_nothing_touched_is_a_race_on_tales(local: Services, form: RaceForm) -> 
     task = filled(form, {form.text.text: "task", form.text.task: "sort"})
     assert own_spec(form, task).shared["corpus"] == "sort"
     assert "arms × 3 seeds" in preview(form, task)
+    assert re.search(
+        r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP size \d+ → \d+", preview(form, task)
+    )
+    odd = filled(form, {form.arms: ["classic", "<b>*loud*</b> [x](y): modern"]})
+    assert r"\<b\>\*loud\*\<\/b\> \[x\]\(y\)" in preview(form, odd)
 
 
 @pytest.mark.parametrize("way", ["pasted", "uploaded", "path"])
