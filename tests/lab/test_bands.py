@@ -47,6 +47,7 @@ def test_what_the_form_proposes_has_the_band_of_these_very_settings(name, corpus
     assert set(reference.loss) == set(SEEDS)
     assert reference.step == list(range(0, proposal.train.steps + 1, proposal.train.eval_interval))
     band = found(store, own(store, name, corpus))
+    assert band.seconds in reference.seconds.values() and band.seconds == sorted(band.seconds)
     assert (band.seeds, band.step, band.tokens) == (len(SEEDS), reference.step, reference.tokens)
     for i, losses in enumerate(zip(*reference.loss.values(), strict=True)):
         assert (band.low[i], band.high[i]) == (min(losses), max(losses))
