@@ -1,10 +1,14 @@
-"""The decode step as machine code: one new token through a model without an interpreter between its operations.
+"""Writing as machine code: one new token after the other without an interpreter between the operations.
 
 A small model's step is some eighty tiny operations, and Python and torch spend more time between them than in them. So
-`decode_step.c` computes the whole step in one call. It is compiled when the app starts, in the background, by the machine's
-own C compiler, into a folder of its own that is gone once the code is loaded. Without a compiler, for models that it does
-not cover (mixtures of experts, norms after the sum, other types than float32), and until it is ready, `Reader` goes the
-plain way through `Transformer`. Both give the same text: a test compares them, weight for weight and variant for variant.
+`decode_step.c` computes the whole step, and the choice of the next token, in one call. It is compiled when the app starts,
+in the background, by the machine's own C compiler, into a folder of its own that is gone once the code is loaded. Without a
+compiler, for models that it does not cover (mixtures of experts, norms after the sum, other types than float32), and until
+it is ready, `Reader` goes the plain way through `Transformer`. Both give the same text: a test compares them, weight for
+weight and variant for variant.
+
+Reading the weights is what takes the time of larger models. Snapshots and shipped runs keep theirs as bfloat16; a matrix
+whose float32 numbers are all bfloat16 numbers is read from a copy of half the size. Nothing is rounded for that.
 """
 
 from __future__ import annotations
@@ -19,65 +23,65 @@ from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from playground.config import SampleConfig
 from playground.models.kv_cache import KVCache
 from playground.models.positional import rotate
 from playground.models.transformer import Transformer
 
 SOURCE = Path(__file__).with_suffix(".c")
-AHEAD = 1024  # positions whose rotations are computed at once
+AHEAD = 1024  # positions for which rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
 MLP_CODES = {"gelu": 0, "relu2": 1, "swiglu": 2, "geglu": 3, "clamped_swiglu": 4}
 
-_FLOATS = ctypes.c_void_p
-_POINTERS = [
-    "norm1",
-    "norm1_bias",
-    "query",
-    "query_bias",
-    "key",
-    "key_bias",
-    "value",
-    "value_bias",
-    "query_norm",
-    "key_norm",
-    "sinks",
-    "out",
-    "out_bias",
-    "norm2",
-    "norm2_bias",
-    "gate",
-    "gate_bias",
-    "up",
-    "up_bias",
-    "down",
-    "down_bias",
-]
+_MATRICES = ("query", "key", "value", "out", "gate", "up", "down")
+_VECTORS = (
+    "norm1", "norm1_bias", "query_bias", "key_bias", "value_bias", "query_norm", "key_norm", "sinks", "out_bias", "norm2",
+    "norm2_bias", "gate_bias", "up_bias", "down_bias",
+)  # fmt: skip
 
 
-class _Shape(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_int) for name in (
-            "width", "n_layer", "n_head", "n_kv_head", "head_dim", "hidden", "vocab_size", "rope_dims", "mlp", "layer_norm",
-            "n_threads",
-        )),
-        *((name, ctypes.c_float) for name in ("eps", "qk_eps", "softcap")),
-    )  # fmt: skip
+def _fields(kind: Any, names: str | Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, kind) for name in (names.split() if isinstance(names, str) else names))
 
 
 class _Layer(ctypes.Structure):
     _fields_ = (
-        *((name, _FLOATS) for name in (*_POINTERS, "keys", "values")),
-        ("slot", ctypes.c_int),
-        ("n_slots", ctypes.c_int),
-        ("bias", _FLOATS),
+        *_fields(ctypes.c_void_p, (*_MATRICES, *_VECTORS, "keys", "values", "held")),
+        *_fields(ctypes.c_int, "capacity n_sink"),
     )
 
 
-_step: Any = None
+class _Session(ctypes.Structure):
+    _fields_ = (
+        *_fields(
+            ctypes.c_int,
+            "width n_layer n_head n_kv_head head_dim hidden vocab_size rope_dims mlp layer_norm half n_threads",
+        ),
+        *_fields(ctypes.c_float, "eps qk_eps softcap"),
+        *_fields(ctypes.c_void_p, "embed head norm norm_bias slopes added cosine sine"),
+        *_fields(ctypes.c_int64, "start position"),
+        *_fields(ctypes.c_void_p, "layers logits work"),
+    )
+
+
+class _Choice(ctypes.Structure):
+    _fields_ = (
+        *_fields(ctypes.c_double, "temperature top_p min_p penalty"),
+        *_fields(ctypes.c_int, "top_k n_alternatives"),
+    )
+
+
+Floats = npt.NDArray[np.float64]
+Marks = npt.NDArray[np.uint8]
+DRAWN = np.dtype([("id", np.int32), ("probability", np.float64)], align=True)  # a token and what the model gave it
+
+_library: Any = None
 _warming: threading.Thread | None = None
 
 
@@ -89,42 +93,32 @@ def warm(wait: bool = False) -> bool:
         _warming.start()
     if wait:
         _warming.join()
-    return _step is not None
+    return _library is not None
 
 
 def _load() -> None:
-    global _step
+    global _library
     compiler = next((path for path in map(shutil.which, COMPILERS) if path), None)
     if compiler is None:
         return
     tuned = ["-march=native"] if platform.machine() in ("x86_64", "AMD64", "aarch64") else []
     with tempfile.TemporaryDirectory(prefix="decode-step-") as folder:
-        library = Path(folder) / "decode_step.so"
+        path = str(Path(folder) / "decode_step.so")
         for flags in ((*tuned, "-fopenmp"), tuned, ()):
-            command = [
-                compiler,
-                "-O3",
-                "-ffast-math",
-                "-shared",
-                "-fPIC",
-                *flags,
-                "-o",
-                str(library),
-                str(SOURCE),
-                "-lm",
-            ]
+            command = [compiler, "-O3", "-ffast-math", "-shared", "-fPIC", *flags, "-o", path, str(SOURCE), "-lm"]
             try:
                 done = subprocess.run(command, capture_output=True, timeout=120, check=False)  # noqa: S603  ours, whole
                 if done.returncode == 0:
-                    step = ctypes.CDLL(str(library)).decode_step
+                    library = ctypes.CDLL(path)
                     break
             except (OSError, subprocess.TimeoutExpired):
                 continue
         else:
             return
-    step.restype = None
-    step.argtypes = [ctypes.c_void_p] * 10
-    _step = step
+    library.decode_feed.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    library.decode_write.argtypes = [*[ctypes.c_void_p] * 2, *[ctypes.c_int] * 2, *[ctypes.c_void_p] * 5]
+    library.decode_feed.restype = library.decode_write.restype = None
+    _library = library
 
 
 def covers(model: Transformer, cache: KVCache) -> bool:
@@ -132,7 +126,7 @@ def covers(model: Transformer, cache: KVCache) -> bool:
     config = model.config
     plain = config.n_expert == 1 and config.norm_placement == "pre" and not cache.streams
     return (
-        _step is not None
+        _library is not None
         and plain
         and not model.training
         and all(p.dtype == torch.float32 and p.device.type == "cpu" and p.is_contiguous() for p in model.parameters())
@@ -144,121 +138,148 @@ class DecodeStep:
 
     def __init__(self, model: Transformer, cache: KVCache, row: int = 0) -> None:
         """Take over row `row` of a cache. Only where `covers` says so."""
-        assert _step is not None
-        self.model, config = model, model.config
-        self.position = int(cache.lengths[row])
-        self._shape = _shape(model)
+        assert _library is not None
+        self.model, self.position = model, int(cache.lengths[row])
         self._keys, self._values = _taken_over(model, cache, row)
-        self._held = {window: cache.rings[window].held[row].clone() for window in cache.rings}
-        self._rings = [
-            (ring.capacity, ring.n_sink, window) for ring, window in zip(cache.layers, config.windows, strict=True)
-        ]
-        self._turns: torch.Tensor | None = None  # cosines and sines of the positions ahead
-        self._turned_from = self._turns_at = 0
+        self._held = [ring.held[row].clone() for ring in cache.layers]
+        self._rings = [(ring.capacity, ring.n_sink) for ring in cache.layers]
+        self._matrices = _halves(model) or {
+            name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2
+        }
         self._point()
 
     def _point(self) -> None:
         """Tell the C code where everything lies."""
         model, config = self.model, self.model.config
         self._layers = (_Layer * config.n_layer)()
-        for layer, block, keys, values in zip(self._layers, model.blocks, self._keys, self._values, strict=True):
-            for name, tensor in _tensors(block).items():
+        parts = zip(self._layers, model.blocks, self._keys, self._values, self._held, self._rings, strict=True)
+        for number, (layer, block, keys, values, held, (capacity, n_sink)) in enumerate(parts):
+            for name, tensor in _vectors(block).items():
                 setattr(layer, name, _pointer(tensor))
-            layer.keys, layer.values = keys.data_ptr(), values.data_ptr()
-        slots = max(capacity for capacity, _, _ in self._rings)
-        q_width = config.n_head * config.head_dim
-        self._work = torch.empty(2 * config.n_embd + 2 * q_width + 2 * config.mlp_hidden + slots)
+            for name in _MATRICES:
+                owner = "attn" if name in ("query", "key", "value", "out") else "mlp"
+                setattr(layer, name, _pointer(self._matrices.get(f"blocks.{number}.{owner}.{name}.weight")))
+            layer.keys, layer.values, layer.held = keys.data_ptr(), values.data_ptr(), held.data_ptr()
+            layer.capacity, layer.n_sink = capacity, n_sink
+        slots = max(capacity for capacity, _ in self._rings)
+        self._work = torch.empty(4 * config.n_embd + 3 * config.mlp_hidden + config.n_head * slots)
         self._logits = np.empty(config.vocab_size, dtype=np.float32)
-        self._x = np.empty(config.n_embd, dtype=np.float32)
-        self._table = model.embed.weight.detach().numpy()
-        self._first = [ctypes.addressof(self._shape), ctypes.addressof(self._layers), self._x.ctypes.data]
-        head = model.embed.weight if model.head is None else model.head.weight
-        self._fixed = [
-            _pointer(getattr(model.norm, "weight", None)), _pointer(getattr(model.norm, "bias", None)), _pointer(head),
-            self._logits.ctypes.data, self._work.data_ptr(),
-        ]  # fmt: skip
+        self._tables: list[torch.Tensor] = []  # what positions add or turn, a row for each of those ahead
+        self._ends = -1  # the first position that they do not have
+        embed = self._matrices["embed.weight"]
+        self._session = _Session(
+            config.n_embd, config.n_layer, config.n_head, config.n_kv_head, config.head_dim, config.mlp_hidden,
+            config.vocab_size, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
+            embed.dtype == torch.bfloat16, torch.get_num_threads(), config.norm_eps, config.norm_eps, config.logit_softcap,
+            embed=embed.data_ptr(), head=self._matrices.get("head.weight", embed).data_ptr(),
+            norm=_pointer(getattr(model.norm, "weight", None)), norm_bias=_pointer(getattr(model.norm, "bias", None)),
+            slopes=_pointer(getattr(model.positions, "slopes", None)), layers=ctypes.addressof(self._layers),
+            logits=self._logits.ctypes.data, work=self._work.data_ptr(),
+        )  # fmt: skip
+        self._at = ctypes.addressof(self._session)
 
     def copy(self) -> DecodeStep:
         """Another text with the same beginning, which goes its own way."""
         other = copy(self)
-        other._keys, other._values = ([part.clone() for part in kept] for kept in (self._keys, self._values))
-        other._held = {window: held.clone() for window, held in self._held.items()}
+        other._keys, other._values, other._held = (
+            [part.clone() for part in kept] for kept in (self._keys, self._values, self._held)
+        )
         other._point()
         return other
 
     def feed(self, token: int) -> np.ndarray:
         """Logits (V,) float32 after this token and all before."""
-        position = self.position
-        biases, alibi = [], self.model.config.position == "alibi"
-        for layer, (capacity, n_sink, window) in zip(self._layers, self._rings, strict=True):
-            layer.slot = position if position < n_sink else n_sink + (position - n_sink) % (capacity - n_sink)
-            layer.n_slots = min(position + 1, capacity)
-            if alibi:
-                self._held[window][layer.slot] = position
-                biases.append(self._bias(window, layer.n_slots))
-                layer.bias = biases[-1].data_ptr()
-        self._embed(token, position)
-        cosine, sine = self._rotation(position)
-        _step(*self._first, cosine, sine, *self._fixed)
+        self._look_ahead(1)
+        _library.decode_feed(self._at, token)
         self.position += 1
         return self._logits.copy()
 
-    def _embed(self, token: int, position: int) -> None:
-        """Put the embedded token where the C code works on it."""
-        if self.model.config.position in ("learned", "sinusoidal"):
-            with torch.inference_mode():
-                weight = self.model.embed.weight
-                x = self.model.positions.add(weight[token][None, None], torch.tensor([[position]]))[0, 0].numpy()
-        else:
-            x = self._table[token]
-        np.copyto(self._x, x)
+    def write(
+        self, token: int, uniforms: Floats, config: SampleConfig, seen: Marks, n_alternatives: int = 0
+    ) -> np.ndarray:
+        """The tokens that follow `token`, one for each of `uniforms` (n,) float64 from 0 to 1, and as many are fed.
 
-    def _rotation(self, position: int) -> tuple[int | None, int | None]:
-        """Pointers to the cosines and sines of a position, from a table that is made anew now and then."""
-        if self.model.config.position != "rope":
-            return None, None
-        if self._turns is None or position >= self._turned_from + AHEAD:
-            self._turned_from = position
-            turns = self.model.positions.rotation(torch.arange(position, position + AHEAD))
-            assert turns is not None
-            self._turns = torch.stack(turns).contiguous()  # (2, AHEAD, R / 2)
-            self._turns_at = self._turns.data_ptr()
-        row = 2 * self.model.config.rope_dims  # bytes: R / 2 numbers
-        at = self._turns_at + row * (position - self._turned_from)
-        return at, at + row * AHEAD
+        `seen` (V,) uint8 marks the ids of the text so far, `token` included, and is kept up to date. Returns (n, 1 + A) of
+        `DRAWN`: the token first, then the A likeliest. At most `AHEAD` at once.
+        """
+        n, size = len(uniforms), self.model.config.vocab_size
+        assert n <= AHEAD
+        self._look_ahead(n)
+        n_alternatives = min(n_alternatives, size)
+        choice = _Choice(
+            config.temperature, config.top_p, config.min_p, config.repetition_penalty, config.top_k, n_alternatives
+        )
+        room, order = np.empty(2 * size), np.empty(2 * size, dtype=np.int32)
+        drawn = np.empty((n, 1 + n_alternatives), dtype=DRAWN)
+        _library.decode_write(
+            self._at, ctypes.addressof(choice), token, n,
+            *(array.ctypes.data for array in (uniforms, seen, room, order, drawn)),
+        )  # fmt: skip
+        self.position += n
+        return drawn
 
-    def _bias(self, window: int, n_slots: int) -> torch.Tensor:
-        held = self._held[window][:n_slots]
-        bias = self.model.positions.bias(torch.tensor([self.position]), held)
-        assert bias is not None
-        return bias[..., 0, :].contiguous()
+    def _look_ahead(self, n: int) -> None:
+        """Have the tables of the next n positions."""
+        session, positions, start = self._session, self.model.positions, self.position
+        session.position = start
+        if start + n <= self._ends:
+            return
+        config = self.model.config
+        self._ends = min(start + AHEAD, config.block_size if config.position == "learned" else start + AHEAD)
+        ahead = torch.arange(start, self._ends)
+        with torch.inference_mode():
+            if config.position in ("learned", "sinusoidal"):
+                self._tables = [positions.add(torch.zeros(1, len(ahead), config.n_embd), ahead)[0]]
+                session.added = self._tables[0].data_ptr()
+            elif (turns := positions.rotation(ahead)) is not None:
+                self._tables = [part.contiguous() for part in turns]  # (AHEAD, R / 2) each
+                session.cosine, session.sine = (table.data_ptr() for table in self._tables)
+        session.start = start
 
 
 def _pointer(tensor: torch.Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _shape(model: Transformer) -> _Shape:
-    config = model.config
-    return _Shape(
-        config.n_embd, config.n_layer, config.n_head, config.n_kv_head, config.head_dim, config.mlp_hidden,
-        config.vocab_size, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm", torch.get_num_threads(),
-        config.norm_eps, config.norm_eps, config.logit_softcap,
-    )  # fmt: skip
+_known_halves: WeakKeyDictionary[Transformer, tuple[list[int], dict[str, torch.Tensor] | None]] = WeakKeyDictionary()
 
 
-def _tensors(block: Any) -> dict[str, torch.Tensor | None]:
-    """A block's weights by the names of the C structure."""
+def _halves(model: Transformer) -> dict[str, torch.Tensor] | None:
+    """All matrices of a model as bfloat16, by name, or None where that would change a number. Kept until weights change."""
+    matrices = {name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2}
+    versions = [number for weight in matrices.values() for number in (weight.data_ptr(), weight._version)]
+    known = _known_halves.get(model)
+    if known is None or known[0] != versions:
+        exact = all(map(_is_exact, matrices.values()))
+        halves = {name: weight.to(torch.bfloat16) for name, weight in matrices.items()} if exact else None
+        known = _known_halves[model] = versions, halves
+    return known[1]
+
+
+def _is_exact(weight: torch.Tensor) -> bool:
+    """Whether bfloat16 holds every number of a float32 matrix as it is."""
+    low = weight.view(torch.int16)[
+        :, ::2
+    ]  # the lower half of each number, as bytes lie on all machines that torch knows
+    return not low[:1].any() and not low.any()
+
+
+def _vectors(block: Any) -> dict[str, torch.Tensor | None]:
+    """What a block has besides matrices, by the names of the C structure."""
     attention, mlp = block.attn, block.mlp
-    parts = {
+    norms = {
+        "norm1": block.attn_norm,
+        "query_norm": attention.query_norm,
+        "key_norm": attention.key_norm,
+        "norm2": block.mlp_norm,
+    }
+    biased = {
         "norm1": block.attn_norm, "query": attention.query, "key": attention.key, "value": attention.value,
-        "query_norm": attention.query_norm, "key_norm": attention.key_norm, "out": attention.out, "norm2": block.mlp_norm,
-        "gate": mlp.gate, "up": mlp.up, "down": mlp.down,
+        "out": attention.out, "norm2": block.mlp_norm, "gate": mlp.gate, "up": mlp.up, "down": mlp.down,
     }  # fmt: skip
-    found = {name: getattr(part, "weight", None) for name, part in parts.items()}
-    found |= {f"{name}_bias": getattr(part, "bias", None) for name, part in parts.items()}
-    found["sinks"] = attention.sinks
-    return {name: found.get(name) for name in _POINTERS}
+    found = {name: getattr(part, "weight", None) for name, part in norms.items()}
+    found |= {f"{name}_bias": getattr(part, "bias", None) for name, part in biased.items()}
+    return {name: attention.sinks if name == "sinks" else found[name] for name in _VECTORS}
 
 
 def _taken_over(model: Transformer, cache: KVCache, row: int) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:

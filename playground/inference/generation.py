@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,13 @@ import numpy as np
 import torch
 
 from playground.config import SampleConfig
-from playground.inference.decode_step import DecodeStep, covers
+from playground.inference.decode_step import AHEAD, DecodeStep, Floats, Marks, covers
 from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
+
+BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
 
 
 class Reader:
@@ -70,6 +73,32 @@ class Reader:
             hidden = self.model.hidden(tokens, cache=self.cache)
             return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
 
+    def ahead(self) -> int:
+        """How many tokens compiled steps could write on their own from here: none where there are none."""
+        room = AHEAD if self.rolls else self.model.config.block_size - len(self.context)
+        return min(room, AHEAD) if room > 0 and self._taken_over() else 0
+
+    def write_rows(
+        self,
+        tokens: Sequence[int],
+        uniforms: Floats,
+        config: SampleConfig,
+        seen: Marks,
+        n_alternatives: int,
+    ) -> list[np.ndarray]:
+        """Let compiled steps go on with each text after one more token, as many tokens as `uniforms` (B, n) has numbers.
+
+        n may be `ahead()` at most. What they drew, and what `seen` is, stands at `DecodeStep.write`.
+        """
+        drawn = [
+            step.write(token, numbers, config, before, n_alternatives)
+            for step, token, numbers, before in zip(self._steps, tokens, uniforms, seen, strict=True)
+        ]
+        if not self.rolls:
+            for context, token, row in zip(self.contexts, tokens, drawn, strict=True):
+                context += [int(token), *row["id"][:-1, 0].tolist()]
+        return drawn
+
     def _taken_over(self) -> bool:
         """Whether compiled steps go on with the texts, taking over where the cache has read the beginning."""
         if not self._steps and self.cache.length and covers(self.model, self.cache):
@@ -117,21 +146,52 @@ def generate_rows(
     whoever goes on after n tokens with drawn = n gets what a longer text would have been; of the second of several
     samples, with first_row = 1.
     """
+    return continue_rows(Reader(model), ids, config, config.max_new_tokens, n_alternatives, drawn, first_row)
+
+
+def continue_rows(
+    reader: Reader,
+    ids: Sequence[int],
+    config: SampleConfig,
+    n_tokens: int,
+    n_alternatives: int = 0,
+    drawn: int = 0,
+    first_row: int = 0,
+) -> Iterator[list[GeneratedToken]]:
+    """`generate_rows` by a reader of one's own that has read nothing yet, for as many tokens as one likes."""
     rngs = [row_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
-    reader = Reader(model)
     logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
     reader.fork([0] * config.n_sample)
-    seen = [set(map(int, ids)) for _ in rngs] if config.repetition_penalty != 1 else [set[int]() for _ in rngs]
-    for count in range(config.max_new_tokens):
+    seen = np.zeros((config.n_sample, reader.model.config.vocab_size), dtype=np.uint8)
+    seen[:, list(ids)] = 1
+    left, burst = n_tokens, 1
+    while True:
         tokens = [
             _choose(scores, config, rng, before, n_alternatives)
             for scores, rng, before in zip(logits, rngs, seen, strict=True)
         ]
         yield tokens
+        left -= 1
         for token, before in zip(tokens, seen, strict=True):
-            before.add(token.id)
-        if count + 1 < config.max_new_tokens:
-            logits = reader.feed_rows([[token.id] for token in tokens])
+            before[token.id] = 1
+        while n := min(left, burst, reader.ahead()):
+            began = time.perf_counter()
+            uniforms = np.stack([rng.random(n) for rng in rngs])
+            written = reader.write_rows([token.id for token in tokens], uniforms, config, seen, n_alternatives)
+            burst = max(1, burst // 2) if time.perf_counter() - began > BURST_SECONDS else 2 * burst
+            left -= n
+            for at in range(n):
+                tokens = [_as_generated(row[at]) for row in written]
+                yield tokens
+        if not left:
+            return
+        logits = reader.feed_rows([[token.id] for token in tokens])
+
+
+def _as_generated(drawn: np.ndarray) -> GeneratedToken:
+    """A token as a compiled step drew it."""
+    (token, probability), *others = drawn.tolist()
+    return GeneratedToken(token, probability, tuple(others))
 
 
 def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
@@ -142,9 +202,9 @@ def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
 
 
 def _choose(
-    logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: set[int], n_alternatives: int
+    logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
 ) -> GeneratedToken:
-    token = draw(shaped(logits, config, seen), rng)
+    token = draw(shaped(logits, config, np.flatnonzero(seen)), rng)
     before = softmax(logits)
     top = likeliest(logits, n_alternatives) if n_alternatives else ()
     alternatives = tuple((int(other), float(before[other])) for other in top)

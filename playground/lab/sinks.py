@@ -24,8 +24,15 @@ def sink_mass(model: Transformer, texts: np.ndarray) -> np.ndarray:
 
     A head that looked back evenly would have (1 + 1/2 + ... + 1/T) / T: 0.074 for 64 tokens.
     """
-    masses = [attention_patterns(model, text.tolist())[:, :, :, 0].astype(np.float64).mean(axis=-1) for text in texts]
-    return np.asarray(np.mean(masses, axis=0))
+    return masses(model, texts)[0]
+
+
+def masses(model: Transformer, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`sink_mass`, and the attention (L, H) that a sink logit takes: given to nothing. Without one that is zero."""
+    patterns = [attention_patterns(model, text.tolist()).astype(np.float64) for text in texts]  # (L, H, T, T) each
+    first = np.mean([pattern[:, :, :, 0].mean(axis=-1) for pattern in patterns], axis=0)
+    seen = np.mean([pattern.sum(axis=-1).mean(axis=-1) for pattern in patterns], axis=0)
+    return np.asarray(first), np.asarray((1 - seen).clip(min=0).round(6))
 
 
 def sink_rate(mass: np.ndarray, epsilon: float = EPSILON) -> float:
@@ -43,7 +50,8 @@ class SinkPoint:
     """The heads of one checkpoint."""
 
     step: int
-    mass: np.ndarray  # (L, H)
+    mass: np.ndarray  # (L, H) on the first token
+    nothing: np.ndarray  # (L, H) on nothing
 
 
 def through_training(
@@ -51,7 +59,20 @@ def through_training(
 ) -> Iterator[SinkPoint]:
     """The heads at each checkpoint, one after the other."""
     for step in steps:
-        yield SinkPoint(step, sink_mass(load(step), texts))
+        yield SinkPoint(step, *masses(load(step), texts))
+
+
+def idle(points: Sequence[SinkPoint]) -> str:
+    """What a sink logit has taken in the end, in a sentence; nothing where there is none."""
+    last = points[-1]
+    if not last.nothing.any():
+        return ""
+    layer, head = np.unravel_index(int(last.nothing.argmax()), last.nothing.shape)
+    n, above = last.nothing.size, int((last.nothing > EPSILON).sum())
+    return (
+        f" To nothing, its sink logit, goes {100 * last.nothing.mean():.0f} % of all attention; {above} of {n} heads give "
+        f"it more than 30 %, most of all layer {layer + 1} head {head + 1}: {100 * last.nothing.max():.0f} %."
+    )
 
 
 def in_words(points: Sequence[SinkPoint], length: int) -> str:
@@ -62,9 +83,9 @@ def in_words(points: Sequence[SinkPoint], length: int) -> str:
     strongest = f"the strongest, layer {layer + 1} head {head + 1}, {100 * last.mass.max():.0f} %"
     even = f"an even look back would give {100 * even_mass(length):.0f} %"
     if not above:
-        return f"**No head of {n} parks more than 30 % on the first token**: {strongest}; {even}."
+        return f"**No head of {n} parks more than 30 % on the first token**: {strongest}; {even}.{idle(points)}"
     first = next(point.step for point in points if (point.mass > EPSILON).any())
     return (
         f"**{above} of {n} heads park more than 30 % on the first token**, the first of them seen at step {first:,}: "
-        f"{strongest}; {even}."
+        f"{strongest}; {even}.{idle(points)}"
     )

@@ -172,6 +172,21 @@ def _recomputed(
     return torch.cat((first, rest), dim=1), 0, lambda: full(tokens[:1, -window:])
 
 
+def kept_first(model: Transformer, tokens: Tensor, total: int, n_first: int) -> np.ndarray:
+    """Nats (B, N - 1) of texts (B, N) read through a cache of `total` tokens: the first ones of the text and the latest."""
+    with torch.inference_mode():
+        cache = KVCache.streaming(model.config, n_first, total - n_first, batch_size=len(tokens))
+        return np.asarray(_through(model, cache, tokens, chunk=tokens.size(1)).double().numpy())
+
+
+def within_context(model: Transformer, tokens: Tensor) -> np.ndarray:
+    """Nats (B,) per token in the second half of each context of the texts (B, N), as the model was trained to read."""
+    n = model.config.block_size
+    with torch.inference_mode():
+        parts = [_in_one_pass(model, row[: len(row) // n * n].view(-1, n))[:, n // 2 - 1 :].mean() for row in tokens]
+    return np.asarray(torch.stack(parts).double().numpy())
+
+
 def by_position(nll: Sequence[float] | np.ndarray, bins: int = 48) -> tuple[list[float], list[float]]:
     """Perplexity over stretches of a text: the middle of each (tokens) and exp of its mean (nats)."""
     values = np.asarray(nll, dtype=np.float64)

@@ -9,6 +9,8 @@ import numpy as np
 
 from playground.lab import sinks
 from playground.lab import streaming as lab
+from playground.lab.sink_runs import KEPT, TOKENS, TOTAL, Measured
+from playground.lab.sink_runs import TEXTS as TEXTS_READ
 from playground.models.kv_cache import KVCache
 from playground.runs.store import Run
 from playground.ui import branches
@@ -151,18 +153,28 @@ def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
 
 
 def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
-    """Attention on the first token through training."""
+    """Attention of every head on the first token through training, and on nothing where a sink logit takes some."""
     x = [point.step for point in points]
-    lines = [
-        {"name": f"layer {layer + 1}", "x": x, "y": [100 * float(point.mass[layer].max()) for point in points]}
-        for layer in range(len(points[0].mass))
-    ]
+    lines = _heads([point.mass for point in points], x, "")
+    if any(point.nothing.any() for point in points):
+        lines += _heads([point.nothing for point in points], x, ", to nothing")
     lines.append({"name": "an even look back", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
     return {
-        "title": "Attention on the first token", "about": "of each layer's strongest head",
-        "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
+        "title": "Attention on the first token", "about": "of every head, by layer", "x": "training step",
+        "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
         "note": "A sink is a head that parks attention on the first token whatever it says (Gu et al. 2024: above 30 %).",
     }  # fmt: skip
+
+
+def _heads(masses: list[np.ndarray], x: list[int], kind: str) -> list[dict[str, Any]]:
+    n_layer, n_head = masses[0].shape
+    return [
+        {
+            "name": f"layer {layer + 1}{kind}", "label": f"layer {layer + 1} head {head + 1}{kind}", "x": x,
+            "y": [100 * float(mass[layer, head]) for mass in masses],
+        }
+        for layer in range(n_layer) for head in range(n_head)
+    ]  # fmt: skip
 
 
 def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
@@ -172,4 +184,70 @@ def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
         "title": "Sink rate", "about": "share of heads above 30 %", "x": "training step", "y": "heads (%)",
         "lines": [{"name": "heads", "x": [point.step for point in points], "y": y}],
         "note": "", "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def three(found: dict[str, Measured], context: int) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """The three runs that ship beside each other: words, two charts and the table."""
+    return three_words(found), _three_heads(found), _three_kept(found), three_table(found, context)
+
+
+def three_words(found: dict[str, Measured]) -> str:
+    """What the table shows, with twice the standard error as the line between something and nothing."""
+    told = []
+    for name, each in found.items():
+        gain, error = each.gain(max(KEPT))
+        unclear = "" if abs(gain) > 2 * error else ", no difference that can be told"
+        told.append(f"{name} {100 * (1 - np.exp(-gain)):.2f} % (± {200 * error:.2f}{unclear})")
+    ends = {name: each.points[-1] for name, each in found.items()}
+    formed = [name for name, end in ends.items() if end.mass.max() > sinks.EPSILON]
+    parks = f"Sinks have formed in {' and '.join(formed)}" if formed else "No head of the three has become a sink"
+    strongest = ", ".join(f"{100 * end.mass.max():.0f} %" for end in ends.values())
+    idle = ", ".join(f"{100 * end.nothing.mean():.0f} % by {name}" for name, end in ends.items() if end.nothing.any())
+    return (
+        f"**Far beyond the context, keeping the first {max(KEPT)} tokens lowers perplexity by:** {'; '.join(told)}. {parks} "
+        f"(strongest: {strongest} on the first token). Attention given to nothing: {idle}."
+    )
+
+
+def three_table(found: dict[str, Measured], context: int) -> str:
+    """In the layout of StreamingLLM's table 3."""
+    head = [f"{n} + {TOTAL - n}" for n in KEPT]
+    rows = [f"| perplexity | within {context} tokens | {' | '.join(head)} |", "| --- " * (2 + len(KEPT)) + "|"]
+    for name, each in found.items():
+        values = [f"{np.exp(each.within.mean()):.3f}", *(f"{each.perplexity(n):.3f}" for n in KEPT)]
+        rows.append(f"| {name} | {' | '.join(values)} |")
+    about = (
+        f"First tokens kept + latest tokens, {TOTAL} in all, at positions inside the cache; {TEXTS_READ} held-out texts of "
+        f"{TOKENS:,} tokens, from token {context} on. The layout is that of table 3 of StreamingLLM (Xiao et al. 2023)."
+    )
+    return "\n".join(rows) + f"\n\n{about}"
+
+
+def _three_heads(found: dict[str, Measured]) -> dict[str, Any]:
+    lines: list[dict[str, Any]] = []
+    for name, each in found.items():
+        x = [point.step for point in each.points]
+        lines.append({"name": name, "x": x, "y": [100 * float(point.mass.max()) for point in each.points]})
+    for name, each in found.items():
+        if each.points[-1].nothing.any():
+            x = [point.step for point in each.points]
+            y = [100 * float(point.nothing.max()) for point in each.points]
+            lines.append({"name": f"{name}, to nothing", "x": x, "y": y})
+    return {
+        "title": "Do sinks form?", "about": "each run's strongest head, on the first token and on nothing",
+        "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
+        "note": "Above 30 % it counts as a sink (Gu et al. 2024). All heads: choose a run, then Sinks through training.",
+    }  # fmt: skip
+
+
+def _three_kept(found: dict[str, Measured]) -> dict[str, Any]:
+    lines = []
+    for name, each in found.items():
+        y = [100 * (float(np.exp(-each.gain(n)[0])) - 1) for n in KEPT]
+        lines.append({"name": name, "x": list(KEPT), "y": y})
+    return {
+        "title": "What first tokens are worth", "about": f"in a cache of {TOTAL}, far beyond the context",
+        "x": "first tokens kept", "y": "change of perplexity (%)", "lines": lines, "nonce": time.monotonic_ns(),
+        "note": "Below zero: keeping them helps. A model that leans on sinks falls by far more (Xiao et al. 2023).",
     }  # fmt: skip

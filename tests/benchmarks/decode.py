@@ -1,8 +1,9 @@
-"""How fast one text is written: against transformers' generate, against llama2.c, and over 100,000 tokens.
+"""How fast one text is written: against transformers' generate, against llama2.c, over 100,000 tokens, and through the app.
 
 ``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
 -march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number
-is a median.
+is a median of turns in which everybody writes once. "bf16 weights" are the same weights rounded to what snapshots keep,
+for both sides: they are read in half the bytes here and computed with in float32, so the text is that of the plain path.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,19 @@ from playground.config import ModelConfig, SampleConfig, preset
 from playground.inference import decode_step
 from playground.inference.generation import Reader, generate, generate_rows
 from playground.models.transformer import Transformer, initialise
+from playground.runs.paths import gallery_root
+from playground.runs.reference import reference_id
+from playground.runs.store import RunStore
 from tests.benchmarks._report import figure, machine, row
+from tests.e2e.conftest import App, end_workers
+from tests.visitor import Visitor
 
 SMALL = preset("modern", vocab_size=256, block_size=256, n_layer=4, n_embd=128)
 LARGE = preset("modern", vocab_size=32_000, block_size=256, n_layer=6, n_embd=288, n_head=6, n_kv_head=6)
 SAMPLING = SampleConfig(temperature=1.0, seed=0)
-TURNS = 3
+TURNS = 5
+VISITORS, FIRSTS = 10, 12
+READING = 25  # characters a second: 250 words a minute, with their blanks
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,37 +56,57 @@ def main(arguments: Sequence[str]) -> None:
     for name, config, n, goal in (("0.8M", SMALL, 240, 10), ("15M", LARGE, 120, 4)):
         _compare(name, config, n, goal, options.llama2c)
     _rolling(options.endless)
+    _through_the_app()
 
 
 def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path | None) -> None:
     model = initialise(Transformer(config), 0).eval().requires_grad_(False)
+    rounded = initialise(Transformer(config), 0).eval().requires_grad_(False)
+    for weight in rounded.parameters():
+        weight.copy_(weight.bfloat16())
     print(f"\n{name}: {model.n_parameters():,} parameters, {n} tokens after a prompt of 8")
     prompt = list(range(1, 9))
     settings = SAMPLING.replace(max_new_tokens=n)
-    ours = _speed("playground", n, lambda: _drain(generate(model, prompt, settings)))
-    plain = _speed("playground, step not compiled", n, lambda: _uncompiled(model, prompt, settings))
     many = settings.replace(n_sample=4)
-    _speed("playground, four texts at once (sum)", 4 * n, lambda: _drain(generate_rows(model, prompt, many)))
-    theirs = _speed("transformers.generate", n, _transformers(config, prompt, n))
+    ways: dict[str, tuple[int, Callable[[], object]]] = {
+        "playground": (n, lambda: _drain(generate(model, prompt, settings))),
+        "playground, bf16 weights": (n, lambda: _drain(generate(rounded, prompt, settings))),
+        "playground, step not compiled": (n, lambda: _uncompiled(model, prompt, settings)),
+        "playground, four texts at once (sum)": (4 * n, lambda: _drain(generate_rows(model, prompt, many))),
+        "transformers.generate": (n, _transformers(config, prompt, n)),
+    }  # fmt: skip
+    speeds: dict[str, list[float]] = {way: [] for way in ways}
+    others: list[float] = []
+    for turn in range(TURNS + 1):
+        for way, (written, work) in ways.items():
+            began = time.perf_counter()
+            work()
+            if turn:  # the first is for warming up
+                speeds[way].append(written / (time.perf_counter() - began))
+        if llama2c is not None:
+            others.append(_llama2c(config, llama2c, n))
+    middle = {way: row(way, values, "tokens/s") for way, values in speeds.items()}
     first = [_first(model, prompt) for _ in range(TURNS)]
-    row("first token", first, "ms")
-    figure(f"{name} against transformers.generate", ours / theirs, f">= {goal}")
-    figure(f"{name} first token, ms", statistics.median(first), "<= 150")
-    print(f"(the compiled step alone: {ours / plain:.1f} times the plain path)")
-    if llama2c is not None:
-        speeds = [_llama2c(config, llama2c, n) for _ in range(TURNS)]
-        other = row("llama2.c", speeds, "tokens/s")
-        figure(f"{name} against llama2.c", ours / other, ">= 1.5" if name == "15M" else "about 1")
+    row("first token of 128", first, "ms")
+    ours, exact = middle["playground"], middle["playground, bf16 weights"]
+    figure(f"{name} against transformers.generate", ours / middle["transformers.generate"], f">= {goal}")
+    print(f"(the compiled step: {ours / middle['playground, step not compiled']:.1f} times the plain path)")
+    assert _texts(rounded, prompt, settings) == _texts(rounded, prompt, settings, compiled=False)
+    assert _texts(model, prompt, settings) == _texts(model, prompt, settings, compiled=False)
+    if others:
+        other = row("llama2.c", others[1:], "tokens/s")
+        target = ">= 1.5" if name == "15M" else "about 1"
+        figure(f"{name} against llama2.c, fp32 weights", ours / other, target)
+        figure(f"{name} against llama2.c, bf16 weights", exact / other, target)
 
 
-def _speed(name: str, n: int, work: Callable[[], object]) -> float:
-    work()
-    values = []
-    for _ in range(TURNS):
-        began = time.perf_counter()
-        work()
-        values.append(n / (time.perf_counter() - began))
-    return row(name, values, "tokens/s")
+def _texts(model: Transformer, prompt: list[int], settings: SampleConfig, compiled: bool = True) -> list[int]:
+    """The ids of a text, for the check that none of this changes it."""
+    library, decode_step._library = decode_step._library, decode_step._library if compiled else None
+    try:
+        return [token.id for token in generate(model, prompt, settings)]
+    finally:
+        decode_step._library = library
 
 
 def _drain(items: Iterable[object]) -> None:
@@ -86,11 +115,7 @@ def _drain(items: Iterable[object]) -> None:
 
 
 def _uncompiled(model: Transformer, prompt: list[int], settings: SampleConfig) -> None:
-    step, decode_step._step = decode_step._step, None
-    try:
-        _drain(generate(model, prompt, settings))
-    finally:
-        decode_step._step = step
+    _texts(model, prompt, settings, compiled=False)
 
 
 def _first(model: Transformer, prompt: list[int]) -> float:
@@ -176,3 +201,39 @@ def _rolling(n: int) -> None:
     row("a token, last tenth", [1000 * t for t in times[-tenth:]], "µs")
     figure("rolling buffer, late / early time per token", late / early, "0.95 to 1.05")
     figure("rolling buffer, memory gained, MiB", (process.memory_info().rss - memory) / 2**20, "about 0")
+
+
+def _through_the_app() -> None:
+    """What a visitor waits for after Generate, and how fast ten visitors' texts grow, over HTTP as the page does it."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = App(Path(folder) / "data")
+        app.start()
+        try:
+            time.sleep(6)  # the step is compiled, the spare worker warms up: as when a person reads the page first
+            run = RunStore(Path(folder) / "none", gallery_root()).get(reference_id("modern", 0))
+            print(f"\nthrough the app: {run.name}")
+            waits = [_visit(app.url, run.id, 20, number)[0] for number in range(1 + FIRSTS)][1:]  # the first loads it
+            row("first token after Generate", waits, "ms")
+            figure("first token after Generate, ms", statistics.median(waits), "<= 150")
+            with ThreadPoolExecutor(VISITORS) as pool:
+                visits = list(pool.map(lambda number: _visit(app.url, run.id, 800, number), range(VISITORS)))
+            row(f"first token, {VISITORS} at once", [first for first, _, _ in visits], "ms")
+            row("longest pause, each", [pause for _, pause, _ in visits], "ms")
+            slowest = min(speed for _, _, speed in visits)
+            row("characters a second, each", [speed for _, _, speed in visits], "")
+            figure(f"slowest of {VISITORS} visitors, characters a second", slowest, f">= {READING}")
+        finally:
+            app.stop()
+            end_workers(app.data)
+
+
+def _visit(url: str, run_id: str, n: int, seed: int) -> tuple[float, float, float]:
+    """Milliseconds to the first token, the longest pause after it, and characters a second as a whole."""
+    with Visitor(url) as visitor:
+        began = time.perf_counter()
+        visitor.generate(run_id, None, "Once there was a", max_new_tokens=n, seed=seed)
+        seen: list[float] = []
+        for kind, _ in visitor.answers():
+            if kind in ("process_generating", "process_completed"):
+                seen.append(time.perf_counter() - began)
+    return 1000 * seen[0], 1000 * max(np.diff(seen), default=0.0), n / seen[-1]  # a token is a byte

@@ -24,7 +24,7 @@ def ready():
 @pytest.fixture
 def plain(monkeypatch):
     """Switches the compiled step off."""
-    return lambda: monkeypatch.setattr(decode_step, "_step", None)
+    return lambda: monkeypatch.setattr(decode_step, "_library", None)
 
 
 def covered():
@@ -56,6 +56,80 @@ def test_the_same_seed_writes_the_same_text_as_the_plain_path(name, plain):
     compiled = texts()
     plain()
     assert compiled == texts()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(temperature=0.0), dict(temperature=1.0), dict(temperature=5.0), dict(temperature=1e-9), dict(top_k=1),
+        dict(top_k=7), dict(top_k=10_000), dict(top_p=0.0), dict(top_p=0.5), dict(top_p=0.999), dict(min_p=0.05),
+        dict(min_p=1.0), dict(repetition_penalty=1.4), dict(repetition_penalty=0.7, temperature=0.0),
+        dict(top_k=40, top_p=0.8, min_p=0.02, repetition_penalty=1.1, temperature=1.3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_it_chooses_as_the_reference_does(settings):
+    """Tokens, their probabilities and the likeliest others, from a vocabulary of several blocks and one of few tokens."""
+    for vocabulary in (61, 700):
+        model = build(VARIANTS["modern"].replace(vocab_size=vocabulary, tie_embeddings=False)).requires_grad_(False)
+        with torch.no_grad():
+            model.head.weight[5] = model.head.weight[9] = model.head.weight[44]  # ties, all the way
+        config = SampleConfig(**{"seed": 8, "max_new_tokens": 90, "n_sample": 2, **settings})
+        with pytest.MonkeyPatch.context() as patch:
+            fast = [token for row in generate_rows(model, [5, 6, 7], config, n_alternatives=6) for token in row]
+            patch.setattr(decode_step, "_library", None)
+            slow = [token for row in generate_rows(model, [5, 6, 7], config, n_alternatives=6) for token in row]
+        assert [token.id for token in fast] == [token.id for token in slow]
+        for one, other in zip(fast, slow, strict=True):
+            assert one.probability == pytest.approx(other.probability, abs=1e-5)
+            assert [id for id, _ in one.alternatives] == [id for id, _ in other.alternatives]
+            assert np.allclose([p for _, p in one.alternatives], [p for _, p in other.alternatives], atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["modern", "classic swiglu", "untied", "alibi"])
+def test_weights_that_are_bfloat16_numbers_are_read_as_such(name, threads):
+    """Half the bytes, and the very same numbers: what the plain pass gives, at every position."""
+    config = VARIANTS[name]
+    model, cache, before = build(config).requires_grad_(False), KVCache(config), torch.get_num_threads()
+    ids = np.random.default_rng(0).integers(0, config.vocab_size, 60)
+    with torch.inference_mode():
+        model.hidden(torch.from_numpy(ids[:5])[None], cache=cache)
+    assert not DecodeStep(model, cache)._session.half
+    for weight in model.parameters():
+        weight.copy_(weight.bfloat16())
+    cache = KVCache(config)
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(ids)[None])[0].numpy()
+            model.hidden(torch.from_numpy(ids[:5])[None], cache=cache)
+        step = DecodeStep(model, cache)
+    finally:
+        torch.set_num_threads(before)
+    assert step._session.half
+    for position in range(5, 60):
+        assert np.abs(step.feed(int(ids[position])) - expected[position]).max() < 2e-5, position
+
+
+def test_halves_follow_the_weights():
+    model = build(VARIANTS["modern"]).requires_grad_(False)
+    for weight in model.parameters():
+        weight.copy_(weight.bfloat16())
+
+    def last():
+        reader = Reader(model)
+        reader.feed([1, 2])
+        return reader.feed([3]), reader._steps[0]._session.half
+
+    before, halved = last()
+    assert halved
+    model.blocks[0].mlp.up.weight.mul_(2)  # still bfloat16 numbers
+    after, halved = last()
+    assert halved
+    assert np.abs(after - before).max() > 0.1
+    model.blocks[2].attn.out.weight[-1, -1] += 1e-3  # no longer
+    assert not last()[1]
 
 
 def test_what_it_does_not_cover_goes_the_plain_way(plain):

@@ -19,11 +19,16 @@ let value = null;
 let drawing = false;
 
 function traces(colour) {
-  const family = {}; // lines and the dots that belong to them share a colour
+  const family = {}; // lines of one name, and the dots that belong to them, share a colour and a place in the legend
+  const listed = new Set();
   return value.lines.map((line) => {
     const n = (family[line.name] ??= Object.keys(family).length) % COLOURS.length;
     const look = { color: colour[COLOURS[n]] };
-    return { x: line.x, y: line.y, name: P.plain(line.name) + (line.dots ? ", measured" : ""), mode: line.dots ? "markers" : "lines",
+    const name = P.plain(line.name) + (line.dots ? ", measured" : "");
+    const showlegend = !listed.has(name);
+    listed.add(name);
+    const more = line.label ? { hovertemplate: `${P.plain(line.label)}: %{y:.3~g}<extra></extra>` } : {};
+    return { x: line.x, y: line.y, name, showlegend, legendgroup: name, ...more, mode: line.dots ? "markers" : "lines",
       line: { ...look, dash: DASHES[n], width: 2 }, marker: { ...look, symbol: SYMBOLS[n], size: 7 } };
   });
 }
@@ -37,7 +42,7 @@ function layout(colour) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft },
     xaxis: { ...axis, title: { text: P.plain(value.x) }, showgrid: false, nticks: narrow ? 5 : 9 },
     yaxis: { ...axis, title: { text: P.plain(value.y) }, type: value.log ? "log" : "linear", rangemode: value.log ? "normal" : "tozero", nticks: 6 },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, showlegend: true, hovermode: "x unified",
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, showlegend: true, hovermode: value.lines.length > 10 ? "closest" : "x unified",
     hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink } },
     shapes: marks.map(({ x }) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colour.grey, width: 1, dash: "dot" } })),
     annotations: marks.map(({ x, text }) => ({ x, yref: "paper", y: 1, text: P.plain(text), showarrow: false, xanchor: "left", yanchor: "top", xshift: 4, font: { size: 11, color: colour.soft } })),

@@ -17,7 +17,8 @@ from playground.inference.generation import Reader, encode_prompt, generate, row
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.tokenizers import decode, pieces
-from playground.ui import branches, writing
+from playground.ui import branches, layout, writing
+from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import next_token, token_text
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
@@ -25,8 +26,8 @@ from playground.ui.services import Services
 
 SHAPE = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 LENGTH = ("max_new_tokens", "n_sample", "seed", "stop")
+WRITERS = 16  # texts that may grow at once, for all visitors together
 LABELS = 12  # as many as the chart has rows
-MAX_PROMPT = 20_000
 NOTICE = (
     "**What to notice.** Move the temperature and watch the bars: low makes the model repeat what it is sure of, high "
     "lets it stumble. Top-k, top-p and min-p cut the tail off, so that unlikely tokens cannot be drawn at all. The colours "
@@ -64,20 +65,20 @@ class SampleTab:
 def build(services: Services) -> SampleTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
-    with gr.Tab("Sample", id="sample") as parts["tab"], gr.Row(elem_classes="pg-page"):
-        with gr.Column(elem_classes="pg-side", min_width=300):
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**1 · Model** who writes", elem_classes="pg-title")
+    with layout.page("Sample", "sample") as parts["tab"]:
+        with layout.side():
+            with layout.card("1 · Model", "who writes"):
                 parts["picker"] = build_picker(services, "sample")
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**2 · Prompt** how it begins", elem_classes="pg-title")
+            with layout.card("2 · Prompt", "how it begins"):
                 parts["prompt"] = gr.Textbox(
                     "Once there was a", label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
                     elem_id="sample-prompt",
                 )  # fmt: skip
-            _build_choice(parts)
-            _build_beside(services, parts)
-        with gr.Column(elem_classes="pg-main"):
+            with layout.card("3 · Shape the choice", ""):
+                _build_choice(parts)
+            with layout.card("4 · Under each other", "the same prompt in other ways"):
+                _build_beside(services, parts)
+        with layout.main():
             parts["text"] = token_text(elem_id="token-text")
             parts["next"] = next_token(elem_id="next-token")
             gr.Markdown(NOTICE, elem_classes="pg-note")
@@ -86,38 +87,34 @@ def build(services: Services) -> SampleTab:
 
 def _build_choice(parts: dict[str, Any]) -> None:
     defaults = SampleConfig()
-    with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**3 · Shape the choice**", elem_classes="pg-title")
-        parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
-        parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
-        with gr.Row(elem_classes="pg-actions"):
-            parts["generate"] = gr.Button("Generate", variant="primary", elem_classes="pg-primary", elem_id="generate")
-            parts["more"] = gr.Button("Continue", elem_classes="pg-quiet", elem_id="continue")
-        with gr.Row(elem_classes="pg-actions"):
-            parts["one"] = gr.Button("One token", elem_classes="pg-quiet", elem_id="one-token")
-            parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
+    parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
+    parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
+    with gr.Row(elem_classes="pg-actions"):
+        parts["generate"] = gr.Button("Generate", variant="primary", elem_classes="pg-primary", elem_id="generate")
+        parts["more"] = gr.Button("Continue", elem_classes="pg-quiet", elem_id="continue")
+    with gr.Row(elem_classes="pg-actions"):
+        parts["one"] = gr.Button("One token", elem_classes="pg-quiet", elem_id="one-token")
+        parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
 
 
 def _build_beside(services: Services, parts: dict[str, Any]) -> None:
-    with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**4 · Under each other** the same prompt in other ways", elem_classes="pg-title")
-        parts["ways"] = gr.Radio(
-            [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
-            value=next(iter(writing.WAYS)), show_label=False, label="Compare",
-            elem_classes=["pg-choice"], elem_id="sample-ways",
-        )  # fmt: skip
-        parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
-        with gr.Column(visible=False) as parts["others"]:
-            parts["other"] = build_picker(services, "sample-other")
-        parts["beside"] = gr.Button("Write under each other", elem_classes="pg-quiet", elem_id="write-beside")
+    parts["ways"] = gr.Radio(
+        [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
+        value=next(iter(writing.WAYS)), show_label=False, label="Compare",
+        elem_classes=["pg-choice"], elem_id="sample-ways",
+    )  # fmt: skip
+    parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
+    with gr.Column(visible=False) as parts["others"]:
+        parts["other"] = build_picker(services, "sample-other")
+    parts["beside"] = gr.Button("Write under each other", elem_classes="pg-quiet", elem_id="write-beside")
 
 
 def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
     """Continue the prompt, one or several times; at the end, show what could come next."""
     *settings, token = rest
     config = _config(*settings)
-    run = _chosen(services, run_id, token)
-    model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, _checked_prompt(prompt))
+    run = chosen_run(services, run_id, token)
+    model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, checked_prompt(prompt))
     note = "" if prompt else "The prompt was empty: the model starts from a line end."
     if len(ids) > run.model.block_size:
         note = f"The prompt has {len(ids)} tokens; only the last {run.model.block_size} fit the context."
@@ -148,7 +145,7 @@ def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -
 def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token: str) -> Iterator[Shown]:
     """Go on with the chosen branch by the model that wrote it."""
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
-    run = _chosen(services, each.get("run"), token)
+    run = chosen_run(services, each.get("run"), token)
     model = services.models.get(run, each.get("step"))
     ids = writing.whole_ids(run, tree["prompt"], whole)
     row = tree["chosen"] if each["parent"] is None and each["name"].isdigit() else 0
@@ -188,18 +185,12 @@ def write_beside(
 ) -> Iterator[dict[str, Any]]:
     """The same prompt continued in several ways, or by several checkpoints, with the same random numbers."""
     *settings, token = rest
-    config, run = _config(*settings), _chosen(services, run_id, token)
+    config, run = _config(*settings), chosen_run(services, run_id, token)
     if way not in writing.WAYS:
         raise ValueError(f"Compare must be one of {', '.join(writing.WAYS)}.")
-    other = _chosen(services, other_id, token) if way == "Two checkpoints" else None
-    jobs = writing.jobs(way, config, _beams(n_beam), run, step, other, other_step)
-    yield from writing.beside(services.models.get, jobs, _checked_prompt(prompt))
-
-
-def _beams(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, float)) or n != n or not 1 <= n <= 16 or n != int(n):
-        raise ValueError(f"Beams must be a whole number from 1 to 16. You sent {str(n)[:40]}.")
-    return int(n)
+    other = chosen_run(services, other_id, token) if way == "Two checkpoints" else None
+    jobs = writing.jobs(way, config, whole("Beams", n_beam, 1, 16), run, step, other, other_step)
+    yield from writing.beside(services.models.get, jobs, checked_prompt(prompt))
 
 
 def stopped(text: Any) -> Any:
@@ -213,8 +204,8 @@ def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *
     *settings, token = rest
     if not run_id:
         return None
-    run = _chosen(services, run_id, token)
-    ids = encode_prompt(run.tokenizer, _checked_prompt(prompt))
+    run = chosen_run(services, run_id, token)
+    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))
     return distribution(run, services.models.get(run, step), ids, _config(*settings))
 
 
@@ -225,7 +216,7 @@ def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -
     number = asked.get("branch")
     tree["chosen"] = number if type(number) is int and 0 <= number < len(tree["branches"]) else 0
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
-    run = _chosen(services, each.get("run"), token)
+    run = chosen_run(services, each.get("run"), token)
     ids = writing.whole_ids(run, tree["prompt"], whole)
     ahead = distribution(run, services.models.get(run, each.get("step")), ids, _config(*settings), len(whole))
     return branches.snapshot(tree, "done"), ahead
@@ -235,8 +226,8 @@ def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *r
     """The prompt with one more token, drawn afresh each time."""
     *settings, token = rest
     config = _config(*settings).replace(max_new_tokens=1, seed=secrets.randbelow(2**32))
-    run = _chosen(services, run_id, token)
-    ids = encode_prompt(run.tokenizer, _checked_prompt(prompt))
+    run = chosen_run(services, run_id, token)
+    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))
     drawn = next(iter(generate(services.models.get(run, step), ids, config)))
     return prompt + decode(run.tokenizer, [drawn.id])
 
@@ -270,20 +261,6 @@ def _config(*settings: Any) -> SampleConfig:
     return SampleConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
 
 
-def _chosen(services: Services, run_id: Any, token: str) -> Run:
-    if not run_id:
-        raise ValueError("No run is chosen. Choose one, or train one first.")
-    return services.run(run_id, token)
-
-
-def _checked_prompt(prompt: Any) -> str:
-    if not isinstance(prompt, str):
-        raise ValueError(f"Prompt must be text; a {type(prompt).__name__} was sent.")
-    if len(prompt) > MAX_PROMPT:
-        raise ValueError(f"Prompt has {len(prompt):,} characters; the limit is {MAX_PROMPT:,}. Shorten it.")
-    return prompt
-
-
 def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     shape, settings = list(tab.shape.values()), [*tab.shape.values(), *tab.length.values()]
@@ -295,7 +272,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     wire_picker(tab.other, services, visitor, tab.tab)
     for slider in shape:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
-    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 8, "api_visibility": "private"}
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
     both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
     writes = [
         tab.generate.click(services.bind(write), ahead, both, **slow),

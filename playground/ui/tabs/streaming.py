@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,15 +13,17 @@ import numpy as np
 
 from playground.config import SampleConfig
 from playground.data.corpora import load_text
-from playground.inference.generation import Reader, StreamDecoder, encode_prompt, row_rng
-from playground.inference.sampling import draw, filter_distribution
+from playground.inference.generation import Reader, StreamDecoder, continue_rows, encode_prompt
 from playground.lab import sinks
 from playground.lab import streaming as lab
+from playground.lab.sink_runs import ARMS, measured, run_id
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
-from playground.runs.store import Run
+from playground.runs.store import Run, RunNotFound
 from playground.train.dataset import split
+from playground.ui import branches, layout
 from playground.ui import streaming_view as view
+from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import cache_slots, line_chart, token_text
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
@@ -30,6 +33,7 @@ LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most,
 ENDLESS_TOKENS, ENDLESS_SECONDS = 100_000, 600
 UPDATE_SECONDS = 0.25
 SINK_TEXTS = 32
+READERS = 8  # visitors who may try something at once
 STORY = 40  # tokens whose way into the slots is shown
 STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
@@ -53,6 +57,7 @@ class StreamingTab:
     read: gr.Button
     endless: gr.Button
     sinks: gr.Button
+    three: gr.Button
     stop: gr.Button
     answer: gr.Markdown
     text: gr.HTML
@@ -65,13 +70,12 @@ class StreamingTab:
 def build(services: Services) -> StreamingTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
-    with gr.Tab("Streaming", id="streaming") as parts["tab"], gr.Row(elem_classes="pg-page"):
-        with gr.Column(elem_classes="pg-side", min_width=300):
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**1 · Model** whose memory is tried", elem_classes="pg-title")
+    words, first, second, table = show_three(services)
+    with layout.page("Streaming", "streaming") as parts["tab"]:
+        with layout.side():
+            with layout.card("1 · Model", "whose memory is tried"):
                 parts["picker"] = build_picker(services, "streaming")
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**2 · Memory** what it may keep", elem_classes="pg-title")
+            with layout.card("2 · Memory", "what it may keep"):
                 parts["window"] = gr.Slider(
                     4,
                     256,
@@ -83,30 +87,42 @@ def build(services: Services) -> StreamingTab:
                     elem_id="streaming-window",
                 )
                 parts["n_sink"] = gr.Slider(0, 16, 4, step=1, label="Sinks", buttons=[], elem_classes="pg-compact")
-            with gr.Group(elem_classes="pg-card"):
-                gr.Markdown("**3 · Try**", elem_classes="pg-title")
-                parts["prompt"] = gr.Textbox(
-                    "Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono"
-                )
-                parts["prove"] = gr.Button(
-                    "With and without the cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
-                )
-                parts["read"] = gr.Button("Read a long text", elem_classes="pg-quiet", elem_id="read-long")
-                parts["endless"] = gr.Button("Write endlessly", elem_classes="pg-quiet", elem_id="write-endlessly")
-                parts["sinks"] = gr.Button("Sinks through training", elem_classes="pg-quiet", elem_id="find-sinks")
-                parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
-        with gr.Column(elem_classes="pg-main"):
-            parts["answer"] = gr.Markdown(
-                "What does a cache keep, and what does forgetting cost? Try one of the four on the left.",
-                elem_classes="pg-answer", elem_id="streaming-answer",
-            )  # fmt: skip
-            parts["first"] = line_chart(elem_id="streaming-first")
-            parts["second"] = line_chart(elem_id="streaming-second")
-            parts["table"] = gr.Markdown("", elem_id="streaming-table")
+            with layout.card("3 · Try", ""):
+                _build_tries(parts)
+        with layout.main():
+            parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
+            parts["first"] = line_chart(value=first, elem_id="streaming-first")
+            parts["second"] = line_chart(value=second, elem_id="streaming-second")
+            parts["table"] = gr.Markdown(table, elem_id="streaming-table")
             parts["text"] = token_text(elem_id="streaming-text")
             parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return StreamingTab(**parts)
+
+
+def _build_tries(parts: dict[str, Any]) -> None:
+    parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono")
+    parts["prove"] = gr.Button(
+        "With and without the cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
+    )
+    parts["read"] = gr.Button("Read a long text", elem_classes="pg-quiet", elem_id="read-long")
+    parts["endless"] = gr.Button("Write endlessly", elem_classes="pg-quiet", elem_id="write-endlessly")
+    parts["sinks"] = gr.Button("Sinks through training", elem_classes="pg-quiet", elem_id="find-sinks")
+    parts["three"] = gr.Button("Three kinds of softmax", elem_classes="pg-quiet", elem_id="three-softmaxes")
+    parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
+
+
+def show_three(services: Services) -> tuple[str, Any, Any, str]:
+    """What was measured of the three runs that ship; a question where they are missing."""
+    found = {}
+    for name, sink_logit in ARMS.items():
+        with suppress(RunNotFound):
+            run = services.store.get(run_id(sink_logit))
+            if (known := measured(run)) is not None:
+                found[name] = known
+    if not found:
+        return "What does a cache keep, and what does forgetting cost? Try one of those on the left.", None, None, ""
+    return view.three(found, run.model.block_size)
 
 
 def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
@@ -121,7 +137,7 @@ def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
 
 def show_slots(window: Any, n_sink: Any) -> dict[str, Any]:
     """The picture for other sliders."""
-    return story(_whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64), True)
+    return story(*_memory(window, n_sink), True)
 
 
 def prove(
@@ -129,9 +145,9 @@ def prove(
 ) -> Iterator[tuple[Any, ...]]:
     """The same text with the cache and without; then what caches of other kinds would take."""
     run, model = _model(services, run_id, step, token)
-    ids = encode_prompt(run.tokenizer, _text(prompt))[-max(1, run.model.block_size // 2) :]
+    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))[-max(1, run.model.block_size // 2) :]
     config, shown, proof = SampleConfig(max_new_tokens=1024), 0.0, None
-    kinds = view.memory(run, _whole("Window", window, 1, 1024))
+    kinds = view.memory(run, whole("Window", window, 1, 1024))
     for proof in lab.cache_proof(model, ids, config):
         if time.monotonic() - shown > 2 * UPDATE_SECONDS:
             shown = time.monotonic()
@@ -149,7 +165,7 @@ def prove(
 def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
     """Perplexity over position, far beyond the context, in five ways of remembering."""
     run, model = _model(services, run_id, step, token)
-    window, n_sink = _whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64)
+    window, n_sink = _memory(window, n_sink)
     texts = held_out(run, services)
     found: list[lab.Reading] = []
     yield (
@@ -191,7 +207,7 @@ def endless(
 ) -> Iterator[tuple[Any, ...]]:
     """Write on and on through a cache that forgets, in constant memory, until somebody says stop."""
     run, model = _model(services, run_id, step, token)
-    window, n_sink = _whole("Window", window, 1, 1024), _whole("Sinks", n_sink, 0, 64)
+    window, n_sink = _memory(window, n_sink)
     lab.check_streaming(run.model, window, n_sink, LONGEST)
     if n_sink:
         cache = KVCache.streaming(run.model, n_sink, window)
@@ -200,7 +216,7 @@ def endless(
         cache = KVCache(model.config)
     began = shown = time.monotonic()
     counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
-    for n, tail in _written(run, model, cache, _text(prompt)):
+    for n, tail in _written(run, model, cache, checked_prompt(prompt)):
         now = time.monotonic()
         if now - shown < UPDATE_SECONDS:
             continue
@@ -220,26 +236,25 @@ def endless(
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """How many tokens there are, and the last ones."""
-    config, rng, reader, decoder = SampleConfig(), row_rng(0, 0), Reader(model, cache), StreamDecoder(run.tokenizer)
-    logits, tail = reader.feed(encode_prompt(run.tokenizer, prompt)), []
-    for n in range(1, ENDLESS_TOKENS + 1):
-        filtered = filter_distribution(logits, config)
-        token = draw(filtered.after, rng)
-        tail.append(
-            {"id": token, "text": decoder.feed(token), "p": round(float(filtered.before[token]), 4), "alternatives": []}
-        )
+    reader, decoder, ids = Reader(model, cache), StreamDecoder(run.tokenizer), encode_prompt(run.tokenizer, prompt)
+    tail: list[dict[str, Any]] = []
+    for n, (token,) in enumerate(continue_rows(reader, ids, SampleConfig(), ENDLESS_TOKENS), start=1):
+        tail.append(branches.as_token(run.tokenizer, token, decoder.feed(token.id)))
         del tail[: len(tail) - TAIL]
         yield n, tail
-        logits = reader.feed([token])
 
 
 def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterator[tuple[Any, ...]]:
     """How much attention each head parks on the first token, checkpoint after checkpoint."""
     run, _ = _model(services, run_id, step, token)
     length = min(sinks.LENGTH, run.model.block_size)
+    if (known := measured(run)) is not None:
+        points = list(known.points)
+        yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
+        return
     ids = held_out(run, services).ravel()
     texts = ids[: len(ids) // length * length].reshape(-1, length)[:SINK_TEXTS]
-    points: list[sinks.SinkPoint] = []
+    points = []
     for point in sinks.through_training(lambda at: services.models.get(run, at), run.steps_available(), texts):
         points.append(point)
         yield f"Step {point.step:,}…", view.masses(points, length), gr.skip()
@@ -252,25 +267,12 @@ def stopped(words: Any) -> Any:
 
 
 def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
-    if not run_id:
-        raise ValueError("No run is chosen. Choose one, or train one first.")
-    run = services.run(run_id, token)
+    run = chosen_run(services, run_id, token)
     return run, services.models.get(run, step)
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    fits = (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high and value == int(value)
-    )
-    if not fits:
-        raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
-    return int(value)
-
-
-def _text(prompt: Any) -> str:
-    if not isinstance(prompt, str) or len(prompt) > 20_000:
-        raise ValueError("Prompt must be text of at most 20,000 characters.")
-    return prompt
+def _memory(window: Any, n_sink: Any) -> tuple[int, int]:
+    return whole("Window", window, 1, 1024), whole("Sinks", n_sink, 0, 64)
 
 
 def _skips(n: int) -> list[Any]:
@@ -282,7 +284,7 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     wire_picker(tab.picker, services, visitor, tab.tab)
     for slider in (tab.window, tab.n_sink):
         slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
-    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 4, "api_visibility": "private"}
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
     chosen, charts = tab.picker.both, [tab.answer, tab.first, tab.second, tab.table]
     running: list[Any] = [
         tab.prove.click(services.bind(prove), [*chosen, tab.window, tab.prompt, visitor], [*charts, tab.text], **slow),
@@ -295,7 +297,8 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     running.append(
         tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], [tab.answer, tab.first, tab.second], **slow)
     )
-    for button in (tab.read, tab.sinks):
+    tab.three.click(services.bind(show_three), None, charts, **QUIET)
+    for button in (tab.read, tab.sinks, tab.three):
         button.click(lambda: ("", None), None, [tab.table, tab.text], **QUIET)
     tab.endless.click(lambda: "", None, tab.table, **QUIET)
     tab.stop.click(stopped, tab.answer, tab.answer, cancels=running, **QUIET)

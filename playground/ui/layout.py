@@ -1,0 +1,33 @@
+"""The shapes that pages are laid out in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+
+@contextmanager
+def page(label: str, tab_id: str) -> Iterator[gr.Tab]:
+    """A tab whose controls stand on the left of what they do: columns `side` and `main` go into it."""
+    with gr.Tab(label, id=tab_id) as tab, gr.Row(elem_classes="pg-page"):
+        yield tab
+
+
+def side() -> gr.Column:
+    """The column of controls."""
+    return gr.Column(elem_classes="pg-side", min_width=300)
+
+
+def main() -> gr.Column:
+    """The column of what they do."""
+    return gr.Column(elem_classes="pg-main")
+
+
+@contextmanager
+def card(title: str, about: str) -> Iterator[None]:
+    """Controls that belong together, under a title and a few words on it."""
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown(f"**{title}** {about}".strip(), elem_classes="pg-title")
+        yield
