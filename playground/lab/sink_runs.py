@@ -82,6 +82,11 @@ def recipe(sink_logit: str) -> Prepared:
     return Prepared("modern", model, TrainConfig(**BUDGET), tokenizer)
 
 
+def title(name: str) -> str:
+    """What one of the runs is called in lists."""
+    return f"Sinks: {name[0].lower()}{name[1:]} on Tales"
+
+
 def run_id(sink_logit: str) -> str:
     """Always the same, so that links to it last."""
     return hashlib.sha256(f"sinks {sink_logit}".encode()).hexdigest()[:32]
@@ -120,7 +125,7 @@ def make(name: str, root: Path, work: Path) -> Path:
     if ending.state != "finished":
         raise SystemExit(f"{name}: {ending.state}. {ending.message}")
     found = measure(run, ModelCache())
-    folder = publish(run, root, name=f"{name} on Tales", every=10, run_id=run_id(ARMS[name]))
+    folder = publish(run, root, name=title(name), every=10, run_id=run_id(ARMS[name]))
     write_json(folder / FILE, found.to_dict())
     return folder
 

@@ -38,11 +38,17 @@ def test_heads_without_a_view_look_evenly():
 def test_rate_and_words():
     early, late = np.full((2, 2), 0.1), np.array([[0.1, 0.31], [0.3, 0.9]])
     assert sink_rate(late) == 0.5
-    points = [SinkPoint(0, early), SinkPoint(50, late)]
+    nothing = np.zeros((2, 2))
+    points = [SinkPoint(0, early, nothing), SinkPoint(50, late, nothing)]
     assert in_words(points, 64).startswith("**2 of 4 heads park more than 30 %")
     assert "seen at step 50" in in_words(points, 64)
     assert "layer 2 head 2, 90 %" in in_words(points, 64)
     assert in_words(points[:1], 64).startswith("**No head of 4")
+    idle = in_words([SinkPoint(50, late, np.array([[0.1, 0.5], [0.4, 0.2]]))], 64)
+    assert idle.endswith(
+        "goes 30 % of all attention; 2 of 4 heads give it more than 30 %, most of all layer 1 head 2: 50 %."
+    )
+    assert "nothing" not in in_words(points, 64)
     models = {0: build(VARIANTS["modern"]), 5: build(VARIANTS["classic"])}
     found = list(through_training(models.__getitem__, [0, 5], TEXTS))
     assert [point.step for point in found] == [0, 5]

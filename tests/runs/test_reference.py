@@ -6,6 +6,7 @@ import torch
 
 from playground.config import config_diff
 from playground.data.corpora import load_text
+from playground.lab import sink_runs
 from playground.lab.ablation import Part, edits
 from playground.lab.attention import attention_patterns
 from playground.models.trace import Trace
@@ -27,8 +28,9 @@ def gallery(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(gallery):
-    """The reference runs, by name and seed, without those that belong to a race."""
-    alone = [run for run in gallery.list() if run.race_path is None]
+    """The reference runs, by name and seed, without those of a race and those that show sinks."""
+    others = {sink_runs.run_id(sink_logit) for sink_logit in sink_runs.ARMS.values()}
+    alone = [run for run in gallery.list() if run.race_path is None and run.id not in others]
     return {(run.preset or "induction", run.train.seed): run for run in alone}
 
 

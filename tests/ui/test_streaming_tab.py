@@ -3,6 +3,7 @@
 import pytest
 
 from playground.lab import streaming as lab
+from playground.lab.sink_runs import ARMS, run_id
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.paths import gallery_root
@@ -75,6 +76,34 @@ def test_sinks_through_training(services, short):
     *_, (words, masses, rates) = streaming.find_sinks(services, run.id, None, "")
     assert "first token" in words
     assert masses["lines"][0]["x"] == rates["lines"][0]["x"] == run.steps_available()
+
+
+def test_the_three_softmaxes_are_there_at_once(services):
+    words, heads, kept, table = streaming.show_three(services)
+    assert words.startswith("**Far beyond the context")
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in rows[0]] == [
+        "perplexity",
+        "within 128 tokens",
+        "0 + 64",
+        "1 + 63",
+        "2 + 62",
+        "4 + 60",
+    ]
+    for name, row in zip(ARMS, rows[2:], strict=True):
+        assert row[0].strip() == name
+        assert all(1 < float(cell) < 3 for cell in row[1:])
+    assert [line["name"] for line in kept["lines"]] == list(ARMS)
+    assert all(line["y"][0] == 0 for line in kept["lines"])
+    assert len(heads["lines"]) == 5  # two of the three can attend to nothing
+    *_, (told, masses, _) = streaming.find_sinks(services, run_id("learned"), None, "")
+    assert "To nothing" in told
+    assert {line["label"] for line in masses["lines"][:-1]} >= {"layer 4 head 1", "layer 1 head 4, to nothing"}
+    assert len(masses["lines"][0]["x"]) > 10
+
+
+def test_without_a_gallery_there_is_a_question_instead(local):
+    assert streaming.show_three(local)[1:] == (None, None, "")
 
 
 def test_slots_are_drawn_for_any_sliders():
