@@ -34,6 +34,7 @@ browser:
 gallery: $(VENV)/.installed
 	$(BIN)/python -m playground.runs.reference
 	$(BIN)/python -m playground.lab.shipped_bands
+	$(BIN)/python -m playground.lab.sink_runs
 
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots

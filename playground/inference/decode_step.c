@@ -25,7 +25,7 @@ typedef struct {
   const float *added, *cosine, *sine; // a row for each position from `start` on: what is added to embeddings, how RoPE turns
   int64_t start, position;
   Layer *layers;
-  float *logits, *work;               // `work`: 4 C + 3 hidden + H slots numbers
+  float *logits, *work;               // `work`: C + 2 H D + 2 hidden + H slots numbers
 } Session;
 
 enum { GELU, RELU2, SWIGLU, GEGLU, CLAMPED_SWIGLU };
@@ -136,14 +136,15 @@ static void attend(const Session *s, const Layer *layer, int head, int n, const 
 
 // One layer, by all threads together: x (C) += attention, x += MLP.
 static void pass(const Session *s, const Layer *layer, float *x, const float *cosine, const float *sine) {
-  const int width = s->width, size = s->head_dim, kv_width = s->n_kv_head * size, n_sink = layer->n_sink;
+  const int width = s->width, size = s->head_dim, q_width = s->n_head * size, kv_width = s->n_kv_head * size;
   const int64_t at = s->position;
+  const int n_sink = layer->n_sink;
   const int slot = at < n_sink ? at : n_sink + (at - n_sink) % (layer->capacity - n_sink);
   const int n = at + 1 < layer->capacity ? at + 1 : layer->capacity;
-  float *q = x + width, *z = q + width, *up = z + width, *gate = up + s->hidden, *scores = gate + s->hidden;
+  float *q = x + width, *z = q + q_width, *up = z + q_width, *gate = up + s->hidden, *scores = gate + s->hidden;
   float *k = layer->keys + (size_t)slot * kv_width, *v = layer->values + (size_t)slot * kv_width, h[width];
   normalise(h, x, layer->norm1, layer->norm1_bias, width, s->eps, s->layer_norm);
-  multiply(s, q, layer->query, layer->query_bias, h, width, width, 0);
+  multiply(s, q, layer->query, layer->query_bias, h, q_width, width, 0);
   multiply(s, k, layer->key, layer->key_bias, h, kv_width, width, 0);
   multiply(s, v, layer->value, layer->value_bias, h, kv_width, width, 0);
 #pragma omp barrier
@@ -161,7 +162,7 @@ static void pass(const Session *s, const Layer *layer, float *x, const float *co
 #pragma omp for schedule(static)
   for (int head = 0; head < s->n_head; head++)
     attend(s, layer, head, n, q + head * size, scores + (size_t)head * layer->capacity, z + head * size);
-  multiply(s, x, layer->out, layer->out_bias, z, width, width, 1);
+  multiply(s, x, layer->out, layer->out_bias, z, width, q_width, 1);
 #pragma omp barrier
   normalise(h, x, layer->norm2, layer->norm2_bias, width, s->eps, s->layer_norm);
   if (layer->gate) multiply(s, gate, layer->gate, layer->gate_bias, h, s->hidden, width, 0);

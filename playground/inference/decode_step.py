@@ -161,8 +161,8 @@ class DecodeStep:
                 setattr(layer, name, _pointer(self._matrices.get(f"blocks.{number}.{owner}.{name}.weight")))
             layer.keys, layer.values, layer.held = keys.data_ptr(), values.data_ptr(), held.data_ptr()
             layer.capacity, layer.n_sink = capacity, n_sink
-        slots = max(capacity for capacity, _ in self._rings)
-        self._work = torch.empty(4 * config.n_embd + 3 * config.mlp_hidden + config.n_head * slots)
+        slots, heads = max(capacity for capacity, _ in self._rings), config.n_head
+        self._work = torch.empty(config.n_embd + 2 * config.mlp_hidden + heads * (2 * config.head_dim + slots))
         self._logits = np.empty(config.vocab_size, dtype=np.float32)
         self._tables: list[torch.Tensor] = []  # what positions add or turn, a row for each of those ahead
         self._ends = -1  # the first position that they do not have

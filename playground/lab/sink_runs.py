@@ -42,7 +42,7 @@ from playground.train.events import Evaluated, Event
 ARMS = {"Vanilla softmax": "none", "Softmax-off-by-one": "zero", "Learned sink": "learned"}  # names, `sink_logit`
 KEPT, TOTAL = (0, 1, 2, 4), 64
 TEXTS, TOKENS, SINK_TEXTS = 16, 2_048, 32
-MODEL: dict[str, Any] = {"n_layer": 4, "n_head": 4, "n_kv_head": 4, "n_embd": 72, "block_size": 128}
+MODEL: dict[str, Any] = {"n_layer": 4, "n_head": 4, "n_kv_head": 4, "n_embd": 56, "block_size": 128}
 BUDGET: dict[str, Any] = {
     "corpus": "tales", "corpus_bytes": 4_000_000, "steps": 1500, "batch_size": 16, "learning_rate": 4e-3,
     "eval_interval": 50, "eval_tokens": 32_768, "sample_interval": 300, "checkpoint_interval": 1500, "snapshots": 14,

@@ -29,7 +29,7 @@ def publish(
 ) -> Path:
     """Copy a finished run into a gallery folder under a new name and return its folder there.
 
-    Kept are the log (of the training steps one in `every`), the weights of `steps` (default: the last) at `precision`, and
+    Kept are the log (of the training steps one in `every`, to six digits), the weights of `steps` (default: the last) at `precision`, and
     nothing about the owner. `run_id` replaces the run that has this id. Raises ValueError when the run has not finished or
     has no such weights.
     """
@@ -85,6 +85,13 @@ def _kept(row: dict[str, Any], every: int) -> bool:
     return row.get("event") != "StepDone" or row["step"] % every == 0 or row["step"] == 1
 
 
+def shortened(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the log whose training steps, of which there are many, have six digits: a curve is not drawn finer."""
+    if row.get("event") != "StepDone":
+        return row
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
 def _fill(folder: Path, run: Run, name: str, steps: Sequence[int], precision: Precision, every: int = 1) -> None:
     write_json(
         folder / "run.json", {**(read_json(run.path / "run.json") or {}), "name": name, "owner": None, "shared": False}
@@ -93,7 +100,7 @@ def _fill(folder: Path, run: Run, name: str, steps: Sequence[int], precision: Pr
     if (run.path / baselines.FILE).exists():
         shutil.copyfile(run.path / baselines.FILE, folder / baselines.FILE)
     with open(folder / "events.jsonl", "wb") as log:
-        log.writelines(frame(row) for row in Tail(run.log).rows() if _kept(row, every))
+        log.writelines(frame(shortened(row)) for row in Tail(run.log).rows() if _kept(row, every))
     for step in steps:
         counters = checkpoints.counters(run.path, step)
         save_snapshot(folder, load_weights(run.path, step, parameter_shapes(run.model)), counters, precision)

@@ -31,6 +31,7 @@ from playground.train.events import Event, StepDone
 
 SEEDS = (0, 1, 2)
 SNAPSHOTS = 12
+EVERY = 10  # training steps, of which one is kept in the log
 # Full attention over 256 tokens reaches back over most of a story. Heads and layers are equal; the width of the classic
 # model is smaller because its biases, positions and multi-head attention take parameters that grouped queries save.
 SIZES: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ INDUCTION_BUDGET: dict[str, Any] = {
     "corpus": "repeat", "tokenizer": "char", "steps": 1000, "batch_size": 48, "learning_rate": 8e-3, "warmup_steps": 100,
     "eval_interval": 25, "sample_interval": 0, "checkpoint_interval": 1000, "snapshots": 20,
 }  # fmt: skip
-INDUCTION_STEPS = (0, 12, 37, 78, 112, 161, 233, 335, 483, 1000)  # of the snapshots
+INDUCTION_STEPS = (0, 37, 78, 112, 161, 233, 335, 1000)  # of the snapshots
 
 
 def recipe(name: str, seed: int) -> Prepared:
@@ -75,7 +76,7 @@ def make(root: Path, name: str, seed: int, work: Path) -> Path:
     steps = run.steps_available() if seed == 0 else []
     if name == "induction":
         steps = list(INDUCTION_STEPS)
-    return publish(run, root, name=title, steps=steps, every=4, run_id=reference_id(name, seed))
+    return publish(run, root, name=title, steps=steps, every=EVERY, run_id=reference_id(name, seed))
 
 
 def reference_id(name: str, seed: int) -> str:
