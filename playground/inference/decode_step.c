@@ -147,6 +147,8 @@ static void pass(const Session *s, const Layer *layer, float *x, const float *co
   multiply(s, q, layer->query, layer->query_bias, h, q_width, width, 0);
   multiply(s, k, layer->key, layer->key_bias, h, kv_width, width, 0);
   multiply(s, v, layer->value, layer->value_bias, h, kv_width, width, 0);
+#pragma omp master
+  layer->held[slot] = at;
 #pragma omp barrier
   if (layer->query_norm || cosine) {
 #pragma omp for schedule(static)
@@ -157,8 +159,6 @@ static void pass(const Session *s, const Layer *layer, float *x, const float *co
       if (cosine) rotate(part, cosine, sine, s->rope_dims / 2);
     }
   }
-#pragma omp single
-  layer->held[slot] = at;
 #pragma omp for schedule(static)
   for (int head = 0; head < s->n_head; head++)
     attend(s, layer, head, n, q + head * size, scores + (size_t)head * layer->capacity, z + head * size);
@@ -214,6 +214,13 @@ static void sift(int *heap, int n, int at, const double *scores) {
   }
 }
 
+static int pop(int *heap, int *left, const double *scores) {
+  const int first = heap[0];
+  heap[0] = heap[--*left];
+  sift(heap, *left, 0, scores);
+  return first;
+}
+
 // sum of exp((scores - most) * scale), each of which goes to `weights`.
 static double heated(double *restrict weights, const double *restrict scores, int n, double most, double scale) {
   double total = 0;
@@ -229,18 +236,13 @@ static void ranked(double *weights, const double *scores, int *order, int size, 
   for (int i = 0; i < size; i++)
     if (weights[i] >= least) heap[left++] = i;
   for (int at = left / 2 - 1; at >= 0; at--) sift(heap, left, at, scores);
-  const int at_once = k < size ? k : 0;  // top-p counts what top-k has left
-  if (at_once) total = 0;
-  for (double reached = 0; left || kept < found;) {
-    if (found < at_once || kept == found) {
-      if (!left || found == k) break;
-      order[found++] = heap[0], heap[0] = heap[--left];
-      sift(heap, left, 0, scores);
-      if (found <= at_once) total += weights[order[found - 1]];
-      if (found < at_once) continue;
-    }
-    if (kept && reached >= top_p) break;
-    reached += weights[order[kept++]] / total;
+  if (k < size) {  // top-p counts what top-k has left
+    total = 0;
+    for (; found < k && left; found++) total += weights[order[found] = pop(heap, &left, scores)];
+  }
+  for (double reached = 0; !kept || reached < top_p; reached += weights[order[kept++]] / total) {
+    if (kept == found && (found == k || !left)) break;
+    if (kept == found) order[found++] = pop(heap, &left, scores);
   }
   for (int i = 0; i < kept; i++) weights[order[i]] *= -1;
   for (int i = 0; i < size; i++) weights[i] = weights[i] < 0 ? -weights[i] : 0;

@@ -204,7 +204,7 @@ def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
 def _choose(
     logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
 ) -> GeneratedToken:
-    token = draw(shaped(logits, config, np.flatnonzero(seen)), rng)
+    token = draw(shaped(logits, config, np.flatnonzero(seen) if config.repetition_penalty != 1 else ()), rng)
     before = softmax(logits)
     top = likeliest(logits, n_alternatives) if n_alternatives else ()
     alternatives = tuple((int(other), float(before[other])) for other in top)

@@ -29,9 +29,9 @@ def publish(
 ) -> Path:
     """Copy a finished run into a gallery folder under a new name and return its folder there.
 
-    Kept are the log (of the training steps one in `every`, to six digits), the weights of `steps` (default: the last) at `precision`, and
-    nothing about the owner. `run_id` replaces the run that has this id. Raises ValueError when the run has not finished or
-    has no such weights.
+    Kept are the log (of the training steps one in `every`, to six digits), the weights of `steps` (default: the last) at
+    `precision`, and nothing about the owner. `run_id` replaces the run that has this id. Raises ValueError when the run has
+    not finished or has no such weights.
     """
     available = run.steps_available()
     if run.state() != "finished" or not available:

@@ -53,6 +53,8 @@ def test_the_same_prompt_in_other_ways(page: Page, app: App) -> None:
 
 def test_the_streaming_lab(page: Page, app: App) -> None:
     open_page(page, app.url, "Streaming")
+    expect(page.locator("#streaming-first .js-plotly-plot")).to_be_visible()  # the shipped runs, without a click
+    expect(page.locator("#streaming-table")).to_contain_text("4 + 60")
     slots = page.locator("#cache-slots")
     slots.get_by_role("button", name="one token").click()
     expect(slots).to_contain_text("takes")
@@ -69,3 +71,5 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     page.wait_for_timeout(1_000)  # a click that comes together with the stop would be stopped with it
     page.locator("#find-sinks").click()
     expect(page.locator("#streaming-answer")).to_contain_text("on the first token", timeout=SLOW)
+    page.locator("#three-softmaxes").click()
+    expect(page.locator("#streaming-table")).to_contain_text("4 + 60")
