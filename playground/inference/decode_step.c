@@ -11,7 +11,7 @@ typedef struct {  // of one layer
   const void *query, *key, *value, *out, *gate, *up, *down;  // matrices
   const float *norm1, *norm1_bias, *query_bias, *key_bias, *value_bias, *query_norm, *key_norm, *sinks, *out_bias, *norm2,
       *norm2_bias, *gate_bias, *up_bias, *down_bias;
-  float *keys, *values;   // the cache, (slots, K, D) each; keys are turned already
+  float *keys, *values;   // the cache: (K, D, slots), turned already, and (slots, K, D); sums then run along what lies together
   int64_t *held;          // the position in each slot
   int capacity, n_sink;   // slots, the first of which are for the first tokens of the text
 } Layer;
@@ -25,7 +25,7 @@ typedef struct {
   const float *added, *cosine, *sine; // a row for each position from `start` on: what is added to embeddings, how RoPE turns
   int64_t start, position;
   Layer *layers;
-  float *logits, *work;               // `work`: C + 2 H D + 2 hidden + H slots numbers
+  float *logits, *work;               // `work`: C + 2 H D + K D + 2 hidden + H slots numbers
 } Session;
 
 enum { GELU, RELU2, SWIGLU, GEGLU, CLAMPED_SWIGLU };
@@ -115,23 +115,29 @@ static void bend(float *up, const float *gate, int rows, int kind) {
 }
 
 // One head looks at everything its layer holds.
-static void attend(const Session *s, const Layer *layer, int head, int n, const float *q, float *restrict scores, float *restrict z) {
-  const int size = s->head_dim, stride = s->n_kv_head * size, from = head / (s->n_head / s->n_kv_head) * size;
-  const float *keys = layer->keys + from, *values = layer->values + from, scale = 1.0f / sqrtf((float)size);
+static void attend(const Session *s, const Layer *layer, int head, int n, const float *restrict q, float *restrict scores,
+                   float *restrict z) {
+  const int size = s->head_dim, from = head / (s->n_head / s->n_kv_head) * size;
+  const size_t stride = s->n_kv_head * size;
+  const float scale = 1.0f / sqrtf((float)size), *values = layer->values + from;
   float most = layer->sinks ? layer->sinks[head] : -1e30f, total = 0;
-  for (int t = 0; t < n; t++) {
-    float sum = 0;
-    for (int i = 0; i < size; i++) sum += q[i] * keys[(size_t)t * stride + i];
-    scores[t] = sum * scale - (s->slopes ? s->slopes[head] * (float)(s->position - layer->held[t]) : 0.0f);
-    if (scores[t] > most) most = scores[t];
+  for (int t = 0; t < n; t++) scores[t] = s->slopes ? -s->slopes[head] * (float)(s->position - layer->held[t]) : 0.0f;
+  for (int i = 0; i < size; i++) {
+    const float *keys = layer->keys + (size_t)(from + i) * layer->capacity, part = q[i] * scale;
+    for (int t = 0; t < n; t++) scores[t] += part * keys[t];
   }
+  for (int t = 0; t < n; t++) most = scores[t] > most ? scores[t] : most;
   for (int t = 0; t < n; t++) total += scores[t] = expf(scores[t] - most);
   if (layer->sinks) total += expf(layer->sinks[head] - most);
   memset(z, 0, size * sizeof(float));
-  for (int t = 0; t < n; t++) {
-    const float weight = scores[t] / total;
-    for (int i = 0; i < size; i++) z[i] += weight * values[(size_t)t * stride + i];
+  int t = 0;
+  for (; t + 4 <= n; t += 4) {  // four at a time: each number of z is fetched and put back for four of them
+    const float a = scores[t], b = scores[t + 1], c = scores[t + 2], d = scores[t + 3], *v = values + t * stride;
+    for (int i = 0; i < size; i++) z[i] += a * v[i] + b * v[stride + i] + c * v[2 * stride + i] + d * v[3 * stride + i];
   }
+  for (; t < n; t++)
+    for (int i = 0; i < size; i++) z[i] += scores[t] * values[t * stride + i];
+  for (int i = 0; i < size; i++) z[i] /= total;
 }
 
 // One layer, by all threads together: x (C) += attention, x += MLP.
@@ -141,8 +147,8 @@ static void pass(const Session *s, const Layer *layer, float *x, const float *co
   const int n_sink = layer->n_sink;
   const int slot = at < n_sink ? at : n_sink + (at - n_sink) % (layer->capacity - n_sink);
   const int n = at + 1 < layer->capacity ? at + 1 : layer->capacity;
-  float *q = x + width, *z = q + q_width, *up = z + q_width, *gate = up + s->hidden, *scores = gate + s->hidden;
-  float *k = layer->keys + (size_t)slot * kv_width, *v = layer->values + (size_t)slot * kv_width, h[width];
+  float *q = x + width, *k = q + q_width, *z = k + kv_width, *up = z + q_width, *gate = up + s->hidden,
+        *scores = gate + s->hidden, *v = layer->values + (size_t)slot * kv_width, h[width];
   normalise(h, x, layer->norm1, layer->norm1_bias, width, s->eps, s->layer_norm);
   multiply(s, q, layer->query, layer->query_bias, h, q_width, width, 0);
   multiply(s, k, layer->key, layer->key_bias, h, kv_width, width, 0);
@@ -150,14 +156,13 @@ static void pass(const Session *s, const Layer *layer, float *x, const float *co
 #pragma omp master
   layer->held[slot] = at;
 #pragma omp barrier
-  if (layer->query_norm || cosine) {
 #pragma omp for schedule(static)
-    for (int head = 0; head < s->n_head + s->n_kv_head; head++) {
-      const int asks = head < s->n_head;
-      float *part = asks ? q + head * size : k + (head - s->n_head) * size;
-      if (layer->query_norm) normalise(part, part, asks ? layer->query_norm : layer->key_norm, 0, size, s->qk_eps, 0);
-      if (cosine) rotate(part, cosine, sine, s->rope_dims / 2);
-    }
+  for (int head = 0; head < s->n_head + s->n_kv_head; head++) {
+    const int asks = head < s->n_head, from = (asks ? head : head - s->n_head) * size;
+    float *part = (asks ? q : k) + from;
+    if (layer->query_norm) normalise(part, part, asks ? layer->query_norm : layer->key_norm, 0, size, s->qk_eps, 0);
+    if (cosine) rotate(part, cosine, sine, s->rope_dims / 2);
+    for (int i = 0; !asks && i < size; i++) layer->keys[(size_t)(from + i) * layer->capacity + slot] = part[i];
   }
 #pragma omp for schedule(static)
   for (int head = 0; head < s->n_head; head++)

@@ -143,9 +143,7 @@ class DecodeStep:
         self._keys, self._values = _taken_over(model, cache, row)
         self._held = [ring.held[row].clone() for ring in cache.layers]
         self._rings = [(ring.capacity, ring.n_sink) for ring in cache.layers]
-        self._matrices = _halves(model) or {
-            name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2
-        }
+        self._matrices = _matrices(model)
         self._point()
 
     def _point(self) -> None:
@@ -162,7 +160,8 @@ class DecodeStep:
             layer.keys, layer.values, layer.held = keys.data_ptr(), values.data_ptr(), held.data_ptr()
             layer.capacity, layer.n_sink = capacity, n_sink
         slots, heads = max(capacity for capacity, _ in self._rings), config.n_head
-        self._work = torch.empty(config.n_embd + 2 * config.mlp_hidden + heads * (2 * config.head_dim + slots))
+        projected = (2 * heads + config.n_kv_head) * config.head_dim
+        self._work = torch.empty(config.n_embd + projected + 2 * config.mlp_hidden + heads * slots)
         self._logits = np.empty(config.vocab_size, dtype=np.float32)
         self._tables: list[torch.Tensor] = []  # what positions add or turn, a row for each of those ahead
         self._ends = -1  # the first position that they do not have
@@ -241,19 +240,20 @@ def _pointer(tensor: torch.Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-_known_halves: WeakKeyDictionary[Transformer, tuple[list[int], dict[str, torch.Tensor] | None]] = WeakKeyDictionary()
+Matrices = dict[str, torch.Tensor]
+_known_halves: WeakKeyDictionary[Transformer, tuple[list[int], Matrices | None]] = WeakKeyDictionary()
 
 
-def _halves(model: Transformer) -> dict[str, torch.Tensor] | None:
-    """All matrices of a model as bfloat16, by name, or None where that would change a number. Kept until weights change."""
-    matrices = {name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2}
-    versions = [number for weight in matrices.values() for number in (weight.data_ptr(), weight._version)]
+def _matrices(model: Transformer) -> Matrices:
+    """A model's matrices by name: its own, or copies as bfloat16 where that changes no number, kept until weights change."""
+    own = {name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2}
+    versions = [number for weight in own.values() for number in (weight.data_ptr(), weight._version)]
     known = _known_halves.get(model)
     if known is None or known[0] != versions:
-        exact = all(map(_is_exact, matrices.values()))
-        halves = {name: weight.to(torch.bfloat16) for name, weight in matrices.items()} if exact else None
-        known = _known_halves[model] = versions, halves
-    return known[1]
+        exact = all(map(_is_exact, own.values()))
+        known = versions, {name: weight.to(torch.bfloat16) for name, weight in own.items()} if exact else None
+        _known_halves[model] = known
+    return known[1] or own
 
 
 def _is_exact(weight: torch.Tensor) -> bool:
@@ -283,12 +283,12 @@ def _vectors(block: Any) -> dict[str, torch.Tensor | None]:
 
 
 def _taken_over(model: Transformer, cache: KVCache, row: int) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:
-    """Keys, turned, and values of all layers, (slots, K, D) each, from a cache's row."""
+    """Keys (K, D, slots), turned, and values (slots, K, D) of all layers, from a cache's row."""
     keys, values = [], []
     for layer, ring in enumerate(cache.layers):
         kept = cache.keys[layer][row]
         if model.config.position == "rope":
             kept = rotate(kept[None], model.positions.rotation(ring.held[row].clamp(min=0)))[0]
-        keys.append(kept.transpose(0, 1).contiguous())
+        keys.append(kept.transpose(1, 2).contiguous())
         values.append(cache.values[layer][row].transpose(0, 1).contiguous())
     return keys, values
