@@ -39,9 +39,11 @@ def build_run(services: Services, name: str) -> gr.Dropdown:
     return gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
 
 
-def refresh(services: Services, run_id: str | None, step: Any, token: str) -> tuple[Any, Any]:
-    """Runs and checkpoints as they are now, keeping the choice while it exists."""
+def refresh(services: Services, run_id: str | None, step: Any, token: str, second: bool = False) -> tuple[Any, Any]:
+    """Runs and checkpoints as they are now, keeping the choice while it exists; `second` begins with another run."""
     choices, chosen = _runs(services, run_id, token)
+    if second and chosen != run_id:
+        chosen = next((known for _, known in choices if known != chosen), chosen)
     return gr.update(choices=choices, value=chosen), checkpoints(services, chosen, token, step)
 
 
@@ -76,9 +78,18 @@ def checkpoints(services: Services, run_id: str | None, token: str, step: Any = 
     return gr.update(choices=[(f"{known:,}", known) for known in steps], value=chosen)
 
 
-def wire_picker(picker: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
-    """Keep the lists fresh; returns the events after which something else is chosen, to hang a view on."""
-    opened = tab.select(services.bind(refresh), [*picker.both, visitor], picker.both, **QUIET)
+def wire_picker(
+    picker: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab, second: bool = False
+) -> list[Any]:
+    """Keep the lists fresh; returns the events after which something else is chosen, to hang a view on.
+
+    `second`: of two pickers beside each other, the one that begins with another run than the first.
+    """
+
+    def known(services: Services, run_id: str | None, step: Any, token: str) -> tuple[Any, Any]:
+        return refresh(services, run_id, step, token, second)
+
+    opened = tab.select(services.bind(known), [*picker.both, visitor], picker.both, **QUIET)
     changed = picker.run.input(services.bind(checkpoints), [picker.run, visitor], picker.step, **QUIET)
     return [opened.success, changed.success, picker.step.input]
 

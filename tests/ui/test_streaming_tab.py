@@ -48,7 +48,7 @@ def test_the_proof_ends_with_the_same_text(services, short):
 
 def test_a_long_text_in_five_ways(services, short):
     run = a_run(services, "modern")
-    *_, (words, chart, memory, table) = streaming.read(services, run.id, None, 32, 2, "")
+    *_, (words, chart, memory, table, _) = streaming.read(services, run.id, None, 32, 2, "")
     assert words.startswith("**Beyond its context this run")
     assert [line["name"] for line in chart["lines"]] == list(lab.policies(2))
     assert chart["marks"] == [{"x": run.model.block_size, "text": "training context"}]
@@ -64,23 +64,25 @@ def test_endless_writing_keeps_its_memory(services, short):
     config = run.model
     kib = 2 * config.n_layer * config.n_kv_head * config.head_dim * 18 * 4 / 1024
     assert len(shown) == 31
-    assert all(f"{kib:,.0f} KiB" in words for words, _, _, _ in shown)
+    assert all(f"{kib:,.0f} KiB" in words for words, *_ in shown)
     assert "30 tokens and done" in shown[-1][0]
-    assert len(shown[-2][3]["branches"][0]["tokens"]) == 30
-    *_, without, _ = streaming.endless(services, run.id, None, 16, 0, "Once", "")
+    assert len(shown[-2][4]["branches"][0]["tokens"]) == 30
+    without = list(streaming.endless(services, run.id, None, 16, 0, "Once", ""))[-1]
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 
 
 def test_sinks_through_training(services, short):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))
-    *_, (words, masses, rates) = streaming.find_sinks(services, run.id, None, "")
+    *_, (words, masses, rates, _, _) = streaming.find_sinks(services, run.id, None, "")
     assert "first token" in words
     assert masses["lines"][0]["x"] == rates["lines"][0]["x"] == run.steps_available()
 
 
 def test_the_three_softmaxes_are_there_at_once(services):
-    words, heads, kept, table = streaming.show_three(services)
-    assert words.startswith("**Far beyond the context")
+    words, heads, kept, table, _ = streaming.show_three(services)
+    assert words.startswith(
+        "**No head of these three small runs became a sink, and forgetting the first token costs nothing."
+    )
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in rows[0]] == [
         "perplexity",
@@ -94,16 +96,16 @@ def test_the_three_softmaxes_are_there_at_once(services):
         assert row[0].strip() == name
         assert all(1 < float(cell) < 3 for cell in row[1:])
     assert [line["name"] for line in kept["lines"]] == list(ARMS)
-    assert all(line["y"][0] == 0 for line in kept["lines"])
+    assert all(line["x"] == [0, 1, 2, 4] for line in kept["lines"])
     assert len(heads["lines"]) == 5  # two of the three can attend to nothing
-    *_, (told, masses, _) = streaming.find_sinks(services, run_id("learned"), None, "")
+    *_, (told, masses, *_) = streaming.find_sinks(services, run_id("learned"), None, "")
     assert "To nothing" in told
     assert {line["label"] for line in masses["lines"][:-1]} >= {"layer 4 head 1", "layer 1 head 4, to nothing"}
     assert len(masses["lines"][0]["x"]) > 10
 
 
 def test_without_a_gallery_there_is_a_question_instead(local):
-    assert streaming.show_three(local)[1:] == (None, None, "")
+    assert streaming.show_three(local)[1:] == (None, None, "", None)
 
 
 def test_slots_are_drawn_for_any_sliders():

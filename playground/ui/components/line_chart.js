@@ -40,7 +40,7 @@ function layout(colour) {
   return {
     width: Math.floor(plot.clientWidth), height: narrow ? 300 : 320, margin: { l: 62, r: 14, t: 16, b: 44 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft },
-    xaxis: { ...axis, title: { text: P.plain(value.x) }, showgrid: false, nticks: narrow ? 5 : 9 },
+    xaxis: { ...axis, title: { text: P.plain(value.x) }, showgrid: false, nticks: narrow ? 5 : 9, ...(value.ticks ? { tickvals: value.ticks } : {}) },
     yaxis: { ...axis, title: { text: P.plain(value.y) }, type: value.log ? "log" : "linear", rangemode: value.log ? "normal" : "tozero", nticks: 6 },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, showlegend: true, hovermode: value.lines.length > 10 ? "closest" : "x unified",
     hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink } },

@@ -16,8 +16,9 @@ def line_chart(*, value: Mapping[str, Any] | None = None, elem_id: str | None = 
     """Show one chart; nothing while there is no value.
 
     value: ``{"title": str, "about": str, "x": str, "y": str, "log": bool, "lines": [{"name": str, "x": [float], "y":
-    [float], "dots": bool, "label": str}, ...], "marks": [{"x": float, "text": str}, ...], "note": str, "nonce": anything}``:
-    x and y name the axes with their units, `log` makes y logarithmic, `dots` draws points instead of a line, lines of one
-    name share a colour and a place in the legend, and `label` tells them apart on hovering; `marks` are vertical lines.
+    [float], "dots": bool, "label": str}, ...], "marks": [{"x": float, "text": str}, ...], "ticks": [float], "note": str,
+    "nonce": anything}``: x and y name the axes with their units, `log` makes y logarithmic, `dots` draws points instead of
+    a line, lines of one name share a colour and a place in the legend, and `label` tells them apart on hovering; `marks`
+    are vertical lines, `ticks` the places on x that get a number.
     """
     return component("line_chart", TEMPLATE, value, elem_id=elem_id)

@@ -269,7 +269,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     seed: Any = tab.length["seed"]
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change, seed.input):
         event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
-    wire_picker(tab.other, services, visitor, tab.tab)
+    wire_picker(tab.other, services, visitor, tab.tab, second=True)
     for slider in shape:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
@@ -283,7 +283,8 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
         ),
     ]
     tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
-    tab.stop.click(stopped, tab.text, tab.text, cancels=writes, **QUIET)
+    # What is on its way when somebody says stop still arrives, and only after that is it known where the text stands.
+    tab.stop.click(None, None, None, cancels=writes).then(stopped, tab.text, tab.text, **QUIET)
     tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
     tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
 

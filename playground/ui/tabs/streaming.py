@@ -70,7 +70,7 @@ class StreamingTab:
 def build(services: Services) -> StreamingTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
-    words, first, second, table = show_three(services)
+    words, first, second, table, _ = show_three(services)
     with layout.page("Streaming", "streaming") as parts["tab"]:
         with layout.side():
             with layout.card("1 · Model", "whose memory is tried"):
@@ -93,7 +93,7 @@ def build(services: Services) -> StreamingTab:
             parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
             parts["first"] = line_chart(value=first, elem_id="streaming-first")
             parts["second"] = line_chart(value=second, elem_id="streaming-second")
-            parts["table"] = gr.Markdown(table, elem_id="streaming-table")
+            parts["table"] = gr.Markdown(table, elem_id="streaming-table", elem_classes="pg-table")
             parts["text"] = token_text(elem_id="streaming-text")
             parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
             gr.Markdown(NOTICE, elem_classes="pg-note")
@@ -112,7 +112,12 @@ def _build_tries(parts: dict[str, Any]) -> None:
     parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
 
 
-def show_three(services: Services) -> tuple[str, Any, Any, str]:
+def results(words: str, first: Any = None, second: Any = None, table: str = "", text: Any = None) -> tuple[Any, ...]:
+    """What a button shows: a sentence, two charts, a table and text; what it does not have makes room."""
+    return words, first, second, table, text
+
+
+def show_three(services: Services) -> tuple[Any, ...]:
     """What was measured of the three runs that ship; a question where they are missing."""
     found = {}
     for name, sink_logit in ARMS.items():
@@ -121,8 +126,8 @@ def show_three(services: Services) -> tuple[str, Any, Any, str]:
             if (known := measured(run)) is not None:
                 found[name] = known
     if not found:
-        return "What does a cache keep, and what does forgetting cost? Try one of those on the left.", None, None, ""
-    return view.three(found, run.model.block_size)
+        return results("What does a cache keep, and what does forgetting cost? Try one of those on the left.")
+    return results(*view.three(found, run.model.block_size))
 
 
 def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
@@ -151,15 +156,10 @@ def prove(
     for proof in lab.cache_proof(model, ids, config):
         if time.monotonic() - shown > 2 * UPDATE_SECONDS:
             shown = time.monotonic()
-            yield (
-                "Writing the same text twice…",
-                view.pace(proof, len(ids)),
-                kinds,
-                "",
-                view.twice(run, prompt, proof, "writing"),
-            )
+            texts = view.twice(run, prompt, proof, "writing")
+            yield results("Writing the same text twice…", view.pace(proof, len(ids)), kinds, text=texts)
     assert proof is not None
-    yield view.verdict(proof), view.pace(proof, len(ids)), kinds, "", view.twice(run, prompt, proof, "done")
+    yield results(view.verdict(proof), view.pace(proof, len(ids)), kinds, text=view.twice(run, prompt, proof, "done"))
 
 
 def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
@@ -168,23 +168,15 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
     window, n_sink = _memory(window, n_sink)
     texts = held_out(run, services)
     found: list[lab.Reading] = []
-    yield (
-        f"Reading {TEXTS} texts of {texts.shape[1]:,} tokens, {texts.shape[1] / run.model.block_size:.0f} contexts long…",
-        *_skips(3),
+    yield results(
+        f"Reading {TEXTS} texts of {texts.shape[1]:,} tokens, {texts.shape[1] / run.model.block_size:.0f} contexts long…"
     )
     for reading in lab.readings(model, texts, window, n_sink):
         found.append(reading)
-        yield (
-            f"Read: {', '.join(each.name for each in found)}…",
-            view.perplexity(run, found),
-            gr.skip(),
-            view.table(found),
-        )
-    yield (
-        view.seen(found, run.model.block_size),
-        view.perplexity(run, found),
-        view.memory_read(found),
-        view.table(found),
+        names = ", ".join(each.name for each in found)
+        yield results(f"Read: {names}…", view.perplexity(run, found), None, view.table(found))
+    yield results(
+        view.seen(found, run.model.block_size), view.perplexity(run, found), view.memory_read(found), view.table(found)
     )
 
 
@@ -216,6 +208,7 @@ def endless(
         cache = KVCache(model.config)
     began = shown = time.monotonic()
     counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
+    tail: list[dict[str, Any]] = []
     for n, tail in _written(run, model, cache, checked_prompt(prompt)):
         now = time.monotonic()
         if now - shown < UPDATE_SECONDS:
@@ -223,15 +216,12 @@ def endless(
         lines[0].append(n)
         lines[1].append(1000 * (now - shown) / max(1, n - counted))
         counted, shown = n, now
-        yield (
-            view.endless_words(n, cache, now - began, False),
-            view.endless_pace(*lines),
-            None,
-            view.tail(tail, "writing"),
-        )
+        words = view.endless_words(n, cache, now - began, False)
+        yield results(words, view.endless_pace(*lines), text=view.tail(tail, "writing"))
         if now - began > ENDLESS_SECONDS:
             break
-    yield view.endless_words(n, cache, time.monotonic() - began, True), view.endless_pace(*lines), None, gr.skip()
+    words = view.endless_words(n, cache, time.monotonic() - began, True)
+    yield results(words, view.endless_pace(*lines), text=view.tail(tail, "done"))
 
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -250,15 +240,15 @@ def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterat
     length = min(sinks.LENGTH, run.model.block_size)
     if (known := measured(run)) is not None:
         points = list(known.points)
-        yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
+        yield results(sinks.in_words(points, length), view.masses(points, length), view.rates(points))
         return
     ids = held_out(run, services).ravel()
     texts = ids[: len(ids) // length * length].reshape(-1, length)[:SINK_TEXTS]
     points = []
     for point in sinks.through_training(lambda at: services.models.get(run, at), run.steps_available(), texts):
         points.append(point)
-        yield f"Step {point.step:,}…", view.masses(points, length), gr.skip()
-    yield sinks.in_words(points, length), view.masses(points, length), view.rates(points)
+        yield results(f"Step {point.step:,}…", view.masses(points, length))
+    yield results(sinks.in_words(points, length), view.masses(points, length), view.rates(points))
 
 
 def stopped(words: Any) -> Any:
@@ -275,30 +265,20 @@ def _memory(window: Any, n_sink: Any) -> tuple[int, int]:
     return whole("Window", window, 1, 1024), whole("Sinks", n_sink, 0, 64)
 
 
-def _skips(n: int) -> list[Any]:
-    return [gr.skip()] * n
-
-
 def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> None:
-    """Connect the controls."""
+    """Connect the controls. Each button fills everything: a second event of a click waits for the first to end."""
     wire_picker(tab.picker, services, visitor, tab.tab)
     for slider in (tab.window, tab.n_sink):
         slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
-    chosen, charts = tab.picker.both, [tab.answer, tab.first, tab.second, tab.table]
+    chosen, memory = tab.picker.both, [tab.window, tab.n_sink]
+    results = [tab.answer, tab.first, tab.second, tab.table, tab.text]
     running: list[Any] = [
-        tab.prove.click(services.bind(prove), [*chosen, tab.window, tab.prompt, visitor], [*charts, tab.text], **slow),
-        tab.read.click(services.bind(read), [*chosen, tab.window, tab.n_sink, visitor], charts, **slow),
-        tab.endless.click(
-            services.bind(endless), [*chosen, tab.window, tab.n_sink, tab.prompt, visitor],
-            [tab.answer, tab.first, tab.second, tab.text], **slow,
-        ),
-    ]  # fmt: skip
-    running.append(
-        tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], [tab.answer, tab.first, tab.second], **slow)
-    )
-    tab.three.click(services.bind(show_three), None, charts, **QUIET)
-    for button in (tab.read, tab.sinks, tab.three):
-        button.click(lambda: ("", None), None, [tab.table, tab.text], **QUIET)
-    tab.endless.click(lambda: "", None, tab.table, **QUIET)
-    tab.stop.click(stopped, tab.answer, tab.answer, cancels=running, **QUIET)
+        tab.prove.click(services.bind(prove), [*chosen, tab.window, tab.prompt, visitor], results, **slow),
+        tab.read.click(services.bind(read), [*chosen, *memory, visitor], results, **slow),
+        tab.endless.click(services.bind(endless), [*chosen, *memory, tab.prompt, visitor], results, **slow),
+        tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], results, **slow),
+    ]
+    tab.three.click(services.bind(show_three), None, results, **QUIET)
+    # What is on its way when somebody says stop still arrives: only after that is it known what to say.
+    tab.stop.click(None, None, None, cancels=running).then(stopped, tab.answer, tab.answer, **QUIET)
