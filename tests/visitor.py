@@ -36,7 +36,9 @@ class Visitor:
     def press(self, elem_id: str, data: list[Any]) -> None:
         """Queue what a click on this button does."""
         event = {"fn_index": self._events[self._ids[elem_id], "click"], "data": data, "session_hash": self.session}
-        self.client.post(f"{self.url}gradio_api/queue/join", json=event).raise_for_status()
+        sent = json.dumps(event)  # NaN and infinity too, as somebody could send them
+        head = {"content-type": "application/json"}
+        self.client.post(f"{self.url}gradio_api/queue/join", content=sent, headers=head).raise_for_status()
 
     def answers(self) -> Iterator[tuple[str, Any]]:
         """What comes back: kinds of messages with their outputs, the second and later ones as differences."""
@@ -47,7 +49,7 @@ class Visitor:
                     message = json.loads(line[5:])
                     yield message["msg"], message.get("output")
 
-    def generate(self, run_id: str, step: int | None, prompt: str, **settings: Any) -> None:
+    def generate(self, run_id: Any, step: Any, prompt: Any, **settings: Any) -> None:
         """Press Generate on the Sample tab."""
-        config = SampleConfig(**settings)
-        self.press("generate", [run_id, step, prompt, *(getattr(config, name) for name in (*SHAPE, *LENGTH)), ""])
+        values = {**SampleConfig().to_dict(), **settings}
+        self.press("generate", [run_id, step, prompt, *(values[name] for name in (*SHAPE, *LENGTH)), ""])

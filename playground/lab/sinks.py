@@ -80,12 +80,12 @@ def in_words(points: Sequence[SinkPoint], length: int) -> str:
     last = points[-1]
     n, above = last.mass.size, int((last.mass > EPSILON).sum())
     layer, head = np.unravel_index(int(last.mass.argmax()), last.mass.shape)
-    strongest = f"the strongest, layer {layer + 1} head {head + 1}, {100 * last.mass.max():.0f} %"
+    strongest = f"The strongest: layer {layer + 1} head {head + 1}, {100 * last.mass.max():.0f} %"
     even = f"an even look back would give {100 * even_mass(length):.0f} %"
     if not above:
-        return f"**No head of {n} parks more than 30 % on the first token**: {strongest}; {even}.{idle(points)}"
+        return f"**No head of {n} parks more than 30 % on the first token.**\n\n{strongest}; {even}.{idle(points)}"
     first = next(point.step for point in points if (point.mass > EPSILON).any())
     return (
-        f"**{above} of {n} heads park more than 30 % on the first token**, the first of them seen at step {first:,}: "
+        f"**{above} of {n} heads park more than 30 % on the first token, the first of them seen at step {first:,}.**\n\n"
         f"{strongest}; {even}.{idle(points)}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import gradio as gr
 
@@ -45,6 +45,7 @@ HIDDEN = {
     "corpus": "chosen as tiles, with a box for one's own text",
 }
 Form = dict[str, gr.components.Component]
+Shown = TypeVar("Shown", bound=gr.components.Component)
 
 
 def build_form(kind: type[Settings], names: Iterable[str], values: Settings, explain: bool = True) -> Form:
@@ -89,6 +90,20 @@ def _control(item: dataclasses.Field[Any], kind: Any, value: Any, explain: bool)
     common: dict[str, Any] = {
         "label": item.metadata["label"], "info": info, "value": value, "elem_classes": ["pg-compact"],
     }  # fmt: skip
+    return as_it_comes(_widget(item, kind, common))
+
+
+def as_it_comes(component: Shown) -> Shown:
+    """The component, which hands over what was sent as it was sent.
+
+    The page sends nothing else than it shows. What else comes in over HTTP, Gradio would refuse with "Value 9 is greater
+    than maximum value 5", or round; our own checks, behind every form, say which field is meant and what to do.
+    """
+    component.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    return component
+
+
+def _widget(item: dataclasses.Field[Any], kind: Any, common: dict[str, Any]) -> gr.components.Component:
     if get_args(kind):
         return gr.Dropdown(choices=[(spelled(word), word) for word in get_args(kind)], **common)
     if kind is bool:

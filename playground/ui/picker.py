@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from playground.ui.forms import as_it_comes
 from playground.ui.services import Services
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
@@ -30,13 +31,14 @@ def build_picker(services: Services, name: str, columns: bool = False) -> Picker
     with gr.Column(scale=2, min_width=180) if columns else nullcontext():
         run = build_run(services, name)
     with gr.Column(scale=1, min_width=110) if columns else nullcontext():
-        step = gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step")
+        step = as_it_comes(gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step"))
     return Picker(run, step)
 
 
 def build_run(services: Services, name: str) -> gr.Dropdown:
     """Only the dropdown of runs, for a view that moves through all of a run's steps."""
-    return gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
+    run = gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
+    return as_it_comes(run)
 
 
 def refresh(services: Services, run_id: str | None, step: Any, token: str, second: bool = False) -> tuple[Any, Any]:

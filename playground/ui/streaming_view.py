@@ -153,11 +153,9 @@ def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
 
 
 def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
-    """Attention of every head on the first token through training, and on nothing where a sink logit takes some."""
+    """Attention of every head on the first token through training."""
     x = [point.step for point in points]
-    lines = _heads([point.mass for point in points], x, "")
-    if any(point.nothing.any() for point in points):
-        lines += _heads([point.nothing for point in points], x, ", to nothing")
+    lines = _heads([point.mass for point in points], x)
     lines.append({"name": "an even look back", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
     return {
         "title": "Attention on the first token", "about": "of every head, by layer", "x": "training step",
@@ -166,11 +164,11 @@ def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _heads(masses: list[np.ndarray], x: list[int], kind: str) -> list[dict[str, Any]]:
+def _heads(masses: list[np.ndarray], x: list[int]) -> list[dict[str, Any]]:
     n_layer, n_head = masses[0].shape
     return [
         {
-            "name": f"layer {layer + 1}{kind}", "label": f"layer {layer + 1} head {head + 1}{kind}", "x": x,
+            "name": f"layer {layer + 1}", "label": f"layer {layer + 1} head {head + 1}", "x": x,
             "y": [100 * float(mass[layer, head]) for mass in masses],
         }
         for layer in range(n_layer) for head in range(n_head)
@@ -178,7 +176,14 @@ def _heads(masses: list[np.ndarray], x: list[int], kind: str) -> list[dict[str, 
 
 
 def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
-    """The share of heads that are sinks through training."""
+    """The share of heads that are sinks through training; where a sink logit takes attention, what every head gives it."""
+    if any(point.nothing.any() for point in points):
+        lines = _heads([point.nothing for point in points], [point.step for point in points])
+        return {
+            "title": "Attention given to nothing", "about": "what each head's sink logit takes, by layer",
+            "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
+            "note": "With a score of its own for nothing, a head need not park attention on the first token.",
+        }  # fmt: skip
     y = [100 * sinks.sink_rate(point.mass) for point in points]
     return {
         "title": "Sink rate", "about": "share of heads above 30 %", "x": "training step", "y": "heads (%)",

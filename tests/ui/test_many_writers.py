@@ -95,3 +95,50 @@ def test_ten_visitors_write_at_once(served, slow):
     for thread in visitors:
         thread.join()
     assert sorted(done) == list(range(10))
+
+
+BAD = [
+    ("temperature", float("nan"), "Temperature must be a number. You sent NaN."),
+    ("temperature", float("inf"), "Temperature must be a finite number. You sent inf."),
+    ("temperature", -1, "Temperature must be 0 to 5; -1 is not."),
+    ("temperature", "hot", "Temperature must be a number. You sent 'hot'."),
+    ("top_k", -1, "Top-k must be 0 to 65536; -1 is not."),
+    ("top_k", 1.5, "Top-k must be a whole number; 1.5 is not."),
+    ("top_p", 2, "Top-p must be 0 to 1; 2 is not."),
+    ("min_p", -0.1, "Min-p must be 0 to 1; -0.1 is not."),
+    ("repetition_penalty", 0, "Repetition penalty must be 0.1 to 10; 0 is not."),
+    ("max_new_tokens", 10**6, "New tokens must be 1 to 8192; 1000000 is not."),
+    ("n_sample", 99, "Samples must be 1 to 16; 99 is not."),
+    ("seed", 1.5, "Seed must be a whole number; 1.5 is not."),
+    ("run", "0" * 32, "Run not found."),
+    ("run", None, "No run is chosen."),
+    ("step", 7_777, "There are no weights of step 7777."),
+    ("step", float("nan"), "There are no weights of step nan."),
+    ("prompt", None, "Prompt must be text"),
+    ("prompt", "x" * 20_001, "Prompt has 20,001 characters; the limit is 20,000. Shorten it."),
+]
+
+
+def test_what_makes_no_sense_is_answered_in_a_sentence(served):
+    """Through HTTP, where no slider stands in the way; and each time the next one is answered."""
+    url, run = served
+    for name, value, sentence in BAD:
+        asked = {"run": run.id, "step": None, "prompt": "the"}
+        with Visitor(url) as visitor:
+            if name in asked:
+                asked[name] = value
+                visitor.generate(asked["run"], asked["step"], asked["prompt"], max_new_tokens=3)
+            else:
+                visitor.generate(run.id, None, "the", **{"max_new_tokens": 3, name: value})
+            last = [output for kind, output in visitor.answers() if kind == "process_completed"][-1]
+        assert last["error"].startswith(sentence), (name, value, last)
+
+
+@pytest.mark.parametrize("prompt", ["", "the cat sat on the mat. " * 9])
+def test_no_prompt_and_one_that_is_too_long_say_so_and_write(served, prompt):
+    url, run = served
+    with Visitor(url) as visitor:
+        visitor.generate(run.id, None, prompt, max_new_tokens=3)
+        first = next(output for kind, output in visitor.answers() if kind == "process_generating")
+    note = first["data"][0]["note"]
+    assert ("starts from a line end" if not prompt else "only the last 32 fit") in note

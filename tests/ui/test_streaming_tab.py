@@ -98,9 +98,11 @@ def test_the_three_softmaxes_are_there_at_once(services):
     assert [line["name"] for line in kept["lines"]] == list(ARMS)
     assert all(line["x"] == [0, 1, 2, 4] for line in kept["lines"])
     assert len(heads["lines"]) == 5  # two of the three can attend to nothing
-    *_, (told, masses, *_) = streaming.find_sinks(services, run_id("learned"), None, "")
+    *_, (told, masses, idle, *_) = streaming.find_sinks(services, run_id("learned"), None, "")
     assert "To nothing" in told
-    assert {line["label"] for line in masses["lines"][:-1]} >= {"layer 4 head 1", "layer 1 head 4, to nothing"}
+    assert [line["label"] for line in masses["lines"][:-1]] == [line["label"] for line in idle["lines"]]
+    assert idle["lines"][5]["label"] == "layer 2 head 2"
+    assert idle["title"] == "Attention given to nothing"
     assert len(masses["lines"][0]["x"]) > 10
 
 

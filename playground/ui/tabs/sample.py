@@ -20,7 +20,7 @@ from playground.tokenizers import decode, pieces
 from playground.ui import branches, layout, writing
 from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import next_token, token_text
-from playground.ui.forms import Form, build_form
+from playground.ui.forms import Form, as_it_comes, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
@@ -103,7 +103,8 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
         value=next(iter(writing.WAYS)), show_label=False, label="Compare",
         elem_classes=["pg-choice"], elem_id="sample-ways",
     )  # fmt: skip
-    parts["n_beam"] = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
+    beams = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
+    parts["n_beam"] = as_it_comes(beams)
     with gr.Column(visible=False) as parts["others"]:
         parts["other"] = build_picker(services, "sample-other")
     parts["beside"] = gr.Button("Write under each other", elem_classes="pg-quiet", elem_id="write-beside")

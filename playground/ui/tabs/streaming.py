@@ -25,6 +25,7 @@ from playground.ui import branches, layout
 from playground.ui import streaming_view as view
 from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import cache_slots, line_chart, token_text
+from playground.ui.forms import as_it_comes
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 from playground.ui.streaming_view import TAIL, TEXTS
@@ -76,17 +77,7 @@ def build(services: Services) -> StreamingTab:
             with layout.card("1 · Model", "whose memory is tried"):
                 parts["picker"] = build_picker(services, "streaming")
             with layout.card("2 · Memory", "what it may keep"):
-                parts["window"] = gr.Slider(
-                    4,
-                    256,
-                    64,
-                    step=4,
-                    label="Window",
-                    buttons=[],
-                    elem_classes="pg-compact",
-                    elem_id="streaming-window",
-                )
-                parts["n_sink"] = gr.Slider(0, 16, 4, step=1, label="Sinks", buttons=[], elem_classes="pg-compact")
+                _build_memory(parts)
             with layout.card("3 · Try", ""):
                 _build_tries(parts)
         with layout.main():
@@ -98,6 +89,12 @@ def build(services: Services) -> StreamingTab:
             parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return StreamingTab(**parts)
+
+
+def _build_memory(parts: dict[str, Any]) -> None:
+    look: dict[str, Any] = {"buttons": [], "elem_classes": "pg-compact"}
+    parts["window"] = as_it_comes(gr.Slider(4, 256, 64, step=4, label="Window", elem_id="streaming-window", **look))
+    parts["n_sink"] = as_it_comes(gr.Slider(0, 16, 4, step=1, label="Sinks", **look))
 
 
 def _build_tries(parts: dict[str, Any]) -> None:
