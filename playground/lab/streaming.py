@@ -245,6 +245,7 @@ def cache_variants(config: ModelConfig, window: int) -> dict[str, ModelConfig]:
         f"MHA, {config.n_head} KV heads": plain.replace(n_kv_head=config.n_head),
         f"GQA, {some} KV heads": plain.replace(n_kv_head=some),
         "MQA, 1 KV head": plain.replace(n_kv_head=1),
+        f"window of {window}, all kept": plain,  # a mask alone frees nothing
         f"rolling buffer of {window}": config.replace(window=window, n_sink=0, global_every=0),
     }
     return {name: variant for name, variant in variants.items() if not (some == 1 and name.startswith("GQA"))}

@@ -120,13 +120,14 @@ def test_with_and_without_the_cache_the_text_is_the_same(name):
 def test_cache_sizes_measured_are_those_of_the_formula():
     config = preset("modern", n_layer=3, n_head=8, n_embd=64)
     variants = cache_variants(config, 32)
-    assert [name.split(",")[0] for name in variants] == ["MHA", "GQA", "MQA", "rolling buffer of 32"]
+    assert [name.split(",")[0] for name in variants] == ["MHA", "GQA", "MQA", "window of 32", "rolling buffer of 32"]
     for variant in variants.values():
         for context in (8, 32, 100, 1000):
             assert cache_measured(variant, context) == cache_formula(variant, context)
     sizes = [cache_formula(variant, 1000) for variant in variants.values()]
     assert sizes[0] == 2 * 3 * 8 * 8 * 1000 * 4
     assert sizes[0] == 2 * sizes[1] == 8 * sizes[2]
+    assert cache_formula(variants["window of 32, all kept"], 1000) == 2 * 3 * config.n_kv_head * 8 * 1000 * 4
     assert cache_formula(variants["rolling buffer of 32"], 1000) == cache_formula(variants["rolling buffer of 32"], 32)
 
 
