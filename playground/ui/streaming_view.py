@@ -223,7 +223,7 @@ def three_words(found: dict[str, Measured]) -> str:
 
 def three_table(found: dict[str, Measured], context: int) -> str:
     """In the layout of StreamingLLM's table 3."""
-    head = [f"{n} + {TOTAL - n}" for n in KEPT]
+    head = [f"{n}\u00a0+\u00a0{TOTAL - n}" for n in KEPT]
     rows = [f"| perplexity | within {context} tokens | {' | '.join(head)} |", "| --- " * (2 + len(KEPT)) + "|"]
     for name, each in found.items():
         values = [f"{np.exp(each.within.mean()):.3f}", *(f"{each.perplexity(n):.3f}" for n in KEPT)]

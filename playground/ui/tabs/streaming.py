@@ -84,7 +84,7 @@ def build(services: Services) -> StreamingTab:
             parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
             parts["first"] = line_chart(value=first, elem_id="streaming-first")
             parts["second"] = line_chart(value=second, elem_id="streaming-second")
-            parts["table"] = gr.Markdown(table, elem_id="streaming-table", elem_classes="pg-table")
+            parts["table"] = gr.Markdown(table, elem_id="streaming-table", elem_classes="pg-figures")
             parts["text"] = token_text(elem_id="streaming-text")
             parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
             gr.Markdown(NOTICE, elem_classes="pg-note")
