@@ -49,8 +49,9 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llama2c", type=Path)
     parser.add_argument("--endless", type=int, default=100_000)
+    parser.add_argument("--threads", type=int, default=psutil.cpu_count(logical=True) or 1, help="for everybody")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(psutil.cpu_count(logical=True) or 1)
+    torch.set_num_threads(options.threads)
     machine()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; compiled step: {decode_step.warm(wait=True)}")
     for name, config, n, goal in (("0.8M", SMALL, 240, 10), ("15M", LARGE, 120, 4)):
