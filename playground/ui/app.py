@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +12,9 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import endpoints, race_tab
-from playground.ui.components import status_pill
+from playground.ui import endpoints, health, links, race_tab
+from playground.ui.api import add_api
+from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET
@@ -39,6 +41,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
+            link = link_box(elem_id="link")
         with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
@@ -52,9 +55,17 @@ def build_app(services: Services) -> gr.Blocks:
         )  # fmt: skip
         race: compare.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
-        demo.load(services.bind(arrive), visitor, shown, **QUIET).then(
+
+        def opened(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
+            asked = dict(request.query_params) if request else {}
+            token, *page = arrive(services, known, asked)
+            return token, *page, *links.open_link(services, built, asked, token)
+
+        demo.load(services.bind(opened), visitor, [*shown, *links.opened_controls(built)], **QUIET).then(
             partial(train.show_estimate, first), first.form, [first.estimate, first.changed], **QUIET
         )
+        links.wire(link, built, services, visitor)
+        add_api(services)
     return demo
 
 
@@ -75,10 +86,9 @@ def show_started(services: Services, run_ids: list[str], token: str) -> tuple[An
     return gr.update(selected="compare"), gr.update(selected="runs"), chosen
 
 
-def arrive(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
+def arrive(services: Services, known: Any, asked: Mapping[str, str]) -> tuple[Any, ...]:
     """A browser opens the page: it gets a token if it has none, and the tab, run and race that its address names."""
     token = services.token(known) if services.public else ""
-    asked = dict(request.query_params) if request else {}
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
     run, race = (
         train.arrive(services, token, asked.get("run", "")),
@@ -114,12 +124,13 @@ def launch_options(services: Services) -> dict[str, Any]:
         "theme": THEME,
         "css_paths": [CSS_PATH],
         "head": head_html(),
-        "app_kwargs": {"middleware": [Middleware(EarlyScript)]},
+        "app_kwargs": {"middleware": [Middleware(EarlyScript)], "routes": health.routes(services)},
+        "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,
         "run_history": False,
         "max_file_size": "40mb" if services.public else MAX_FILE_BYTES,
         "blocked_paths": [str(services.store.root), str(services.cache_dir)],
         "state_session_capacity": 200,
         "show_error": False,
-        "footer_links": ["gradio", "settings"],
+        "footer_links": ["api", "gradio", "settings"],
     }

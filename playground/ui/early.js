@@ -9,3 +9,24 @@
   window.requestAnimationFrame = (work) =>
     isStopwatch(work) ? setTimeout(() => work(performance.now()), 250) : frame(work);
 })();
+
+// In a frame of another site, as on a Space, a browser may refuse storage altogether, and Gradio's page would stay dead. Then it
+// gets a storage that lasts as long as the page: a visitor's runs are theirs until they reload.
+for (const name of ["localStorage", "sessionStorage"]) {
+  try {
+    void window[name].length;
+  } catch {
+    const kept = new Map();
+    const storage = {
+      getItem: (key) => kept.get(String(key)) ?? null,
+      setItem: (key, value) => void kept.set(String(key), String(value)),
+      removeItem: (key) => void kept.delete(String(key)),
+      clear: () => kept.clear(),
+      key: (n) => [...kept.keys()][n] ?? null,
+      get length() {
+        return kept.size;
+      },
+    };
+    Object.defineProperty(window, name, { value: storage, configurable: true });
+  }
+}

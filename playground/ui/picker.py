@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from playground.runs.store import Run
 from playground.ui.forms import as_it_comes
 from playground.ui.services import Services
 
@@ -56,9 +57,17 @@ def refresh_run(services: Services, run_id: str | None, token: str) -> Any:
 
 
 def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tuple[str, str]], str | None]:
-    choices = services.choices(token, trained=True)
+    choices = services.choices(token, trained=True, shared=_shared(services, run_id, token))
     known = [known_id for _, known_id in choices]
     return choices, run_id if run_id in known else _favourite(services, known, token)
+
+
+def _shared(services: Services, run_id: str | None, token: str) -> Run | None:
+    """A run that is in nobody's list of this visitor but may be looked at: somebody's link led to it."""
+    try:
+        return services.run(run_id, token) if run_id else None
+    except ValueError:
+        return None
 
 
 def _favourite(services: Services, known: list[str], token: str) -> str | None:

@@ -6,6 +6,7 @@ fonts, and plotly.js from the installed plotly package.
 
 from __future__ import annotations
 
+import os
 from html import escape
 from pathlib import Path
 
@@ -26,7 +27,11 @@ def head_html() -> str:
     """The page's head: where plotly.js is, and the script that the components share. Also publishes that one file."""
     gr.set_static_paths([PLOTLY_PATH])
     address = escape(f"/gradio_api/file={PLOTLY_PATH.as_posix()}", quote=True)
-    return f'<meta name="playground-plotly" content="{address}">\n<script>\n{shared_script()}\n</script>'
+    tags = [f'<meta name="playground-plotly" content="{address}">']
+    if space := os.environ.get("SPACE_ID"):  # there the page is a frame, and links lead to the page around it
+        home = escape(f"https://huggingface.co/spaces/{space}", quote=True)
+        tags.append(f'<meta name="playground-home" content="{home}">')
+    return "\n".join([*tags, f"<script>\n{shared_script()}\n</script>"])
 
 
 def _theme() -> gr.themes.Base:

@@ -137,7 +137,7 @@ def browser() -> Iterator[Browser]:
 class Watch:
     """Contexts in which any script error, and any request to somewhere else, is remembered."""
 
-    home = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")
+    home = ("http://127.0.0.1", "ws://127.0.0.1", "http://localhost", "data:", "blob:", "about:")
 
     def __init__(self, browser: Browser) -> None:
         self.browser, self.contexts = browser, []

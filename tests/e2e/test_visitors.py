@@ -29,10 +29,9 @@ def test_visitors_do_not_see_each_others_runs(watch: Watch, public_app: App) -> 
     wait_for_state(mine, "Stopped")
     mine.get_by_role("button", name="Continue, rename, share, delete").click()
     mine.locator("#share-run").click()
-    toast = mine.get_by_text("add ?run=")
-    expect(toast).to_be_visible(timeout=SLOW)
-    run_id = toast.inner_text().split("?run=")[1][:32]
-    open_page(theirs, f"{public_app.url}?run={run_id}")
+    link = mine.locator("#link input")
+    expect(mine.locator("#link")).to_contain_text("Whoever has this link can look", timeout=SLOW)
+    open_page(theirs, link.input_value())
     expect(theirs.locator("#live-run")).to_contain_text("Stopped", timeout=SLOW)
     theirs.get_by_role("button", name="Continue, rename, share, delete").click()
     theirs.locator("#delete-run").click()

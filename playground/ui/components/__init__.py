@@ -14,6 +14,7 @@ from playground.ui.components.head_by_hand import head_by_hand
 from playground.ui.components.head_table import head_table
 from playground.ui.components.lens_view import lens_view
 from playground.ui.components.line_chart import line_chart
+from playground.ui.components.link_box import link_box
 from playground.ui.components.live_run import live_run
 from playground.ui.components.loss_compare import loss_compare
 from playground.ui.components.merge_replay import merge_replay
@@ -35,6 +36,7 @@ __all__ = [
     "head_table",
     "lens_view",
     "line_chart",
+    "link_box",
     "live_run",
     "loss_compare",
     "merge_replay",

@@ -64,6 +64,22 @@ window.Playground = (() => {
     return el("div", { class: "pg-empty" }, el("strong", { text: title }), el("p", { text: advice }));
   }
 
+  // ---- addresses ------------------------------------------------------------------------------------------------
+
+  /** The address under which this page opens with a query. On a Space that is the page around our frame. */
+  function address(query) {
+    const home = document.querySelector('meta[name="playground-home"]')?.content;
+    const url = home ? new URL(home) : new URL(location.pathname, location.origin);
+    url.search = new URLSearchParams(query);
+    return url.href;
+  }
+
+  /** The id of the tab in front, which Gradio tells the server nothing about: what its button says, in small letters. */
+  function frontTab() {
+    const tab = document.querySelector('#tabs [role="tab"][aria-selected="true"]');
+    return tab ? tab.textContent.trim().toLowerCase() : "train";
+  }
+
   // ---- time -----------------------------------------------------------------------------------------------------
 
   /**
@@ -260,6 +276,6 @@ window.Playground = (() => {
     return plotly;
   }
 
-  return { el, say, announcer, segmented, toggle, emptyState, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
+  return { el, say, announcer, segmented, toggle, emptyState, address, frontTab, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
     visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
 })();

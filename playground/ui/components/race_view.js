@@ -195,10 +195,9 @@ for (const [kind, text, about] of [["report", "Report (HTML)", "Everything here 
 }
 const link = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this race" });
 link.addEventListener("click", async () => {
-  const address = new URL(location.pathname, location.origin);
-  address.search = new URLSearchParams({ tab: "compare", race: shown });
-  await navigator.clipboard?.writeText(address.href).catch(() => {});
-  P.say(said, address.href);
+  const address = P.address({ tab: "compare", race: shown });
+  await navigator.clipboard?.writeText(address).catch(() => {});
+  P.say(said, address);
 });
 const said = P.el("output", { class: "pg-soft pg-small" });
 files.append(link, said);

@@ -52,6 +52,7 @@ class TrainTab:
     name: gr.Textbox
     estimate: gr.Markdown
     start: gr.Button
+    link: gr.Button
     run: gr.Dropdown
     stop: gr.Button
     pause: gr.Button
@@ -132,6 +133,7 @@ def _build_budget(parts: dict[str, Any]) -> None:
             )
         parts["estimate"] = gr.Markdown("", elem_classes="pg-note", elem_id="estimate")
         parts["start"] = gr.Button("Start training", variant="primary", elem_classes="pg-primary", elem_id="start")
+        parts["link"] = gr.Button("Copy link to this set-up", elem_classes="pg-quiet", size="sm", elem_id="setup-link")
 
 
 def _build_controls(parts: dict[str, Any], services: Services) -> None:
@@ -280,7 +282,7 @@ def show_run(run_id: str | None, token: str) -> dict[str, Any]:
 
 def act(services: Services, action: str, run_id: str | None, token: str) -> dict[str, Any]:
     """Pause, resume or stop the chosen run."""
-    getattr(services.launcher, action)(_chosen(run_id), services.visitor(token))
+    getattr(services.launcher, action)(chosen(run_id), services.visitor(token))
     return show_run(run_id, token)
 
 
@@ -288,29 +290,23 @@ def go_on(services: Services, run_id: str | None, steps: Any, token: str) -> dic
     """Train the chosen run for more steps."""
     if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 1 <= steps <= 1_000_000:
         raise ValueError(f"More steps must be 1 to 1,000,000; {steps!r} is not.")
-    services.launcher.continue_for(_chosen(run_id), int(steps), services.visitor(token))
+    services.launcher.continue_for(chosen(run_id), int(steps), services.visitor(token))
     return show_run(run_id, token)
 
 
 def rename(services: Services, run_id: str | None, name: str, token: str) -> tuple[Any, Any]:
     """Give the chosen run another name."""
-    services.store.rename(_chosen(run_id), name or "", services.visitor(token))
+    services.store.rename(chosen(run_id), name or "", services.visitor(token))
     return follow(services, run_id, token)
-
-
-def share(services: Services, run_id: str | None, token: str) -> None:
-    """Let whoever has the link look at the run."""
-    run = services.store.share(_chosen(run_id), True, services.visitor(token))
-    gr.Info(f"Shared: add ?run={run.id} to this page's address.", duration=20)
 
 
 def delete(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
     """Delete the chosen run and show none."""
-    services.store.delete(_chosen(run_id), services.visitor(token))
+    services.store.delete(chosen(run_id), services.visitor(token))
     return follow(services, None, token)
 
 
-def _chosen(run_id: str | None) -> str:
+def chosen(run_id: str | None) -> str:
     if not run_id:
         raise ValueError("No run is chosen. Choose one from the list, or start one.")
     return run_id
@@ -359,7 +355,6 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         getattr(tab, action).click(handler, [tab.run, visitor], tab.view, **QUIET)
     tab.more.click(services.bind(go_on), [tab.run, tab.more_steps, visitor], tab.view, **QUIET)
     tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
-    tab.share.click(services.bind(share), [tab.run, visitor], None, **QUIET)
     tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)
     wire_take_away(tab.away, services, visitor, tab.run)
     wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])

@@ -1,0 +1,34 @@
+// The header's "Copy link": asks for what the tab in front shows, copies its address, and shows it.
+// Gradio runs this file as a function body with `element`, `props`, `trigger` and `watch`.
+/* global element, props, trigger, watch */
+
+const P = window.Playground;
+const button = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of what is in front" });
+const address = P.el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });
+const done = P.el("strong");
+const note = P.el("span", { class: "pg-soft" });
+const close = P.el("button", { type: "button", class: "pg-small-button", text: "Close" });
+const panel = P.el("div", { class: "pg-link-panel pg-panel", role: "status", hidden: true }, done, address, note, close);
+element.querySelector(".pg-link").append(button, panel);
+
+button.addEventListener("click", () => trigger("ask", { tab: P.frontTab() }));
+close.addEventListener("click", () => {
+  panel.hidden = true;
+  button.focus();
+});
+address.addEventListener("focus", () => address.select());
+
+async function show() {
+  const { query, note: words = "" } = props.value ?? {};
+  if (!query) return;
+  address.value = P.address(query);
+  P.say(note, words);
+  panel.hidden = false;
+  let copied = true;
+  // A page in a frame may not be allowed to: then the address is selected, and Ctrl-C copies it.
+  await navigator.clipboard.writeText(address.value).catch(() => (copied = false));
+  P.say(done, copied ? "Link copied" : "Copy this link");
+  if (!copied) address.focus();
+}
+
+watch("value", show);

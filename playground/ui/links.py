@@ -1,0 +1,252 @@
+"""Links: an address that opens a view again, or a whole set-up.
+
+    ?tab=attention&run=…&text=…      a view: which tab, which run and checkpoint, which text
+    ?setup={"preset": "modern", …}   a set-up: what differs from the preset and the defaults, and nothing that a server
+                                     would have to remember
+
+What arrives in an address was written by anybody: it is checked like a form, and shown as text.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from playground.config import PRESETS, ModelConfig, TrainConfig, preset
+from playground.data.corpora import CORPORA
+from playground.ui.forms import read_form
+from playground.ui.picker import QUIET, Picker
+from playground.ui.services import Services
+from playground.ui.tabs.train import TrainTab, chosen
+from playground.ui.text_card import wish_of
+
+MAX_TEXT = 2_000  # characters that travel in an address
+MAX_SETUP = 8_000
+PRIVATE = "Only you can open it: share the run first (Train, Share by link)."
+SHARED = "Whoever has this link can look at the run; only you can change it."
+CUT = f"The text was cut to {MAX_TEXT:,} characters."
+OWN_TEXT = "Your own text does not travel in a link: whoever opens it brings one."
+
+
+@dataclass(frozen=True)
+class Place:
+    """The controls of a tab whose values its address carries; the others stay as they are."""
+
+    run: gr.Dropdown | None = None
+    step: gr.Dropdown | None = None
+    text: gr.Textbox | None = None
+    race: gr.Dropdown | None = None
+
+    @property
+    def controls(self) -> dict[str, gr.components.Component]:
+        """Those that there are, by the name that they have in an address."""
+        named = {"run": self.run, "step": self.step, "text": self.text, "race": self.race}
+        return {name: control for name, control in named.items() if control is not None}
+
+
+def places(built: Mapping[str, Any]) -> dict[str, Place]:
+    """The places of the tabs that have something to point at."""
+    return {
+        "train": Place(built["train"].run),
+        "batch": _picked(built["batch"].picker),
+        "compare": Place(race=built["compare"].race.race),
+        "attention": Place(built["attention"].run, text=built["attention"].text),
+        "inside": _picked(built["inside"].picker, built["inside"].text),
+        "sample": _picked(built["sample"].picker, built["sample"].prompt),
+        "streaming": _picked(built["streaming"].picker),
+    }
+
+
+def _picked(picker: Picker, text: gr.Textbox | None = None) -> Place:
+    return Place(picker.run, picker.step, text)
+
+
+def view_link(services: Services, where: Mapping[str, Place], tab: Any, token: str, *values: Any) -> dict[str, Any]:
+    """What the address of the tab in front should carry; `values` are those of all places, in order."""
+    rest = iter(values)
+    found = {name: {key: next(rest) for key in place.controls} for name, place in where.items()}
+    query: dict[str, str] = {"tab": tab if tab in where or tab == "tokenizer" else "train"}
+    notes = []
+    for key, value in found.get(query["tab"], {}).items():
+        if isinstance(value, str) and len(value) > MAX_TEXT and key == "text":
+            notes.append(CUT)
+            value = value[:MAX_TEXT]
+        if value not in (None, ""):
+            query[key] = str(value)
+    if services.public and _private(services, query, token):
+        notes.append(PRIVATE)
+    return _box(query, " ".join(notes))
+
+
+def _private(services: Services, query: Mapping[str, str], token: str) -> bool:
+    try:
+        if "run" in query:
+            run = services.run(query["run"], token)
+            return not (run.shared or run.reference)
+        if "race" in query:
+            race = services.race(query["race"], token)
+            return not (race.shared or race.reference)
+    except ValueError:
+        return False
+    return False
+
+
+def share(services: Services, run_id: str | None, token: str) -> dict[str, Any]:
+    """Let whoever has the link look at a run, and give the link."""
+    run = services.store.share(chosen(run_id), True, services.visitor(token))
+    return _box({"tab": "train", "run": run.id}, SHARED)
+
+
+def setup_link(tab: TrainTab, data: Mapping[Any, Any]) -> dict[str, Any]:
+    """An address that fills the Train tab's form as it is now. Raises ValueError for a form that could not be started."""
+    setup = Setup.of(
+        data[tab.preset], wish_of(tab.text, data).corpus, read_form(tab.model, data), read_form(tab.train, data)
+    )
+    return _box({"tab": "train", "setup": setup.to_json()}, OWN_TEXT if setup.corpus == "own" else "")
+
+
+def _box(query: dict[str, str], note: str) -> dict[str, Any]:
+    return {"query": query, "note": note, "nonce": time.monotonic_ns()}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the Train tab's form says: a preset, a text, and the settings that differ from the preset and the defaults."""
+
+    preset: str = "modern"
+    corpus: str = "tales"
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: Any, corpus: str, model: Mapping[str, Any], train: Mapping[str, Any]) -> Setup:
+        """The difference between a whole form and its defaults. Raises ValueError for settings out of range."""
+        wanted = ModelConfig.from_dict({**model, "vocab_size": ModelConfig().vocab_size}).to_dict()
+        chosen = _differences(wanted, _known(name).to_dict())
+        chosen |= _differences(wanted, preset(name, **chosen).to_dict())  # key/value heads follow heads unless given
+        settings = _differences(TrainConfig.from_dict({**train, "corpus": corpus}).to_dict(), TrainConfig().to_dict())
+        settings.pop("corpus", None)
+        return cls(str(name), corpus, chosen, settings)
+
+    @classmethod
+    def from_json(cls, text: str) -> Setup:
+        """A set-up as `to_json` wrote it, checked. Raises ValueError with a sentence."""
+        if len(text) > MAX_SETUP:
+            raise ValueError(f"The set-up in this link has {len(text):,} characters; the limit is {MAX_SETUP:,}.")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            values = None
+        parts = {"preset": str, "corpus": str, "model": dict, "train": dict}
+        if (
+            not isinstance(values, dict)
+            or not values.keys() <= parts.keys()
+            or any(not isinstance(value, parts[key]) for key, value in values.items())
+        ):
+            raise ValueError("The set-up in this link is damaged. Ask for the link again.")
+        found = cls(**values)
+        if found.corpus not in CORPORA:
+            raise ValueError(f"The set-up in this link names an unknown text, {found.corpus[:40]!r}.")
+        found.settings()
+        return found
+
+    def to_json(self) -> str:
+        """As short as it can be read."""
+        values = {"preset": self.preset, "corpus": self.corpus, "model": self.model, "train": self.train}
+        return json.dumps({key: value for key, value in values.items() if value}, separators=(",", ":"))
+
+    def settings(self) -> tuple[ModelConfig, TrainConfig]:
+        """All settings, the defaults included. Raises ValueError."""
+        _known(self.preset)
+        return preset(self.preset, **self.model), TrainConfig.from_dict({**self.train, "corpus": self.corpus})
+
+
+def _known(name: Any) -> ModelConfig:
+    if name not in PRESETS:
+        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}; {str(name)[:40]!r} is not.")
+    return preset(name)
+
+
+def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def setup_controls(tab: TrainTab) -> list[gr.components.Component]:
+    """What `open_setup` fills, in its order."""
+    return [tab.text.text, tab.text.task, tab.preset, *tab.model.values(), *tab.train.values()]
+
+
+def open_setup(tab: TrainTab, text: str) -> list[Any]:
+    """The Train tab's form as an address describes it. Raises ValueError, and nothing is changed."""
+    setup = Setup.from_json(text)
+    model, train = (part.to_dict() for part in setup.settings())
+    tile = setup.corpus if setup.corpus in [value for _, value in tab.text.text.choices] else "task"
+    return [
+        tile, setup.corpus if tile == "task" else gr.skip(), setup.preset,
+        *(model[name] for name in tab.model), *(train[name] for name in tab.train),
+    ]  # fmt: skip
+
+
+def open_view(services: Services, place: Place, asked: Mapping[str, str], token: str) -> dict[str, Any]:
+    """Values for a place's controls from an address, by name: only what the visitor may see and what there is."""
+    values: dict[str, Any] = {}
+    try:
+        run = services.run(asked.get("run", ""), token)
+    except ValueError:
+        run = None
+    if run is not None and run.steps_available():
+        values["run"] = gr.update(choices=services.choices(token, trained=True, shared=run), value=run.id)
+        steps, wanted = run.steps_available(), asked.get("step", "")
+        step = int(wanted) if wanted.isdecimal() and len(wanted) < 12 else None
+        if step in steps:
+            values["step"] = gr.update(choices=[(f"{known:,}", known) for known in steps], value=step)
+    if asked.get("text"):
+        values["text"] = asked["text"][:MAX_TEXT]
+    return {name: value for name, value in values.items() if name in place.controls}
+
+
+def _viewed(built: Mapping[str, Any]) -> dict[str, Place]:
+    """Places that `open_link` fills; Train's run and Compare's race are the page's own affair when it opens."""
+    return {name: place for name, place in places(built).items() if name not in ("train", "compare")}
+
+
+def opened_controls(built: Mapping[str, Any]) -> list[gr.components.Component]:
+    """What `open_link` fills, in its order."""
+    views = [control for place in _viewed(built).values() for control in place.controls.values()]
+    return [*views, *setup_controls(built["train"])]
+
+
+def open_link(services: Services, built: Mapping[str, Any], asked: Mapping[str, str], token: str) -> list[Any]:
+    """Values for all controls that an address may fill. What is wrong with it is said, and the page opens as usual."""
+    views: list[Any] = []
+    for name, place in _viewed(built).items():
+        values = open_view(services, place, asked, token) if name == asked.get("tab") else {}
+        views += [values.get(key, gr.skip()) for key in place.controls]
+    controls = setup_controls(built["train"])
+    try:
+        setup = open_setup(built["train"], asked["setup"]) if asked.get("setup") else [gr.skip()] * len(controls)
+    except ValueError as error:
+        gr.Warning(html.escape(str(error), quote=False), title="This link")
+        setup = [gr.skip()] * len(controls)
+    return [*views, *setup]
+
+
+def wire(box: gr.HTML, built: Mapping[str, Any], services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the header's button, and the one that copies a set-up."""
+    where = places(built)
+
+    def ask(services: Services, event: gr.EventData, token: str, *values: Any) -> dict[str, Any]:
+        return view_link(services, where, event._data.get("tab"), token, *values)
+
+    values = [control for place in where.values() for control in place.controls.values()]
+    box.ask(services.bind(ask), [visitor, *values], box, **QUIET)
+    tab: TrainTab = built["train"]
+    tab.share.click(services.bind(share), [tab.run, visitor], box, **QUIET)
+    form: set[gr.blocks.Block] = {*tab.inputs}
+    tab.link.click(services.bind(lambda s, data: setup_link(tab, data)), form, box, **QUIET)
