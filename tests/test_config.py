@@ -93,7 +93,7 @@ def test_whole_numbers_may_come_as_floats_from_a_slider():
 def test_presets_differ_where_the_story_says():
     classic, modern = preset("classic"), preset("modern")
     assert set(config_diff(classic, modern)) == {"position", "norm", "norm_eps", "mlp", "bias", "n_kv_head"}
-    assert set(PRESETS) == {"classic", "modern", "mixture", "gpt-oss"}
+    assert set(PRESETS) == {"classic", "modern", "mixture", "gpt-oss", "speedrun"}
 
 
 def test_a_remedy_for_rotary_dimensions_is_one():

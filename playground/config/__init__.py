@@ -6,10 +6,10 @@ validation: an instance that exists is valid. Presets are data.
 """
 
 from playground.config.model import GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
-from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, preset
+from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RECIPES, preset, recipe
 from playground.config.sample import SampleConfig
 from playground.config.settings import Settings, setting
-from playground.config.train import OptimizerName, ScheduleName, TokenizerName, TrainConfig
+from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
 from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "MIXTURE",
     "MODERN",
     "PRESETS",
+    "RECIPES",
+    "Compile",
     "Init",
     "MLPKind",
     "ModelConfig",
@@ -26,6 +28,7 @@ __all__ = [
     "OptimizerName",
     "Placement",
     "Position",
+    "Precision",
     "SampleConfig",
     "ScheduleName",
     "Settings",
@@ -36,6 +39,7 @@ __all__ = [
     "label",
     "parsed",
     "preset",
+    "recipe",
     "setting",
     "setting_kinds",
     "spelled",

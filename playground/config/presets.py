@@ -1,11 +1,16 @@
-"""Architectures by name. A preset is data: the fields of `ModelConfig` in which it differs from the defaults."""
+"""Architectures by name, and the recipes that some of them come with.
+
+A preset is data: the fields of `ModelConfig` in which it differs from the defaults. A recipe says more: sizes, text and
+training, all that a run needs. It is a beginning like the rest: whatever is chosen besides stands above it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from playground.config.model import ModelConfig
-from playground.config.settings import shown
+from playground.config.settings import Settings, shown
 
 CLASSIC: dict[str, Any] = {
     "position": "learned",
@@ -38,7 +43,29 @@ GPT_OSS: dict[str, Any] = {  # as OpenAI's gpt-oss (2025), at our size
     "bias": True,
     "tie_embeddings": False,
 }
-PRESETS: dict[str, dict[str, Any]] = {"classic": CLASSIC, "modern": MODERN, "mixture": MIXTURE, "gpt-oss": GPT_OSS}
+SPEEDRUN: dict[str, Any] = {**MODERN, "mlp": "relu2", "qk_norm": True, "init": "zero", "n_kv_head": 4}
+PRESETS: dict[str, dict[str, Any]] = {
+    "classic": CLASSIC,
+    "modern": MODERN,
+    "mixture": MIXTURE,
+    "gpt-oss": GPT_OSS,
+    "speedrun": SPEEDRUN,
+}
+# Validation 1.88 on Tiny Shakespeare as soon as possible: docs/speedrun.md says which choice brought how much.
+RECIPES: dict[str, dict[str, Any]] = {
+    "speedrun": {
+        "block_size": 64, "n_layer": 4, "n_embd": 128,
+        "corpus": "tiny_shakespeare", "corpus_bytes": 2_000_000, "tokenizer": "char", "steps": 330, "batch_size": 12,
+        "optimizer": "muon", "schedule": "linear", "learning_rate": 0.02, "min_lr_ratio": 0.0, "warmup_steps": 0,
+        "precision": "bf16", "eval_interval": 110, "sample_interval": 110, "checkpoint_interval": 330, "snapshots": 0,
+    },
+}  # fmt: skip
+
+
+def recipe(name: str, kind: type[Settings]) -> dict[str, Any]:
+    """The settings of one kind, `ModelConfig` or `TrainConfig`, that a preset brings besides its architecture."""
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    return {key: value for key, value in RECIPES.get(name, {}).items() if key in known}
 
 
 def preset(name: str, **changes: Any) -> ModelConfig:

@@ -10,6 +10,8 @@ from playground.config.settings import Settings, setting
 TokenizerName = Literal["byte", "char", "bpe", "imported"]
 OptimizerName = Literal["adamw", "muon", "sgd"]
 ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Compile = Literal["off", "auto", "on"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,35 @@ class TrainConfig(Settings):
     router_z_loss: float = setting(
         0.0, "Router z-loss", "Weight of the loss that keeps router logits small (Zoph et al. 2022). Needs experts.",
         low=0.0, high=1.0, step=0.001,
+    )  # fmt: skip
+    z_loss: float = setting(
+        0.0, "Logit z-loss",
+        "Weight of the loss that keeps the output logits' normaliser near one: the mean of (log Z)² (PaLM 2022 takes 1e-4).",
+        low=0.0, high=1.0, step=0.0001, group="Numerics and speed",
+    )  # fmt: skip
+    ema: float = setting(
+        0.0, "Weight average",
+        "Share that a running average of the weights keeps at each step (0.99 remembers about 100 steps). With one, the "
+        "average is what is evaluated, sampled, looked at and exported. 0 is off.",
+        low=0.0, high=0.9999, step=0.001, group="Numerics and speed",
+    )  # fmt: skip
+    precision: Precision = setting(
+        "fp32", "Precision",
+        "Of the matrix products of training; weights and optimizer stay in fp32. bf16 is faster on new processors, fp16 "
+        "needs loss scaling and is for GPUs.",
+        group="Numerics and speed",
+    )  # fmt: skip
+    recompute: bool = setting(
+        False, "Recompute activations",
+        "Keep only what enters a block and compute the rest again for the backward pass (Chen et al. 2016): less memory, "
+        "about a third more time.",
+        group="Numerics and speed",
+    )  # fmt: skip
+    compile: Compile = setting(
+        "off", "Compile",
+        "Fuse a step's forward and backward pass into machine code. auto: build it beside the first steps if the run is "
+        "long enough to gain; on: build it before the first step. The same numbers but for rounding.",
+        group="Numerics and speed",
     )  # fmt: skip
     seed: int = setting(
         0, "Seed", "Fixes the initial weights, the order of batches and dropout.", low=0, high=4_294_967_295, step=1

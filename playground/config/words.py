@@ -22,7 +22,7 @@ _WORDS = {
     "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
     "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes",
     "char": "characters", "bpe": "BPE", "imported": "imported file",
-    "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss",
+    "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss", "speedrun": "Speedrun",
     "adamw": "AdamW", "muon": "Muon", "sgd": "SGD", "wsd": "warm-up, stable, decay",
 }  # fmt: skip
 

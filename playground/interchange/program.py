@@ -49,7 +49,7 @@ _KNOWN = {
     "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
     "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
     "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
-    "seed", "bpe_vocab", "optimizer", "schedule",
+    "seed", "bpe_vocab", "optimizer", "schedule", "z_loss", "ema", "recompute", "compile",
 }  # fmt: skip
 
 
@@ -82,6 +82,8 @@ def write_program(
         _flags(model)
         | {"constant": train.schedule == "constant"}
         | {name: train.optimizer == name for name in _OPTIMIZERS}
+        | {"z_loss": train.z_loss > 0, "ema": train.ema > 0, "bf16": train.precision == "bf16"}
+        | {"asks": train.z_loss > 0 or model.n_expert > 1}
         | {"task": task is not None, "text": kind != "tokens", kind: True}
     )
     values = _values(model, train) | {
@@ -97,6 +99,7 @@ def write_program(
 
 def _check_known(train: TrainConfig) -> None:
     plain = TrainConfig()
+    train = train.replace(precision=plain.precision) if train.precision == "bf16" else train  # in the file; fp16 is not
     for item in fields(TrainConfig):
         value = getattr(train, item.name)
         if item.name not in _KNOWN and value != getattr(plain, item.name):
@@ -161,6 +164,7 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
         "softcap": model.logit_softcap,
         "schedule_formula": formula,
         "schedule_words": schedule,
+        "rounding": " (to the last digits of bf16)" if train.precision == "bf16" else "",
         "optimizer_words": _OPTIMIZERS[train.optimizer],
         "init_std": std,
         "init_words": words,

@@ -15,7 +15,7 @@ from playground.config import TrainConfig
 from playground.data.batches import IGNORED, random_windows, windows
 from playground.models.transformer import Transformer
 from playground.train.dataset import Dataset
-from playground.train.trainer import cross_entropy
+from playground.train.gradients import cross_entropy
 
 MAX_ROWS = 8
 CANDIDATES = 8

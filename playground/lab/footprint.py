@@ -8,7 +8,8 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.batches import random_windows
-from playground.train.trainer import TrainState, cross_entropy
+from playground.train.gradients import cross_entropy
+from playground.train.trainer import TrainState
 
 
 def training_memory(model: ModelConfig, train: TrainConfig) -> int:

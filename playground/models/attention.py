@@ -55,26 +55,36 @@ def attend(
     scores of one more key that has no value: what a head gives to it, it gives to nothing.
 
     With `look` the pattern (B, H, T, S) is spelled out and passes through it: return it as it is to read it, changed to
-    edit it. Without, the fastest kernel for the shapes computes the same.
+    edit it. Without, the fastest way for the shapes computes the same.
     """
+    spelled = look is not None or _spelling_pays(q)
     if mask is None:
         assert q.size(2) == k.size(2), "a causal mask without positions needs as many keys as queries"
-        if look is None and sinks is None:
+        if not spelled and sinks is None:
             return _fused(q, k, v, None, dropout)
         positions = torch.arange(q.size(2), device=q.device)
         mask = visible(positions, positions)
     if sinks is not None:
         k, v, mask = _with_sink(k, v, mask, sinks)
-    if look is None:
+    if not spelled:
         return _fused(q, k, v, mask, dropout)
     batch, n_head, n_query, size = q.shape
     grouped = q.reshape(batch, k.size(1), -1, n_query, size)  # (B, K, H / K, T, D)
     scores = (grouped @ k[:, :, None].transpose(-1, -2)).reshape(batch, n_head, n_query, -1) * (1 / math.sqrt(size))
     pattern = (scores + _as_scores(mask, q.dtype)).softmax(dim=-1)  # (B, H, T, S), and one more key with sinks
     n_key = k.size(2) - (sinks is not None)
-    pattern = F.dropout(look(pattern[..., :n_key]), dropout)
+    pattern = pattern[..., :n_key] if look is None else look(pattern[..., :n_key])
+    pattern = F.dropout(pattern, dropout)
     out = pattern.reshape(batch, k.size(1), -1, n_query, n_key) @ v[:, :, None, :n_key]
     return out.reshape(q.shape)
+
+
+SPELLED_UP_TO = 512  # tokens, measured: docs/decisions/2026-11-25-the-training-step.md
+
+
+def _spelling_pays(q: Tensor) -> bool:
+    """Whether matrix products beat torch's kernel: its backward pass on a CPU is slow for short texts at half precision."""
+    return q.requires_grad and q.device.type == "cpu" and q.dtype != torch.float32 and q.size(2) <= SPELLED_UP_TO
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:

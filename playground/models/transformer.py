@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from playground.config import ModelConfig
 from playground.models.attention import Attention, Step, View, visible
@@ -74,6 +75,7 @@ class Transformer(nn.Module):
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.softcap = config.logit_softcap
         self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
+        self.recompute = False  # blocks keep nothing for the backward pass but their input; training sets it
         self.n_positions = config.block_size if config.position == "learned" else math.inf
 
     def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
@@ -103,8 +105,9 @@ class Transformer(nn.Module):
             return torch.cat([self.hidden(part, cache, trace, mask, routings) for part, mask in parts], dim=1)
         query_pos, step = self._step(tokens, cache, trace, valid, routings)
         x = step.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
+        again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks:
-            x = block(x, step)
+            x = checkpoint(block, x, step, use_reentrant=False) if again else block(x, step)
         if cache is not None:
             cache.advance()
         return step.note("final", self.norm(x))

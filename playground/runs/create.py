@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig, spelled
+from playground.config import ModelConfig, TrainConfig, recipe, spelled
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
@@ -54,15 +54,17 @@ def prepare_run(
 ) -> Prepared:
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
-    The vocabulary follows from tokenizer and text. `own_text`, a string or a file that `sources.gather` made, makes the
-    corpus "own"; a corpus that is downloaded is fetched into `cache_dir` now. `memory_limit` is in bytes: by default what
-    the machine has free. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
-    tokenizer has come. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
+    What a preset with a recipe says counts where no change is given. The vocabulary follows from tokenizer and text.
+    `own_text`, a string or a file that `sources.gather` made, makes the corpus "own"; a corpus that is downloaded is
+    fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `imported` is the
+    tokenizer that the setting "imported" means; `learning` hears how far a BPE tokenizer has come. Writes nothing else;
+    raises ValueError with one sentence on the first thing that is wrong.
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
-    train = TrainConfig.from_dict(_with_own_text(train_changes or {}, own_text))
-    changes = {name: value for name, value in (model_changes or {}).items() if name != "vocab_size"}
+    train = TrainConfig.from_dict(_with_own_text({**recipe(preset, TrainConfig), **(train_changes or {})}, own_text))
+    given = {**recipe(preset, ModelConfig), **(model_changes or {})}
+    changes = {name: value for name, value in given.items() if name != "vocab_size"}
     preset_config(preset, **changes)  # settings first: the text may take seconds
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this

@@ -2,6 +2,7 @@
 
     python -m playground.runs.worker RUN_DIR      train it now
     python -m playground.runs.worker --wait       load torch, then train the run that a line on standard input names
+    torchrun --nproc-per-node=N -m playground.runs.worker RUN_DIR     in N processes, of which the first writes
 
 The trainer yields events; `execute` writes them down, saves checkpoints, and obeys the run's ``control`` file and
 signals within one step.
@@ -28,6 +29,7 @@ from safetensors import SafetensorError
 from playground.config import ModelConfig, TrainConfig
 from playground.data.token_file import Progress
 from playground.runs import baselines, checkpoints, status
+from playground.runs.compiling import Compiling
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
 from playground.runs.processes import STOP_SECONDS, cores
@@ -37,8 +39,9 @@ from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
+from playground.train.distributed import ALONE, Group, joined, processes
 from playground.train.estimate import estimate
-from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
+from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, StepDone
 from playground.train.trainer import TrainState, train
 
 CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
@@ -60,23 +63,46 @@ def execute(
     cache_dir: Path | None = None,
     interrupted: threading.Event | None = None,
     watch: Callable[[Event], None] | None = None,
+    group: Group = ALONE,
 ) -> Status:
     """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
 
     Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
-    `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event.
+    `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
+    `group` of processes this is for the first; the others `assist`.
     """
     lock = Lock(run.path / "lock")
     if not lock.acquire(CLAIM_SECONDS):
         raise AlreadyRunningError
     try:
         status.declare(run.path, status.running(os.getpid()))
-        ending = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched).guarded()
+        ending = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, group).guarded()
         status.withdraw(run.path)  # obeyed, or too late
         status.declare(run.path, ending)
         return ending
     finally:
         lock.release()
+
+
+def assist(
+    run: Run, group: Group, *, cache_dir: Path | None = None, interrupted: threading.Event | None = None
+) -> None:
+    """Train along with the first process of a group until it ends or all agree to stop; nothing is written."""
+    data = dataset(run, cache_dir)
+    state, _, _ = restored(run)
+    _in_step(group, state)
+    for event in train(state, data, run.train, run.tokenizer, group):
+        if isinstance(event, StepDone) and group.agree(WISHES["pause"] if interrupted and interrupted.is_set() else 0):
+            return
+
+
+def _in_step(group: Group, state: TrainState) -> None:
+    """Wait until every process has loaded its state: the first may write a new one from then on."""
+    if group.agree(state.step) != -group.agree(-state.step):
+        raise ValueError("The processes found different checkpoints. Start them again.")
+
+
+WISHES = {"pause": 1, "stop": 2}
 
 
 class _Asked(Exception):  # noqa: N818 - no error
@@ -99,6 +125,7 @@ class _Execution:
     cache_dir: Path | None
     interrupted: threading.Event
     watch: Callable[[Event], None]
+    group: Group = ALONE
     saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
     note: str = field(default="", init=False)  # what the user should know about where it went on from
 
@@ -124,7 +151,31 @@ class _Execution:
             data = dataset(run, self.cache_dir, self._preparing(heart))
             heart.declare()
             state = self._restored(heart)
-            return self._follow(train(state, data, run.train, tokenizer), state, heart, log)
+            _in_step(self.group, state)
+            compiling = Compiling(run, state, self.cache_dir) if self.group.size == 1 else None
+            try:
+                self._note(compiling.begin(self._obey) if compiling else None, state, log)
+                events = train(state, data, run.train, tokenizer, self.group)
+                return self._follow(events, state, heart, log, compiling)
+            finally:
+                if compiling is not None:
+                    compiling.close()
+
+    def _obey(self) -> None:
+        """While something is waited for before the first step."""
+        if request := self._requested():
+            raise _Asked(Status("paused" if request == "pause" else "stopped", "It was not compiled yet."))
+
+    def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
+        """Write a note into the log; with passes just taken, a checkpoint that remembers since when."""
+        if text is None:
+            return
+        event = Noted(state.step, text)
+        log.append(event)
+        self.watch(event)
+        if state.compiled_from == state.step:
+            self.saved = None
+            self._save(state, log)
 
     def _preparing(self, heart: Heartbeat) -> Progress:
         """Says how far the preparation of a large text is, once a second, and obeys while it goes on."""
@@ -145,6 +196,11 @@ class _Execution:
     def _requested(self) -> str | None:
         return status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
 
+    def _agreed(self) -> str | None:
+        """What is asked of the run, by its control file or by a signal to any process of the group."""
+        wish = self.group.agree(WISHES.get(self._requested() or "", 0))
+        return next((name for name, value in WISHES.items() if value == wish), None)
+
     def _restored(self, heart: Heartbeat) -> TrainState:
         state, self.saved, self.note = restored(self.run)
         if self.note:
@@ -152,7 +208,9 @@ class _Execution:
         heart.step = state.step
         return state
 
-    def _follow(self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter) -> Status:
+    def _follow(
+        self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter, compiling: Compiling | None
+    ) -> Status:
         counting: threading.Thread | None = None
         count_at = state.step + BASELINES_AFTER
         try:
@@ -164,11 +222,12 @@ class _Execution:
                 match event:
                     case StepDone():
                         heart.step = event.step
-                        request = self._requested()
+                        request = self._agreed()
                         if request or event.step % self.run.train.checkpoint_interval == 0:
                             self._save(state, log)
                         if request:
                             return Status("paused" if request == "pause" else "stopped", self.note)
+                        self._note(compiling.poll() if compiling else None, state, log)
                     case Snapshot():
                         weights = state.tensors()["model"]
                         checkpoints.save_snapshot(self.run.path, weights, state.counters(), "bfloat16")
@@ -255,13 +314,27 @@ def _train_folder(folder: Path, cache_dir: Path | None, interrupted: threading.E
 
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
     store = RunStore(folder.parent)
+    race = is_race_id(folder.name) and (folder / "race.json").exists()
     try:
-        if is_race_id(folder.name) and (folder / "race.json").exists():
+        if processes() > 1:
+            _train_together(store.get(folder.name) if not race else None, cache_dir, interrupted)
+        elif race:
             execute_race(get_race(store, folder.name), cache_dir=cache_dir, interrupted=interrupted)
         else:
             execute(store.get(folder.name), cache_dir=cache_dir, interrupted=interrupted)
     except AlreadyRunningError as error:
         print(error, file=sys.stderr)
+
+
+def _train_together(run: Run | None, cache_dir: Path | None, interrupted: threading.Event) -> None:
+    """One of torchrun's processes."""
+    if run is None:
+        raise SystemExit("A race trains in one process: start it without torchrun.")
+    with joined() as group:
+        if group.rank:
+            assist(run, group, cache_dir=cache_dir, interrupted=interrupted)
+        elif execute(run, cache_dir=cache_dir, interrupted=interrupted, group=group).state == "failed":
+            raise SystemExit(run.status().message)  # torchrun ends the others
 
 
 def _wait(interrupted: threading.Event, die_with_parent: bool) -> tuple[Path, Path | None] | None:
@@ -288,7 +361,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="playground.runs.worker", description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, help="folder of the run to train")
     parser.add_argument("--wait", action="store_true", help="load, then read a run from standard input")
-    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--threads", type=int, default=max(1, cores() // processes()))
     parser.add_argument("--cache", type=Path, help="folder of prepared texts")
     parser.add_argument("--die-with-parent", action="store_true", help="pause when standard input closes")
     options = parser.parse_args(arguments)

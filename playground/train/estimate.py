@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 
 from playground.config import ModelConfig, TrainConfig
+from playground.models.attention import SPELLED_UP_TO
 from playground.models.transformer import Transformer
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
@@ -46,20 +47,20 @@ def count_parameters(config: ModelConfig, active: bool = False) -> int:
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 
-    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a
-    parameter) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
+    FLOPs are those of `train.flops`. Memory is weights, gradients and two moments (16 bytes a parameter, 4 more for an
+    average) and, for a micro-batch, the activations that the backward pass needs, counted from the shapes in fp32; or
     what an evaluation needs, if more.
     """
     parameters, active = count_parameters(model), count_parameters(model, active=True)
     tokens = config.batch_size * config.grad_accum * model.block_size
-    activations = _activation_bytes(model, config.batch_size * model.block_size)
+    activations = _activation_bytes(model, config, config.batch_size * model.block_size)
     measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
-    memory = PROCESS_BYTES + 16 * parameters + max(activations, measuring)
+    memory = PROCESS_BYTES + (20 if config.ema else 16) * parameters + max(activations, measuring)
     return Estimate(parameters, active, memory, training_flops(model) * tokens, tokens)
 
 
-def _activation_bytes(model: ModelConfig, tokens: int) -> int:
-    """What the backward pass of `tokens` tokens keeps, in fp32."""
+def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> int:
+    """What the backward pass of `tokens` tokens keeps, in fp32; recomputed, a block's input each and one whole block."""
     passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
     moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
     heads = model.n_head * model.head_dim
@@ -68,5 +69,9 @@ def _activation_bytes(model: ModelConfig, tokens: int) -> int:
     )
     per_layer += 4 * heads * model.qk_norm
     fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
-    masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused)
-    return 4 * tokens * (model.n_layer * per_layer + masked + 3 * model.vocab_size)
+    spelled = config.precision != "fp32" and model.block_size <= SPELLED_UP_TO
+    masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused or spelled)
+    blocks = model.n_layer * per_layer + masked
+    if config.recompute:
+        blocks = model.n_layer * model.n_embd + blocks // model.n_layer
+    return 4 * tokens * (blocks + 3 * model.vocab_size)

@@ -63,6 +63,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something worth knowing about how the steps after `step` are computed, in a sentence."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Diverged:
     """The loss or the gradient is no longer a finite number; nothing after `step` can be trusted."""
 
@@ -80,9 +88,9 @@ class Finished:
     seconds: float
 
 
-Event = Started | StepDone | Evaluated | Sampled | Snapshot | Diverged | Finished
+Event = Started | StepDone | Evaluated | Sampled | Snapshot | Noted | Diverged | Finished
 EVENTS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Started, StepDone, Evaluated, Sampled, Snapshot, Diverged, Finished)
+    kind.__name__: kind for kind in (Started, StepDone, Evaluated, Sampled, Snapshot, Noted, Diverged, Finished)
 }
 
 

@@ -1,7 +1,7 @@
 """The optimizers, with weight decay on matrices only, and their state as named tensors.
 
 * ``adamw``: torch's fused AdamW (Loshchilov & Hutter 2019) for everything.
-* ``muon``: torch's Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and
+* ``muon``: Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and
   vectors. Muon's steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
 * ``sgd``: plain gradient descent with momentum `beta1`.
 """
@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Muon, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from playground.config import TrainConfig
+from playground.train.muon import Muon
 
 Named = list[tuple[str, nn.Parameter]]
 
@@ -65,13 +66,7 @@ def _sgd(parameters: Named, config: TrainConfig) -> list[Optimizer]:
 def _muon(parameters: Named, config: TrainConfig) -> list[Optimizer]:
     hidden = [parameter for name, parameter in parameters if is_hidden_matrix(name, parameter)]
     rest = [(name, parameter) for name, parameter in parameters if not is_hidden_matrix(name, parameter)]
-    muon = Muon(
-        hidden,
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        momentum=MUON_MOMENTUM,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay, momentum=MUON_MOMENTUM)
     return [muon, *_adamw(rest, config)]
 
 

@@ -14,21 +14,22 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig
 from playground.data.batches import IGNORED, random_windows
 from playground.inference.generation import write
-from playground.models.moe import Routing
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
+from playground.train.distributed import ALONE, Group
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
+from playground.train.gradients import Passes, accumulate, unscale
 from playground.train.optimizer import (
     Optimizers,
     build_optimizer,
@@ -36,50 +37,105 @@ from playground.train.optimizer import (
     load_optimizer_tensors,
     optimizer_tensors,
 )
-from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 
 SAMPLE_TOKENS = 120
+SCALE, SCALE_MOST, SCALE_STEPS = 2.0**15, 2.0**24, 200  # of fp16's loss: at first, at most, steps until it is doubled
 
 
 @dataclass
 class TrainState:
-    """All that changes while a run trains: weights, optimizer moments, and three counters."""
+    """All that changes while a run trains: weights, their average if one is kept, optimizer moments, and counters."""
 
     model: Transformer
     optimizer: Optimizers
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0  # spent in steps, evaluation and pauses left out
+    scale: float = 1.0  # that the loss is multiplied by; more than 1 for fp16 only
+    average: dict[str, Tensor] | None = None  # of the weights, by name
+    passes: Passes | None = None  # compiled ones, once there are any
+    compiled_from: int = -1  # step after which they were used; below zero: not at all
 
     @classmethod
     def new(cls, model: ModelConfig, config: TrainConfig, device: str | torch.device = "cpu") -> TrainState:
         """A freshly initialised model, at step 0."""
         transformer = initialise(Transformer(model), config.seed).to(device)
-        return cls(transformer, build_optimizer(transformer, config))
+        transformer.recompute = config.recompute
+        state = cls(
+            transformer, build_optimizer(transformer, config), scale=SCALE if config.precision == "fp16" else 1.0
+        )
+        if config.ema:
+            state.average = {name: weight.clone() for name, weight in state._weights().items()}
+        return state
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Everything but the counters, by part and name."""
-        weights = {name: parameter.detach() for name, parameter in self.model.named_parameters()}
-        return {"model": weights, "optimizer": optimizer_tensors(self.optimizer, self.model)}
+        """Everything but the counters, by part and name. "model" is what is to be looked at: the average, if one is kept;
+        the weights that train are "raw" then."""
+        weights = self._weights()
+        parts = {"model": self.average or weights, "optimizer": optimizer_tensors(self.optimizer, self.model)}
+        return parts if self.average is None else {**parts, "raw": weights}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
 
     def counters(self) -> dict[str, int | float]:
-        return {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}
+        """Step, tokens and seconds; fp16's scale, and the step from which passes are compiled, if there are such."""
+        found: dict[str, int | float] = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}
+        if self.scale != 1.0:
+            found["scale"] = self.scale
+        if self.compiled_from >= 0:
+            found["compiled_from"] = self.compiled_from
+        return found
+
+    def take(self, passes: Passes) -> None:
+        """Go on with compiled passes from the next step on."""
+        self.passes = passes
+        if self.compiled_from < 0:
+            self.compiled_from = self.step
 
     def load(self, tensors: dict[str, dict[str, Tensor]], counters: dict[str, int | float]) -> None:
         """Continue from what `tensors` and `counters` gave, exactly."""
-        self.model.load_state_dict(tensors["model"])
+        self.model.load_state_dict(tensors.get("raw", tensors["model"]))
+        if self.average is not None:
+            for name, weight in self.average.items():
+                weight.copy_(tensors["model"][name])
         load_optimizer_tensors(self.optimizer, self.model, tensors["optimizer"])
         self.step, self.tokens = int(counters["step"]), int(counters["tokens"])
         self.seconds = float(counters["seconds"])
+        self.scale = float(counters.get("scale", self.scale))
+        self.compiled_from = int(counters.get("compiled_from", -1))
+
+    def follow(self, decay: float) -> None:
+        """Move the average towards the weights. Early it forgets faster, or it would remember the random start."""
+        if self.average is not None:
+            share = 1 - min(decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.average.values()), list(self._weights().values()), share)
+
+    @contextmanager
+    def averaged(self) -> Iterator[Transformer]:
+        """The model with its average for weights, if one is kept; afterwards as it was."""
+        self._swap()
+        try:
+            yield self.model
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for name, parameter in self.model.named_parameters() if self.average is not None else ():
+            assert self.average is not None
+            self.average[name], parameter.data = parameter.data, self.average[name]
 
 
-def train(state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer) -> Iterator[Event]:
+def train(
+    state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer, group: Group = ALONE
+) -> Iterator[Event]:
     """Train from `state.step` to `config.steps`, changing `state` in place; it is consistent at every event.
 
     Observations (evaluation, sample, snapshot) that are due at a step come before the next step begins, so a run resumed at
     that step makes them again, with the same result. Ends with `Finished`, or with `Diverged` as soon as the loss or the
-    gradient is not finite; the weights are then still those before that step.
+    gradient is not finite; the weights are then still those before that step. Of a `group` of processes only the first
+    observes.
     """
     yield Started(
         state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat
@@ -87,54 +143,54 @@ def train(state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Toke
     snapshots = snapshot_steps(config.steps, config.snapshots)
     recent: deque[float] = deque(maxlen=3)
     while True:
-        yield from _observations(state, data, config, tokenizer, snapshots)
+        if group.rank == 0:
+            yield from _observations(state, data, config, tokenizer, snapshots)
         if state.step >= config.steps:
             break
-        event = _step(state, data, config, recent)
+        event = _step(state, data, config, recent, group)
         yield event
         if isinstance(event, Diverged):
             return
     yield Finished(state.step, state.tokens, state.seconds)
 
 
-def _step(state: TrainState, data: Dataset, config: TrainConfig, recent: deque[float]) -> StepDone | Diverged:
+def _step(
+    state: TrainState, data: Dataset, config: TrainConfig, recent: deque[float], group: Group
+) -> StepDone | Diverged:
     """One optimizer step over `grad_accum` micro-batches."""
     model, optimizer, number = state.model.train(), state.optimizer, state.step + 1
     device = model.embed.weight.device
     began = time.perf_counter()
     rate = learning_rate(number, config)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    for part in optimizer.param_groups:
+        part["lr"] = rate
     block_size, count = model.config.block_size, config.batch_size * config.grad_accum
     x, y = random_windows(
         data.train, data.train_mask, block_size=block_size, count=count, seed=config.seed, step=number
     )
     x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-    # Micro-batches are weighted by their number of targets: the mean over all of them, not a mean of means.
-    targets = max(1, int((y != IGNORED).sum()))
-    if model.config.dropout:
-        torch.manual_seed((config.seed << 31) + number & 0x7FFF_FFFF_FFFF_FFFF)
-    optimizer.zero_grad()
-    loss = 0.0
-    for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
-        routings: list[Routing] = []
-        part = cross_entropy(model(inputs, routings), wanted) / targets
-        # What routers are asked for besides is a mean over tokens, and no part of the loss that is shown.
-        (part + router_loss(routings, config) * (len(inputs) / count)).backward()
-        loss += part.item()
-    grad_norm = clip_gradients(model, config.grad_clip).item()
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        return Diverged(number, rate, tuple(recent))
+    targets, mine = max(1, int((y != IGNORED).sum())), (group.share(x), group.share(y))
+    while True:
+        if model.config.dropout:
+            torch.manual_seed((config.seed << 31) + number + (group.rank << 60) & 0x7FFF_FFFF_FFFF_FFFF)
+        optimizer.zero_grad()
+        loss = accumulate(model, *mine, config, targets=targets, count=count, scale=state.scale, passes=state.passes)
+        loss = group.add_up(model, loss)
+        unscale(model, state.scale)
+        grad_norm = clip_gradients(model, config.grad_clip).item()
+        if math.isfinite(loss) and math.isfinite(grad_norm):
+            break
+        if state.scale <= 1.0:
+            return Diverged(number, rate, tuple(recent))
+        state.scale /= 2  # fp16 overflowed: the same step again
     optimizer.step()
     recent.append(loss)
     state.step, state.tokens = number, state.tokens + x.numel()
+    state.follow(config.ema)
+    if config.precision == "fp16" and number % SCALE_STEPS == 0:
+        state.scale = min(SCALE_MOST, 2 * state.scale)
     state.seconds += time.perf_counter() - began
     return StepDone(number, state.tokens, state.seconds, loss, grad_norm, rate)
-
-
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Summed -log p of the targets (B, T) under logits (B, T, V), in nats; ignored targets count nothing."""
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 def _observations(
@@ -143,12 +199,15 @@ def _observations(
     """What is due at the current step."""
     step, last = state.step, state.step >= config.steps
     if last or step % config.eval_interval == 0:
-        loss, accuracy = evaluate(state.model, data.validation, data.validation_mask, config.eval_tokens)
-        right = exact_match(state.model, tokenizer, data.task) if data.task else None
+        with state.averaged() as model:
+            loss, accuracy = evaluate(model, data.validation, data.validation_mask, config.eval_tokens)
+            right = exact_match(model, tokenizer, data.task) if data.task else None
         yield Evaluated(step, state.tokens, state.seconds, loss, accuracy, right)
     if config.sample_interval and (last or step % config.sample_interval == 0):
         choice = SampleConfig(temperature=0.8, max_new_tokens=SAMPLE_TOKENS, seed=config.seed)
-        yield Sampled(step, data.prompt, write(state.model, tokenizer, data.prompt, choice))
+        with state.averaged() as model:
+            text = write(model, tokenizer, data.prompt, choice)
+        yield Sampled(step, data.prompt, text)
     if step in snapshots:
         yield Snapshot(step)
 

@@ -20,9 +20,10 @@ from playground.train.trainer import TrainState, train
 SMALL = dict(block_size=16, n_layer=2, n_embd=32)
 TEXT = "".join(f"{word} saw the {other} ö.\n" for word in ("fox", "cat", "hen") for other in ("sea", "sun", "owl")) * 40
 CASES: dict[str, tuple[ModelConfig, dict]] = {
-    "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2, "schedule": "linear"}),
+    "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2, "schedule": "linear", "ema": 0.7, "z_loss": 0.2}),
     "modern": (preset("modern", **SMALL), {"tokenizer": "char", "weight_decay": 0.3, "optimizer": "muon"}),
-    "mixture": (preset("mixture", **SMALL, shared_expert=True), {"router_z_loss": 0.01, "tokenizer": "bpe"}),
+    "mixture": (preset("mixture", **SMALL, shared_expert=True),
+                {"router_z_loss": 0.01, "tokenizer": "bpe", "z_loss": 0.1, "recompute": True}),
     "gpt-oss": (preset("gpt-oss", **SMALL | {"n_layer": 3}, window=8), {"grad_clip": 0.0}),
     "alibi": (preset("classic", **SMALL, position="alibi", mlp="relu2", norm_placement="post", logit_softcap=10.0,
                      tie_embeddings=False, init="zero", window=8, n_sink=2), {}),
@@ -30,6 +31,7 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
                        init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False), {"corpus": "repeat"}),
     "wide heads": (preset("modern", **SMALL, n_head=3, n_kv_head=1, head_size=24), {}),
     "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm"), {}),
+    "half precision": (preset("modern", **SMALL), {"precision": "bf16", "optimizer": "muon", "ema": 0.9}),
     "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500),
              {"warmup_steps": 0, "optimizer": "sgd", "schedule": "wsd", "learning_rate": 0.1}),
 }  # fmt: skip
@@ -54,9 +56,16 @@ def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path)
     ours = [event.loss for event in events if isinstance(event, StepDone)][:20]
     theirs = {event.step: event.loss for event in events if isinstance(event, Evaluated)}
     assert ours[0] - ours[-1] > 0.02, "it learns, so that equal losses mean something"
-    np.testing.assert_allclose(losses, ours, rtol=0, atol=1e-5)
+    close = 1e-5 if config.precision == "fp32" else 5e-3
+    np.testing.assert_allclose(losses, ours, rtol=0, atol=close)
     for step, loss in measured.items():
-        assert abs(loss - theirs[step]) < 1e-5
+        assert abs(loss - theirs[step]) < close
+
+
+def test_loss_scaling_is_what_stands_in_the_way_of_a_program() -> None:
+    tokenizer = build_tokenizer("byte", TEXT)
+    with pytest.raises(ValueError, match=r"^Precision \(fp16\) cannot be written as code: export as safetensors\.$"):
+        write_program("x", preset("modern", **SMALL), TrainConfig(precision="fp16"), tokenizer, TEXT, {})
 
 
 def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[float], dict[int, float]]:

@@ -39,6 +39,23 @@ def test_attend_is_its_formula_with_and_without_a_look(n_kv_head, window, n_sink
     assert (attend(q, k, v, given, look=lambda pattern: pattern).double() - expected).abs().max() < 5e-6
 
 
+@pytest.mark.parametrize("n_kv_head", [4, 1])
+@pytest.mark.parametrize("n_sink", [0, 2])
+def test_at_half_precision_training_spells_attention_out_and_gets_the_same_gradients(n_kv_head, n_sink):
+    shapes = [(2, 4, 24, 8), (2, n_kv_head, 24, 8), (2, n_kv_head, 24, 8)]
+    exact = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    positions = torch.arange(24)
+    mask = visible(positions, positions, 7, n_sink) if n_sink else None
+    found = {}
+    for dtype in (torch.float64, torch.bfloat16):
+        given = [x.to(dtype).detach().requires_grad_() for x in exact]
+        out = attend(*given, mask, look=(lambda pattern: pattern) if dtype == torch.float64 else None)
+        out.square().sum().backward()
+        found[dtype] = [out, *(x.grad for x in given)]
+    for reference, ours in zip(found[torch.float64], found[torch.bfloat16], strict=True):
+        assert (reference - ours).norm() < 0.02 * reference.norm()
+
+
 @pytest.mark.parametrize("n_kv_head", [4, 2, 1])
 def test_a_sink_takes_its_share_of_the_softmax(n_kv_head):
     """exp(sink) joins the denominator and nothing else; with a bias on distance, and with and without a look."""

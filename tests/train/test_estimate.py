@@ -6,8 +6,8 @@ import torch
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
 from playground.train.estimate import PROCESS_BYTES, estimate
+from playground.train.gradients import cross_entropy
 from playground.train.routing import router_loss
-from playground.train.trainer import cross_entropy
 
 MODELS = {
     "classic": preset("classic"),

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from playground.config import preset
 from playground.models.transformer import Transformer, initialise
 from playground.train.flops import forward_flops, mean_visible, training_flops
-from playground.train.trainer import cross_entropy
+from playground.train.gradients import cross_entropy
 
 MODELS = {
     "classic": preset("classic", block_size=32, n_layer=3, n_embd=32, n_head=4),

@@ -7,6 +7,7 @@ import torch
 
 from playground.config import TrainConfig
 from playground.data.batches import random_windows
+from playground.train.muon import Muon
 from playground.train.optimizer import MUON_MOMENTUM, build_optimizer, is_hidden_matrix
 from playground.train.schedule import learning_rate
 from playground.train.trainer import TrainState
@@ -70,6 +71,25 @@ def test_a_muon_step_equals_the_formula_and_leaves_embeddings_to_adamw():
         assert abs(taken - 1) < 0.05, (name, taken)
         seen.add(is_hidden_matrix(name, p))
     assert seen == {True, False}
+
+
+def test_matrices_taken_together_step_as_torchs_muon_takes_them_one_by_one():
+    """Shapes lying, standing and square; both round to bfloat16 in between, so directions agree to a few per cent."""
+    shapes = [(8, 24), (24, 8), (16, 16), (8, 24), (16, 16)]
+    start = [torch.randn(shape, generator=torch.Generator().manual_seed(i)) for i, shape in enumerate(shapes)]
+    ends = []
+    for kind, more in ((Muon, {}), (torch.optim.Muon, {"adjust_lr_fn": "match_rms_adamw"})):
+        parameters = [torch.nn.Parameter(x.clone()) for x in start]
+        optimizer = kind(parameters, lr=0.1, weight_decay=0.3, momentum=0.9, **more)
+        for step in range(3):
+            for number, p in enumerate(parameters):
+                p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(100 * step + number))
+            optimizer.step()
+        ends.append((parameters, [optimizer.state[p]["momentum_buffer"] for p in parameters]))
+    for ours, theirs, before in zip(ends[0][0], ends[1][0], start, strict=True):
+        assert (ours - theirs).norm() < 0.03 * (theirs - before).norm()
+    for ours, theirs in zip(ends[0][1], ends[1][1], strict=True):
+        assert (ours - theirs).abs().max() < 1e-6
 
 
 def test_muon_takes_matrices_inside_blocks_only():

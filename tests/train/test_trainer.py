@@ -16,9 +16,10 @@ from playground.train.dataset import Dataset, prepare, split
 from playground.train.estimate import estimate
 from playground.train.evaluation import evaluate
 from playground.train.events import Diverged, Evaluated, Finished, Sampled, Snapshot, Started, StepDone
+from playground.train.gradients import cross_entropy
 from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
-from playground.train.trainer import TrainState, cross_entropy, snapshot_steps, train
+from playground.train.trainer import TrainState, snapshot_steps, train
 
 MODEL = preset("modern", vocab_size=256, block_size=16, n_layer=2, n_embd=16, n_head=2)
 FAST = dict(steps=12, batch_size=4, warmup_steps=2, eval_interval=4, eval_tokens=256, sample_interval=0)

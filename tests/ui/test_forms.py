@@ -6,9 +6,11 @@ import gradio as gr
 import pytest
 
 from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, preset
+from playground.runs.create import prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store import RunStore
+from playground.train.estimate import estimate
 from playground.ui import endpoints, forms
 from playground.ui.services import NOBODY, Services, said
 from playground.ui.tabs import sample, train
@@ -64,6 +66,20 @@ def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
         config = preset(name, n_head=8)
         assert values == {key: getattr(config, key) for key in names}
         assert not {"n_layer", "n_embd", "n_head", "block_size"} & values.keys()
+
+
+def test_a_recipe_sets_text_sizes_and_training_and_the_others_touch_nothing():
+    of_model, of_train = train._recipe_fields()
+    text, *values = train.show_recipe("speedrun")
+    assert text == "tiny_shakespeare"
+    shown = dict(zip([*of_model, *of_train], values, strict=True))
+    whole = prepare_run("speedrun", None, {"corpus": "tales"})  # another text, so that nothing is downloaded
+    assert {key: getattr(whole.model, key) for key in of_model} == {key: shown[key] for key in of_model}
+    assert {key: getattr(whole.train, key) for key in of_train} == {key: shown[key] for key in of_train}
+    assert estimate(whole.model, whole.train).parameters <= 1_000_000
+    untouched = train.show_recipe("modern")
+    assert len(untouched) == len(values) + 1
+    assert all(item == gr.skip() for item in untouched)
 
 
 def test_choosing_another_preset_takes_back_what_the_first_had_set():

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, config_diff, label, preset, spelled
+from playground.config import PRESETS, RECIPES, ModelConfig, TrainConfig, config_diff, label, preset, recipe, spelled
 from playground.lab.architecture import describe
 from playground.lab.pace import seconds_of
 from playground.runs.create import Prepared, create_run, prepare_run
@@ -23,6 +23,8 @@ from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
+from playground.ui.schedule_chart import FIELDS as SCHEDULE_FIELDS
+from playground.ui.schedule_chart import schedule_chart, show_schedule
 from playground.ui.services import Services
 from playground.ui.take_away import TakeAway, build_take_away, wire_take_away
 from playground.ui.telling import Tell, telling
@@ -50,6 +52,7 @@ class TrainTab:
     train: Form
     token_file: gr.File
     name: gr.Textbox
+    schedule: gr.HTML
     estimate: gr.Markdown
     start: gr.Button
     link: gr.Button
@@ -127,6 +130,7 @@ def _build_budget(parts: dict[str, Any]) -> None:
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
         parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
+            parts["schedule"] = gr.HTML(schedule_chart(TrainConfig()), elem_id="schedule")
             parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
@@ -170,6 +174,23 @@ def show_preset(name: str, n_head: float) -> list[Any]:
     """The preset's values for the fields that it sets, leaving sizes alone."""
     values = preset(name, n_head=int(n_head)).to_dict()
     return [values[key] for key in _preset_fields()]
+
+
+def show_recipe(name: str) -> list[Any]:
+    """The text, sizes and training of a preset that is a whole recipe; nothing changes for one that is not."""
+    if name not in RECIPES:
+        return [gr.skip()] * (1 + sum(len(names) for names in _recipe_fields()))
+    model, train = {**ModelConfig().to_dict(), **recipe(name, ModelConfig)}, recipe(name, TrainConfig)
+    settings = {**TrainConfig().to_dict(), **train}
+    of_model, of_train = _recipe_fields()
+    return [train["corpus"], *(model[key] for key in of_model), *(settings[key] for key in of_train)]
+
+
+def _recipe_fields() -> tuple[list[str], list[str]]:
+    """What a recipe sets on the form: sizes, and all of training but what is chosen elsewhere."""
+    sizes = {key for name in RECIPES for key in recipe(name, ModelConfig)}
+    elsewhere = {"corpus", "seed", "prompt"}
+    return sorted(sizes), [item.name for item in fields(TrainConfig) if item.name not in elsewhere]
 
 
 def _preset_fields() -> list[str]:
@@ -332,6 +353,11 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.preset.input(
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
     )
+    of_model, of_train = _recipe_fields()
+    tab.preset.input(
+        show_recipe, tab.preset,
+        [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)], **QUIET,
+    )  # fmt: skip
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
         partial(show_estimate, tab),
@@ -340,6 +366,11 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+    drawn = [tab.train[name] for name in SCHEDULE_FIELDS]
+    gr.on(
+        [control.change for control in drawn],  # type: ignore[attr-defined]
+        partial(show_schedule, tab.train), set(drawn), tab.schedule, trigger_mode="always_last", **QUIET,
+    )  # fmt: skip
     inputs: set[gr.blocks.Block] = {visitor, tab.name, *tab.inputs}
 
     def begin(services: Services, data: Any) -> Iterator[tuple[Any, Any, Any]]:

@@ -1,0 +1,152 @@
+"""Forward and backward pass of one micro-batch as machine code, built ahead of time by torch's inductor.
+
+    python -m playground.train.compiled CONFIG.json LIBRARY.so --threads 2        builds one, in a minute or less
+
+The library is loaded in milliseconds, without tracing, and computes loss and gradients in one call: what `gradients.losses`
+computes, with neighbouring operations fused, so sums round differently in the last digits. It belongs to one architecture,
+batch, precision, number of threads, processor and version of torch: `name_of` names all of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.config import ModelConfig, TrainConfig
+from playground.models.transformer import Transformer
+from playground.train.gradients import losses
+
+FORMAT = 1  # counted up when what is compiled changes
+COMPILERS = ("c++", "g++", "clang++")
+
+
+def obstacle(model: ModelConfig, train: TrainConfig) -> str:
+    """Why such a run trains without compiled passes; empty if it need not."""
+    reasons = {
+        "experts choose tokens while they run": model.n_expert > 1,
+        "dropout draws random numbers": model.dropout > 0,
+        "fp16 repeats steps at another scale": train.precision == "fp16",
+        "activations are to be recomputed": train.recompute,
+        "there is no C++ compiler here": not any(map(shutil.which, COMPILERS)),
+        "it is built for Linux only": sys.platform != "linux",
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def name_of(model: ModelConfig, train: TrainConfig, threads: int) -> str:
+    """The library's file name: equal for all runs that can share one."""
+    parts = {
+        "format": FORMAT, "model": model.to_dict(), "batch_size": train.batch_size, "precision": train.precision,
+        "z_loss": train.z_loss, "threads": threads, "torch": torch.__version__,
+        "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability(), _flags()],
+    }  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32] + ".so"
+
+
+def _flags() -> str:
+    """What this processor can do, as Linux says it: a library for another one would crash."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("ascii", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+class Passes:
+    """A library that was built for a model: call it instead of a forward and a backward pass."""
+
+    def __init__(self, library: Path, model: Transformer) -> None:
+        """Raises OSError or RuntimeError for a file that is no such library."""
+        self._parameters = list(model.parameters())
+        self._run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
+
+    def __call__(self, x: Tensor, y: Tensor, targets: int, share: float) -> float:
+        """Add the gradients of one micro-batch (B, T) to the parameters'; its part of the loss in nats per target.
+
+        `targets` are those of the whole step, `share` is the micro-batch's share of its sequences.
+        """
+        weights = torch.tensor([1 / targets, share])
+        loss, *found = self._run([*(p.data for p in self._parameters), x, y, weights])
+        for parameter, gradient in zip(self._parameters, found, strict=True):
+            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        return float(loss) / targets
+
+
+def build(model: ModelConfig, train: TrainConfig, library: Path) -> None:
+    """Compile the passes of a run to the file `library`, which appears whole."""
+    with tempfile.TemporaryDirectory(prefix=".compiling-", dir=library.parent) as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: what lies in a shared one would be unpickled
+        made = _compile(_graph(model, train), Path(folder) / library.name)
+        os.replace(made, library)
+
+
+def _graph(model: ModelConfig, train: TrainConfig) -> tuple[torch.fx.GraphModule, tuple[Tensor, ...]]:
+    """Forward and backward pass as one graph without side effects, and inputs of the right shapes."""
+    import torch._inductor.decomposition
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    transformer = Transformer(model).train()
+    names, weights = zip(*transformer.named_parameters(), strict=True)
+    shape = train.batch_size, model.block_size
+
+    class Losses(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = transformer
+
+        def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            part, asked = losses(self.inner, x, y, train)
+            return part, torch.as_tensor(asked)
+
+    module = Losses()
+
+    def passes(*given: Tensor) -> list[Tensor]:
+        *values, x, y, scales = given
+        leaves = [value.detach().requires_grad_() for value in values]
+        named = {f"inner.{name}": leaf for name, leaf in zip(names, leaves, strict=True)}
+        part, asked = torch.func.functional_call(module, named, (x, y))
+        total = part * scales[0] + asked * scales[1]
+        return [part.detach(), *torch.autograd.grad(total, leaves)]
+
+    tokens = torch.zeros(shape, dtype=torch.int64)
+    inputs = (*(weight.detach() for weight in weights), tokens, tokens.clone(), torch.ones(2))
+    table = torch._inductor.decomposition.select_decomp_table()
+    graph = make_fx(passes, decomposition_table=table, tracing_mode="fake")(*inputs)
+    return make_fx(torch.func.functionalize(graph), tracing_mode="fake")(*inputs), inputs
+
+
+def _compile(graph: tuple[torch.fx.GraphModule, tuple[Tensor, ...]], path: Path) -> str:
+    module, inputs = graph
+    options: dict[str, Any] = {"aot_inductor.output_path": str(path)}
+    made = torch._inductor.aot_compile(module, inputs, options=options)
+    assert isinstance(made, str)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The builder's command line: a process of its own, so that training neither waits nor grows."""
+    parser = argparse.ArgumentParser(prog="playground.train.compiled", description=__doc__)
+    parser.add_argument("config", type=Path, help="JSON with model and train")
+    parser.add_argument("library", type=Path)
+    parser.add_argument("--threads", type=int, required=True)
+    options = parser.parse_args(arguments)
+    values = json.loads(options.config.read_text("utf-8"))
+    torch.set_num_threads(options.threads)
+    build(ModelConfig.from_dict(values["model"]), TrainConfig.from_dict(values["train"]), options.library)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Several processes that train one model: each takes a share of every step's sequences, and gradients are added up.
+
+    torchrun --nproc-per-node=2 -m playground.runs.worker RUN
+
+All processes draw the same batch (it depends on seed and step alone) and hold the same weights, so what travels is one
+message a step: all gradients and the loss, as one flat vector, after the last micro-batch. Losses are divided by the
+targets of the whole step, so that the sum over processes is what one process would have got.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together. A group of one does nothing."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, x: Tensor) -> Tensor:
+        """This process's rows of a step's sequences (B, T). Raises ValueError when there are not enough for all."""
+        if len(x) < self.size:
+            raise ValueError(
+                f"{self.size} processes need at least {self.size} sequences a step; batch times accumulation is {len(x)}. "
+                "Raise the batch or start fewer processes."
+            )
+        return x.tensor_split(self.size)[self.rank]
+
+    def add_up(self, model: nn.Module, loss: float) -> float:
+        """Replace every gradient by its sum over the group; the sum of the losses. A missing gradient counts as zero."""
+        if self.size == 1:
+            return loss
+        parameters = list(model.parameters())
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([*(part.flatten() for part in parts), parts[0].new_tensor([loss])])
+        dist.all_reduce(flat)
+        for parameter, total in zip(parameters, flat[:-1].split([p.numel() for p in parameters]), strict=True):
+            parameter.grad = total.view_as(parameter)
+        return flat[-1].item()
+
+    def agree(self, wish: int) -> int:
+        """The largest wish of all: the same answer everywhere, before anyone acts on it."""
+        if self.size == 1:
+            return wish
+        value = torch.tensor([wish])
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return int(value)
+
+
+ALONE = Group()
+
+
+def processes() -> int:
+    """How many processes torchrun has started for this training; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def joined() -> Iterator[Group]:
+    """The group of the processes that torchrun started, over gloo; a group of one without torchrun."""
+    if processes() == 1:
+        yield ALONE
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,97 @@
+"""What each choice of the speedrun recipe brings: one of them taken back at a time, steps and seconds to 1.88.
+
+python -m tests.benchmarks speedrun --text FILE [--seeds 3] [--only NAME ...]
+
+Every row trains the recipe with one change. A schedule ends with its run, so a row that misses the loss in the recipe's
+steps is trained again from the start with more of them, until it reaches it: "steps" is the shortest run that does, of
+lengths that grow by a fifth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground.config import RECIPES
+from playground.runs.create import prepare_run
+from playground.runs.processes import cores
+from playground.train.dataset import prepare
+from playground.train.estimate import count_parameters
+from playground.train.events import Evaluated
+from playground.train.trainer import TrainState, train
+from tests.benchmarks._report import machine
+
+GOAL, GROWTH, LONGEST = 1.88, 1.2, 4.0
+BASE = RECIPES["speedrun"]
+CHANGES: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "AdamW at 0.003 instead of Muon": {"optimizer": "adamw", "learning_rate": 3e-3},
+    "GELU instead of ReLU²": {"mlp": "gelu"},
+    "learned positions instead of RoPE": {"position": "learned"},
+    "no QK-norm": {"qk_norm": False},
+    "blocks start as in GPT-2, not at zero": {"init": "gpt2"},
+    "rate does not fall": {"schedule": "constant"},
+    "half the rate": {"learning_rate": BASE["learning_rate"] / 2},
+    "twice the rate": {"learning_rate": BASE["learning_rate"] * 2},
+    "4 layers": {"n_layer": 4},
+    "batch 12, as nanoGPT's": {"batch_size": 12},
+    "fp32": {"precision": "fp32"},
+}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="speedrun", description=__doc__)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--only", nargs="*", default=list(CHANGES))
+    options = parser.parse_args(arguments)
+    machine()
+    torch.set_num_threads(options.threads)
+    text = options.text.read_text("utf-8")
+    print(
+        "| change | parameters | steps to 1.88 | seconds | ms a step | loss then |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    for name in (name for name in CHANGES if any(name.startswith(wish) for wish in options.only)):
+        found = [_reached(text, CHANGES[name], seed) for seed in range(options.seeds)]
+        steps, seconds, losses, sizes = zip(*found, strict=True)
+        spread = f"{min(seconds):.1f} to {max(seconds):.1f}"
+        per_step = statistics.median(1000 * s / n for s, n in zip(seconds, steps, strict=True))
+        print(
+            f"| {name} | {sizes[0] / 1e6:.2f} M | {_set(steps)} | {statistics.median(seconds):.1f} ({spread}) | "
+            f"{per_step:.1f} | {statistics.fmean(losses):.3f} |",
+            flush=True,
+        )
+
+
+def _set(values: tuple[int, ...]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}"
+
+
+def _reached(text: str, changes: dict[str, Any], seed: int) -> tuple[int, float, float, int]:
+    """Steps, seconds of training and loss of the shortest run that reaches the goal; and the model's size."""
+    length = 1.0
+    while True:
+        steps = round(BASE["steps"] * length)
+        seconds, loss, size = _trained(text, {**changes, "steps": steps}, seed)
+        if loss <= GOAL or length > LONGEST:
+            return steps, seconds, loss, size
+        length *= GROWTH
+
+
+def _trained(text: str, changes: dict[str, Any], seed: int) -> tuple[float, float, int]:
+    quiet = {"eval_interval": changes["steps"], "sample_interval": 0, "eval_tokens": 10_000_000, "seed": seed}
+    both = {**changes, **quiet}
+    model = {key: both[key] for key in both if key in ("mlp", "position", "qk_norm", "init", "n_layer")}
+    wish = {key: value for key, value in both.items() if key not in model}
+    prepared = prepare_run("speedrun", model, wish, text)
+    data = prepare(text, prepared.tokenizer, prepared.model, prepared.train)
+    state, loss = TrainState.new(prepared.model, prepared.train), float("inf")
+    for event in train(state, data, prepared.train, prepared.tokenizer):
+        if isinstance(event, Evaluated) and event.step:
+            loss = event.loss
+    return state.seconds, loss, count_parameters(prepared.model)

@@ -1,0 +1,259 @@
+"""Training speed against nanoGPT's own script: time to a loss, steps and tokens a second, FLOP utilisation, memory.
+
+python -m tests.benchmarks time_to_loss --nanogpt DIR --text FILE [--part readme same large flops memory]
+
+DIR is a checkout of nanoGPT, FILE Tiny Shakespeare. Both sides run one after the other as processes of their own, with
+all cores. nanoGPT is its own `train.py`, with the settings of its README for CPUs; ours is `playground.runs.worker`.
+Losses are over the whole validation split in windows of 64 tokens, for both. Evaluation counts for neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from playground.config import TrainConfig
+from playground.runs.create import create_run, prepare_run
+from playground.runs.log import Tail
+from playground.runs.processes import cores, environment
+from playground.runs.store import Run, RunStore
+from playground.train.dataset import split
+from playground.train.estimate import estimate
+from tests.benchmarks._report import figure, machine, row
+
+PARTS = ("readme", "same", "large", "flops", "memory")
+GOAL = 1.88
+README = dict(
+    device="cpu", compile=False, eval_iters=20, log_interval=1, block_size=64, batch_size=12, n_layer=4, n_head=4,
+    n_embd=128, max_iters=2000, lr_decay_iters=2000, dropout=0.0,
+)  # fmt: skip
+LARGE = README | dict(block_size=256, n_layer=6, n_head=6, n_embd=384, batch_size=8, max_iters=12)
+SCORE = """
+import sys, torch, numpy as np
+from model import GPT, GPTConfig
+saved = torch.load("out/ckpt.pt", map_location="cpu", weights_only=True)
+model = GPT(GPTConfig(**saved["model_args"]))
+model.load_state_dict(saved["model"])
+model.eval()
+data = torch.from_numpy(np.fromfile("data/shakespeare_char/val.bin", dtype=np.uint16).astype(np.int64))
+total, count = 0.0, (len(data) - 1) // 64
+with torch.no_grad():
+    for rows in torch.arange(count).split(64):
+        x = torch.stack([data[64 * i : 64 * i + 64] for i in rows])
+        y = torch.stack([data[64 * i + 1 : 64 * i + 65] for i in rows])
+        total += model(x, y)[1].item() * len(rows)
+print("score", total / count)
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A process that has ended: wall time in seconds, peak memory in bytes, what it printed."""
+
+    seconds: float
+    memory: int
+    output: str
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="time_to_loss", description=__doc__)
+    parser.add_argument("--nanogpt", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--iters", type=int, default=2000, help="of nanoGPT's README run; fewer only to try this out")
+    options = parser.parse_args(arguments)
+    machine()
+    print(f"torch {torch.__version__}, {cores()} threads on both sides")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), options.nanogpt, options.text.read_text("utf-8"))
+        parts = {
+            "readme": lambda: readme(bench, options.seeds, options.iters),
+            "same": lambda: same(bench),
+            "large": lambda: large(bench),
+            "flops": lambda: flops(bench),
+            "memory": lambda: memory(bench),
+        }
+        for name in options.part:
+            print(f"\n{name}")
+            parts[name]()
+
+
+class Bench:
+    """Both sides on one text, in a folder of their own. nanoGPT gets our split, a few characters off its own."""
+
+    def __init__(self, folder: Path, nanogpt: Path, text: str) -> None:
+        self.text, self.store, self.theirs = text, RunStore(folder / "runs"), folder / "nanoGPT"
+        shutil.copytree(nanogpt, self.theirs, ignore=shutil.ignore_patterns(".git", "assets", "*.ipynb"))
+        letters = sorted(set(text))
+        number = {letter: index for index, letter in enumerate(letters)}
+        data = self.theirs / "data" / "shakespeare_char"
+        data.mkdir(parents=True, exist_ok=True)
+        for name, part in zip(("train", "val"), split(text, TrainConfig().validation_fraction), strict=True):
+            np.array([number[letter] for letter in part], dtype=np.uint16).tofile(data / f"{name}.bin")
+        (data / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(letters)}))
+
+    def nanogpt(self, settings: dict[str, Any]) -> Done:
+        """Its train.py with its config for Tiny Shakespeare and these settings on top."""
+        options = [f"--{name}={value}" for name, value in {**settings, "out_dir": "out"}.items()]
+        return run_process([sys.executable, "train.py", "config/train_shakespeare_char.py", *options], self.theirs)
+
+    def score(self) -> float:
+        """nanoGPT's saved weights over the whole validation split."""
+        return float(run_process([sys.executable, "-c", SCORE], self.theirs).output.split("score")[1])
+
+    def ours(self, preset_name: str, model: dict[str, Any], train: dict[str, Any]) -> tuple[Run, Done]:
+        """A run of ours, trained by a worker process."""
+        prepared = prepare_run(preset_name, model, {"snapshots": 0, **train}, self.text)
+        run = create_run(self.store, prepared)
+        done = run_process([sys.executable, "-m", "playground.runs.worker", str(run.path)], Path.cwd())
+        assert run.state() == "finished", run.status().message
+        return run, done
+
+
+def run_process(command: list[str], folder: Path) -> Done:
+    """A process to its end, without anything of this one's environment that changes speed."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment(cores()), stdout=output, stderr=output)
+        _, code, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(code)
+        seconds = time.perf_counter() - began
+        output.seek(0)
+        text = output.read()
+    assert process.returncode == 0, text[-2000:]
+    return Done(seconds, usage.ru_maxrss * 1024, text)
+
+
+def iteration_times(output: str, every: int = 250) -> list[float]:
+    """Seconds of nanoGPT's iterations as it logs them; those with an evaluation inside get the median of the others."""
+    found = {int(n): float(ms) / 1000 for n, ms in re.findall(r"^iter (\d+): .* time ([\d.]+)ms", output, re.MULTILINE)}
+    plain = statistics.median(seconds for n, seconds in found.items() if n % every)
+    return [seconds if n % every else plain for n, seconds in found.items()]
+
+
+def step_times(run: Run) -> list[float]:
+    """Seconds of each step of a run of ours."""
+    seconds = [row["seconds"] for row in Tail(run.log).rows() if row["event"] == "StepDone"]
+    return [b - a for a, b in zip([0.0, *seconds], seconds, strict=False)]
+
+
+def time_to_goal(run: Run) -> tuple[float, int, float]:
+    """Seconds of training and steps until the first evaluation at or below the goal, and the loss then."""
+    for event in Tail(run.log).rows():
+        if event["event"] == "Evaluated" and event["loss"] <= GOAL:
+            return event["seconds"], event["step"], event["loss"]
+    raise SystemExit(f"A run of ours has not reached {GOAL}.")
+
+
+def readme(bench: Bench, seeds: int, iters: int) -> None:
+    """nanoGPT's README run against the speedrun preset."""
+    theirs = bench.nanogpt(README | {"max_iters": iters})
+    whole, ending = sum(iteration_times(theirs.output)), bench.score()
+    row("nanoGPT, README's run", [whole], "s")
+    print(f"    its weights score {ending:.4f}; from process start {theirs.seconds:.1f} s")
+    times, starts = [], []
+    for seed in range(seeds):
+        run, _ = bench.ours("speedrun", {}, {"seed": seed, "eval_interval": 10, "eval_tokens": 10_000_000})
+        seconds, step, loss = time_to_goal(run)
+        print(f"    speedrun, seed {seed}: {loss:.4f} after {step} steps, {seconds:.2f} s")
+        times.append(seconds)
+        # From process start, as the preset is: it ends where the goal is reached.
+        run, done = bench.ours("speedrun", {}, {"seed": seed, "sample_interval": 0, "eval_tokens": 10_000_000})
+        starts.append(done.seconds)
+    ours, start = row("speedrun", times, "s"), row("speedrun, from process start", starts, "s")
+    figure("time_to_loss_ratio", whole / ours, ">= 15, aiming at 25")
+    figure("time_to_loss_ratio_from_process_start", theirs.seconds / start, "-")
+
+
+def same(bench: Bench, steps: int = 150) -> None:
+    """nanoGPT's configuration and mathematics: AdamW, the same batch; ours at either precision."""
+    rates: dict[str, list[float]] = {"nanoGPT": [], "bf16": [], "fp32": []}
+    for _ in range(2):
+        times = iteration_times(bench.nanogpt(README | {"max_iters": steps, "eval_interval": 10_000}).output, 10_000)
+        rates["nanoGPT"].append(1 / statistics.median(times[10:]))
+        for precision in ("bf16", "fp32"):
+            run, _ = bench.ours("classic", *twin(README, steps, precision))
+            rates[precision].append(1 / statistics.median(step_times(run)[10:]))
+    middle = {name: row(f"{name}, steps", values, "1/s") for name, values in rates.items()}
+    figure("same_configuration_steps_ratio", middle["bf16"] / middle["nanoGPT"], ">= 3")
+    figure("same_configuration_steps_ratio_fp32", middle["fp32"] / middle["nanoGPT"], "-")
+
+
+def twin(theirs: dict[str, Any], steps: int, precision: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Our settings for nanoGPT's: its GPT without biases, its AdamW, its warm-up and cosine."""
+    model = {"bias": False, **{key: theirs[key] for key in ("block_size", "n_layer", "n_head", "n_embd")}}
+    train = {
+        "tokenizer": "char", "batch_size": theirs["batch_size"], "learning_rate": 1e-3, "beta2": 0.99, "steps": steps,
+        "warmup_steps": min(100, steps), "precision": precision, "eval_interval": steps, "sample_interval": 0,
+        "checkpoint_interval": steps,
+    }  # fmt: skip
+    return model, train
+
+
+def large(bench: Bench) -> None:
+    """10M parameters, context 256: tokens a second."""
+    tokens = LARGE["batch_size"] * LARGE["block_size"]
+    rates: dict[str, float] = {}
+    for compiled in (False, True):
+        found = iteration_times(
+            bench.nanogpt(LARGE | {"compile": compiled, "eval_interval": 10_000, "eval_iters": 1}).output, 10_000
+        )
+        name = f"nanoGPT, {'compiled' if compiled else 'eager'}"
+        rates[name] = row(name, [tokens / seconds for seconds in found[3:]], "tokens/s")
+    for precision in ("bf16", "fp32"):
+        run, _ = bench.ours("classic", *twin(LARGE, 12, precision))
+        name = f"playground, {precision}"
+        rates[name] = row(name, [tokens / seconds for seconds in step_times(run)[3:]], "tokens/s")
+    figure("large_tokens_ratio_eager", rates["playground, bf16"] / rates["nanoGPT, eager"], ">= 3")
+    figure("large_tokens_ratio_over_compiled", rates["playground, bf16"] / rates["nanoGPT, compiled"], ">= 3")
+
+
+def peak_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    """FLOP/s of large matrix products: the best of ten."""
+    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    best = float("inf")
+    for _ in range(11):
+        began = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def flops(bench: Bench) -> None:
+    """Share of the machine's own matrix peak that training uses."""
+    torch.set_num_threads(cores())
+    peak = peak_rate(torch.bfloat16)
+    row("bf16 matrix products", [peak / 1e9], "GFLOP/s")
+    row("fp32 matrix products", [peak_rate(torch.float32) / 1e9], "GFLOP/s")
+    cases = {
+        "nanoGPT's size": ("classic", *twin(README, 120, "bf16")),
+        "10M, context 256": ("classic", *twin(LARGE, 12, "bf16")),
+    }
+    for name, case in cases.items():
+        run, _ = bench.ours(*case)
+        used = estimate(run.model, run.train).flops_per_step / statistics.median(step_times(run)[3:])
+        figure(f"flop_utilisation_{re.sub('[^a-z0-9]+', '_', name.lower())}", used / peak, "-")
+
+
+def memory(bench: Bench) -> None:
+    """Peak memory of the processes for nanoGPT's configuration."""
+    theirs = bench.nanogpt(README | {"max_iters": 100})
+    _, ours = bench.ours("classic", *twin(README, 100, "bf16"))
+    row("nanoGPT", [theirs.memory / 1e6], "MB")
+    row("playground", [ours.memory / 1e6], "MB")
+    figure("peak_memory_ratio", ours.memory / theirs.memory, "< 1.2")

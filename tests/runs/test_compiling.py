@@ -1,0 +1,122 @@
+"""Compiled passes: the same numbers as the plain ones but for rounding, and a run that is resumed cannot tell."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.config import ModelConfig, TrainConfig, preset
+from playground.runs import checkpoints, compiling, status
+from playground.runs.log import Tail
+from playground.runs.store import Run
+from playground.runs.worker import execute
+from playground.train.compiled import Passes, build, name_of, obstacle
+from playground.train.gradients import accumulate
+from playground.train.trainer import TrainState
+from tests.runs.conftest import MODEL, MakeRun
+from tests.runs.test_worker import assert_same_course, at_step, losses
+
+SMALL = dict(vocab_size=64, block_size=16, n_layer=1, n_embd=16, n_head=2)
+
+needs_compiler = pytest.mark.skipif(
+    bool(obstacle(ModelConfig(), TrainConfig())), reason="compiling needs Linux and a C++ compiler"
+)
+
+
+def notes(run: Run) -> list[str]:
+    return [row["text"] for row in Tail(run.log).rows() if row["event"] == "Noted"]
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "precision", "tolerance"), [("modern", "fp32", 1e-5), ("gpt", "bf16", 0.02)], ids=["fp32", "bf16"]
+)
+def test_compiled_passes_give_the_gradients_of_the_plain_ones(name, precision, tolerance, tmp_path: Path) -> None:
+    """A window, sinks and a sum of two micro-batches on one side; biases and a z-loss on the other."""
+    changes = {"window": 8, "n_sink": 2} if name == "modern" else {}
+    model = preset("modern" if name == "modern" else "classic", **SMALL, **changes)
+    config = TrainConfig(batch_size=3, grad_accum=2, z_loss=0.1).replace(precision=precision)
+    library = tmp_path / "passes.so"
+    build(model, config, library)
+    x, y = torch.randint(0, 64, (2, 6, 16), generator=torch.Generator().manual_seed(0))
+    y[0, :5] = -100
+    found = []
+    for compiled in (False, True):
+        state = TrainState.new(model, config)
+        passes = Passes(library, state.model) if compiled else None
+        loss = accumulate(state.model.train(), x, y, config, targets=91, count=6, passes=passes)
+        found.append((loss, torch.cat([p.grad.flatten() for p in state.model.parameters() if p.grad is not None])))
+    assert found[1][0] == pytest.approx(found[0][0], rel=tolerance / 10)
+    assert (found[1][1] - found[0][1]).norm() < tolerance * found[0][1].norm()
+    assert not list(tmp_path.glob(".compiling*")), "nothing is left behind"
+
+
+@needs_compiler
+def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_run: MakeRun, tmp_path: Path) -> None:
+    model = MODEL.replace(dropout=0.0)
+    plain, whole, broken = make_run(model), make_run(model, compile="on"), make_run(model, compile="on")
+    execute(plain)
+    execute(whole, cache_dir=tmp_path)
+    assert notes(whole)[0].startswith("Compiled forward and backward passes from step 1 on, built in")
+    for step, loss in losses(plain).items():
+        assert abs(losses(whole)[step] - loss) < 1e-4
+    assert losses(whole) != losses(plain), "otherwise nothing was compiled"
+    execute(broken, cache_dir=tmp_path, watch=at_step(7, lambda: status.request(broken.path, "pause")))
+    assert broken.state() == "paused"
+    execute(broken, cache_dir=tmp_path)
+    assert all(note.endswith("from the cache.") for note in notes(broken))
+    assert_same_course(broken, whole)
+
+
+@needs_compiler
+def test_a_long_run_is_compiled_beside_its_first_steps_and_remembers_since_when(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "BUILD_SECONDS", 1e-9)
+    model = MODEL.replace(dropout=0.0)
+    run = make_run(model, compile="auto", steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
+    taken: list[int] = []
+
+    def watch(event: object) -> None:
+        text = getattr(event, "text", "")
+        if text.startswith("Compiled"):
+            taken.append(event.step)  # type: ignore[attr-defined]
+        if taken and getattr(event, "step", 0) >= taken[0] + 3:
+            status.request(run.path, "pause")
+
+    execute(run, cache_dir=tmp_path, watch=watch)
+    assert taken
+    assert taken[0] >= compiling.TRIAL_STEPS
+    saved = checkpoints.load_checkpoint(run.path)
+    assert saved is not None
+    assert saved.counters["compiled_from"] == taken[0]
+    assert notes(run)[0].startswith("Compiling beside the training")
+
+
+def test_a_short_run_is_not_compiled_and_says_so(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(MODEL.replace(dropout=0.0), compile="auto")
+    execute(run, cache_dir=tmp_path)
+    assert run.state() == "finished"
+    said = notes(run)
+    assert len(said) == 1
+    assert "too short to gain" in said[0] or "there is no C++ compiler" in said[0]
+
+
+def test_what_cannot_be_compiled_says_why_and_trains(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(compile="on")  # with dropout
+    execute(run, cache_dir=tmp_path)
+    assert run.state() == "finished"
+    assert notes(run) == ["Not compiled: dropout draws random numbers."]
+
+
+def test_a_library_is_shared_by_runs_that_compute_the_same_and_by_no_others() -> None:
+    model, config = preset("modern"), TrainConfig()
+    name = name_of(model, config, 2)
+    assert name_of(model, config.replace(steps=77, seed=5, learning_rate=0.1), 2) == name
+    for other in (
+        name_of(model.replace(n_layer=3), config, 2),
+        name_of(model, config.replace(precision="bf16"), 2),
+        name_of(model, config.replace(batch_size=7), 2),
+        name_of(model, config, 1),
+    ):
+        assert other != name

@@ -1,0 +1,78 @@
+"""torchrun: two processes train one run folder as one process would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.runs import checkpoints, status
+from playground.runs.log import Tail
+from playground.runs.processes import environment
+from playground.runs.store import Run
+from playground.runs.worker import execute
+from playground.train.distributed import Group
+from tests.runs.conftest import MODEL, MakeRun
+from tests.runs.test_worker import losses, validation, weights
+
+
+def torchrun(folder: Path, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"),
+        *("-m", "playground.runs.worker", str(folder), "--threads", "1"),
+    ]
+    return subprocess.run(
+        command, env=environment(1), cwd=os.getcwd(), text=True, capture_output=True, timeout=240, check=False
+    )
+
+
+def assert_close(run: Run, reference: Run) -> None:
+    ours, theirs = losses(run), losses(reference)
+    assert ours.keys() == theirs.keys()
+    assert max(abs(ours[step] - theirs[step]) for step in theirs) < 1e-5
+    for name, value in weights(reference).items():
+        assert (weights(run)[name] - value).abs().max() < 1e-5, name
+    for (step, loss, _), (same_step, same_loss, _) in zip(validation(run), validation(reference), strict=True):
+        assert step == same_step
+        assert abs(loss - same_loss) < 1e-5
+
+
+def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: MakeRun) -> None:
+    """Batches of an odd number of sequences, accumulation, an average; paused in between and gone on with."""
+    wish = dict(steps=50, batch_size=3, grad_accum=3, ema=0.9, z_loss=1e-3)
+    model = MODEL.replace(dropout=0.0)
+    reference, run = make_run(model, **wish), make_run(model, **wish)
+    execute(reference)
+    status.request(run.path, "pause")
+    done = torchrun(run.path)
+    assert done.returncode == 0, done.stderr
+    assert run.state() == "paused"
+    assert list(losses(run)) == [1], "both have stopped after the same step"
+    done = torchrun(run.path)
+    assert done.returncode == 0, done.stderr
+    assert run.state() == "finished"
+    assert checkpoints.steps(run.path, "checkpoints") == [40, 50]
+    rows = [row for row in Tail(run.log).rows() if row["event"] == "StepDone"]
+    assert [row["step"] for row in rows] == list(range(1, 51)), "only one of them writes"
+    assert_close(run, reference)
+
+
+def test_a_step_with_fewer_sequences_than_processes_fails_with_a_remedy(make_run: MakeRun) -> None:
+    run = make_run(batch_size=1, grad_accum=1)
+    done = torchrun(run.path)
+    assert done.returncode != 0
+    assert run.state() == "failed"
+    assert run.status().message.startswith(
+        "2 processes need at least 2 sequences a step; batch times accumulation is 1."
+    )
+
+
+def test_shares_are_all_rows_once() -> None:
+    rows = torch.arange(7)[:, None]
+    shares = [Group(rank, 3).share(rows) for rank in range(3)]
+    assert torch.cat(shares).equal(rows)
+    assert sorted(len(share) for share in shares) == [2, 2, 3]
+    with pytest.raises(ValueError, match="Raise the batch or start fewer processes"):
+        Group(0, 8).share(rows)

@@ -1,0 +1,148 @@
+"""Precision, loss scaling, recomputation, the z-loss and the average of weights, each against what it must equal."""
+
+import math
+
+import pytest
+import torch
+
+from playground.config import TrainConfig, preset
+from playground.data.batches import IGNORED, random_windows
+from playground.models.transformer import Transformer, initialise
+from playground.train import trainer
+from playground.train.evaluation import evaluate
+from playground.train.events import Diverged, Evaluated, StepDone
+from playground.train.gradients import accumulate, logit_z_loss
+from playground.train.trainer import TrainState, train
+from tests.train.test_trainer import BYTES, FAST, MODEL, TEXT, losses, prepare, run
+
+DATA = prepare(TEXT, BYTES, MODEL, TrainConfig(**FAST))
+X, Y = random_windows(DATA.train, None, block_size=16, count=4, seed=0, step=1)
+
+
+def gradients(model_config=MODEL, dtype=torch.float32, **changes):
+    """All gradients of one batch as one vector in float64, and the loss."""
+    config = TrainConfig(**FAST).replace(**changes)
+    model = initialise(Transformer(model_config), 0).to(dtype).train()
+    model.recompute = config.recompute
+    loss = accumulate(model, X, Y, config, targets=Y.numel(), count=len(X))
+    return torch.cat([p.grad.flatten().double() for p in model.parameters()]), loss
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_stays_near_the_float64_gradient_and_fp32_is_nearer(precision):
+    exact, exact_loss = gradients(dtype=torch.float64)
+    errors = {}
+    for name in ("fp32", precision):
+        found, loss = gradients(precision=name)
+        errors[name] = ((found - exact).norm() / exact.norm()).item()
+        assert abs(loss - exact_loss) < 5e-3
+    assert errors["fp32"] < 1e-5
+    assert 1e-4 < errors[precision] < 3e-2
+
+
+def test_weights_and_moments_stay_in_fp32_at_any_precision():
+    state, events = run(TrainConfig(**FAST).replace(precision="bf16"))
+    assert {t.dtype for part in state.tensors().values() for t in part.values()} == {torch.float32}
+    assert losses(events)[-1] < losses(events)[0]
+
+
+def test_an_overflow_of_fp16_halves_the_scale_and_repeats_the_step(monkeypatch):
+    config = TrainConfig(**FAST).replace(precision="fp16", steps=3)
+    _, calm = run(config)
+    monkeypatch.setattr(trainer, "SCALE", 2.0**40)
+    state, events = run(config)
+    assert [e.step for e in events if isinstance(e, StepDone)] == [1, 2, 3]
+    assert 1 < state.scale < 2.0**40
+    assert losses(events) == pytest.approx(losses(calm), abs=2e-3)
+    second = TrainState.new(MODEL, config)
+    second.load(state.tensors(), state.counters())
+    assert second.scale == state.scale
+
+
+def test_what_is_broken_at_any_scale_is_a_divergence():
+    config = TrainConfig(**FAST).replace(precision="fp16")
+    state = TrainState.new(MODEL, config)
+    with torch.no_grad():
+        state.model.embed.weight[:] = float("inf")
+    assert isinstance(list(train(state, DATA, config.replace(eval_interval=100), BYTES))[-1], Diverged)
+
+
+@pytest.mark.parametrize("name", ["classic", "modern", "gpt-oss"])
+def test_recomputed_activations_give_the_same_gradients_and_are_not_kept(name):
+    model = preset(name, vocab_size=256, block_size=16, n_layer=4, n_embd=16, n_head=2, dropout=0.2)
+    found, kept = {}, {}
+    for recompute in (False, True):
+        sizes = {}
+
+        def note(tensor, sizes=sizes):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        torch.manual_seed(3)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            found[recompute], _ = gradients(model, recompute=recompute)
+        kept[recompute] = sum(sizes.values())
+    assert torch.equal(found[True], found[False])
+    assert kept[True] < 0.7 * kept[False]
+
+
+def test_the_z_loss_is_its_formula_and_pulls_along_its_derivative():
+    logits = (5 * torch.randn(2, 7, 11, dtype=torch.float64)).requires_grad_()
+    targets = torch.randint(0, 11, (2, 7))
+    targets[0, :3] = IGNORED
+    z = logits.exp().sum(-1).log()
+    counts = (targets != IGNORED).double()
+    loss = logit_z_loss(logits.double(), targets)
+    assert abs(loss - (z.square() * counts).sum() / counts.sum()) < 1e-4
+    loss.backward()
+    by_hand = 2 * z[..., None] * logits.softmax(-1) * counts[..., None] / counts.sum()
+    assert (logits.grad - by_hand).abs().max() < 1e-5
+
+
+def test_the_z_loss_keeps_logits_calm_and_is_no_part_of_the_loss_that_is_shown():
+    sizes, first = {}, {}
+    for weight in (0.0, 0.1):
+        state, events = run(TrainConfig(**FAST).replace(steps=60, z_loss=weight, learning_rate=1e-2))
+        with torch.no_grad():
+            sizes[weight] = state.model(X).logsumexp(-1).abs().mean()
+        first[weight] = losses(events)[0]
+    assert sizes[0.1] < 0.2 * sizes[0.0]
+    assert first[0.1] == first[0.0]
+
+
+def test_the_average_is_the_one_by_hand_and_is_what_is_measured_and_saved():
+    config = TrainConfig(**FAST).replace(ema=0.8)
+    state = TrainState.new(MODEL, config)
+    mean = {name: p.detach().double().clone() for name, p in state.model.named_parameters()}
+    for event in train(state, DATA, config, BYTES):
+        if isinstance(event, StepDone):
+            keep = min(0.8, (1 + event.step) / (10 + event.step))
+            for name, p in state.model.named_parameters():
+                mean[name] = keep * mean[name] + (1 - keep) * p.detach().double()
+        if isinstance(event, Evaluated):
+            measured = event.loss
+    saved = state.tensors()["model"]
+    twin = Transformer(MODEL)
+    twin.load_state_dict(saved)
+    for name, p in state.model.named_parameters():
+        assert (saved[name] - mean[name]).abs().max() < 1e-5
+        assert (saved[name] - p).abs().max() > 1e-4 or p.ndim < 2
+    assert evaluate(twin, DATA.validation, None, config.eval_tokens)[0] == measured
+
+
+@pytest.mark.parametrize("cut", [1, 7])
+def test_a_run_with_an_average_at_half_precision_resumes_bit_for_bit(cut):
+    config = TrainConfig(**FAST).replace(ema=0.9, precision="bf16", z_loss=1e-3, optimizer="muon", recompute=True)
+    whole, events = run(config)
+    first, before = run(config, until=cut)
+    tensors = {part: {name: t.clone() for name, t in group.items()} for part, group in first.tensors().items()}
+    second = TrainState.new(MODEL, config.replace(seed=5))
+    second.load(tensors, first.counters())
+    resumed, after = run(config, state=second)
+    assert losses(before) + losses(after) == losses(events)
+    for part, group in whole.tensors().items():
+        for name, value in group.items():
+            assert torch.equal(value, resumed.tensors()[part][name]), (part, name)
+    ends = [[e.loss for e in one if isinstance(e, Evaluated)][-1] for one in (events, after)]
+    assert ends[0] == ends[1]
+    assert math.isfinite(ends[0])
