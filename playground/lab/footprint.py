@@ -8,24 +8,23 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.batches import random_windows
-from playground.train.gradients import cross_entropy
+from playground.train.gradients import losses
 from playground.train.trainer import TrainState
 
 
 def training_memory(model: ModelConfig, train: TrainConfig) -> int:
-    """Bytes that training holds: weights, gradients, optimizer state, and what one micro-batch's backward pass keeps.
+    """Bytes that training holds: weights, gradients, moments, an average, and what one micro-batch's backward pass keeps.
 
     Measured on one real step with random tokens: the tensors are counted, each once, however many names it has.
     """
-    relevant = train.replace(steps=1, warmup_steps=0, seed=0)
-    return _training_memory(model, relevant.optimizer, relevant.batch_size)
+    plain = TrainConfig(steps=1, warmup_steps=0)
+    same = ("optimizer", "batch_size", "precision", "recompute", "ema", "z_loss")
+    return _training_memory(model, plain.replace(**{name: getattr(train, name) for name in same}))
 
 
 @lru_cache(maxsize=256)
-def _training_memory(model: ModelConfig, optimizer: str, batch_size: int) -> int:
-    state = TrainState.new(
-        model, TrainConfig(steps=1, warmup_steps=0).replace(optimizer=optimizer, batch_size=batch_size)
-    )
+def _training_memory(model: ModelConfig, config: TrainConfig) -> int:
+    state, batch_size = TrainState.new(model, config), config.batch_size
     stream = torch.zeros(model.block_size + 2, dtype=torch.int64).numpy()
     x, y = random_windows(stream, None, block_size=model.block_size, count=batch_size, seed=0, step=1)
     kept: dict[int, int] = {}
@@ -36,10 +35,11 @@ def _training_memory(model: ModelConfig, optimizer: str, batch_size: int) -> int
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = cross_entropy(state.model.train()(x), y)
-    loss.backward()
+        part, asked = losses(state.model.train(), x, y, config)
+    (part + asked).backward()
     state.optimizer.step()
     weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in state.model.parameters()}
     moments = sum(t.nbytes for t in state.tensors()["optimizer"].values())
     activations = sum(size for address, size in kept.items() if address not in weights)
-    return 2 * sum(weights.values()) + moments + activations
+    average = sum(t.nbytes for t in (state.average or {}).values())
+    return 2 * sum(weights.values()) + moments + average + activations

@@ -72,6 +72,20 @@ _ALL = (
         match="none",
     ),
     Recipe(
+        "numerics",
+        "Numerics",
+        "The same seed in other arithmetic: what do half precision, micro-batches and recomputed activations change in the "
+        "curve, in time and in memory?",
+        (
+            "fp32: modern + batch_size=8",
+            "bf16: modern + batch_size=8 + precision=bf16",
+            "fp16: modern + batch_size=8 + precision=fp16",
+            "4 micro-batches: modern + batch_size=2 + grad_accum=4",
+            "recomputed: modern + batch_size=8 + recompute=true",
+        ),
+        match="none",
+    ),
+    Recipe(
         "tokenizer",
         "Bytes against BPE",
         "Longer tokens reach further back and read more text in as many steps: are they worth it, in bits per byte?",

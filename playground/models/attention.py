@@ -47,12 +47,14 @@ def attend(
     look: Look | None = None,
     dropout: float = 0.0,
     sinks: Tensor | None = None,
+    window: int = 0,
 ) -> Tensor:
     """softmax(q kᵀ / sqrt(D)) v: from queries (B, H, T, D), keys and values (B, K, S, D) to (B, H, T, D).
 
     `mask` broadcasts to (B, H, T, S): boolean, True where a key is visible, or a number that is added to each score. None
-    means plain causal, which needs T = S. Each group of H / K query heads shares one key/value head. `sinks` (H,) are the
-    scores of one more key that has no value: what a head gives to it, it gives to nothing.
+    means plain causal, within `window` if that is given, which needs T = S. Each group of H / K query heads shares one
+    key/value head. `sinks` (H,) are the scores of one more key that has no value: what a head gives to it, it gives to
+    nothing.
 
     With `look` the pattern (B, H, T, S) is spelled out and passes through it: return it as it is to read it, changed to
     edit it. Without, the fastest way for the shapes computes the same.
@@ -60,10 +62,12 @@ def attend(
     spelled = look is not None or _spelling_pays(q)
     if mask is None:
         assert q.size(2) == k.size(2), "a causal mask without positions needs as many keys as queries"
+        if look is None and sinks is None and window:
+            return _local(q, k, v, window, dropout)
         if not spelled and sinks is None:
             return _fused(q, k, v, None, dropout)
         positions = torch.arange(q.size(2), device=q.device)
-        mask = visible(positions, positions)
+        mask = visible(positions, positions, window)
     if sinks is not None:
         k, v, mask = _with_sink(k, v, mask, sinks)
     if not spelled:
@@ -95,6 +99,29 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float)
     )
 
 
+def _local(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
+    """Causal attention within a window whose cost grows with T times the window, not with T².
+
+    The text is cut into blocks as long as the window. A query sees no further than its own block and the one before, so
+    blocks become rows of a batch, each with two blocks of keys.
+    """
+    batch, _, n, _ = q.shape
+    blocks = -(-n // window)
+
+    def cut(x: Tensor) -> Tensor:  # (B, heads, T, D) -> (B, blocks, heads, window, D), filled up with zeros
+        return F.pad(x, (0, 0, 0, blocks * window - n)).unflatten(2, (blocks, window)).transpose(1, 2)
+
+    def with_previous(x: Tensor) -> Tensor:  # -> (B blocks, heads, 2 window, D)
+        return torch.cat((F.pad(x, (0, 0) * 3 + (1, -1)), x), dim=3).flatten(0, 1)
+
+    starts = window * torch.arange(blocks, device=q.device)[:, None]
+    queries = starts + torch.arange(window, device=q.device)
+    keys = starts + torch.arange(-window, window, device=q.device)
+    mask = visible(queries, keys, window).unsqueeze(1).repeat(batch, 1, 1, 1)  # (B blocks, 1, window, 2 window)
+    z = attend(cut(q).flatten(0, 1), with_previous(cut(k)), with_previous(cut(v)), mask, None, dropout)
+    return z.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :n]
+
+
 def _as_scores(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """A boolean mask as numbers to add to scores: 0 where a key is visible, -inf where not. Others are numbers already."""
     if mask.dtype != torch.bool:
@@ -118,6 +145,7 @@ class View:
     mask: Tensor | None  # as `attend` takes it; None for plain causal
     query_rotation: Rotation | None = None
     key_rotation: Rotation | None = None
+    window: int = 0  # of a causal square without a mask
 
 
 @dataclass(frozen=True)
@@ -178,7 +206,7 @@ class Attention(nn.Module):
         view = step.views[self.window]
         q, k = rotate(q, view.query_rotation), rotate(k, view.key_rotation)
         dropout = self.dropout if self.training else 0.0
-        z = attend(q, k, v, view.mask, step.look(f"{self.name}.pattern"), dropout, self.sinks)
+        z = attend(q, k, v, view.mask, step.look(f"{self.name}.pattern"), dropout, self.sinks, view.window)
         z = step.note(f"{self.name}.z", z)  # (B, H, T, D)
         return self.out(z.transpose(1, 2).flatten(2))
 

@@ -59,6 +59,11 @@ class PostNormBlock(Block):
 BLOCKS: dict[str, Callable[[ModelConfig, int], Block]] = {"pre": Block, "post": PostNormBlock}
 
 
+LOCAL_FROM = (
+    4  # windows in a text from which attention is cut into blocks: two blocks of keys must be much less than all
+)
+
+
 class Transformer(nn.Module):
     """A decoder-only language model, of the architecture its config describes."""
 
@@ -159,6 +164,8 @@ class Transformer(nn.Module):
         # A plain causal square needs no mask: kernels know it by heart.
         if plain and bias is None and not 0 < window < query_pos.size(1):
             return View(None, *rotations)
+        if plain and bias is None and n_sink == 0 and query_pos.size(1) >= LOCAL_FROM * window:
+            return View(None, *rotations, window)
         mask = visible(query_pos, key_pos, seen, n_sink).unsqueeze(-3)  # (B, 1, T, S): all heads alike
         return View(mask if bias is None else bias.masked_fill(~mask, -math.inf), *rotations)
 

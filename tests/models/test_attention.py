@@ -39,6 +39,21 @@ def test_attend_is_its_formula_with_and_without_a_look(n_kv_head, window, n_sink
     assert (attend(q, k, v, given, look=lambda pattern: pattern).double() - expected).abs().max() < 5e-6
 
 
+@pytest.mark.parametrize("n", [32, 37, 5])
+@pytest.mark.parametrize("window", [1, 4, 8])
+def test_blocks_of_a_window_give_what_the_mask_gives_and_its_gradients(n, window):
+    positions = torch.arange(n)
+    found = []
+    for mask, seen in ((visible(positions, positions, window), 0), (None, window)):
+        torch.manual_seed(0)
+        given = [torch.randn(2, heads, n, 8, requires_grad=True) for heads in (4, 2, 2)]
+        out = attend(*given, mask, window=seen)
+        (out * torch.linspace(-1, 1, n)[:, None]).sum().backward()
+        found.append([out, *(x.grad for x in given)])
+    for masked, local in zip(*found, strict=True):
+        assert (masked - local).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("n_kv_head", [4, 1])
 @pytest.mark.parametrize("n_sink", [0, 2])
 def test_at_half_precision_training_spells_attention_out_and_gets_the_same_gradients(n_kv_head, n_sink):
