@@ -57,7 +57,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "block_size": 64, "n_layer": 4, "n_embd": 128,
         "corpus": "tiny_shakespeare", "corpus_bytes": 2_000_000, "tokenizer": "char", "steps": 330, "batch_size": 12,
         "optimizer": "muon", "schedule": "linear", "learning_rate": 0.02, "min_lr_ratio": 0.0, "warmup_steps": 0,
-        "precision": "bf16", "eval_interval": 110, "sample_interval": 110, "checkpoint_interval": 330, "snapshots": 0,
+        "precision": "bf16", "compile": "auto", "eval_interval": 110, "sample_interval": 110,
+        "checkpoint_interval": 330, "snapshots": 0,
     },
 }  # fmt: skip
 

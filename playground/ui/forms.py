@@ -26,6 +26,8 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "logit_softcap": (0, 100, 1),
     "balance_loss": (0, 0.1, 0.005),
     "router_z_loss": (0, 0.05, 0.001),
+    "z_loss": (0, 0.01, 0.0001),
+    "ema": (0, 0.999, 0.001),
     "steps": (50, 5000, 50),
     "batch_size": (1, 64, 1),
     "grad_accum": (1, 16, 1),

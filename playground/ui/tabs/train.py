@@ -38,6 +38,10 @@ NOTICE = (
     "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
     "the model still hesitates. The validation curve is measured on text the model never trains on."
 )
+NUMERICS = (
+    "What does other arithmetic change? The race **Numerics** in *Compare* trains the same seed in fp32, bf16, fp16, in "
+    "micro-batches and with recomputed activations: curves on top of each other, time and memory beside them."
+)
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ def _build_budget(parts: dict[str, Any]) -> None:
         with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
             parts["schedule"] = gr.HTML(schedule_chart(TrainConfig()), elem_id="schedule")
             parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
+            gr.Markdown(NUMERICS, elem_classes="pg-note")
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
