@@ -82,7 +82,7 @@ def write_program(
         _flags(model)
         | {"constant": train.schedule == "constant"}
         | {name: train.optimizer == name for name in _OPTIMIZERS}
-        | {"z_loss": train.z_loss > 0, "ema": train.ema > 0, "bf16": train.precision == "bf16"}
+        | {"z_loss": train.z_loss > 0, "ema": train.ema > 0, "half": train.precision == "bf16"}
         | {"asks": train.z_loss > 0 or model.n_expert > 1}
         | {"task": task is not None, "text": kind != "tokens", kind: True}
     )
