@@ -123,8 +123,8 @@ def _graph(model: ModelConfig, train: TrainConfig) -> tuple[torch.fx.GraphModule
     tokens = torch.zeros(shape, dtype=torch.int64)
     inputs = (*(weight.detach() for weight in weights), tokens, tokens.clone(), torch.ones(2))
     table = torch._inductor.decomposition.select_decomp_table()
-    graph = make_fx(passes, decomposition_table=table, tracing_mode="fake")(*inputs)
-    return make_fx(torch.func.functionalize(graph), tracing_mode="fake")(*inputs), inputs
+    graph = make_fx(passes, decomposition_table=table, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    return make_fx(torch.func.functionalize(graph), tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs), inputs
 
 
 def _compile(graph: tuple[torch.fx.GraphModule, tuple[Tensor, ...]], path: Path) -> str:

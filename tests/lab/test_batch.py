@@ -14,7 +14,7 @@ from playground.lab import batch as module
 from playground.lab.batch import batch_of_step, code, explain, loss_of_row, losses, softmax_of_row
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import build_tokenizer
-from playground.train import trainer
+from playground.train import gradients
 from playground.train.dataset import Dataset, prepare
 from playground.train.trainer import TrainState, train
 
@@ -34,7 +34,7 @@ def test_it_is_the_batch_that_training_saw(corpus: str, monkeypatch: pytest.Monk
     data = data_of(corpus, config)
     seen: list[torch.Tensor] = []
     monkeypatch.setattr(
-        trainer, "cross_entropy", lambda logits, targets: (seen.append(targets), F.cross_entropy(
+        gradients, "cross_entropy", lambda logits, targets: (seen.append(targets), F.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), reduction="sum"))[1]
     )  # fmt: skip
     state = TrainState.new(MODEL, config)
@@ -118,5 +118,5 @@ def test_steps_that_cannot_be(step: object) -> None:
 def test_the_code_shown_is_the_code_that_ran() -> None:
     shown = {entry["name"]: entry["text"] for entry in code()}
     assert shown["playground.lab.batch.softmax_of_row"] == inspect.getsource(softmax_of_row)
-    assert "ignore_index" in shown["playground.train.trainer.cross_entropy"]
+    assert "ignore_index" in shown["playground.train.gradients.cross_entropy"]
     assert "chunk[:, 1:]" in shown["playground.data.batches.windows"]

@@ -140,9 +140,9 @@ def test_a_run_has_one_worker(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 
 def test_divergence_ends_a_run_at_its_step(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run()
-    from playground.train import trainer
+    from playground.train import gradients
 
-    calm = trainer.cross_entropy
+    calm = gradients.cross_entropy
     calls = 0
 
     def explosive(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -150,7 +150,7 @@ def test_divergence_ends_a_run_at_its_step(make_run: MakeRun, monkeypatch: pytes
         calls += 1
         return calm(logits, targets) * (float("nan") if calls > 2 * 13 else 1.0)
 
-    monkeypatch.setattr(trainer, "cross_entropy", explosive)
+    monkeypatch.setattr(gradients, "cross_entropy", explosive)
     ending = execute(run)
     assert ending.state == run.state() == "diverged"
     assert "Diverged at step 14" in ending.message
