@@ -90,16 +90,27 @@ def assist(
     """Train along with the first process of a group until it ends or all agree to stop; nothing is written."""
     data = dataset(run, cache_dir)
     state, _, _ = restored(run)
-    _in_step(group, state)
+    if not _in_step(group, state.step):
+        return
     for event in train(state, data, run.train, run.tokenizer, group):
         if isinstance(event, StepDone) and group.agree(WISHES["pause"] if interrupted and interrupted.is_set() else 0):
             return
 
 
-def _in_step(group: Group, state: TrainState) -> None:
-    """Wait until every process has loaded its state: the first may write a new one from then on."""
-    if group.agree(state.step) != -group.agree(-state.step):
+NOT_NOW = 2**40  # the step of a process that was asked to stop before its first
+
+
+def _in_step(group: Group, step: int) -> bool:
+    """Wait until every process has loaded its state, of `step`: the first may write a new one from then on.
+
+    False when one of them does not begin at all. Raises ValueError when they found different steps.
+    """
+    most, least = group.agree(step), -group.agree(-step)
+    if most == NOT_NOW:
+        return False
+    if most != least:
         raise ValueError("The processes found different checkpoints. Start them again.")
+    return True
 
 
 WISHES = {"pause": 1, "stop": 2}
@@ -127,6 +138,7 @@ class _Execution:
     watch: Callable[[Event], None]
     group: Group = ALONE
     saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
+    joined: bool = field(default=False, init=False)  # whether all processes of the group have begun
     note: str = field(default="", init=False)  # what the user should know about where it went on from
 
     def guarded(self) -> Status:
@@ -134,6 +146,8 @@ class _Execution:
         try:
             return self.train()
         except _Asked as asked:
+            if not self.joined:
+                _in_step(self.group, NOT_NOW)  # so that the others do not wait for ever
             return asked.ending
         except KeyboardInterrupt:
             return Status("paused", f"Interrupted. {self._kept()}")
@@ -151,7 +165,7 @@ class _Execution:
             data = dataset(run, self.cache_dir, self._preparing(heart))
             heart.declare()
             state = self._restored(heart)
-            _in_step(self.group, state)
+            self.joined = _in_step(self.group, state.step)
             compiling = Compiling(run, state, self.cache_dir) if self.group.size == 1 else None
             try:
                 self._note(compiling.begin(self._obey) if compiling else None, state, log)

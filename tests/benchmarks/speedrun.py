@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from playground.config import RECIPES
+from playground.config import RECIPES, ModelConfig, TrainConfig, setting_kinds
 from playground.runs.create import prepare_run
 from playground.runs.processes import cores
 from playground.train.dataset import prepare
@@ -32,8 +32,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "AdamW at 0.003 instead of Muon": {"optimizer": "adamw", "learning_rate": 3e-3},
     "GELU instead of ReLU²": {"mlp": "gelu"},
     "learned positions instead of RoPE": {"position": "learned"},
+    "RoPE with base 10,000": {"rope_theta": 10_000.0},
     "no QK-norm": {"qk_norm": False},
     "blocks start as in GPT-2, not at zero": {"init": "gpt2"},
+    "tied head": {"tie_embeddings": True},
+    "betas 0.9 and 0.99": {"beta1": 0.9, "beta2": 0.99},
     "rate does not fall": {"schedule": "constant"},
     "half the rate": {"learning_rate": BASE["learning_rate"] / 2},
     "twice the rate": {"learning_rate": BASE["learning_rate"] * 2},
@@ -86,8 +89,8 @@ def _reached(text: str, changes: dict[str, Any], seed: int) -> tuple[int, float,
 def _trained(text: str, changes: dict[str, Any], seed: int) -> tuple[float, float, int]:
     quiet = {"eval_interval": changes["steps"], "sample_interval": 0, "eval_tokens": 10_000_000, "seed": seed}
     both = {**changes, **quiet}
-    model = {key: both[key] for key in both if key in ("mlp", "position", "qk_norm", "init", "n_layer")}
-    wish = {key: value for key, value in both.items() if key not in model}
+    kinds = setting_kinds()
+    model, wish = ({key: both[key] for key in both if kinds[key] is kind} for kind in (ModelConfig, TrainConfig))
     prepared = prepare_run("speedrun", model, wish, text)
     data = prepare(text, prepared.tokenizer, prepared.model, prepared.train)
     state, loss = TrainState.new(prepared.model, prepared.train), float("inf")
