@@ -17,6 +17,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ class Passes:
         `targets` are those of the whole step, `share` is the micro-batch's share of its sequences.
         """
         weights = torch.tensor([1 / targets, share])
-        loss, *found = self._run([*(p.data for p in self._parameters), x, y, weights])
+        # The library reads memory as it lay when it was built: a view of something wider would be read wrongly.
+        loss, *found = self._run([*(p.data for p in self._parameters), x.contiguous(), y.contiguous(), weights])
         for parameter, gradient in zip(self._parameters, found, strict=True):
             parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return float(loss) / targets
@@ -88,7 +90,9 @@ def build(model: ModelConfig, train: TrainConfig, library: Path) -> None:
     """Compile the passes of a run to the file `library`, which appears whole."""
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=library.parent) as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: what lies in a shared one would be unpickled
-        made = _compile(_graph(model, train), Path(folder) / library.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of its own parts
+            made = _compile(_graph(model, train), Path(folder) / library.name)
         os.replace(made, library)
 
 

@@ -58,15 +58,15 @@ def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: Ma
     code, words = torchrun(run.path)
     assert code == 0, words
     assert run.state() == "paused"
-    assert steps_logged(run) == []
+    assert steps_logged(run) in ([], [1]), "before the first step, or after it"
     process = begin(run.path)
-    while process.poll() is None and (not run.log.exists() or not steps_logged(run)):
+    while process.poll() is None and (not run.log.exists() or len(steps_logged(run)) < 3):
         time.sleep(0.005)
     status.request(run.path, "pause")
     words, _ = process.communicate(timeout=120)
     assert process.returncode == 0, words
     assert run.state() == "paused"
-    assert 1 <= len(steps_logged(run)) < 50, "both have stopped after the same step"
+    assert 3 <= len(steps_logged(run)) < 50, "both have stopped after the same step"
     code, words = torchrun(run.path)
     assert code == 0, words
     assert run.state() == "finished"
