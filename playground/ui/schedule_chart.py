@@ -31,8 +31,8 @@ def schedule_chart(config: TrainConfig) -> str:
 <text x="{LEFT - 5}" y="{TOP + 4}" text-anchor="end">{config.learning_rate:.2g}</text>
 <text x="{LEFT - 5}" y="{floor + 4}" text-anchor="end">0</text>
 <text x="{LEFT}" y="{HEIGHT - 8}">step 1</text>
-<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{config.steps:,}</text>
-<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">learning rate</text></svg>"""
+<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {config.steps:,}</text>
+<text x="{WIDTH - RIGHT}" y="{TOP + 16}" text-anchor="end">learning rate</text></svg>"""
 
 
 def show_schedule(form: Form, data: Mapping[Any, Any]) -> str:
