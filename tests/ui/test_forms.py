@@ -77,9 +77,11 @@ def test_a_recipe_sets_text_sizes_and_training_and_the_others_touch_nothing():
     assert {key: getattr(whole.model, key) for key in of_model} == {key: shown[key] for key in of_model}
     assert {key: getattr(whole.train, key) for key in of_train} == {key: shown[key] for key in of_train}
     assert estimate(whole.model, whole.train).parameters <= 1_000_000
-    untouched = train.show_recipe("modern")
-    assert len(untouched) == len(values) + 1
-    assert all(item == gr.skip() for item in untouched)
+    begun = train.show_recipe("modern", text, *values)
+    assert begun[0] == TrainConfig().corpus
+    assert begun[1 + len(of_model) :] == [getattr(TrainConfig(), key) for key in of_train], "the recipe is taken back"
+    kept = train.show_recipe("modern", text, *values[:-1], "something of one's own")
+    assert kept == [gr.skip()] * (len(values) + 1)
 
 
 def test_choosing_another_preset_takes_back_what_the_first_had_set():

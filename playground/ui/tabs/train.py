@@ -181,14 +181,20 @@ def show_preset(name: str, n_head: float) -> list[Any]:
     return [values[key] for key in _preset_fields()]
 
 
-def show_recipe(name: str) -> list[Any]:
-    """The text, sizes and training of a preset that is a whole recipe; nothing changes for one that is not."""
-    if name not in RECIPES:
-        return [gr.skip()] * (1 + sum(len(names) for names in _recipe_fields()))
-    model, train = {**ModelConfig().to_dict(), **recipe(name, ModelConfig)}, recipe(name, TrainConfig)
-    settings = {**TrainConfig().to_dict(), **train}
+def show_recipe(name: str, *shown: Any) -> list[Any]:
+    """Text, sizes and training for a preset: its own, if it is a whole recipe. For another one nothing, unless the form still
+    `shows` a recipe as it came: that is taken back."""
+    if name in RECIPES:
+        return _whole(name)
+    untouched = any(list(shown) == _whole(other) for other in RECIPES)
+    return _whole("") if untouched else [gr.skip()] * len(shown)
+
+
+def _whole(name: str) -> list[Any]:
+    """The values of what recipes set on the form, by this one, or as the form begins."""
+    model, train = ({**kind().to_dict(), **recipe(name, kind)} for kind in (ModelConfig, TrainConfig))
     of_model, of_train = _recipe_fields()
-    return [train["corpus"], *(model[key] for key in of_model), *(settings[key] for key in of_train)]
+    return [train["corpus"], *(model[key] for key in of_model), *(train[key] for key in of_train)]
 
 
 def _recipe_fields() -> tuple[list[str], list[str]]:
@@ -359,10 +365,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
     )
     of_model, of_train = _recipe_fields()
-    tab.preset.input(
-        show_recipe, tab.preset,
-        [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)], **QUIET,
-    )  # fmt: skip
+    whole = [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)]
+    tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
         partial(show_estimate, tab),
