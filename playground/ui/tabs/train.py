@@ -182,8 +182,8 @@ def show_preset(name: str, n_head: float) -> list[Any]:
 
 
 def show_recipe(name: str, *shown: Any) -> list[Any]:
-    """Text, sizes and training for a preset: its own, if it is a whole recipe. For another one nothing, unless the form still
-    `shows` a recipe as it came: that is taken back."""
+    """Text, sizes and training for a preset: its own, if it is a whole recipe. Another one changes nothing of them, unless
+    what is `shown` is still a recipe as it came: that is taken back."""
     if name in RECIPES:
         return _whole(name)
     untouched = any(list(shown) == _whole(other) for other in RECIPES)
