@@ -17,8 +17,9 @@ from playground.ui.api import add_api
 from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
+from playground.ui.guard import Guard
 from playground.ui.picker import QUIET
-from playground.ui.services import Services
+from playground.ui.services import Services, sendable
 from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
@@ -66,7 +67,7 @@ def build_app(services: Services) -> gr.Blocks:
         )
         links.wire(link, built, services, visitor)
         add_api(services)
-    return demo
+    return sendable(demo)
 
 
 def _wire_duel(
@@ -124,7 +125,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "theme": THEME,
         "css_paths": [CSS_PATH],
         "head": head_html(),
-        "app_kwargs": {"middleware": [Middleware(EarlyScript)], "routes": health.routes(services)},
+        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(EarlyScript)], "routes": health.routes(services)},
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,
         "run_history": False,

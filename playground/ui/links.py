@@ -242,7 +242,9 @@ def wire(box: gr.HTML, built: Mapping[str, Any], services: Services, visitor: gr
     where = places(built)
 
     def ask(services: Services, event: gr.EventData, token: str, *values: Any) -> dict[str, Any]:
-        return view_link(services, where, event._data.get("tab"), token, *values)
+        return view_link(
+            services, where, event._data.get("tab") if isinstance(event._data, dict) else None, token, *values
+        )
 
     values = [control for place in where.values() for control in place.controls.values()]
     box.ask(services.bind(ask), [visitor, *values], box, **QUIET)

@@ -120,6 +120,51 @@ def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> C
     return wrapped
 
 
+def sendable(demo: gr.Blocks) -> gr.Blocks:
+    """The app, with every handler's outputs made such that they can travel: Gradio's own JSON knows neither half a
+    surrogate pair nor integers beyond 64 bits, and breaks off the stream. A ValueError that nobody has caught is told too.
+    """
+    for function in demo.fns.values():
+        if function.fn is not None:
+            function.fn = _sendable(function.fn)
+    return demo
+
+
+def _sendable(handler: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*arguments: Any) -> Any:
+        try:
+            return plain(handler(*arguments))
+        except ValueError as error:
+            raise complaint(error) from error
+
+    def generator(*arguments: Any) -> Any:
+        try:
+            for value in handler(*arguments):
+                yield plain(value)
+        except ValueError as error:
+            raise complaint(error) from error
+
+    wrapped = generator if inspect.isgeneratorfunction(handler) else function
+    wrapped.__signature__ = inspect.signature(handler)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = getattr(handler, "__annotations__", {})
+    return wrapped
+
+
+def plain(value: Any) -> Any:
+    """A value of the page without what JSON in UTF-8 cannot say."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value) if abs(value) < 2**1000 else None
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(item) for item in value)
+    return value
+
+
 def complaint(error: ValueError) -> gr.Error:
     """A message for the page. It may quote what the user typed, and Gradio shows messages as HTML: it is escaped."""
-    return gr.Error(html.escape(str(error), quote=False), duration=12, print_exception=False, title="Not possible")
+    return gr.Error(
+        plain(html.escape(str(error), quote=False)), duration=12, print_exception=False, title="Not possible"
+    )

@@ -177,7 +177,7 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
 
 def show_preset(name: str, n_head: float) -> list[Any]:
     """The preset's values for the fields that it sets, leaving sizes alone."""
-    values = preset(name, n_head=int(n_head)).to_dict()
+    values = preset(name, n_head=n_head).to_dict()
     return [values[key] for key in _preset_fields()]
 
 

@@ -1,0 +1,53 @@
+"""Whatever a handler returns can travel to the page, and whatever it complains of is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import orjson
+import pytest
+
+from playground.ui.services import plain, sendable
+
+ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]
+
+
+def test_odd_values_travel_and_usual_ones_stay_themselves() -> None:
+    orjson.dumps(plain(ODD[:-1]), option=orjson.OPT_NON_STR_KEYS)
+    assert plain(ODD)[0] == "a?b"
+    assert plain(ODD)[1:4] == [2.0**70, -(2.0**70), None]
+    usual = {"a": [1, 2.5, "é 🦊", None, True, (1, 2)], "n": 2**63 - 1, "low": -(2**63)}
+    assert plain(usual) == usual
+    update = gr.update(value="x")
+    assert plain(update) == update
+
+
+def test_every_handler_of_a_page_is_covered() -> None:
+    def once(value: str) -> str:
+        return value
+
+    def often(value: str, request: gr.Request) -> Iterator[Any]:
+        yield value
+
+    with gr.Blocks() as demo:
+        box = gr.Textbox()
+        box.change(once, box, box)
+        box.submit(often, box, box)
+    first, second = (function.fn for function in sendable(demo).fns.values())
+    assert first("\ud800") == "?"
+    assert list(second("\ud800", None)) == ["?"]
+
+
+def test_a_complaint_that_nobody_caught_is_told() -> None:
+    def refuse(value: str) -> str:
+        raise ValueError("Not <b>this</b> \ud800.")
+
+    with gr.Blocks() as demo:
+        box = gr.Textbox()
+        box.change(refuse, box, box)
+    (function,) = sendable(demo).fns.values()
+    with pytest.raises(gr.Error) as caught:
+        function.fn("x")
+    assert caught.value.message == "Not &lt;b&gt;this&lt;/b&gt; ?."
