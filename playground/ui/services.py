@@ -144,10 +144,8 @@ def _sendable(handler: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError as error:
             raise complaint(error) from error
 
-    wrapped = generator if inspect.isgeneratorfunction(handler) else function
-    wrapped.__signature__ = inspect.signature(handler)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = getattr(handler, "__annotations__", {})
-    return wrapped
+    # Under its own name and with its own words: the API's documentation and agents' tools are made of them.
+    return functools.wraps(handler)(generator if inspect.isgeneratorfunction(handler) else function)
 
 
 def plain(value: Any) -> Any:

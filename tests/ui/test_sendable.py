@@ -26,6 +26,7 @@ def test_odd_values_travel_and_usual_ones_stay_themselves() -> None:
 
 def test_every_handler_of_a_page_is_covered() -> None:
     def once(value: str) -> str:
+        """Say it again."""
         return value
 
     def often(value: str, request: gr.Request) -> Iterator[Any]:
@@ -37,6 +38,7 @@ def test_every_handler_of_a_page_is_covered() -> None:
         box.submit(often, box, box)
     first, second = (function.fn for function in sendable(demo).fns.values())
     assert first("\ud800") == "?"
+    assert (first.__name__, first.__doc__) == ("once", "Say it again.")
     assert list(second("\ud800", None)) == ["?"]
 
 
