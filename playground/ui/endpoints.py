@@ -1,57 +1,30 @@
 """What the page's own scripts ask the server: cheap questions with plain answers, which change nothing.
 
-A question comes from a browser and may hold anything; an answer is JSON. Whatever cannot be answered is answered with
-``{"error": sentence}``.
+How a question is read and an answer written: `ui.answers`.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from PIL import Image
-
-from playground.inference.generation import encode_prompt
 from playground.lab.attention import as_sprite, attention_patterns
 from playground.lab.bands import find_band
 from playground.lab.batch import explain
 from playground.lab.doctor import diagnose
 from playground.lab.race_view import race_news
-from playground.models.transformer import Transformer
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
 from playground.ui import report
+from playground.ui.answers import Answer, look_at, png, polite
 from playground.ui.services import NOBODY, Services
 
-Answer = dict[str, Any]
 MAX_RUNS = 8
 SPRITE_PIXELS = 36 * 256 * 256  # above this one layer is sent at a time
-MAX_TEXT = 20_000
 
 
-def _asked(request: object) -> dict[str, Any]:
-    return request if isinstance(request, dict) else {}
-
-
-def _polite(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[Services, object], Answer]:
-    def polite(services: Services, request: object) -> Answer:
-        try:
-            return answer(services, _asked(request))
-        except ValueError as error:
-            return {"error": str(error)}
-
-    polite.__doc__ = answer.__doc__
-    return polite
-
-
-polite = _polite  # for modules that answer more questions
-
-
-@_polite
+@polite
 def curves(services: Services, asked: dict[str, Any]) -> Answer:
     """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
     cursors = asked.get("cursors")
@@ -68,7 +41,7 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
     return answer
 
 
-@_polite
+@polite
 def band(services: Services, asked: dict[str, Any]) -> Answer:
     """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `lab.bands.Band`, or null}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -77,13 +50,13 @@ def band(services: Services, asked: dict[str, Any]) -> Answer:
     return {"band": asdict(found) if found else None}
 
 
-@_polite
+@polite
 def race(services: Services, asked: dict[str, Any]) -> Answer:
     """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
     return race_news(services.race(asked.get("race"), asked.get("visitor")), services.curves, asked.get("cursor"))
 
 
-@_polite
+@polite
 def race_file(services: Services, asked: dict[str, Any]) -> Answer:
     """A race as a file to keep: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
     kind = asked.get("kind")
@@ -92,7 +65,7 @@ def race_file(services: Services, asked: dict[str, Any]) -> Answer:
     return report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
 
 
-@_polite
+@polite
 def live(services: Services, asked: dict[str, Any]) -> Answer:
     """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
     visitor = services.visitor(asked.get("visitor"))
@@ -130,13 +103,13 @@ def _in_words(services: Services, run: Run) -> str:
     return " · ".join(words)
 
 
-@_polite
+@polite
 def attention(services: Services, asked: dict[str, Any]) -> Answer:
     """Patterns of a checkpoint on a text: ``{"visitor", "run", "step", "text", "layer"}`` -> tokens, sizes and a sprite.
 
     A text longer than the context loses its beginning, and the answer's note says so.
     """
-    look = _look(services, asked)
+    look = look_at(services, asked)
     config = look.run.model
     patterns = attention_patterns(look.model, look.ids)
     layers = list(range(config.n_layer))
@@ -149,14 +122,14 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         "n_head": config.n_head,
         "layers": layers,
         "size": len(look.ids),
-        "png": _png(as_sprite(patterns[layers])),
+        "png": png(as_sprite(patterns[layers])),
         "note": look.note,
         "windows": config.windows,
         "n_sink": config.n_sink,
     }
 
 
-@_polite
+@polite
 def timeline(services: Services, asked: dict[str, Any]) -> Answer:
     """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
 
@@ -180,32 +153,7 @@ def timeline(services: Services, asked: dict[str, Any]) -> Answer:
     }
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a question is about: a checkpoint and a text, as much of it as the model can read."""
-
-    run: Run
-    model: Transformer
-    ids: list[int]
-    note: str  # what of the text had to be left out, or ""
-
-
-def _look(services: Services, asked: dict[str, Any]) -> Look:
-    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had."""
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    step = asked.get("step")
-    model = services.models.get(run, step if isinstance(step, int) else None)
-    text = asked.get("text")
-    if not isinstance(text, str) or not text:
-        raise ValueError("The text is empty. Write a sentence to look at.")
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"The text has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
-    ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
-    note = f"The text has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
-    return Look(run, model, ids[-limit:], note)
-
-
-@_polite
+@polite
 def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
     """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -220,12 +168,6 @@ def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
     ):
         candidate["piece"] = piece
     return row
-
-
-def _png(grey: Any) -> str:
-    file = io.BytesIO()
-    Image.fromarray(grey).save(file, "PNG", compress_level=4)
-    return base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,7 @@
-"""What the Inside tab's scripts ask the server. As in `endpoints`: plain answers, or ``{"error": sentence}``."""
+"""What the Inside tab's scripts ask the server. As `answers` says: plain JSON, or ``{"error": sentence}``."""
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from playground.lab.lens import TOP, logit_lens
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, pieces
-from playground.ui.endpoints import Answer, Look, _look, _polite
+from playground.ui.answers import Answer, Look, look_at, numbers, plain, polite
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -29,13 +28,13 @@ HEAVIEST = 6  # keys whose values are shown
 NEXT = 8  # rows of the next-token table
 
 
-@_polite
+@polite
 def lens(services: Services, asked: dict[str, Any]) -> Answer:
     """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "depths", "note"}``.
 
     A depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, see `lab.lens.Lens`.
     """
-    look = _look(services, asked)
+    look = look_at(services, asked)
     few = (look.run.model.n_layer + 1) * len(look.ids) > CELLS
     found = logit_lens(look.model, look.ids, 2 if few else TOP)
     names = dict(zip(ids := sorted(set(found.top.ravel().tolist())), pieces(look.run.tokenizer, ids), strict=True))
@@ -46,7 +45,7 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
                 for tokens, odds in zip(found.top[depth].tolist(), found.top_probability[depth].tolist(), strict=True)
             ],
             **{
-                name: [_plain(value) for value in getattr(found, name)[depth]]
+                name: [plain(value) for value in getattr(found, name)[depth]]
                 for name in ("entropy", "divergence", "actual")
             },
         }
@@ -55,28 +54,23 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
     return {"tokens": pieces(look.run.tokenizer, look.ids), "depths": depths, "note": look.note}
 
 
-def _plain(value: float) -> float | None:
-    """A number as JSON can carry it: five digits, and null for none."""
-    return None if math.isnan(value) else float(f"{value:.5g}")
-
-
-@_polite
+@polite
 def heads(services: Services, asked: dict[str, Any]) -> Answer:
     """Scores of every head: ``{"visitor", "run", "step", "text"}`` -> ``{"scores": [...], "values", "note"}``.
 
     `values` maps a score's id to numbers (L, H).
     """
-    look = _look(services, asked)
+    look = look_at(services, asked)
     probes = repeated_tokens(letters_of(look.run.tokenizer), look.run.model.block_size)
     found = head_scores(look.model, probes, look.ids)
     return {
         "scores": [asdict(score) for score in SCORES],
-        "values": {name: [[_plain(value) for value in row] for row in rows] for name, rows in found.items()},
+        "values": {name: [[plain(value) for value in row] for row in rows] for name, rows in found.items()},
         "note": look.note,
     }
 
 
-@_polite
+@polite
 def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
     """One head for one token: ``{"visitor", "run", "step", "text", "layer", "head", "position", "key"}`` -> its numbers.
 
@@ -85,7 +79,7 @@ def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
     are ``[key, weight, value vector]`` of the heaviest. Whatever of layer, head, position and key is not there is
     replaced by the last or likeliest.
     """
-    look = _look(services, asked)
+    look = look_at(services, asked)
     config, last = look.run.model, len(look.ids) - 1
 
     def within(name: str, highest: int, otherwise: int) -> int:
@@ -101,19 +95,15 @@ def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
     return {
         "tokens": pieces(look.run.tokenizer, look.ids), "n_layer": config.n_layer, "n_head": config.n_head,
         "size": config.head_dim, "layer": layer, "head": head, "position": position, "key": key,
-        "query": _numbers(found.query), "key_vector": _numbers(found.keys[key]),
+        "query": numbers(found.query), "key_vector": numbers(found.keys[key]),
         "rows": [
-            [_plain(dot), _plain(bias), bool(seen), _plain(score) if seen else None, _plain(weight)]
+            [plain(dot), plain(bias), bool(seen), plain(score) if seen else None, plain(weight)]
             for dot, bias, seen, score, weight in rows
         ],
-        "sink": found.sink, "output": _numbers(found.output), "difference": found.difference,
-        "top": [[int(s), _plain(found.weights[s]), _numbers(found.values[s])] for s in heaviest],
+        "sink": found.sink, "output": numbers(found.output), "difference": found.difference,
+        "top": [[int(s), plain(found.weights[s]), numbers(found.values[s])] for s in heaviest],
         "source": source(), "note": look.note,
     }  # fmt: skip
-
-
-def _numbers(values: np.ndarray) -> list[float | None]:
-    return [_plain(value) for value in values]
 
 
 class Probes:
@@ -139,7 +129,7 @@ class Probes:
 PROBES = Probes()
 
 
-@_polite
+@polite
 def parts(services: Services, asked: dict[str, Any]) -> Answer:
     """What can be switched off: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head], ...]}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -151,7 +141,7 @@ def parts(services: Services, asked: dict[str, Any]) -> Answer:
     }
 
 
-@_polite
+@polite
 def ablate(services: Services, asked: dict[str, Any]) -> Answer:
     """Switch parts off: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
 
@@ -168,11 +158,11 @@ def ablate(services: Services, asked: dict[str, Any]) -> Answer:
         model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
         found = effect(model, on, chosen, how)
     answer: Answer = {
-        "loss": _plain(on.loss), "change": _plain(found.change), "standard_error": _plain(found.error),
+        "loss": plain(on.loss), "change": plain(found.change), "standard_error": plain(found.error),
         "n_tokens": on.n_tokens, "n_windows": len(on.inputs),
     }  # fmt: skip
     if "text" in asked:
-        answer |= _consequences(_look(services, asked), chosen, on if how == "mean" else None)
+        answer |= _consequences(look_at(services, asked), chosen, on if how == "mean" else None)
     return answer
 
 
@@ -198,7 +188,7 @@ def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Answer:
     shown = [int(token) for token in np.argsort(-likely, kind="stable")[:NEXT]]
     rows = zip(pieces(tokenizer, shown), before.probabilities[shown], after.probabilities[shown], strict=True)
     return {
-        "next": [[piece, _plain(p), _plain(q)] for piece, p, q in rows],
+        "next": [[piece, plain(p), plain(q)] for piece, p, q in rows],
         "before": _text(tokenizer, before.ids),
         "after": _text(tokenizer, after.ids),
         "note": look.note,

@@ -21,7 +21,7 @@ from playground.lab.tokenization import (
 )
 from playground.tokenizers import BPETokenizer, Tokenizer, build_tokenizer, in_words, learn_bpe
 from playground.tokenizers.bpe import MAX_VOCAB, MIN_VOCAB
-from playground.ui.endpoints import Answer, polite
+from playground.ui.answers import Answer, polite
 from playground.ui.imports import kept
 from playground.ui.services import Services
 
