@@ -52,8 +52,7 @@ def test_template_is_a_constant_without_anything_to_evaluate(name: str) -> None:
 
 def test_every_factory_is_tested_here_and_has_its_script() -> None:
     assert set(FACTORIES) | {"shared_script"} == set(components.__all__)
-    shared = {"common.js", "sampling.js", "curve_chart.js", "timeline.js"}
-    assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | shared
+    assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | set(_html.SHARED)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
+SHARED = ("common.js", "sampling.js", "curve_chart.js", "timeline.js", "looking.js")
 ServerFunction = Callable[[Any], Any]
 
 
@@ -48,7 +49,4 @@ def _named(name: str, function: ServerFunction) -> ServerFunction:
 
 def shared_script() -> str:
     """The JavaScript that every component builds on; it belongs into the page's head, once."""
-    return "\n".join(
-        (HERE / name).read_text(encoding="utf-8")
-        for name in ("common.js", "sampling.js", "curve_chart.js", "timeline.js")
-    )
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in SHARED)
