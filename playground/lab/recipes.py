@@ -61,6 +61,13 @@ _ALL = (
         match="flops",
     ),
     Recipe(
+        "balance",
+        "Experts without balance",
+        "What becomes of four experts, two at work, when nothing asks the router to use them all?",
+        ("Balance 0.01: mixture", "Balance 0: mixture + balance_loss=0"),
+        match="none",
+    ),
+    Recipe(
         "muon",
         "AdamW against Muon",
         "Does Muon learn more from the same tokens, at AdamW's learning rate and at one that suits it?",

@@ -10,6 +10,8 @@ from playground.ui.components.cache_slots import cache_slots
 from playground.ui.components.causes import causes
 from playground.ui.components.compare_chart import compare_chart
 from playground.ui.components.data_card import data_card
+from playground.ui.components.embeddings import embeddings
+from playground.ui.components.experts import experts
 from playground.ui.components.head_by_hand import head_by_hand
 from playground.ui.components.head_table import head_table
 from playground.ui.components.lens_view import lens_view
@@ -17,8 +19,11 @@ from playground.ui.components.line_chart import line_chart
 from playground.ui.components.link_box import link_box
 from playground.ui.components.live_run import live_run
 from playground.ui.components.loss_compare import loss_compare
+from playground.ui.components.meaning import meaning
 from playground.ui.components.merge_replay import merge_replay
 from playground.ui.components.next_token import next_token
+from playground.ui.components.positions import positions
+from playground.ui.components.probes import probes
 from playground.ui.components.race_view import race_view
 from playground.ui.components.side_by_side import side_by_side
 from playground.ui.components.status_pill import status_pill
@@ -32,6 +37,8 @@ __all__ = [
     "causes",
     "compare_chart",
     "data_card",
+    "embeddings",
+    "experts",
     "head_by_hand",
     "head_table",
     "lens_view",
@@ -39,8 +46,11 @@ __all__ = [
     "link_box",
     "live_run",
     "loss_compare",
+    "meaning",
     "merge_replay",
     "next_token",
+    "positions",
+    "probes",
     "race_view",
     "shared_script",
     "side_by_side",

@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import causes, head_by_hand, head_table, lens_view
+from playground.ui.meaning_views import ask_views, build_views
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
@@ -50,6 +51,7 @@ class InsideTab:
     heads: gr.HTML
     causes: gr.HTML
     hand: gr.HTML
+    more: list[gr.HTML]
 
 
 def build(services: Services) -> InsideTab:
@@ -83,6 +85,7 @@ def build(services: Services) -> InsideTab:
             with gr.Tab("One head by hand", id="hand"):
                 parts["hand"] = head_by_hand(partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand")
                 gr.Markdown(HAND_NOTICE, elem_classes="pg-note")
+            parts["more"] = build_views(services)
     return InsideTab(**parts)
 
 
@@ -97,3 +100,4 @@ def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     asked = [*tab.picker.both, tab.text, visitor]
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
         event(look, asked, [tab.lens, tab.heads, tab.causes, tab.hand], **QUIET)
+        event(partial(ask_views, len(tab.more)), [*tab.picker.both, tab.text, visitor], tab.more, **QUIET)

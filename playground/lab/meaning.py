@@ -1,0 +1,201 @@
+"""Passages that mean alike, by a model's hidden states and by counting letters, so that one sees who adds what.
+
+A passage's vector is the mean of the residual stream over its tokens, less the mean of all passages: what every passage
+shares says nothing about any of them. The baseline knows nothing of language: bags of character n-grams, weighted by
+rarity (TF-IDF, Salton & Buckley 1988). Both are compared by cosine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from playground.lab.reading import passage_means
+from playground.lab.vectors import cosines, unit
+from playground.models.transformer import Transformer
+from playground.tokenizers import Tokenizer
+
+SIZES = (3, 4, 5)  # of character n-grams
+SHORTEST, LONGEST = 25, 300  # characters of a passage
+_SENTENCE = re.compile(r'\S.*?(?:[.!?]["”’)]*(?=\s|$)|$)', re.M)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence or line of a text, and the number of the story or paragraph it stands in."""
+
+    text: str
+    document: int
+
+
+def passages_of(text: str, most: int) -> list[Passage]:
+    """The first passages of a text. Documents end at blank lines; short sentences go with the next, long ones are cut."""
+    found: list[Passage] = []
+    for number, document in enumerate(re.split(r"\n\s*\n", text)):
+        held = ""
+        for sentence in (match.group() for match in _SENTENCE.finditer(document)):
+            held = f"{held} {sentence}".strip()
+            if len(held) >= SHORTEST:
+                found.append(Passage(held[:LONGEST], number))
+                held = ""
+        if len(found) >= most:
+            return found[:most]
+    return found
+
+
+class NGrams:
+    """The baseline: cosines of TF-IDF vectors over character 3-, 4- and 5-grams. Rarity is learned from the passages."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.n = len(texts)
+        counts = [_grams(text) for text in texts]
+        self.frequency = Counter(gram for one in counts for gram in one)
+        self.postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for index, one in enumerate(counts):
+            for gram, weight in self._weights(one).items():
+                self.postings[gram].append((index, weight))
+
+    def scores(self, text: str) -> np.ndarray:
+        """The cosine (n,) of a text with every passage."""
+        found = np.zeros(self.n)
+        for gram, weight in self._weights(_grams(text)).items():
+            for index, other in self.postings.get(gram, ()):
+                found[index] += weight * other
+        return found
+
+    def _weights(self, counts: Counter[str]) -> dict[str, float]:
+        """Weights of one text, of length one: (1 + log count) log((1 + n) / (1 + passages with it)) + its smoothing."""
+        raw = {
+            gram: (1 + math.log(count)) * (1 + math.log((1 + self.n) / (1 + self.frequency[gram])))
+            for gram, count in counts.items()
+        }
+        length = math.sqrt(sum(weight * weight for weight in raw.values())) or 1.0
+        return {gram: weight / length for gram, weight in raw.items()}
+
+
+def _grams(text: str) -> Counter[str]:
+    padded = f" {' '.join(text.lower().split())} "
+    return Counter(padded[i : i + size] for size in SIZES for i in range(len(padded) - size + 1))
+
+
+@dataclass(frozen=True)
+class Index:
+    """Passages that can be searched: their vectors at a depth, centred (N, C), the centre (C,), and the baseline."""
+
+    passages: tuple[Passage, ...]
+    depth: int
+    vectors: np.ndarray
+    centre: np.ndarray
+    ngrams: NGrams
+
+
+def build_index(model: Transformer, tokenizer: Tokenizer, passages: Sequence[Passage], depth: int) -> Index:
+    """Read every passage. Raises ValueError for fewer than two, or for a text that the tokenizer cannot express."""
+    if len(passages) < 2:
+        raise ValueError("The text has fewer than two passages: there is nothing to search in. Choose a longer text.")
+    means = passage_means(model, [_encoded(tokenizer, passage.text) for passage in passages], depth)
+    centre = means.mean(0)
+    return Index(tuple(passages), depth, means - centre, centre, NGrams([passage.text for passage in passages]))
+
+
+def _encoded(tokenizer: Tokenizer, text: str) -> list[int]:
+    return [int(token) for token in tokenizer.encode(text)]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage found, with its cosine to the query and its place in the other ranking (from 1)."""
+
+    index: int
+    score: float
+    other: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best passages by the model and by n-grams."""
+
+    model: tuple[Hit, ...]
+    ngrams: tuple[Hit, ...]
+
+
+def search(index: Index, model: Transformer, tokenizer: Tokenizer, query: str, k: int = 8) -> Found:
+    """Passages nearest to a query, by both. Raises ValueError for a query that the tokenizer cannot express."""
+    vector = passage_means(model, [_encoded(tokenizer, query)], index.depth) - index.centre
+    by_model, by_ngrams = cosines(vector, index.vectors)[0], index.ngrams.scores(query)
+    orders = [np.argsort(-scores, kind="stable") for scores in (by_model, by_ngrams)]
+    places = [np.argsort(order, kind="stable") for order in orders]
+
+    def hits(order: np.ndarray, scores: np.ndarray, place: np.ndarray) -> tuple[Hit, ...]:
+        return tuple(Hit(int(i), float(scores[i]), int(place[i]) + 1) for i in order[:k])
+
+    return Found(hits(orders[0], by_model, places[1]), hits(orders[1], by_ngrams, places[0]))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """In how many of n documents the passage nearest to one of theirs is another of theirs: model, n-grams, by chance.
+
+    `difference` is that of the two shares, model minus n-grams, with its paired standard error.
+    """
+
+    n: int
+    model: int
+    ngrams: int
+    chance: float
+    difference: float
+    error: float
+
+
+def same_document(index: Index, most: int = 200, seed: int = 0) -> Trial | None:
+    """Take one passage of each document and look whether its nearest other passage is of the same one.
+
+    None with fewer than five documents that have two passages.
+    """
+    documents: dict[int, list[int]] = defaultdict(list)
+    for number, passage in enumerate(index.passages):
+        documents[passage.document].append(number)
+    rng = np.random.default_rng(seed)
+    several = [members for members in documents.values() if len(members) > 1][:most]
+    if len(several) < 5:
+        return None
+    chosen = [members[int(rng.integers(len(members)))] for members in several]
+    near = unit(index.vectors)
+    hits = np.zeros((2, len(chosen)))
+    for column, number in enumerate(chosen):
+        for row, scores in enumerate((near @ near[number], index.ngrams.scores(index.passages[number].text))):
+            scores[number] = -math.inf
+            hits[row, column] = index.passages[int(scores.argmax())].document == index.passages[number].document
+    difference = hits[0] - hits[1]
+    chance = float(np.mean([(len(members) - 1) / (len(index.passages) - 1) for members in several]))
+    return Trial(
+        n=len(chosen), model=int(hits[0].sum()), ngrams=int(hits[1].sum()), chance=chance,
+        difference=float(difference.mean()), error=float(difference.std(ddof=1) / math.sqrt(len(chosen))),
+    )  # fmt: skip
+
+
+def in_words(trial: Trial) -> str:
+    """What the trial says, whatever it is."""
+    numbers = (
+        f"Of {trial.n} passages, the model's nearest other one is from the same story or paragraph for {trial.model}, the "
+        f"n-grams' for {trial.ngrams}; by chance it would be {trial.chance * trial.n:.1f}."
+    )
+    if trial.difference > 2 * trial.error:
+        return f"{numbers} Here the model finds more than counting letters does."
+    if trial.difference < -2 * trial.error:
+        return f"{numbers} Here counting letters finds more than the model: it adds nothing to this search."
+    return f"{numbers} The difference is within two standard errors: that the model adds anything is not shown."
+
+
+def similarity_map(
+    model: Transformer, tokenizer: Tokenizer, lines: Sequence[str], depth: int, centre: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines (N, N) of lines of text, by the model (less a centre, if there is one) and by n-grams."""
+    means = passage_means(model, [_encoded(tokenizer, line) for line in lines], depth)
+    ngrams = NGrams(lines)
+    return cosines(means if centre is None else means - centre), np.stack([ngrams.scores(line) for line in lines])

@@ -1,0 +1,90 @@
+"""What a model makes of real text: its residual stream after every layer, and the text that belongs to each token.
+
+Depth 0 is the embedding, depth l what layer l leaves behind, as in the logit lens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playground.data.batches import spread_windows
+from playground.models.trace import Trace
+from playground.models.transformer import Transformer
+from playground.tokenizers import Tokenizer
+
+BATCH_TOKENS = 8192
+KINDS = ("letter", "capital", "digit", "space", "line end", "punctuation", "other")
+
+
+def text_windows(tokens: np.ndarray, block_size: int, n_tokens: int) -> np.ndarray:
+    """About `n_tokens` tokens of a stream as windows (N, T), spread evenly over it."""
+    offsets = spread_windows(len(tokens), block_size, n_tokens)
+    return tokens[offsets[:, None] + np.arange(block_size)].astype(np.int64)
+
+
+def streams(model: Transformer, sequences: np.ndarray, depths: Sequence[int]) -> Tensor:
+    """The residual stream (D, N, T, C), float32, of token ids (N, T) at D depths from 0 to the number of layers."""
+    names = ["embed" if depth == 0 else f"blocks.{depth - 1}.resid_post" for depth in depths]
+    device, size = model.embed.weight.device, max(1, BATCH_TOKENS // max(1, sequences.shape[1]))
+    parts = []
+    with torch.inference_mode():
+        for batch in torch.from_numpy(sequences).split(size):
+            trace = Trace(keep=names)
+            model.hidden(batch.to(device), trace=trace)
+            parts.append(torch.stack([trace.kept[name].float().cpu() for name in names]))
+    return torch.cat(parts, dim=1)
+
+
+def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: int) -> np.ndarray:
+    """The mean over its tokens of the residual stream at a depth, (N, C) float64, of N passages, each read by itself.
+
+    A passage longer than the context is read up to there. Raises ValueError for an empty one.
+    """
+    limit, device = model.config.block_size, model.embed.weight.device
+    name = "embed" if depth == 0 else f"blocks.{depth - 1}.resid_post"
+    cut = [list(passage[:limit]) for passage in passages]
+    if not all(cut):
+        raise ValueError("A passage is empty. Write some words.")
+    order = sorted(range(len(cut)), key=lambda i: len(cut[i]))  # neighbours of about a length waste no padding
+    found = np.zeros((len(cut), model.config.n_embd))
+    start = 0
+    with torch.inference_mode():
+        while start < len(order):
+            longest = len(cut[order[start]]) + 16
+            rows = order[start : start + max(1, BATCH_TOKENS // longest)]
+            rows = [i for i in rows if len(cut[i]) <= longest]
+            ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(cut[i]) for i in rows], batch_first=True)
+            lengths = torch.tensor([len(cut[i]) for i in rows])
+            valid = torch.arange(ids.size(1)) < lengths[:, None]
+            trace = Trace(keep=[name])
+            model.hidden(ids.to(device), trace=trace, valid=valid.to(device))
+            stream = trace.kept[name].double().cpu().masked_fill(~valid[..., None], 0)  # padding may hold anything
+            found[rows] = (stream.sum(1) / lengths[:, None]).numpy()
+            start += len(rows)
+    return found
+
+
+def text_of(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """The bytes of some ids, and for each id where its bytes end (T,)."""
+    parts = [tokenizer.token_bytes(int(token)) for token in ids]
+    return b"".join(parts), np.cumsum([len(part) for part in parts])
+
+
+def kind_of(piece: str) -> str:
+    """What kind of token a piece of text is, by its first character that is no space: one of `KINDS`."""
+    if piece and not piece.strip():
+        return "line end" if "\n" in piece else "space"
+    first = piece.strip()[:1]
+    if piece.startswith("\\x") and len(piece) % 4 == 0:
+        return "other"  # a byte that is no whole character
+    if first.isupper():
+        return "capital"
+    if first.isalpha():
+        return "letter"
+    if first.isdigit():
+        return "digit"
+    return "punctuation" if first and first.isprintable() else "other"

@@ -1,0 +1,123 @@
+// Passages nearest to a query, by the model and by letter n-grams side by side, what a trial of both says, and a map of how
+// alike several lines are. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const LINES = ["Mia gave her red kite to Tom.", "Anna handed the blue ball to Ben.", "Tom was very sad that night.", "Ben cried all evening.", "\u201cOpen the door!\u201d said the queen.", "It began to rain in the valley."];
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const depths = P.el("select", { "aria-label": "Read after" });
+const query = P.el("input", { type: "text", class: "pg-field pg-field-long", "aria-label": "Query", maxlength: 1000 });
+const form = P.el("form", { class: "pg-form-row" }, query, P.el("label", { class: "pg-hand-choice-label" }, "read after ", depths), P.el("button", { type: "submit", class: "pg-small-button", text: "Search" }));
+const lists = { model: P.el("ol", { class: "pg-hits" }), ngrams: P.el("ol", { class: "pg-hits" }) };
+const same = P.el("p", { class: "pg-soft pg-small", "aria-live": "polite" });
+const searchTitle = P.el("span", { class: "pg-soft pg-small" });
+const column = (title, list, about) => P.el("div", {}, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title }), ` ${about}`), list);
+const searchCard = P.panel("Search", "", searchTitle, form,
+  P.el("div", { class: "pg-two-lists" }, column("The model", lists.model, "mean of its hidden states"), column("Letter n-grams", lists.ngrams, "counting 3 to 5 letters, knows no language")), same);
+const verdict = P.el("p", { class: "pg-verdict-small" });
+const bars = P.el("ul", { class: "pg-alternatives pg-trial" });
+const trialCard = P.panel("Does the model add anything?", "a trial on the same passages, no query of yours", bars, verdict);
+const lines = P.el("textarea", { class: "pg-field pg-field-lines", rows: 6, "aria-label": "Lines of text, one sentence a line" });
+const compare = P.el("button", { type: "submit", class: "pg-small-button", text: "Compare lines" });
+const mapForm = P.el("form", { class: "pg-form-column" }, lines, compare);
+const maps = P.el("div", { class: "pg-two-lists" });
+const mapWords = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
+const mapCard = P.panel("Line by line", "cosine of any two of your lines, one sentence a line", mapForm, mapWords, maps);
+const filled = P.el("div", { class: "pg-stack" }, searchCard, trialCard, mapCard);
+const look = P.view({ element, props, watch }, "pg-meaning", filled, ["run", "step", "text"], begin);
+const { root } = look;
+lines.value = LINES.join("\n");
+
+let depth = null;
+
+// ---- search -------------------------------------------------------------------------------------------------------
+
+function hits(list, found, other) {
+  list.replaceChildren(...found.map(([passage, cosine, place]) => P.el("li", {}, P.el("span", { class: "pg-number pg-soft", text: cosine.toFixed(2) }),
+    P.el("span", {}, P.printable(passage), P.el("small", { class: "pg-soft", text: ` ${other} ${P.whole(place)}` })))));
+}
+
+let round = 0;
+
+async function search() {
+  const mine = ++round;
+  const found = await look.ask(server.search, { depth, query: query.value }, { dim: searchCard });
+  if (!found || mine !== round) return;
+  look.tell("");
+  look.show();
+  depth = found.depth;
+  depths.replaceChildren(...found.depths.map((name, i) => P.el("option", { value: i, text: name, selected: i === depth })));
+  P.say(searchTitle, ` ${P.whole(found.n_passages)} passages of the corpus, nearest first by cosine`);
+  hits(lists.model, found.model, "n-grams: place");
+  hits(lists.ngrams, found.ngrams, "model: place");
+  P.say(same, `${found.same} of ${found.model.length} passages are in both lists.${found.note ? ` ${found.note}` : ""}`);
+  root.dataset.depth = depth;
+  if (!found.trial) {
+    bars.replaceChildren();
+    P.say(verdict, "The text has fewer than five stories or paragraphs of two passages: no trial can be made.");
+    return;
+  }
+  const { n, model, ngrams, chance, difference, error, words } = found.trial;
+  const line = ([name, share]) => P.el("li", { class: "pg-alternative" }, P.el("span", { text: name }), P.shareBar(share), P.el("span", { class: "pg-number", text: P.percent(share) }));
+  bars.replaceChildren(...[["the model", model / n], ["n-grams", ngrams / n], ["by chance", chance]].map(line));
+  P.say(verdict, `${words} Model minus n-grams: ${difference < 0 ? "−" : "+"}${Math.abs(100 * difference).toFixed(0)} ± ${(100 * error).toFixed(0)} points (one standard error).`);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  search();
+});
+depths.addEventListener("change", async () => {
+  depth = Number(depths.value);
+  await search();
+  await draw();
+});
+
+// ---- lines --------------------------------------------------------------------------------------------------------
+
+function matrix(title, names, values) {
+  const table = P.el("table", { class: "pg-head-scores pg-similar" });
+  const head = P.el("tr", {}, P.el("th", {}), ...names.map((_, i) => P.el("th", { scope: "col", text: `${i + 1}` })));
+  const body = values.map((row, i) => P.el("tr", {}, P.el("th", { scope: "row", title: P.printable(names[i]) }, `${i + 1} `, P.printable(names[i])), ...row.map((value, j) => {
+    const cell = P.el("td", { text: value.toFixed(2) });
+    if (i !== j) P.shade(cell, (1 + value) / 2);
+    return cell;
+  })));
+  table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...body));
+  return P.el("div", {}, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title })), P.scroller(`Similarity by ${title}`, table));
+}
+
+async function draw() {
+  const mine = look.question();
+  const { visitor = "", run, step } = props.value;
+  const answer = await P.ask(server.similar, { visitor, run, step, depth, lines: lines.value });
+  if (mine !== look.question()) return;
+  const failed = !answer || answer.error;
+  mapWords.hidden = !failed;
+  mapWords.classList.toggle("pg-alert-bad", Boolean(failed));
+  P.say(mapWords, failed ? answer?.error ?? "The server did not answer. Try again." : "");
+  if (failed) return maps.replaceChildren();
+  const found = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
+  maps.replaceChildren(matrix("The model", found.lines, found.model), matrix("Letter n-grams", found.lines, found.ngrams));
+}
+
+mapForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  draw();
+});
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+async function begin({ run, text }, before) {
+  const mine = look.question();
+  if (before.run !== run) {
+    depth = null;
+    filled.hidden = true;
+    look.tell("Reading the corpus, a few seconds…");
+  }
+  if (before.text !== text || !query.value) query.value = String(text).slice(0, 1000);
+  await search();
+  if (mine === look.question() && !filled.hidden) await draw();
+}
