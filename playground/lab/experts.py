@@ -6,7 +6,6 @@ are measured: the load, and the mutual information between a token's kind and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,8 +92,8 @@ def information(labels: np.ndarray, experts: np.ndarray, seed: int = 0) -> Infor
     return Information(mutual_information(labels, experts), float(np.mean(noise)), float(np.std(noise, ddof=1)))
 
 
-def by_kind(kinds: Sequence[int], experts: np.ndarray, n_kind: int, n_expert: int) -> np.ndarray:
+def by_kind(kinds: np.ndarray, experts: np.ndarray, n_kind: int, n_expert: int) -> np.ndarray:
     """For each kind of token, the share that prefers each expert, (n_kind, n_expert); zeros for a kind that never came."""
     counts = np.zeros((n_kind, n_expert))
-    np.add.at(counts, (np.asarray(kinds), experts), 1)
+    np.add.at(counts, (kinds, experts), 1)
     return counts / np.maximum(1, counts.sum(1, keepdims=True))

@@ -22,7 +22,7 @@ from playground.lab.reading import KINDS, kind_of, streams, text_of
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, pieces
 
-N_TOKENS = 24_000
+N_TOKENS = 48_000
 FEWEST = 200  # labelled tokens that a probe needs on either side
 MOST = 6_000  # training tokens of a probe
 PENALTY = 1e-3
@@ -33,6 +33,8 @@ _VERB = r"(?:often )?(?:said|asked|cried|called|shouted|whispered|told|promised|
 _NAME = f"({'|'.join(_SPEAKERS)})"
 # The words just before an opening quotation mark that name who speaks: 'said Mia, ' or 'Mia often said, '.
 _NAMED = re.compile(rf"(?:\b{_VERB} {_NAME}(?: \w+)?|\b{_NAME} {_VERB})(?: to \w+)?[,.:] ?$")
+_PRONOUN = re.compile(rf"(?:\b{_VERB} (she|he)|\b(she|he) {_VERB})(?: to \w+)?[,.:] ?$", re.IGNORECASE)
+_SHE = {*GIRLS, "Grandma", "Mother", "Aunt"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]
     """All labels of a running text (N,) of tokens; who is speaking is known for Tales alone."""
     raw, ends = text_of(tokenizer, ids)
     text = raw.decode("latin-1")  # a character a byte, so that places in both are the same
-    names = pieces(tokenizer, ids)
+    names = pieces(tokenizer, ids.tolist())
     found = [
         Label("kind", "Kind of token", "What kind of token is this?", KINDS,
               np.array([KINDS.index(kind_of(name)) for name in names])),
@@ -59,10 +61,13 @@ def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]
         Label("quote", "Quotation open", "After this token, is a quotation open?", ("no", "yes"), _quoted(text)[ends - 1]),
     ]  # fmt: skip
     if tales:
-        found.append(
-            Label("speaker", "Who is speaking", "Inside a quotation whose speaker was just named: who is it?", _SPEAKERS,
-                  _speakers(text)[ends - 1])
-        )  # fmt: skip
+        who, gender = _speakers(text)
+        found += [
+            Label("gender", "She or he is speaking", "Inside a quotation whose speaker was just named: she or he?",
+                  ("she", "he"), gender[ends - 1]),
+            Label("speaker", "Who is speaking", "Inside a quotation whose speaker was just named: what is the name?",
+                  _SPEAKERS, who[ends - 1]),
+        ]  # fmt: skip
     return found
 
 
@@ -84,19 +89,23 @@ def _quoted(text: str) -> np.ndarray:
     return ((before - opened) % 2).astype(int)
 
 
-def _speakers(text: str) -> np.ndarray:
-    """For each character of a quotation whose speaker was named just before it, the speaker's number; else -1."""
-    values, start = np.full(len(text), -1), 0
+def _speakers(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """For each character of a quotation whose speaker stands just before it, the speaker's number, and 0 for she and 1 for
+    he; else -1. A pronoun tells only the latter."""
+    who, gender, start = np.full(len(text), -1), np.full(len(text), -1), 0
     for line in text.splitlines(keepends=True):
         marks = [start + i for i, character in enumerate(line) if character == '"']
         for n in range(0, len(marks) - 1, 2):
-            opening, closing = marks[n], marks[n + 1]
+            inside = slice(marks[n] + 1, marks[n + 1])
             since = marks[n - 1] + 1 if n else start
-            named = _NAMED.search(text[max(since, opening - 60) : opening])
-            if named:
-                values[opening + 1 : closing] = _SPEAKERS.index(named[1] or named[2])
+            before = text[max(since, marks[n] - 60) : marks[n]]
+            if named := _NAMED.search(before):
+                name = named[1] or named[2]
+                who[inside], gender[inside] = _SPEAKERS.index(name), int(name not in _SHE)
+            elif pronoun := _PRONOUN.search(before):
+                gender[inside] = int((pronoun[1] or pronoun[2]).lower() == "he")
         start += len(line)
-    return values
+    return who, gender
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,7 @@ def predicted(train: Tensor, test: Tensor, labels: np.ndarray) -> np.ndarray:
         return loss
 
     with torch.enable_grad():
-        solver.step(closure)  # type: ignore[no-untyped-call]
+        solver.step(closure)
     answer = (test.float() @ weight.detach().T + bias.detach()).argmax(1).numpy()
     return np.asarray(classes[answer])
 

@@ -83,24 +83,33 @@ def _grams(text: str) -> Counter[str]:
     return Counter(padded[i : i + size] for size in SIZES for i in range(len(padded) - size + 1))
 
 
+class Corpus:
+    """Passages with the baseline over them, which is the same for every model. Raises ValueError for fewer than two."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        if len(passages) < 2:
+            raise ValueError(
+                "The text has fewer than two passages: there is nothing to search in. Choose a longer text."
+            )
+        self.passages = tuple(passages)
+        self.ngrams = NGrams([passage.text for passage in passages])
+
+
 @dataclass(frozen=True)
 class Index:
-    """Passages that can be searched: their vectors at a depth, centred (N, C), the centre (C,), and the baseline."""
+    """A corpus as a model reads it at a depth: the passages' vectors, centred (N, C), and the centre (C,)."""
 
-    passages: tuple[Passage, ...]
+    corpus: Corpus
     depth: int
     vectors: np.ndarray
     centre: np.ndarray
-    ngrams: NGrams
 
 
-def build_index(model: Transformer, tokenizer: Tokenizer, passages: Sequence[Passage], depth: int) -> Index:
-    """Read every passage. Raises ValueError for fewer than two, or for a text that the tokenizer cannot express."""
-    if len(passages) < 2:
-        raise ValueError("The text has fewer than two passages: there is nothing to search in. Choose a longer text.")
-    means = passage_means(model, [_encoded(tokenizer, passage.text) for passage in passages], depth)
+def build_index(model: Transformer, tokenizer: Tokenizer, corpus: Corpus, depth: int) -> Index:
+    """Read every passage. Raises ValueError for a text that the tokenizer cannot express."""
+    means = passage_means(model, [_encoded(tokenizer, passage.text) for passage in corpus.passages], depth)
     centre = means.mean(0)
-    return Index(tuple(passages), depth, means - centre, centre, NGrams([passage.text for passage in passages]))
+    return Index(corpus, depth, means - centre, centre)
 
 
 def _encoded(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -127,7 +136,7 @@ class Found:
 def search(index: Index, model: Transformer, tokenizer: Tokenizer, query: str, k: int = 8) -> Found:
     """Passages nearest to a query, by both. Raises ValueError for a query that the tokenizer cannot express."""
     vector = passage_means(model, [_encoded(tokenizer, query)], index.depth) - index.centre
-    by_model, by_ngrams = cosines(vector, index.vectors)[0], index.ngrams.scores(query)
+    by_model, by_ngrams = cosines(vector, index.vectors)[0], index.corpus.ngrams.scores(query)
     orders = [np.argsort(-scores, kind="stable") for scores in (by_model, by_ngrams)]
     places = [np.argsort(order, kind="stable") for order in orders]
 
@@ -158,7 +167,8 @@ def same_document(index: Index, most: int = 200, seed: int = 0) -> Trial | None:
     None with fewer than five documents that have two passages.
     """
     documents: dict[int, list[int]] = defaultdict(list)
-    for number, passage in enumerate(index.passages):
+    passages, ngrams = index.corpus.passages, index.corpus.ngrams
+    for number, passage in enumerate(passages):
         documents[passage.document].append(number)
     rng = np.random.default_rng(seed)
     several = [members for members in documents.values() if len(members) > 1][:most]
@@ -168,11 +178,11 @@ def same_document(index: Index, most: int = 200, seed: int = 0) -> Trial | None:
     near = unit(index.vectors)
     hits = np.zeros((2, len(chosen)))
     for column, number in enumerate(chosen):
-        for row, scores in enumerate((near @ near[number], index.ngrams.scores(index.passages[number].text))):
+        for row, scores in enumerate((near @ near[number], ngrams.scores(passages[number].text))):
             scores[number] = -math.inf
-            hits[row, column] = index.passages[int(scores.argmax())].document == index.passages[number].document
+            hits[row, column] = passages[int(scores.argmax())].document == passages[number].document
     difference = hits[0] - hits[1]
-    chance = float(np.mean([(len(members) - 1) / (len(index.passages) - 1) for members in several]))
+    chance = float(np.mean([(len(members) - 1) / (len(passages) - 1) for members in several]))
     return Trial(
         n=len(chosen), model=int(hits[0].sum()), ngrams=int(hits[1].sum()), chance=chance,
         difference=float(difference.mean()), error=float(difference.std(ddof=1) / math.sqrt(len(chosen))),

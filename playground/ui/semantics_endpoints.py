@@ -56,7 +56,7 @@ class Kept:
             self._kept[key] = found
             while len(self._kept) > self._capacity:
                 self._kept.popitem(last=False)
-            return found  # type: ignore[no-any-return]
+            return found
 
 
 _VECTORS, _PROBES, _TEXTS, _INDEXES = Kept(24), Kept(24), Kept(4), Kept(6)
@@ -75,10 +75,10 @@ def _depth(asked: dict[str, Any], run: Run, otherwise: int) -> int:
     return depth if type(depth) is int and 0 <= depth <= run.model.n_layer else otherwise
 
 
-def _text(asked: dict[str, Any], name: str, words: str, limit: int = QUERY) -> str:
-    """A text field of a question. Raises ValueError naming it when it is empty or too long."""
+def _text(asked: dict[str, Any], name: str, words: str, limit: int = QUERY, blank: bool = False) -> str:
+    """A text field of a question. Raises ValueError naming it when it is empty (or blank) or too long."""
     value = asked.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not (value if blank else value.strip()):
         raise ValueError(f"{words} is empty. Write something in it.")
     if len(value) > limit:
         raise ValueError(f"{words} has {len(value):,} characters; the limit here is {limit:,}. Shorten it.")
@@ -146,7 +146,7 @@ def _shares(axes: Axes, matrix: np.ndarray) -> np.ndarray:
 def near(services: Services, asked: dict[str, Any]) -> Answer:
     """Neighbours of a vector: as `embeddings`, with ``"name"`` -> ``{"name", "count", "near": [[name, cosine], ...]}``."""
     vectors = _vectors(services, asked, asked.get("step"))
-    index = vectors.find(_text(asked, "name", "The name", 60))
+    index = vectors.find(_text(asked, "name", "The name", 60, blank=True))
     found = names_near(vectors, neighbours(vectors, index, 10))
     return {"name": vectors.names[index], "count": int(vectors.counts[index]), "near": found}
 
@@ -159,7 +159,7 @@ def analogies(services: Services, asked: dict[str, Any]) -> Answer:
     `test` counts all analogies between letters and capitals, null where there are none.
     """
     vectors = _vectors(services, asked, asked.get("step"))
-    a, b, c = (vectors.find(_text(asked, name, f"The field “{name}”", 60)) for name in "abc")
+    a, b, c = (vectors.find(_text(asked, name, f"The field “{name}”", 60, blank=True)) for name in "abc")
     wanted = asked.get("expected")
     expected = vectors.find(wanted) if isinstance(wanted, str) and wanted.strip() else None
     if len({a, b, c}) < 3:
@@ -241,18 +241,28 @@ def _fit(fit: linear_probes.Fit) -> list[float | None]:
 # ---- search -----------------------------------------------------------------------------------------------------------
 
 
-def _index(services: Services, run: Run, step: int, model: Transformer, depth: int) -> meaning.Index:
-    def read() -> list[meaning.Passage]:
+def _index(
+    services: Services, run: Run, step: int, model: Transformer, depth: int
+) -> tuple[meaning.Index, meaning.Trial | None]:
+    """The corpus as a checkpoint reads it, and how a search in it compares with counting letters."""
+
+    def read() -> meaning.Corpus:
         data = DATASETS.get(run, services.cache_dir)
-        found = meaning.passages_of(decode(run.tokenizer, data.validation[:PASSAGE_TOKENS]), PASSAGES)
+        found = meaning.passages_of(decode(run.tokenizer, data.validation[:PASSAGE_TOKENS].tolist()), PASSAGES)
         if len(found) < PASSAGES // 4:  # a short text: what it was trained on as well
-            rest = meaning.passages_of(decode(run.tokenizer, data.train[:PASSAGE_TOKENS]), PASSAGES - len(found))
+            rest = meaning.passages_of(
+                decode(run.tokenizer, data.train[:PASSAGE_TOKENS].tolist()), PASSAGES - len(found)
+            )
             after = max((passage.document for passage in found), default=0) + 1
             found += [meaning.Passage(passage.text, passage.document + after) for passage in rest]
-        return found
+        return meaning.Corpus(found)
 
-    passages = _TEXTS.get((run.id, "passages"), read)
-    return _INDEXES.get((run.id, step, depth), lambda: meaning.build_index(model, run.tokenizer, passages, depth))
+    def make() -> tuple[meaning.Index, meaning.Trial | None]:
+        index = meaning.build_index(model, run.tokenizer, corpus, depth)
+        return index, meaning.same_document(index)
+
+    corpus = _TEXTS.get((run.id, "passages"), read)
+    return _INDEXES.get((run.id, step, depth), make)
 
 
 @polite
@@ -262,19 +272,19 @@ def search(services: Services, asked: dict[str, Any]) -> Answer:
     -> ``{"depths", "depth", "n_passages", "model", "ngrams", "same", "trial", "note"}``: two lists of ``[passage, cosine,
     place in the other]``, how many of the one are in the other, and what a trial of both says.
     """
-    query = _text(asked, "query", "The query") if asked.get("run") else ""
     run, step, model = _checkpoint(services, asked)
+    query = _text(asked, "query", "The query")
     depth = _depth(asked, run, (run.model.n_layer + 1) // 2)
-    index = _index(services, run, step, model, depth)
+    index, trial = _index(services, run, step, model, depth)
+    passages = index.corpus.passages
     found = meaning.search(index, model, run.tokenizer, query)
     n_tokens, limit = len(run.tokenizer.encode(query)), run.model.block_size
 
     def rows(hits: tuple[meaning.Hit, ...]) -> list[list[Any]]:
-        return [[index.passages[hit.index].text, round(hit.score, 3), hit.other] for hit in hits]
+        return [[passages[hit.index].text, round(hit.score, 3), hit.other] for hit in hits]
 
-    trial = meaning.same_document(index)
     return {
-        "depths": depth_names(run.model.n_layer), "depth": depth, "n_passages": len(index.passages),
+        "depths": depth_names(run.model.n_layer), "depth": depth, "n_passages": len(passages),
         "model": rows(found.model), "ngrams": rows(found.ngrams),
         "same": len({hit.index for hit in found.model} & {hit.index for hit in found.ngrams}),
         "trial": None if trial is None else {**asdict(trial), "words": meaning.in_words(trial)},
@@ -288,8 +298,8 @@ def similar(services: Services, asked: dict[str, Any]) -> Answer:
 
     -> ``{"lines", "model", "ngrams"}``, two matrices of cosines; the model's vectors less the mean of the corpus's passages.
     """
-    text = _text(asked, "lines", "The field of lines", LINES * QUERY) if asked.get("run") else ""
     run, step, model = _checkpoint(services, asked)
+    text = _text(asked, "lines", "The field of lines", LINES * QUERY)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not 2 <= len(lines) <= LINES:
         raise ValueError(f"A map needs 2 to {LINES} lines of text; there are {len(lines)}. One sentence a line.")
@@ -298,7 +308,7 @@ def similar(services: Services, asked: dict[str, Any]) -> Answer:
         raise ValueError(f"A line has {longest:,} characters; the limit here is {QUERY:,}. Shorten it.")
     depth = _depth(asked, run, (run.model.n_layer + 1) // 2)
     try:
-        centre = _index(services, run, step, model, depth).centre
+        centre = _index(services, run, step, model, depth)[0].centre
     except ValueError:
         centre = None  # its text is not here: plain cosines
     by_model, ngrams = meaning.similarity_map(model, run.tokenizer, lines, depth, centre)

@@ -94,10 +94,10 @@ def test_positions_are_mapped_and_frequencies_listed(page: Page, app: App) -> No
 
 def test_probes_stand_beside_baseline_and_control(page: Page, app: App) -> None:
     view = open_view(page, app, "Probes")
-    expect(view.locator("section[data-label]")).to_have_count(4, timeout=SLOW)
+    expect(view.locator("section[data-label]")).to_have_count(5, timeout=SLOW)
     expect(view.locator("section[data-label='quote'] .js-plotly-plot")).to_be_visible(timeout=SLOW)
     rows = view.locator("table tbody tr")
-    expect(rows).to_have_count(8)
+    expect(rows).to_have_count(10)
 
     def accuracies(row: int) -> list[float]:
         return [float(text.split(" ")[0]) for text in rows.nth(row).locator("td").all_inner_texts() if text]

@@ -71,5 +71,5 @@ def test_information_tells_what_is_there_and_finds_nothing_in_noise():
 
 
 def test_a_table_by_kind_has_rows_that_sum_to_one():
-    table = by_kind([0, 0, 0, 2], np.array([1, 1, 0, 3]), 3, 4)
+    table = by_kind(np.array([0, 0, 0, 2]), np.array([1, 1, 0, 3]), 3, 4)
     np.testing.assert_allclose(table, [[1 / 3, 2 / 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]])

@@ -9,9 +9,7 @@ import torch
 from playground.lab.linear_probes import labels_of, probe_label, probe_text
 from playground.tokenizers import build_tokenizer
 
-STORY = (
-    'Mia had a ball. "Give it to me," said Tom, "or I cry." "No," said Mia. "It is mine." He ran.\nAnna said, "Oh."\n'
-)
+STORY = 'Mia had a ball. "Give it to me," said Tom, "or I cry." "No," said Mia. "It is mine."\n"Hm," she said. "Oh."\n'
 
 
 def planted(strength: float, n_class: int = 3, seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -58,7 +56,7 @@ def test_labels_are_what_a_reader_sees(kind):
     ids = tokenizer.encode(STORY)
     labels = {label.id: label for label in labels_of(tokenizer, ids, tales=True)}
     inside, speaker, place = False, {}, 0
-    spans = {"or I cry.": "Tom", "It is mine.": "Mia", "Oh.": "Anna"}
+    spans = {"or I cry.": "Tom", "It is mine.": "Mia", "Oh.": None}
     for words, who in spans.items():
         at = STORY.index(words)
         speaker.update(dict.fromkeys(range(at, at + len(words)), who))
@@ -69,7 +67,9 @@ def test_labels_are_what_a_reader_sees(kind):
         place += len(piece)
         assert labels["quote"].values[i] == int(inside), (piece, place)
         named = labels["speaker"].values[i]
-        assert (labels["speaker"].classes[named] if named >= 0 else None) == speaker.get(place - 1)
+        who = speaker.get(place - 1)
+        assert (labels["speaker"].classes[named] if named >= 0 else None) == who
+        assert labels["gender"].values[i] == (-1 if place - 1 not in speaker else int(who == "Tom"))
         if piece[-1].isalpha():
             assert labels["word"].values[i] == int(not STORY[place].isalpha())
         else:

@@ -10,6 +10,7 @@ import pytest
 from playground.config import preset
 from playground.data.tales import tales
 from playground.lab.meaning import (
+    Corpus,
     Index,
     NGrams,
     Passage,
@@ -52,7 +53,7 @@ def test_passages_keep_their_documents_and_lose_nothing():
 @pytest.mark.parametrize("depth", [0, 2])
 def test_a_planted_passage_is_found_by_both(model, depth):
     passages = [*passages_of(tales(15_000), 100), Passage(PLANTED, 9_999)]
-    index = build_index(model, BYTES, passages, depth)
+    index = build_index(model, BYTES, Corpus(passages), depth)
     found = search(index, model, BYTES, PLANTED)
     for hits in (found.model, found.ngrams):
         assert hits[0].index == len(passages) - 1
@@ -93,19 +94,20 @@ def test_same_document_is_counted_right():
     texts = [f"{rng.bytes(30).hex()} {i}" for i in range(40)]
     passages = tuple(Passage(text, i // 2) for i, text in enumerate(texts))
     knowing = np.repeat(rng.normal(size=(20, 16)), 2, axis=0) + 0.01 * rng.normal(size=(40, 16))
-    trial = same_document(Index(passages, 0, knowing, np.zeros(16), NGrams(texts)))
+    trial = same_document(Index(Corpus(passages), 0, knowing, np.zeros(16)))
     assert trial is not None
     assert (trial.n, trial.model) == (20, 20)
     assert trial.ngrams < 8
     assert trial.chance == pytest.approx(1 / 39)
     assert "finds more than counting" in in_words(trial)
     alike = [f"{texts[i - i % 2]} {i}" for i in range(40)]
-    lost = same_document(Index(passages, 0, rng.normal(size=(40, 16)), np.zeros(16), NGrams(alike)))
+    other = Corpus([Passage(text, i // 2) for i, text in enumerate(alike)])
+    lost = same_document(Index(other, 0, rng.normal(size=(40, 16)), np.zeros(16)))
     assert lost is not None
     assert lost.ngrams == 20
     assert lost.difference < -0.6
     assert "adds nothing" in in_words(lost)
-    assert same_document(Index(passages[:8], 0, knowing[:8], np.zeros(16), NGrams(texts[:8]))) is None
+    assert same_document(Index(Corpus(passages[:8]), 0, knowing[:8], np.zeros(16))) is None
     assert "not shown" in in_words(Trial(50, 20, 19, 0.01, 0.02, 0.05))
 
 
@@ -124,6 +126,6 @@ def test_a_similarity_map_is_cosines_of_means(model):
     assert centred[0, 1] < found[0, 1]
 
 
-def test_nothing_to_search_in_is_said(model):
+def test_nothing_to_search_in_is_said():
     with pytest.raises(ValueError, match="fewer than two passages"):
-        build_index(model, BYTES, [Passage("alone", 0)], 1)
+        Corpus([Passage("alone", 0)])
