@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from playground.lab.reading import KINDS, kind_of, streams, text_of
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, pieces
 
-N_TOKENS = 48_000
+N_TOKENS = 32_000
+LABELLED = 400_000  # tokens of a text among which windows are chosen
 FEWEST = 200  # labelled tokens that a probe needs on either side
 MOST = 6_000  # training tokens of a probe
 PENALTY = 1e-3
@@ -204,15 +205,25 @@ class ProbeText:
 
 
 def probe_text(tokenizer: Tokenizer, tokens: np.ndarray, block_size: int, tales: bool) -> ProbeText:
-    """The beginning of a text. Raises ValueError when it is too short for probes."""
-    size = min(len(tokens), N_TOKENS) // block_size
-    if size < 2 * TEST:
+    """About `N_TOKENS` tokens of a text. Raises ValueError when it is too short for probes.
+
+    The windows lie evenly over the text; of Tales those are taken in which most is said by somebody who was named, for
+    otherwise too few tokens would have that label.
+    """
+    available, size = min(len(tokens), LABELLED) // block_size, N_TOKENS // block_size
+    if available < 2 * TEST:
         raise ValueError(
-            f"Probes need at least {2 * TEST} windows of {block_size} tokens; the validation text has {size}. "
+            f"Probes need at least {2 * TEST} windows of {block_size} tokens; the validation text has {available}. "
             "Train on a longer text."
         )
-    ids = np.asarray(tokens[: size * block_size]).astype(np.int64)
-    return ProbeText(ids.reshape(size, block_size), tuple(labels_of(tokenizer, ids, tales)))
+    ids = np.asarray(tokens[: available * block_size]).astype(np.int64)
+    labels = labels_of(tokenizer, ids, tales)
+    chosen = np.unique(np.linspace(0, available - 1, min(available, size)).astype(int))
+    if tales and available > size:
+        named = (labels[-1].values.reshape(available, block_size) >= 0).sum(1)
+        chosen = np.sort(np.argsort(-named, kind="stable")[:size])
+    picked = [replace(label, values=label.values.reshape(available, block_size)[chosen].ravel()) for label in labels]
+    return ProbeText(ids.reshape(available, block_size)[chosen], tuple(picked))
 
 
 def probe_model(model: Transformer, text: ProbeText) -> dict[str, Measured]:

@@ -19,9 +19,10 @@ NOTICES = {
     "nearest neighbour alone often would have too.",
     "positions": "**What to notice.** A model that adds learned vectors has to find out that position 11 lies beside 12; "
     "RoPE has it built in. Its fast planes tell neighbours apart, the slow ones the beginning of a text from its end.",
-    "probes": "**What to notice.** The kind of a token is there from the start. What needs context, whether a quotation is "
-    "open or who is speaking, has to be put there by layers. A probe is worth as much as its distance from both dashed "
-    "lines; that a label can be read does not say that the model uses it.",
+    "probes": "**What to notice.** The kind of a token is there from the start. Where a word ends and whether a "
+    "quotation is open need context, and layers put them there; who is speaking cannot be read off the shipped model at "
+    "all. A probe is worth as much as its distance from shuffled labels and from the "
+    "commonest answer; that a label can be read does not say that the model uses it.",
     "meaning": "**What to notice.** Whether the model adds anything is measured, not felt: look at the trial. So small a "
     "model mostly knows the form of a sentence; names that two passages share are found as well by counting letters.",
 }

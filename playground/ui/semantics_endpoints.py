@@ -33,7 +33,7 @@ from playground.ui.answers import Answer, polite
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
-MOST_TOKENS, MOST_WORDS = 400, 200  # vectors
+MOST_TOKENS, MOST_WORDS = 400, 120  # vectors
 WORD_TOKENS = 32_000  # of text, read for the vectors of words
 PASSAGES, PASSAGE_TOKENS = 600, 80_000
 QUERY, LINES = 1_000, 12  # characters of a query or line; lines of a map
@@ -92,7 +92,7 @@ def _vectors(services: Services, asked: dict[str, Any], step: object) -> Vectors
     """The vectors that a question is about, at a step."""
     run, step, model = _checkpoint(services, {**asked, "step": step})
     words = asked.get("what") == "words"
-    depth = _depth(asked, run, run.model.n_layer)
+    depth = _word_depth(asked, run)
 
     def make() -> Vectors:
         if words:
@@ -108,12 +108,18 @@ def _vectors(services: Services, asked: dict[str, Any], step: object) -> Vectors
     return _VECTORS.get((run.id, step, words, depth if words else 0), make)
 
 
+def _word_depth(asked: dict[str, Any], run: Run) -> int:
+    """Where words are read: after the last layer but one, unless asked otherwise. The last one thinks of the next letter."""
+    return _depth(asked, run, max(1, run.model.n_layer - 1))
+
+
 @polite
 def embeddings(services: Services, asked: dict[str, Any]) -> Answer:
     """Vectors in three dimensions: ``{"visitor", "run", "step", "anchor", "what": "tokens" | "words", "depth", "axes"}``.
 
-    -> ``{"names", "kinds", "counts", "points": [[x, y, z], ...], "shares"}``. With `axes` "fixed" these are the principal
-    axes of the step `anchor`, for every step; with "own" those of the step itself, turned onto the anchor's.
+    -> ``{"names", "kinds", "counts", "points": [[x, y, z], ...], "shares", "depth"}``, the depth that of words. With `axes`
+    "fixed" these are the principal axes of the step `anchor`, for every step; with "own" those of the step itself, turned
+    onto the anchor's.
     """
     vectors = _vectors(services, asked, asked.get("step"))
     last = _vectors(services, asked, asked.get("anchor"))
@@ -128,6 +134,7 @@ def embeddings(services: Services, asked: dict[str, Any]) -> Answer:
     return {
         "names": list(vectors.names), "kinds": [kind_of(name) for name in vectors.names],
         "counts": vectors.counts.tolist(), "points": _rounded(_three(points)), "shares": _rounded(_three(shares[None])[0]),
+        "depth": _word_depth(asked, services.run(asked.get("run"), asked.get("visitor"))),
     }  # fmt: skip
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from playground.data.tales import tales
+from playground.lab import linear_probes
 from playground.lab.linear_probes import labels_of, probe_label, probe_text
 from playground.tokenizers import build_tokenizer
 
@@ -82,6 +84,20 @@ def test_a_quotation_left_open_ends_with_its_line():
     ids = tokenizer.encode('a "b\nc "d" e\n')
     (quote,) = [label for label in labels_of(tokenizer, ids, tales=False) if label.id == "quote"]
     assert quote.values.tolist() == [0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_windows_of_tales_are_those_in_which_somebody_speaks(monkeypatch):
+    monkeypatch.setattr(linear_probes, "N_TOKENS", 640)
+    tokenizer = build_tokenizer("byte", "")
+    ids = tokenizer.encode(tales(40_000))
+    text = probe_text(tokenizer, ids, 64, tales=True)
+    assert text.sequences.shape == (10, 64)
+    rows = {bytes(row.tolist()) for row in ids[: len(ids) // 64 * 64].reshape(-1, 64)}
+    assert {bytes(row.tolist()) for row in text.sequences} <= rows
+    everything = labels_of(tokenizer, ids[: len(ids) // 64 * 64], tales=True)[-1].values.reshape(-1, 64)
+    most = np.sort((everything >= 0).sum(1))[-10:].sum()
+    assert (text.labels[-1].values >= 0).sum() == most > 0
+    assert probe_text(tokenizer, ids, 64, tales=False).sequences.shape == (10, 64)
 
 
 def test_a_text_that_is_too_short_is_refused():

@@ -8,7 +8,7 @@ const HEIGHT = 460;
 const COLOURS = { letter: "blue", capital: "vermilion", digit: "green", space: "ink", "line end": "ink", punctuation: "purple", other: "grey" };
 const NOTES = {
   tokens: "Token embeddings: the vectors with which the model begins, of the tokens that occur in the validation text.",
-  words: "Words: the mean of the residual stream at a word's last letter, over all places where it occurs in the validation text.",
+  words: "Words: the mean of the residual stream after layer {} at a word's last letter, over all places where it occurs in the validation text.",
 };
 
 // ---- layout -------------------------------------------------------------------------------------------------------
@@ -61,11 +61,21 @@ let placed = []; // [x, y] on the canvas, of the frame shown
 
 // ---- the map ------------------------------------------------------------------------------------------------------
 
-/** One scale for all steps that are there, so that growing is seen as growing. */
-function reach() {
-  let most = 1e-6;
-  for (const frame of frames.values()) for (const point of frame.points) for (const x of point) most = Math.max(most, Math.abs(x));
-  return most;
+/** What the map must hold, the same for all steps that are there, so that growing is seen as growing: bounds of each axis, and
+ *  how far 99 in 100 points of any step lie from the middle. */
+function room() {
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  let far = 1e-6;
+  for (const { points } of frames.values()) {
+    for (const point of points) {
+      for (const i of [0, 1]) [low[i], high[i]] = [Math.min(low[i], point[i]), Math.max(high[i], point[i])];
+    }
+    const away = points.map((point) => Math.hypot(...point)).sort((a, b) => a - b);
+    far = Math.max(far, away[Math.floor(0.99 * (away.length - 1))]);
+  }
+  for (const i of [0, 1]) if (!(high[i] > low[i])) [low[i], high[i]] = [low[i] - 1, high[i] + 1];
+  return { low, high, far };
 }
 
 const turned = ([x, y, z]) => {
@@ -75,10 +85,12 @@ const turned = ([x, y, z]) => {
   return [across, u * y - v * deep, v * y + u * deep];
 };
 
-/** A round distance between ticks for an axis that reaches so far. */
-function tickOf(most) {
-  const size = 10 ** Math.floor(Math.log10(most));
-  return [5, 2, 1, 0.5].map((k) => k * size).find((tick) => most / tick >= 2) ?? size / 2;
+/** Round numbers between two bounds, a handful of them. */
+function ticksOf(low, high) {
+  const rough = (high - low) / 8;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const tick = [1, 2, 5, 10].map((k) => k * size).find((one) => one >= rough);
+  return Array.from({ length: Math.floor(high / tick) - Math.ceil(low / tick) + 1 }, (_, i) => (Math.ceil(low / tick) + i) * tick);
 }
 
 function draw() {
@@ -94,20 +106,21 @@ function draw() {
   const style = getComputedStyle(root);
   const paint = canvas.getContext("2d");
   paint.setTransform(ratio, 0, 0, ratio, 0, 0);
-  const [cx, cy] = [width / 2, height / 2];
-  const most = reach();
-  const scale = (Math.min(width, height) / 2 - 30) / (most * (dimensions === "3" ? 1.15 : 1.02));
   const flat = dimensions === "2";
+  const { low, high, far } = room();
+  const scale = (Math.min(width, height) / 2 - 26) / far;
+  const along = (x, i, from, to) => from + ((x - low[i]) / (high[i] - low[i])) * (to - from);
   const project = (point) => {
-    const [x, y, z] = flat ? [point[0], point[1], 0] : turned(point);
-    return [cx + x * scale * (flat ? Math.max(1, Math.min(1.7, width / height)) : 1), cy - y * scale, z];
+    if (flat) return [along(point[0], 0, 76, width - 22), along(point[1], 1, height - 52, 18), 0];
+    const [x, y, z] = turned(point);
+    return [width / 2 + x * scale, height / 2 - y * scale, z];
   };
   const axis = (i) => `PC ${i + 1} (${(100 * frame.shares[i]).toFixed(0)} % of variance)`;
   paint.font = `11px ${style.fontFamily}`;
   paint.strokeStyle = colour.line;
   paint.fillStyle = colour.soft;
-  if (flat) drawAxes2(paint, project, width, height, most, axis);
-  else drawAxes3(paint, project, most, axis);
+  if (flat) drawAxes2(paint, project, width, height, [low, high], axis);
+  else drawAxes3(paint, project, far, axis);
   placed = frame.points.map(project);
   const order = placed.map((_, i) => i).sort((a, b) => placed[a][2] - placed[b][2] || b - a);
   paint.textAlign = "center";
@@ -115,7 +128,7 @@ function draw() {
   const mono = style.getPropertyValue("--font-mono") || "monospace";
   for (const i of order) {
     const here = frame.names[i] === chosen;
-    const deep = flat ? 1 : 0.45 + 0.55 * ((placed[i][2] / (most * 1.8) + 1) / 2);
+    const deep = flat ? 1 : 0.45 + 0.55 * ((placed[i][2] / far + 1) / 2);
     const label = P.visible(frame.names[i]);
     paint.globalAlpha = here ? 1 : Math.max(0.3, Math.min(1, deep));
     paint.font = `${here ? "700 15px" : "12px"} ${mono}`;
@@ -139,27 +152,29 @@ function draw() {
   root.dataset.points = frame.names.length;
 }
 
-function drawAxes2(paint, project, width, height, most, axis) {
-  const tick = tickOf(most);
+function drawAxes2(paint, project, width, height, [low, high], axis) {
+  const words = (at) => String(Number(at.toPrecision(3)));
+  paint.beginPath();
+  for (const at of ticksOf(low[0], high[0])) {
+    const [x] = project([at, 0]);
+    paint.moveTo(x, 4);
+    paint.lineTo(x, height - 34);
+    paint.textAlign = "center";
+    paint.fillText(words(at), x, height - 21);
+  }
+  for (const at of ticksOf(low[1], high[1])) {
+    const [, y] = project([0, at]);
+    paint.moveTo(58, y);
+    paint.lineTo(width - 4, y);
+    paint.textAlign = "right";
+    paint.fillText(words(at), 52, y + 4);
+  }
+  paint.stroke();
   paint.textAlign = "center";
   paint.textBaseline = "alphabetic";
-  for (let at = -Math.floor(most / tick) * tick; at <= most * 1.001; at += tick) {
-    const [x, y] = project([at, at, 0]);
-    paint.beginPath();
-    paint.moveTo(x, 4);
-    paint.lineTo(x, height - 28);
-    paint.moveTo(44, y);
-    paint.lineTo(width - 4, y);
-    paint.stroke();
-    const words = String(Number(at.toPrecision(2)));
-    if (x > 56) paint.fillText(words, x, height - 17);
-    paint.textAlign = "right";
-    if (y < height - 34) paint.fillText(words, 40, y + 4);
-    paint.textAlign = "center";
-  }
-  paint.fillText(axis(0), width / 2, height - 3);
+  paint.fillText(axis(0), (width + 58) / 2, height - 4);
   paint.save();
-  paint.translate(10, height / 2 - 14);
+  paint.translate(12, (height - 34) / 2);
   paint.rotate(-Math.PI / 2);
   paint.fillText(axis(1), 0, 0);
   paint.restore();
@@ -307,7 +322,7 @@ function examples() {
   const four = what === "words" && has("he", "she", "his", "her") ? ["he", "she", "his", "her"]
     : has("a", "A", "t", "T") ? ["a", "A", "t", "T"] : names.filter((one) => one.trim()).slice(0, 4);
   ["a", "b", "c", "expected"].forEach((id, i) => (fields[id].value = four[i] ?? ""));
-  chosen = names.includes(chosen) ? chosen : names.find((one) => /^\p{L}/u.test(one)) ?? names[0];
+  chosen = [chosen, "he", "e"].find((one) => names.includes(one)) ?? names.find((one) => /^\p{L}/u.test(one)) ?? names[0];
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------
@@ -356,7 +371,7 @@ async function begin() {
   look.tell("");
   look.show();
   step = first;
-  P.say(about, `${NOTES[what]} ${axes === "fixed" ? "The axes are those of the last saved step, for all steps: what moves on the map moves in the model." : "Each step has its own principal axes, turned and mirrored onto those of the last step, so that nothing flips; only distances within a step can be compared."}`);
+  P.say(about, `${NOTES[what].replace("{}", frames.get(step).depth)} ${axes === "fixed" ? "The axes are those of the last saved step, for all steps: what moves on the map moves in the model." : "Each step has its own principal axes, turned and mirrored onto those of the last step, so that nothing flips; only distances within a step can be compared."}`);
   examples();
   await line.open(news, first);
 }

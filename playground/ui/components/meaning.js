@@ -12,12 +12,13 @@ const query = P.el("input", { type: "text", class: "pg-field pg-field-long", "ar
 const form = P.el("form", { class: "pg-form-row" }, query, P.el("label", { class: "pg-hand-choice-label" }, "read after ", depths), P.el("button", { type: "submit", class: "pg-small-button", text: "Search" }));
 const lists = { model: P.el("ol", { class: "pg-hits" }), ngrams: P.el("ol", { class: "pg-hits" }) };
 const same = P.el("p", { class: "pg-soft pg-small", "aria-live": "polite" });
-const searchTitle = P.el("span", { class: "pg-soft pg-small" });
+const searchTitle = P.el("span", { class: "pg-soft" });
 const column = (title, list, about) => P.el("div", {}, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title }), ` ${about}`), list);
-const searchCard = P.panel("Search", "", searchTitle, form,
+const searchCard = P.panel("Search", "", form,
   P.el("div", { class: "pg-two-lists" }, column("The model", lists.model, "mean of its hidden states"), column("Letter n-grams", lists.ngrams, "counting 3 to 5 letters, knows no language")), same);
 const verdict = P.el("p", { class: "pg-verdict-small" });
 const bars = P.el("ul", { class: "pg-alternatives pg-trial" });
+searchCard.querySelector("h2").append(searchTitle);
 const trialCard = P.panel("Does the model add anything?", "a trial on the same passages, no query of yours", bars, verdict);
 const lines = P.el("textarea", { class: "pg-field pg-field-lines", rows: 6, "aria-label": "Lines of text, one sentence a line" });
 const compare = P.el("button", { type: "submit", class: "pg-small-button", text: "Compare lines" });

@@ -86,12 +86,13 @@ async function drawCurve() {
   try {
     const plotly = await P.loadPlotly();
     const colour = P.colours();
-    const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, titlefont: { size: 12 } };
+    const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 } };
+    const named = (text) => ({ text, font: { size: 12 } });
     const at = reply.at.map((position) => position + 1);
     await plotly.react(curve, [{ x: at, y: reply.similarity[row], mode: "lines", line: { color: colour.blue, width: 2 }, hovertemplate: "position %{x}: %{y:.2f}<extra></extra>" }],
       { width: Math.floor(curve.clientWidth), height: 320, margin: { l: 54, r: 12, t: 12, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
         font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, hoverlabel: { bgcolor: colour.card, font: { color: colour.ink } },
-        xaxis: { ...axis, title: { text: "position" }, showgrid: false, nticks: 6 }, yaxis: { ...axis, title: { text: "similarity (cosine)" }, range: [-1.05, 1.05] } },
+        xaxis: { ...axis, title: named("position"), showgrid: false, nticks: 6 }, yaxis: { ...axis, title: named("similarity (cosine)"), range: [-1.05, 1.05] } },
       { displayModeBar: false, responsive: false, showSendToCloud: false });
   } finally {
     drawing = false;
@@ -134,7 +135,7 @@ function drawTable() {
     const slow = reply.frequencies.filter(({ turns }) => turns < 1).length;
     P.say(tableNote, `${slow} of ${reply.frequencies.length} planes turn less than once within the context of ${P.whole(reply.block_size)} tokens: they tell early from late, the fast ones tell neighbours apart.${reply.untouched ? ` ${reply.untouched} dimensions of each head are not turned at all.` : ""}`);
     table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context"]),
-      P.el("tbody", {}, ...reply.frequencies.map(({ plane, frequency, wavelength, turns }) => line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), P.number(turns)]))));
+      P.el("tbody", {}, ...reply.frequencies.map(({ plane, frequency, wavelength, turns }) => line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), turns < 0.01 ? turns.toPrecision(1) : P.number(turns)]))));
   } else {
     P.say(tableTitle, "Slopes");
     P.say(tableAbout, " what a score loses for each token of distance, by head");

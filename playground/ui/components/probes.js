@@ -32,8 +32,8 @@ function build() {
   const head = P.el("tr", {}, ...["", "commonest answer", ...reply.depths].map((text) => P.el("th", { scope: "col", text })));
   const line = (name, cells) => P.el("tr", {}, P.el("th", { scope: "row", text: name }), ...cells.map((text) => P.el("td", { text })));
   table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...reply.labels.flatMap((label) => [
-    line(label.name, [percent(label.majority), ...label.real.map(percent)]), line(`${label.name}, labels shuffled`, ["", ...label.shuffled.map(percent)])])));
-  P.say(skipped, `${P.whole(reply.n_tokens)} tokens of validation text; a third of the windows is for testing.${reply.skipped.length ? ` Too few tokens for: ${reply.skipped.join(", ")}.` : ""}`);
+    line(label.name, [percent(label.majority), ...label.real.map(percent)]), line(`${label.name}, shuffled`, ["", ...label.shuffled.map(percent)])])));
+  P.say(skipped, `${P.whole(reply.n_tokens)} tokens of validation text; a third of the windows is for testing. Bars in the charts are two standard errors.${reply.skipped.length ? ` Too few tokens for: ${reply.skipped.join(", ")}.` : ""}`);
   root.dataset.labels = reply.labels.length;
 }
 
@@ -43,18 +43,19 @@ async function draw() {
   try {
     const plotly = await P.loadPlotly();
     const colour = P.colours();
-    const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, titlefont: { size: 12 } };
+    const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 } };
+    const named = (text) => ({ text, font: { size: 12 } });
     for (const { label, plot } of plots) {
       if (!plot.clientWidth) continue;
       const series = (name, fits, look, symbol) => ({ x: reply.depths, y: fits.map(([accuracy]) => 100 * accuracy), name, mode: "lines+markers", line: { ...look, width: 2 }, marker: { color: look.color, symbol, size: 7 },
         error_y: { type: "data", array: fits.map(([, error]) => 200 * (error ?? 0)), color: look.color, thickness: 1.2, width: 3 }, hovertemplate: "%{y:.1f} %" });
       const same = reply.depths.map(() => label.majority);
-      await plotly.react(plot, [series("probe", label.real, { color: colour.blue }, "circle"), series("shuffled labels", label.shuffled, { color: colour.vermilion, dash: "dot" }, "square"),
-        { ...series("commonest answer", same, { color: colour.grey, dash: "dash" }, "line-ew"), mode: "lines", error_y: { visible: false } }],
-        { width: Math.floor(plot.clientWidth), height: 290, margin: { l: 50, r: 12, t: 12, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-          font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, hovermode: "x unified",
+      await plotly.react(plot, [series("probe", label.real, { color: colour.blue }, "circle"), series("shuffled", label.shuffled, { color: colour.vermilion, dash: "dot" }, "square"),
+        { ...series("commonest", same, { color: colour.grey, dash: "dash" }, "line-ew"), mode: "lines", error_y: { visible: false } }],
+        { width: Math.floor(plot.clientWidth), height: 270, margin: { l: 50, r: 12, t: 34, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+          font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } }, hovermode: "x unified",
           hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink } },
-          xaxis: { ...axis, title: { text: "read after" }, showgrid: false, type: "category" }, yaxis: { ...axis, title: { text: "right (%), ± 2 standard errors" }, range: [0, 103] } },
+          xaxis: { ...axis, title: named("read after"), showgrid: false, type: "category" }, yaxis: { ...axis, title: named("right (%)"), range: [0, 103], dtick: 25 } },
         { displayModeBar: false, responsive: false, showSendToCloud: false });
     }
   } finally {

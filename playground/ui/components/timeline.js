@@ -216,7 +216,7 @@
       const several = steps.length > 1;
       play.hidden = slider.hidden = canvas.hidden = !several;
       alone.hidden = several;
-      P.say(alone, several ? "" : "Only one step of this run was saved. Train one with snapshots (every training setting) to watch its heads form.");
+      P.say(alone, several ? "" : "Only one step of this run was saved. Train one with snapshots (every training setting) to watch it learn.");
     }
 
     return {
