@@ -148,58 +148,68 @@ def search(index: Index, model: Transformer, tokenizer: Tokenizer, query: str, k
 
 @dataclass(frozen=True)
 class Trial:
-    """In how many of n documents the passage nearest to one of theirs is another of theirs: model, n-grams, by chance.
+    """How often a passage of the same document is nearer than one of another, over n documents; by chance one half.
 
-    `difference` is that of the two shares, model minus n-grams, with its paired standard error.
+    Shares by the model and by n-grams with the standard error of each, and their difference with its paired one.
     """
 
     n: int
-    model: int
-    ngrams: int
-    chance: float
+    model: float
+    model_error: float
+    ngrams: float
+    ngrams_error: float
     difference: float
     error: float
 
 
-def same_document(index: Index, most: int = 200, seed: int = 0) -> Trial | None:
-    """Take one passage of each document and look whether its nearest other passage is of the same one.
+def same_document(index: Index, each: int = 4, seed: int = 0) -> Trial | None:
+    """Take some passages of each document and rank all others: do those of the same document come before the rest?
 
-    None with fewer than five documents that have two passages.
+    The share of right pairs (the area under the ROC curve) is averaged over a document's passages; documents are the unit of
+    the errors. None with fewer than five documents that have two passages.
     """
     documents: dict[int, list[int]] = defaultdict(list)
     passages, ngrams = index.corpus.passages, index.corpus.ngrams
     for number, passage in enumerate(passages):
         documents[passage.document].append(number)
-    rng = np.random.default_rng(seed)
-    several = [members for members in documents.values() if len(members) > 1][:most]
+    several = [members for members in documents.values() if 1 < len(members) < len(passages)]
     if len(several) < 5:
         return None
-    chosen = [members[int(rng.integers(len(members)))] for members in several]
-    near = unit(index.vectors)
-    hits = np.zeros((2, len(chosen)))
-    for column, number in enumerate(chosen):
-        for row, scores in enumerate((near @ near[number], ngrams.scores(passages[number].text))):
-            scores[number] = -math.inf
-            hits[row, column] = passages[int(scores.argmax())].document == passages[number].document
-    difference = hits[0] - hits[1]
-    chance = float(np.mean([(len(members) - 1) / (len(passages) - 1) for members in several]))
-    return Trial(
-        n=len(chosen), model=int(hits[0].sum()), ngrams=int(hits[1].sum()), chance=chance,
-        difference=float(difference.mean()), error=float(difference.std(ddof=1) / math.sqrt(len(chosen))),
-    )  # fmt: skip
+    rng, near = np.random.default_rng(seed), unit(index.vectors)
+    shares = np.zeros((2, len(several)))
+    for column, members in enumerate(several):
+        chosen = rng.choice(members, min(each, len(members)), replace=False)
+        for number in chosen:
+            same = np.isin(np.arange(len(passages)), members)
+            both = near @ near[number], ngrams.scores(passages[number].text)
+            for row, scores in enumerate(both):
+                shares[row, column] += right_pairs(np.delete(scores, number), np.delete(same, number)) / len(chosen)
+    difference = shares[0] - shares[1]
+    error = [float(row.std(ddof=1) / math.sqrt(len(several))) for row in (*shares, difference)]
+    model, counting = (float(row.mean()) for row in shares)
+    return Trial(len(several), model, error[0], counting, error[1], float(difference.mean()), error[2])
+
+
+def right_pairs(scores: np.ndarray, same: np.ndarray) -> float:
+    """The share of pairs (one that is `same`, one that is not) in which the first scores higher; a tie counts half."""
+    mine, others = scores[same], np.sort(scores[~same])
+    below, upto = np.searchsorted(others, mine, "left"), np.searchsorted(others, mine, "right")
+    return float((below + upto).mean() / 2 / len(others))
 
 
 def in_words(trial: Trial) -> str:
     """What the trial says, whatever it is."""
     numbers = (
-        f"Of {trial.n} passages, the model's nearest other one is from the same story or paragraph for {trial.model}, the "
-        f"n-grams' for {trial.ngrams}; by chance it would be {trial.chance * trial.n:.1f}."
+        f"Of a passage from the same story or paragraph and one from another, the model ranks the right one higher in "
+        f"{100 * trial.model:.1f} % of pairs, n-grams in {100 * trial.ngrams:.1f} %; by chance it would be 50 %."
     )
-    if trial.difference > 2 * trial.error:
-        return f"{numbers} Here the model finds more than counting letters does."
     if trial.difference < -2 * trial.error:
         return f"{numbers} Here counting letters finds more than the model: it adds nothing to this search."
-    return f"{numbers} The difference is within two standard errors: that the model adds anything is not shown."
+    if trial.difference <= 2 * trial.error:
+        return f"{numbers} The two are within two standard errors: that the model adds anything is not shown."
+    if trial.model <= 0.5 + 2 * trial.model_error:
+        return f"{numbers} Neither is clearly better than chance."
+    return f"{numbers} Here the model finds more than counting letters does."
 
 
 def similarity_map(

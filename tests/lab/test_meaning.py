@@ -18,6 +18,7 @@ from playground.lab.meaning import (
     build_index,
     in_words,
     passages_of,
+    right_pairs,
     same_document,
     search,
     similarity_map,
@@ -96,19 +97,27 @@ def test_same_document_is_counted_right():
     knowing = np.repeat(rng.normal(size=(20, 16)), 2, axis=0) + 0.01 * rng.normal(size=(40, 16))
     trial = same_document(Index(Corpus(passages), 0, knowing, np.zeros(16)))
     assert trial is not None
-    assert (trial.n, trial.model) == (20, 20)
-    assert trial.ngrams < 8
-    assert trial.chance == pytest.approx(1 / 39)
+    assert (trial.n, trial.model, trial.model_error) == (20, 1, 0)
+    assert abs(trial.ngrams - 0.5) < 4 * trial.ngrams_error
     assert "finds more than counting" in in_words(trial)
     alike = [f"{texts[i - i % 2]} {i}" for i in range(40)]
     other = Corpus([Passage(text, i // 2) for i, text in enumerate(alike)])
     lost = same_document(Index(other, 0, rng.normal(size=(40, 16)), np.zeros(16)))
     assert lost is not None
-    assert lost.ngrams == 20
-    assert lost.difference < -0.6
+    assert lost.ngrams == 1
+    assert abs(lost.model - 0.5) < 4 * lost.model_error
+    assert lost.difference == pytest.approx(lost.model - 1)
     assert "adds nothing" in in_words(lost)
     assert same_document(Index(Corpus(passages[:8]), 0, knowing[:8], np.zeros(16))) is None
-    assert "not shown" in in_words(Trial(50, 20, 19, 0.01, 0.02, 0.05))
+    assert "not shown" in in_words(Trial(50, 0.6, 0.02, 0.58, 0.02, 0.02, 0.02))
+    assert "better than chance" in in_words(Trial(50, 0.52, 0.02, 0.42, 0.02, 0.1, 0.02))
+
+
+def test_right_pairs_are_counted_one_by_one():
+    rng = np.random.default_rng(7)
+    scores, same = rng.integers(0, 6, 30).astype(float), rng.random(30) < 0.3
+    pairs = [(a, b) for a in scores[same] for b in scores[~same]]
+    assert right_pairs(scores, same) == pytest.approx(np.mean([(a > b) + (a == b) / 2 for a, b in pairs]))
 
 
 def test_a_similarity_map_is_cosines_of_means(model):

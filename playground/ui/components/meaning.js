@@ -60,10 +60,10 @@ async function search() {
     P.say(verdict, "The text has fewer than five stories or paragraphs of two passages: no trial can be made.");
     return;
   }
-  const { n, model, ngrams, chance, difference, error, words } = found.trial;
-  const line = ([name, share]) => P.el("li", { class: "pg-alternative" }, P.el("span", { text: name }), P.shareBar(share), P.el("span", { class: "pg-number", text: P.percent(share) }));
-  bars.replaceChildren(...[["the model", model / n], ["n-grams", ngrams / n], ["by chance", chance]].map(line));
-  P.say(verdict, `${words} Model minus n-grams: ${difference < 0 ? "−" : "+"}${Math.abs(100 * difference).toFixed(0)} ± ${(100 * error).toFixed(0)} points (one standard error).`);
+  const { n, model, model_error: spread, ngrams, ngrams_error: other, difference, error, words } = found.trial;
+  const line = ([name, share, off]) => P.el("li", { class: "pg-alternative" }, P.el("span", { text: name }), P.shareBar(share), P.el("span", { class: "pg-number", text: `${(100 * share).toFixed(1)}${off ? ` ± ${(100 * off).toFixed(1)}` : ""} %` }));
+  bars.replaceChildren(...[["the model", model, spread], ["n-grams", ngrams, other], ["by chance", 0.5]].map(line));
+  P.say(verdict, `${words} Model minus n-grams: ${P.signed(100 * difference, 1)} ± ${(100 * error).toFixed(1)} points, one standard error over ${n} stories or paragraphs.`);
 }
 
 form.addEventListener("submit", (event) => {
