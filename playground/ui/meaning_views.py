@@ -11,9 +11,10 @@ from playground.ui.components import embeddings, experts, meaning, positions, pr
 from playground.ui.services import Services
 
 NOTICES = {
-    "experts": "**What to notice.** At the start a router sends tokens anywhere; soon it may favour two experts, and only then "
-    "spread out again. Experts come to differ mostly by kind of token, hardly by topic. With the balance loss at 0 a layer may come to live on a few experts: race it with one "
-    "click, *Compare → Race → Experts without balance*, and look at both runs here.",
+    "experts": "**What to notice.** At the start a router sends tokens anywhere; soon it may favour two experts, and only "
+    "then spread out again. Experts come to differ mostly by kind of token, hardly by topic. With the balance loss at 0 a "
+    "layer may come to live on a few experts: race it with one click, *Compare → Race → Experts without balance*, and look "
+    "at both runs here.",
     "embeddings": "**What to notice.** Vowels, consonants and capitals end up near their like, because they are used "
     "alike; nobody told the model what a vowel is. Analogies often fail at this size, and where they seem to succeed the "
     "nearest neighbour alone often would have too.",
