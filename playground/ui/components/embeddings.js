@@ -5,6 +5,7 @@
 
 const P = window.Playground;
 const HEIGHT = 460;
+const PATIENCE = 3000; // milliseconds between two looks at a live run
 const COLOURS = { letter: "blue", capital: "vermilion", digit: "green", space: "ink", "line end": "ink", punctuation: "purple", other: "grey" };
 const NOTES = {
   tokens: "Token embeddings: the vectors with which the model begins, of the tokens that occur in the validation text.",
@@ -56,6 +57,7 @@ let frames = new Map(); // step -> { names, kinds, counts, points, shares }
 let step = null; // the one shown
 let anchor = null; // whose axes they are
 let chosen = ""; // a name
+let live = false;
 let turn = { across: 0.6, up: 0.35 }; // of the 3-D view, radians
 let placed = []; // [x, y] on the canvas, of the frame shown
 
@@ -357,6 +359,7 @@ const line = P.timeline(time, {
 /** Start again with the run's steps: another run, another kind of vectors, other axes. */
 async function begin() {
   const wish = props.value?.step;
+  live = false;
   if (!look.question()) return;
   if (filled.hidden) look.tell("Reading the vectors…");
   const news = await look.ask(server.timeline);
@@ -373,5 +376,16 @@ async function begin() {
   step = first;
   P.say(about, `${NOTES[what].replace("{}", frames.get(step).depth)} ${axes === "fixed" ? "The axes are those of the last saved step, for all steps: what moves on the map moves in the model." : "Each step has its own principal axes, turned and mirrored onto those of the last step, so that nothing flips; only distances within a step can be compared."}`);
   examples();
+  live = news.live;
   await line.open(news, first);
 }
+
+/** While the run trains, its new steps come after the others, on the axes that the map has. */
+P.every(element, PATIENCE, async () => {
+  if (!live || !look.question()) return;
+  const mine = anchor;
+  const news = await look.ask(server.timeline, {}, { quietly: true });
+  if (!news || mine !== anchor) return;
+  live = news.live;
+  await line.update(news);
+});
