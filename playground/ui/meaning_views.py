@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from typing import Any
 
 import gradio as gr
 
@@ -30,7 +32,7 @@ NOTICES = {
 
 
 def build_views(services: Services) -> list[gr.HTML]:
-    """Lay the inner tabs out; all components take the question that the Inside tab's `look` makes."""
+    """Lay the inner tabs out; all components take the question of `ask_views`."""
     at, meant = endpoints, semantics_endpoints
     views = []
     with gr.Tab("Experts", id="experts"):
@@ -61,6 +63,12 @@ def build_views(services: Services) -> list[gr.HTML]:
         )
         _notice("meaning")
     return views
+
+
+def ask_views(n: int, run_id: str | None, step: Any, text: str, token: str) -> tuple[dict[str, Any], ...]:
+    """What each of n views should ask for; without a run they show their invitations."""
+    question = {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
+    return (question,) * n
 
 
 def _notice(name: str) -> None:

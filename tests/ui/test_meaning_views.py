@@ -14,7 +14,7 @@ from playground.lab.reading import text_windows
 from playground.lab.vectors import cosines, principal_axes
 from playground.runs.texts import dataset
 from playground.ui import experts_endpoints, semantics_endpoints
-from playground.ui.tabs import inside
+from playground.ui.meaning_views import ask_views
 from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
@@ -196,7 +196,7 @@ def test_a_strangers_run_is_not_looked_at(local, make_run: MakeRun):
 
 
 def test_every_view_is_asked_the_same():
-    lens, *others = inside.look(3, "r", 5, "text", None, None, "v")
-    assert len(others) == 3
-    assert all({**answer, "beside": None} == lens for answer in others)
-    assert (lens["run"], lens["step"], lens["text"], lens["visitor"]) == ("r", 5, "text", "v")
+    answers = ask_views(3, "r", 5, "text", "v")
+    assert len(answers) == 3
+    assert all(answer == answers[0] for answer in answers)
+    assert (answers[0]["run"], answers[0]["step"], answers[0]["text"], answers[0]["visitor"]) == ("r", 5, "text", "v")
