@@ -14,7 +14,9 @@ HOSTILE = "${1+1} <b>bold</b> {{x}}"
 
 def open_view(page: Page, app: App, name: str, run: str = MODERN) -> Locator:
     open_page(page, app.url, "Inside")
+    expect(page.locator("#inside-run input")).not_to_have_value("", timeout=SLOW)  # the tab has made its own choice
     choose_run(page, "inside", run)
+    expect(page.locator("#inside-run input")).to_have_value(f"{run} · reference")
     open_tab(page, name)
     ids = {
         "Experts": "experts",
