@@ -11,19 +11,20 @@ from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
 
-def attention_patterns(model: Transformer, ids: Sequence[int]) -> np.ndarray:
+def attention_patterns(model: Transformer, ids: Sequence[int], layers: Sequence[int] | None = None) -> np.ndarray:
     """Weights (L, H, T, T) float32: in layer l, head h, how much row token t looks at column token s. Rows sum to 1.
 
-    Raises ValueError for no ids, or more than the context holds.
+    `layers` are those wanted, by default all: only their patterns are spelled out. Raises ValueError for no ids, or more
+    than the context holds.
     """
     limit = model.config.block_size
     if not 1 <= len(ids) <= limit:
         raise ValueError(f"The text has {len(ids)} tokens; this model reads 1 to {limit}. Change the text.")
-    trace = Trace(keep=["*.pattern"])
+    wanted = [f"blocks.{layer}.pattern" for layer in (range(model.config.n_layer) if layers is None else layers)]
+    trace = Trace(keep=wanted)
     with torch.inference_mode():
         model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
-    layers = (trace.kept[f"blocks.{layer}.pattern"][0] for layer in range(model.config.n_layer))
-    return torch.stack(list(layers)).float().cpu().numpy()
+    return torch.stack([trace.kept[name][0] for name in wanted]).float().cpu().numpy()
 
 
 def as_sprite(patterns: np.ndarray) -> np.ndarray:

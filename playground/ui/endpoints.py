@@ -111,9 +111,8 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
     """
     look = look_at(services, asked)
     config = look.run.model
-    patterns = attention_patterns(look.model, look.ids)
     layers = list(range(config.n_layer))
-    if patterns.size > SPRITE_PIXELS:
+    if config.n_layer * config.n_head * len(look.ids) ** 2 > SPRITE_PIXELS:
         chosen = asked.get("layer")
         layers = [chosen if isinstance(chosen, int) and 0 <= chosen < config.n_layer else 0]
     return {
@@ -122,7 +121,7 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         "n_head": config.n_head,
         "layers": layers,
         "size": len(look.ids),
-        "png": png(as_sprite(patterns[layers])),
+        "png": png(as_sprite(attention_patterns(look.model, look.ids, layers))),
         "note": look.note,
         "windows": config.windows,
         "n_sink": config.n_sink,

@@ -30,7 +30,7 @@ NEXT = 8  # rows of the next-token table
 
 @polite
 def lens(services: Services, asked: dict[str, Any]) -> Answer:
-    """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "depths", "note"}``.
+    """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"name", "tokens", "depths", "note"}``.
 
     A depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, see `lab.lens.Lens`.
     """
@@ -41,7 +41,7 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
     depths = [
         {
             "top": [
-                [[names[token], round(p, 4)] for token, p in zip(tokens, odds, strict=True)]
+                [[names[token], plain(p)] for token, p in zip(tokens, odds, strict=True)]
                 for tokens, odds in zip(found.top[depth].tolist(), found.top_probability[depth].tolist(), strict=True)
             ],
             **{
@@ -51,7 +51,9 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
         }
         for depth in range(len(found.top))
     ]
-    return {"tokens": pieces(look.run.tokenizer, look.ids), "depths": depths, "note": look.note}
+    return {
+        "name": look.run.name, "tokens": pieces(look.run.tokenizer, look.ids), "depths": depths, "note": look.note,
+    }  # fmt: skip
 
 
 @polite

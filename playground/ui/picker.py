@@ -42,6 +42,20 @@ def build_run(services: Services, name: str) -> gr.Dropdown:
     return as_it_comes(run)
 
 
+def build_beside(services: Services, name: str) -> Picker:
+    """As `build_picker` in columns, for a second checkpoint that need not be there."""
+    with gr.Column(scale=2, min_width=180):
+        choices, label = _or_nothing(services.choices("", trained=True)), "Beside it: another run, or the same one"
+        run = as_it_comes(gr.Dropdown(choices, value="", label=label, elem_id=f"{name}-run"))
+    with gr.Column(scale=1, min_width=110):
+        step = as_it_comes(gr.Dropdown([], value=None, label="Its checkpoint (step)", elem_id=f"{name}-step"))
+    return Picker(run, step)
+
+
+def _or_nothing(choices: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [("nothing", ""), *choices]
+
+
 def refresh(services: Services, run_id: str | None, step: Any, token: str, second: bool = False) -> tuple[Any, Any]:
     """Runs and checkpoints as they are now, keeping the choice while it exists; `second` begins with another run."""
     choices, chosen = _runs(services, run_id, token)
@@ -89,6 +103,21 @@ def checkpoints(services: Services, run_id: str | None, token: str, step: Any = 
     return gr.update(choices=[(f"{known:,}", known) for known in steps], value=chosen)
 
 
+def beside(services: Services, run_id: str | None, step: Any, first: str | None, token: str) -> tuple[Any, Any]:
+    """The second checkpoint's lists as they are now. Of the first one's own run, its earliest checkpoint is offered."""
+    choices = services.choices(token, trained=True, shared=_shared(services, run_id, token))
+    if run_id not in [known for _, known in choices]:
+        return gr.update(choices=_or_nothing(choices), value=""), gr.update(choices=[], value=None)
+    steps = services.run(run_id, token).steps_available()
+    wish = step if step in steps else steps[0] if run_id == first and steps else None
+    return gr.update(choices=_or_nothing(choices), value=run_id), checkpoints(services, run_id, token, wish)
+
+
+def beside_chosen(services: Services, run_id: str | None, first: str | None, token: str) -> Any:
+    """The checkpoints of a run that was just chosen to stand beside."""
+    return beside(services, run_id, None, first, token)[1]
+
+
 def wire_picker(
     picker: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab, second: bool = False
 ) -> list[Any]:
@@ -109,3 +138,10 @@ def wire_run(run: gr.Dropdown, services: Services, visitor: gr.BrowserState, tab
     """As `wire_picker`, for a dropdown of runs alone."""
     opened = tab.select(services.bind(refresh_run), [run, visitor], run, **QUIET)
     return [opened.success, run.input]
+
+
+def wire_beside(second: Picker, first: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
+    """Keep the second picker's lists fresh; returns the events after which another second checkpoint is chosen."""
+    tab.select(services.bind(beside), [*second.both, first.run, visitor], second.both, **QUIET)
+    changed = second.run.input(services.bind(beside_chosen), [second.run, first.run, visitor], second.step, **QUIET)
+    return [changed.success, second.step.input]

@@ -13,7 +13,9 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-SHARED = ("common.js", "sampling.js", "curve_chart.js", "timeline.js", "looking.js")
+SHARED = (
+    "common.js", "sampling.js", "curve_chart.js", "timeline.js", "looking.js", "attention_map.js", "attention_lines.js",
+)  # fmt: skip
 ServerFunction = Callable[[Any], Any]
 
 

@@ -3,21 +3,17 @@
 /* global element, props, server, watch */
 
 const P = window.Playground;
-const root = element.querySelector(".pg-causes");
 const SHOWN = 24; // rows of the ranking
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
-const empty = element.querySelector(".pg-causes-empty");
-const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
 let how = "zero";
-const manner = P.segmented("What is written instead", [["zero", "Zero"], ["mean", "Mean"]], how, (id) => {
+const manner = P.smallSegments("What is written instead", [["zero", "Zero"], ["mean", "Mean"]], how, (id) => {
   how = id;
   ranking = null;
   drawRanking();
   measure();
 });
-manner.classList.add("pg-segments-small");
 const switches = P.el("div", { class: "pg-switches", role: "group", "aria-label": "Parts of the model; pressed means switched off" });
 const allOn = P.el("button", { type: "button", class: "pg-small-button", text: "All on again" });
 const rank = P.el("button", { type: "button", class: "pg-small-button", text: "Rank all parts" });
@@ -26,18 +22,18 @@ const counted = P.el("span", { class: "pg-soft pg-small", "aria-live": "polite" 
 const gridCard = P.el("section", { class: "pg-panel" },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Parts" }), " press to switch off"), manner),
   switches, P.el("div", { class: "pg-causes-bar" }, allOn, rank, progress, counted),
-  P.el("p", { class: "pg-soft pg-small", text: "Zero: the part writes nothing. Mean: it writes the same everywhere, its mean over the validation text (Wang et al. 2022). A layer's name switches all of it." }));
+  P.small("Zero: the part writes nothing. Mean: it writes the same everywhere, its mean over the validation text (Wang et al. 2022). A layer's name switches all of it."));
 const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
-const detail = P.el("p", { class: "pg-soft pg-small" });
+const detail = P.small();
 const next = P.el("table", { class: "pg-next-table" });
 const texts = P.el("div", { class: "pg-two-texts" });
-const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
-const effectCard = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "What changes" }), " on text the model has not read"),
+const note = P.small();
+const effectCard = P.panel("What changes", "on text the model has not read",
   verdict, detail, P.el("div", { class: "pg-effects" }, next, texts), note);
 const list = P.el("ol", { class: "pg-ranking" });
-const rankCard = P.el("section", { class: "pg-panel", hidden: true }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Which parts matter" }), " loss gained when one is off, nats per token, ± one standard error"), list);
-const filled = P.el("div", { class: "pg-causes-filled", hidden: true }, gridCard, effectCard, rankCard);
-root.append(status, filled);
+const rankCard = P.panel("Which parts matter", "loss gained when one is off, nats per token, ± one standard error", list);
+rankCard.hidden = true;
+const filled = P.el("div", { class: "pg-causes-filled" }, gridCard, effectCard, rankCard);
 
 let model = null; // { n_layer, n_head, parts }
 const off = new Map(); // key -> part
@@ -45,7 +41,6 @@ let ranking = null; // [{ part, change, error }], as far as it was measured
 
 const key = (part) => part.join(" ");
 const name = ([layer, kind, head]) => `Layer ${layer + 1} · ${{ head: `head ${head + 1}`, mlp: "MLP", attention: "all attention" }[kind]}`;
-const signed = (x) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(3)}`;
 
 // ---- the switches -------------------------------------------------------------------------------------------------
 
@@ -95,32 +90,24 @@ async function measure() {
   busy = true;
   while (stale) {
     stale = false;
-    const mine = question;
     const parts = [...off.values()];
-    const { visitor = "", run, step, text } = props.value;
-    effectCard.classList.add("pg-waiting");
-    const answer = await P.ask(server.ablate, { visitor, run, step, parts, how, text });
-    effectCard.classList.remove("pg-waiting");
-    if (mine !== question || stale) continue;
-    if (!answer || answer.error) tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
-    else show(JSON.parse(JSON.stringify(answer)), parts);
+    const answer = await view.ask(server.ablate, { parts, how }, { dim: effectCard });
+    if (answer && !stale) show(answer, parts);
   }
   busy = false;
 }
 
 function show(answer, parts) {
-  tell("");
-  filled.hidden = false;
+  view.tell("");
+  view.show();
   const without = answer.loss + answer.change;
-  const spread = answer.standard_error == null ? "" : ` ± ${answer.standard_error.toFixed(3)}`;
-  P.say(verdict, parts.length ? `Loss ${answer.loss.toFixed(3)} → ${without.toFixed(3)}: ${signed(answer.change)}${spread} nats per token`
+  P.say(verdict, parts.length ? `Loss ${answer.loss.toFixed(3)} → ${without.toFixed(3)}: ${P.withError(answer.change, answer.standard_error)} nats per token`
     : `Loss ${answer.loss.toFixed(3)} nats per token with everything on`);
   P.say(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head. "}Measured on ${P.whole(answer.n_tokens)} validation tokens in ${answer.n_windows} windows; ± is one standard error of the paired difference.`);
   drawNext(answer.next, parts.length > 0);
   const text = (title, body) => P.el("div", {}, P.el("h3", { class: "pg-panel-title", text: title }), P.el("p", { class: "pg-beside-text" }, P.printable(body)));
   texts.replaceChildren(text("Goes on, everything on", answer.before), ...(parts.length ? [text("Goes on, these off", answer.after)] : []));
-  note.hidden = !answer.note;
-  P.say(note, answer.note);
+  P.sayNote(note, answer.note);
 }
 
 function drawNext(rows, changed) {
@@ -141,18 +128,15 @@ rank.addEventListener("click", async () => {
     return;
   }
   const mine = ++round;
-  const { visitor = "", run, step } = props.value;
   ranking = [];
   progress.hidden = false;
   P.say(rank, "Stop");
   const began = performance.now();
   for (const part of model.parts) {
-    const answer = await P.ask(server.ablate, { visitor, run, step, parts: [part], how });
+    // Without a text only the loss is measured.
+    const answer = await view.ask(server.ablate, { parts: [part], how, text: undefined });
     if (mine !== round) return;
-    if (!answer || answer.error) {
-      tell(answer?.error ?? "The server did not answer. Rank again.", true);
-      break;
-    }
+    if (!answer) break;
     ranking.push({ part, change: answer.change, error: answer.standard_error });
     progress.value = ranking.length / model.parts.length;
     P.say(counted, `${ranking.length} of ${model.parts.length}`);
@@ -174,52 +158,27 @@ function drawRanking() {
   const sorted = [...ranking].sort((a, b) => b.change - a.change);
   const most = Math.max(1e-6, ...sorted.map(({ change }) => Math.abs(change)));
   list.replaceChildren(...sorted.slice(0, SHOWN).map(({ part, change, error }) => {
-    const bar = P.el("i", { "aria-hidden": "true", class: change < 0 ? "pg-rank-less" : "" });
-    bar.style.width = `${(100 * Math.abs(change)) / most}%`;
-    return P.el("li", {}, P.el("span", { text: name(part) }), P.el("span", { class: "pg-alternative-bar" }, bar),
-      P.el("span", { class: "pg-number", text: `${signed(change)}${error == null ? "" : ` ± ${error.toFixed(3)}`}` }));
+    const bar = P.shareBar(Math.abs(change) / most, { class: change < 0 ? "pg-rank-less" : "" });
+    return P.el("li", {}, P.el("span", { text: name(part) }), bar, P.el("span", { class: "pg-number", text: P.withError(change, error) }));
   }));
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
-let question = "";
-
-function tell(text, bad = false) {
-  status.hidden = !text;
-  status.classList.toggle("pg-alert-bad", bad);
-  P.say(status, text);
-}
-
-async function refresh() {
-  const { visitor = "", run, step, text, nonce } = props.value ?? {};
-  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
-  empty.hidden = Boolean(now);
-  if (!now) {
-    filled.hidden = true;
-    tell("");
-    question = now;
-    return;
-  }
-  if (now === question || element.offsetParent === null) return;
-  const before = question ? JSON.parse(question) : [];
-  question = now;
-  const answer = await P.ask(server.parts, { visitor, run });
-  if (now !== question) return;
-  if (!answer || answer.error) return tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
-  model = JSON.parse(JSON.stringify(answer));
-  if (before[0] !== run) off.clear();
-  if (before[0] !== run || before[1] !== step) {
+async function begin({ run, step }, before) {
+  const answer = await view.ask(server.parts);
+  if (!answer) return;
+  model = answer;
+  if (before.run !== run) off.clear();
+  if (before.run !== run || before.step !== step) {
     round++;
     ranking = null;
     endRanking();
     drawRanking();
   }
   drawSwitches();
-  if (filled.hidden) tell("Reading the validation text…");
+  if (filled.hidden) view.tell("Reading the validation text…");
   await measure();
 }
 
-new ResizeObserver(refresh).observe(root);
-watch("value", refresh);
-refresh();
+const view = P.view({ element, props, watch }, "pg-causes", filled, ["run", "step", "text"], begin);

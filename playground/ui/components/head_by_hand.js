@@ -3,21 +3,16 @@
 /* global element, props, server, watch */
 
 const P = window.Playground;
-const root = element.querySelector(".pg-hand");
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
-const empty = element.querySelector(".pg-hand-empty");
-const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
 const layer = P.el("select", { "aria-label": "Layer" });
 const head = P.el("select", { "aria-label": "Head" });
 const tokens = P.el("div", { class: "pg-hand-tokens", role: "group", "aria-label": "The token that looks" });
-const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
-const panel = (number, title, words, ...children) => P.el("section", { class: "pg-panel" },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: `${number} · ${title}` }), ` ${words}`), ...children);
+const note = P.small();
 const numbers = (label) => {
   const table = P.el("table", { class: "pg-hand-numbers" });
-  return [table, P.el("div", { class: "pg-lens-scroll pg-hand-step", tabindex: 0, role: "region", "aria-label": label }, table)];
+  return [table, P.scroller(label, table)];
 };
 const [product, productScroll] = numbers("Query times key");
 const productSum = P.el("p", { class: "pg-hand-sum", "aria-live": "polite" });
@@ -27,14 +22,13 @@ const keysSum = P.el("p", { class: "pg-hand-sum" });
 const [values, valuesScroll] = numbers("Weighted values");
 const valuesSum = P.el("p", { class: "pg-hand-sum" });
 const code = P.el("pre", { tabindex: 0 });
-const filled = P.el("div", { class: "pg-stack", hidden: true },
-  P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Who looks" }), " choose a head, and the token whose query it is"),
+const filled = P.el("div", { class: "pg-stack" },
+  P.panel("Who looks", "choose a head, and the token whose query it is",
     P.el("div", { class: "pg-hand-choice" }, P.el("label", {}, "Layer ", layer), P.el("label", {}, "Head ", head)), tokens, note),
-  panel(1, "Query · key", "number by number, then added up", productScroll, productSum),
-  panel(2, "Scale, mask, softmax", "choose a row to see its product above", keysScroll, keysSum),
-  panel(3, "Weighted values", "the heaviest keys, each value times its weight; the head writes the sum over all", valuesScroll, valuesSum),
+  P.panel("1 · Query · key", "number by number, then added up", productScroll, productSum),
+  P.panel("2 · Scale, mask, softmax", "choose a row to see its product above", keysScroll, keysSum),
+  P.panel("3 · Weighted values", "the heaviest keys, each value times its weight; the head writes the sum over all", valuesScroll, valuesSum),
   P.el("section", { class: "pg-panel" }, P.el("details", { class: "pg-hand-code" }, P.el("summary", { text: "The code that ran" }), code)));
-root.append(status, filled);
 
 let reply = null;
 let wish = { layer: 0, head: 0, position: null, key: null };
@@ -60,15 +54,10 @@ const largest = (...lists) => Math.max(1e-9, ...lists.flat().map(Math.abs));
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
 
-function options(select, count, chosen) {
-  if (select.children.length !== count) select.replaceChildren(...Array.from({ length: count }, (_, i) => P.el("option", { value: i, text: String(i + 1) })));
-  select.value = String(chosen);
-}
-
 function draw() {
   const { position, key, query, key_vector, size, rows } = reply;
-  options(layer, reply.n_layer, reply.layer);
-  options(head, reply.n_head, reply.head);
+  P.countUp(layer, reply.n_layer, reply.layer);
+  P.countUp(head, reply.n_head, reply.head);
   tokens.replaceChildren(...reply.tokens.map((token, t) => P.el("button", { type: "button", class: "pg-hand-token", "data-position": t, "aria-pressed": String(t === position), text: P.visible(token) })));
 
   const products = query.map((x, i) => x * key_vector[i]);
@@ -78,8 +67,7 @@ function draw() {
   drawKeys();
   drawValues();
   P.say(code, reply.source);
-  note.hidden = !reply.note;
-  P.say(note, reply.note);
+  P.sayNote(note, reply.note);
 }
 
 function drawKeys() {
@@ -89,12 +77,10 @@ function drawKeys() {
   const top = Math.max(...seen.map(([, , , score]) => score), reply.sink ?? -Infinity);
   const head = ["key", "position", "q·k", `÷ √${size}`, ...(biased ? ["+ position"] : []), "mask", "e^(score − max)", "weight", ""];
   const lines = rows.map(([dot, bias, visible, score, weight], s) => {
-    const bar = P.el("i", { "aria-hidden": "true" });
-    bar.style.width = `${100 * weight}%`;
     const cells = [s, short(dot), short(dot / Math.sqrt(size)), ...(biased ? [short(bias)] : []), visible ? "seen" : s > position ? "later" : "outside",
       visible ? Math.exp(score - top).toFixed(3) : "0", weight.toFixed(3)];
     return P.el("tr", { "data-key": s, class: s === key ? "pg-hand-chosen" : "" }, P.el("th", { scope: "row", text: named(s) }), ...cells.map((text) => P.el("td", { text: String(text) })),
-      P.el("td", {}, P.el("span", { class: "pg-alternative-bar" }, bar)));
+      P.el("td", {}, P.shareBar(weight)));
   }).slice(0, position + 1);
   keys.replaceChildren(P.el("thead", {}, P.el("tr", {}, ...head.map((text) => P.el("th", { scope: "col", text })))), P.el("tbody", {}, ...lines));
   const line = keys.querySelector(".pg-hand-chosen");
@@ -142,44 +128,18 @@ function want(changes) {
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
-let question = "";
-let asked = 0;
-
-function tell(text, bad = false) {
-  status.hidden = !text;
-  status.classList.toggle("pg-alert-bad", bad);
-  P.say(status, text);
-}
+let asked = 0; // only the latest wish is drawn
 
 async function fetchNumbers() {
-  const { visitor = "", run, step, text } = props.value;
   const mine = ++asked;
-  if (!reply) tell("Reading the text…");
-  const answer = await P.ask(server.head_by_hand, { visitor, run, step, text, ...wish });
-  if (mine !== asked) return;
-  if (!answer || answer.error) return tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
-  reply = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
-  tell("");
-  filled.hidden = false;
+  if (!reply) view.tell("Reading the text…");
+  const answer = await view.ask(server.head_by_hand, wish);
+  if (!answer || mine !== asked) return;
+  reply = answer;
+  view.tell("");
+  view.show();
   draw();
 }
 
-function refresh() {
-  const { run, step, text, nonce } = props.value ?? {};
-  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
-  empty.hidden = Boolean(now);
-  if (!now) {
-    filled.hidden = true;
-    tell("");
-    question = now;
-    return;
-  }
-  if (now === question || element.offsetParent === null) return;
-  question = now;
-  want({ position: null, key: null });
-}
-
-new ResizeObserver(refresh).observe(root);
-P.onTheme(root, () => reply && draw());
-watch("value", refresh);
-refresh();
+const view = P.view({ element, props, watch }, "pg-hand", filled, ["run", "step", "text"], () => want({ position: null, key: null }));
+P.onTheme(view.root, () => reply && draw());

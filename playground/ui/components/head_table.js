@@ -4,25 +4,20 @@
 /* global element, props, server, watch */
 
 const P = window.Playground;
-const root = element.querySelector(".pg-headtable");
 const PATIENCE = 3000; // milliseconds between two looks at a live run
 
-const empty = element.querySelector(".pg-headtable-empty");
-const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
 const table = P.el("table", { class: "pg-head-scores" });
-const scroller = P.el("div", { class: "pg-lens-scroll", tabindex: 0, role: "region", "aria-label": "Scores of every head" }, table);
 const meanings = P.el("dl", { class: "pg-meanings" });
-const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
-const order = P.segmented("Order of the rows", [["layer", "By layer"], ["score", "By score"]], "layer", (id) => {
+const note = P.small();
+const order = P.smallSegments("Order of the rows", [["layer", "By layer"], ["score", "By score"]], "layer", (id) => {
   sorting = id;
   draw();
 });
-order.classList.add("pg-segments-small");
 const title = P.el("span");
-const filled = P.el("section", { class: "pg-panel", hidden: true },
+const filled = P.el("section", { class: "pg-panel" },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Heads" }), title), order),
-  scroller, P.el("p", { class: "pg-soft pg-small", text: "Choose a score to see it over training on the right. Colours run from 0 to 1 for shares, else from 0 to the largest number shown." }), meanings, note);
-root.append(status, filled);
+  P.scroller("Scores of every head", table),
+  P.small("Choose a score to see it over training on the right. Colours run from 0 to 1 for shares, else from 0 to the largest number shown."), meanings, note);
 
 let found = new Map(); // step -> { id: numbers by layer and head }
 let scores = [];
@@ -30,7 +25,6 @@ let steps = [];
 let live = false;
 let score = "induction";
 let sorting = "layer";
-let question = "";
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
 
@@ -38,13 +32,6 @@ let question = "";
 function end({ id, unit }) {
   if (unit === "share") return 1;
   return Math.max(1e-6, ...[...found.values()].flatMap((values) => values[id].flat()));
-}
-
-function shade(td, value, most) {
-  const byte = Math.round(255 * Math.max(0, Math.min(1, value / most)));
-  const [r, g, b] = P.cividis[byte];
-  td.style.background = `rgb(${r},${g},${b})`;
-  td.style.color = byte > 120 ? "#111" : "#fff";
 }
 
 function rows() {
@@ -70,7 +57,7 @@ function draw() {
     const cells = scores.map(({ id }) => {
       const value = found.get(step)[id][layer][h];
       const td = P.el("td", { "data-score": id, text: value.toFixed(2) });
-      shade(td, value, ends.get(id));
+      P.shade(td, value / ends.get(id));
       return td;
     });
     const history = steps.map((at) => {
@@ -78,14 +65,14 @@ function draw() {
       const td = P.el("td", { class: "pg-score-step", title: value == null ? "" : `step ${P.whole(at)}: ${value.toFixed(3)}` });
       if (value != null) {
         td.textContent = value.toFixed(2);
-        shade(td, value, ends.get(score));
+        P.shade(td, value / ends.get(score));
       }
       return td;
     });
     return P.el("tr", {}, P.el("th", { scope: "row", text: `L${layer + 1} · H${h + 1}` }), ...cells, P.el("td", { class: "pg-score-gap" }), ...history);
   });
   table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...body));
-  root.dataset.steps = found.size;
+  view.root.dataset.steps = found.size;
 }
 
 table.addEventListener("click", (event) => {
@@ -103,72 +90,43 @@ function explain() {
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
-function tell(text, bad = false) {
-  status.hidden = !text;
-  status.classList.toggle("pg-alert-bad", bad);
-  P.say(status, text);
-}
-
 /** Measure one step; true once it is there. */
-async function measure(step, mine) {
-  const { visitor = "", run, text } = props.value;
-  const answer = await P.ask(server.heads, { visitor, run, step, text });
-  if (mine !== question) return false;
-  if (!answer || answer.error) {
-    if (step === props.value.step) tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
-    return false;
-  }
-  const plain = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
-  scores = plain.scores;
-  found.set(step, plain.values);
-  note.hidden = !plain.note;
-  P.say(note, plain.note);
+async function measure(step) {
+  const mine = step === props.value.step;
+  const answer = await view.ask(server.heads, { step }, { dim: mine ? view.root : null, quietly: !mine });
+  if (!answer) return false;
+  scores = answer.scores;
+  found.set(step, answer.values);
+  P.sayNote(note, answer.note);
   return true;
 }
 
 /** Which steps there are, and those that are missing, one after the other. */
-async function history(mine) {
-  const { visitor = "", run } = props.value;
-  const answer = await P.ask(server.timeline, { visitor, run });
-  if (mine !== question || !answer || answer.error) return;
+async function history() {
+  const mine = view.question();
+  const answer = await view.ask(server.timeline, {}, { quietly: true });
+  if (!answer) return;
   live = answer.live;
-  steps = [...answer.steps];
+  steps = answer.steps;
   draw();
   for (const step of steps) {
     if (found.has(step)) continue;
-    await measure(step, mine);
-    if (mine !== question) return;
+    await measure(step);
+    if (mine !== view.question()) return;
     draw();
   }
 }
 
-async function refresh() {
-  const { run, step, text, nonce } = props.value ?? {};
-  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
-  empty.hidden = Boolean(now);
-  if (!now) {
-    filled.hidden = true;
-    tell("");
-    question = now;
-    return;
-  }
-  if (now === question || element.offsetParent === null) return;
-  question = now;
+async function begin({ step }) {
   found = new Map();
-  root.classList.add("pg-waiting");
-  if (filled.hidden) tell("Testing every head…");
-  const there = await measure(step, now);
-  if (now !== question) return;
-  root.classList.remove("pg-waiting");
-  if (!there) return;
-  tell("");
-  filled.hidden = false;
+  if (filled.hidden) view.tell("Testing every head…");
+  if (!(await measure(step))) return;
+  view.tell("");
+  view.show();
   explain();
   draw();
-  await history(now);
+  await history();
 }
 
-new ResizeObserver(refresh).observe(root);
-P.every(element, PATIENCE, () => (live && question ? history(question) : null));
-watch("value", refresh);
-refresh();
+const view = P.view({ element, props, watch }, "pg-headtable", filled, ["run", "step", "text"], begin);
+P.every(element, PATIENCE, () => (live && view.question() ? history() : null));

@@ -1,14 +1,9 @@
 // A text coloured by surprise, and below it the logit lens: for every token what the model would say next, after the
-// embedding and after each layer. Both share one chosen position. Gradio runs this file as a function body with
-// `element`, `props`, `server` and `watch`.
+// embedding and after each layer. One checkpoint, or two beside each other that share the chosen position. Gradio runs this
+// file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
 const P = window.Playground;
-const root = element.querySelector(".pg-lens");
-const LEVELS = 6; // a level every 1.5 bits, as in the Sample tab
-
-const surprise = (p) => -Math.log2(Math.max(p, 1e-12));
-const level = (p) => Math.min(LEVELS - 1, Math.floor(surprise(p) / 1.5));
 
 // What a cell's colour can say: name, what is read from a depth, the scale's end, its unit, and where it is bright.
 const COLOURS = {
@@ -22,223 +17,257 @@ const COLOURS = {
     words: "how far this layer's prediction is from the last one's" },
 };
 
+/** The largest value of a field anywhere on the page, so that two checkpoints have one scale. */
 function most(field) {
-  return () => Math.max(0.1, ...reply.depths.flatMap((depth) => depth[field]).filter((x) => x != null));
+  return () => Math.max(0.1, ...drawn().flatMap(({ reply }) => reply.depths).flatMap((depth) => depth[field]).filter((x) => x != null));
 }
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
-const empty = element.querySelector(".pg-lens-empty");
-const status = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
-const legend = P.el("div", { class: "pg-surprise-legend" }, P.el("span", { text: "expected" }),
-  ...Array.from({ length: LEVELS }, (_, i) => P.el("i", { class: `pg-surprise-${i}`, "aria-hidden": "true" })), P.el("span", { text: "surprising" }));
-const flow = P.el("p", { class: "pg-token-flow", role: "group", "aria-label": "Your text; arrow keys move between tokens" });
-const mean = P.el("p", { class: "pg-soft pg-small" });
-const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
-const textCard = P.el("section", { class: "pg-panel" },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Surprise" }), " the deeper the colour, the less the model expected it"), legend),
-  flow, mean, panel);
-
 let colour = "probability";
-const choice = P.segmented("What colour means", Object.entries(COLOURS).map(([id, c]) => [id, c.name]), colour, (id) => {
+const choice = P.smallSegments("What colour means", Object.entries(COLOURS).map(([id, c]) => [id, c.name]), colour, (id) => {
   colour = id;
-  paintCells();
+  paint();
 });
-choice.classList.add("pg-segments-small");
-const table = P.el("table", { class: "pg-lens-table" });
-const scroller = P.el("div", { class: "pg-lens-scroll", tabindex: 0, role: "region", "aria-label": "Predictions after every layer" }, table);
-const bar = P.el("canvas", { width: 256, height: 1, "aria-hidden": "true" });
+const readers = [reader(), reader()];
+const drawn = () => readers.filter(({ reply }) => reply);
+const contest = P.el("div", { class: "pg-lens-contest", hidden: true });
 const ends = [P.el("span"), P.el("span")];
 const meaning = P.el("span", { class: "pg-soft" });
-const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
-const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
-const lensCard = P.el("section", { class: "pg-panel" },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Layer by layer" }), " what the model would say next, if it ended here"), choice),
-  scroller, readout, P.el("div", { class: "pg-scale" }, ends[0], bar, ends[1], meaning),
-  P.el("p", { class: "pg-soft pg-small", text: "The logit lens (nostalgebraist 2020): the final norm and the output matrix, applied to the residual stream after each layer. A column is a token of your text, a cell the likeliest token after it. The bottom row is what your text really goes on with." }), note);
-const filled = P.el("div", { class: "pg-stack", hidden: true }, textCard, lensCard);
-root.append(status, filled);
-{
-  const context = bar.getContext("2d");
-  const image = context.createImageData(256, 1);
-  new Uint32Array(image.data.buffer).set(P.cividisWords);
-  context.putImageData(image, 0, 0);
-}
+const texts = P.el("div", { class: "pg-lens-pair" }, ...readers.map(({ textPart }) => textPart));
+const filled = P.el("div", { class: "pg-stack" },
+  P.el("section", { class: "pg-panel" },
+    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Surprise" }), " the deeper the colour, the less the model expected it"), P.surpriseLegend()),
+    texts, contest),
+  P.el("section", { class: "pg-panel" },
+    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Layer by layer" }), " what the model would say next, if it ended here"), choice),
+    ...readers.map(({ lensPart }) => lensPart), P.el("div", { class: "pg-scale" }, ends[0], P.paletteBar(), ends[1], meaning),
+    P.small("The logit lens (nostalgebraist 2020): the final norm and the output matrix, applied to the residual stream after each layer. A column is a token of your text, a cell the likeliest token after it. The bottom row is what your text really goes on with.")));
 
-// ---- the text -----------------------------------------------------------------------------------------------------
+// ---- one checkpoint's reading -------------------------------------------------------------------------------------
 
-let reply = null;
-let chosen = 0; // position of the text
-let cell = null; // { depth, position }
+/** What one checkpoint makes of the text: a part for its surprise, a part for its layers. */
+function reader() {
+  const names = [0, 1].map(() => P.el("h3", { class: "pg-lens-name" }));
+  const flow = P.el("p", { class: "pg-token-flow", role: "group", "aria-label": "Your text; arrow keys move between tokens" });
+  const mean = P.small();
+  const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
+  const table = P.el("table", { class: "pg-lens-table" });
+  const frame = P.scroller("Predictions after every layer", table);
+  const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
+  const note = P.small();
+  const textPart = P.el("div", {}, names[0], flow, mean, panel);
+  const lensPart = P.el("div", { class: "pg-lens-part" }, names[1], frame, readout, note);
+  const self = { textPart, lensPart, reply: null, chosen: 0, cell: null, draw, clear, paintCells, chooseToken, chooseCell, scrollTo, bits };
 
-function drawText() {
-  const last = reply.depths.at(-1);
-  const spans = reply.tokens.map((token, t) => {
-    const p = t ? last.actual[t - 1] : null;
-    const node = P.el("span", { class: `pg-token ${p == null ? "" : `pg-surprise-${level(p)}`}`, tabindex: -1 });
-    for (const part of (token === "" ? "∅" : token).split(/(\n)/)) {
-      if (part === "\n") node.append(P.el("span", { class: "pg-token-mark", text: "⏎" }), "\n");
-      else if (part) node.append(part.replace(/[\p{Cc}\p{Cf}]/gu, P.visible));
+  function draw(reply, name) {
+    Object.assign(self, { reply, cell: null });
+    textPart.hidden = lensPart.hidden = false;
+    for (const heading of names) P.sayNote(heading, name);
+    P.sayNote(note, reply.note);
+    drawText();
+    drawTable();
+    chooseToken(Math.min(self.chosen || reply.tokens.length - 1, reply.tokens.length - 1));
+    chooseCell(reply.depths.length - 1, reply.tokens.length - 1);
+    scrollTo(self.cell.position);
+  }
+
+  function clear() {
+    self.reply = null;
+    textPart.hidden = lensPart.hidden = true;
+  }
+
+  /** Surprise at every token but the first, in bits. */
+  function bits() {
+    return self.reply.depths.at(-1).actual.filter((p) => p != null).map(P.surprise);
+  }
+
+  // -- the text --
+
+  function drawText() {
+    const { actual } = self.reply.depths.at(-1);
+    flow.replaceChildren(...self.reply.tokens.map((token, t) => P.tokenSpan(token, t ? actual[t - 1] : null)));
+    const all = bits();
+    const average = all.reduce((sum, x) => sum + x, 0) / Math.max(1, all.length);
+    P.say(mean, all.length ? `On average ${average.toFixed(2)} bits a token: as if it guessed among ${P.number(2 ** average)} equally likely ones. The first token has nothing before it.` : "One token: nothing to predict.");
+  }
+
+  function chooseToken(t) {
+    const { reply } = self;
+    if (t < 0 || t >= reply.tokens.length) return;
+    flow.children[self.chosen]?.classList.remove("pg-token-chosen");
+    flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    self.chosen = t;
+    flow.children[t].classList.add("pg-token-chosen");
+    flow.children[t].tabIndex = 0;
+    if (t === 0) {
+      panel.replaceChildren(P.el("p", {}, P.el("code", { text: P.visible(reply.tokens[0]) }), " is the first token: the model had nothing to expect it from."));
+      return;
     }
-    return node;
-  });
-  flow.replaceChildren(...spans);
-  const known = last.actual.filter((p) => p != null);
-  const bits = known.reduce((sum, p) => sum + surprise(p), 0) / Math.max(1, known.length);
-  P.say(mean, known.length ? `On average ${bits.toFixed(2)} bits a token: as if it guessed among ${P.number(2 ** bits)} equally likely ones. The first token has nothing before it.` : "One token: nothing to predict.");
-}
-
-function chooseToken(t) {
-  if (t < 0 || t >= reply.tokens.length) return;
-  flow.children[chosen]?.classList.remove("pg-token-chosen");
-  flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
-  chosen = t;
-  flow.children[t].classList.add("pg-token-chosen");
-  flow.children[t].tabIndex = 0;
-  const last = reply.depths.at(-1);
-  if (t === 0) {
-    panel.replaceChildren(P.el("p", {}, P.el("code", { text: P.visible(reply.tokens[0]) }), " is the first token: the model had nothing to expect it from."));
-    return;
+    const last = reply.depths.at(-1);
+    const rows = last.top[t - 1].map(([other, odds]) =>
+      P.el("li", { class: other === reply.tokens[t] ? "pg-alternative pg-alternative-taken" : "pg-alternative" }, ...P.alternative(other, odds)));
+    panel.replaceChildren(P.el("p", {}, ...P.tokenWords(reply.tokens[t], last.actual[t - 1])),
+      P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows));
   }
-  const p = last.actual[t - 1];
-  const rows = last.top[t - 1].map(([other, odds]) => {
-    const fill = P.el("i", { "aria-hidden": "true" });
-    fill.style.width = `${100 * Math.min(1, odds)}%`;
-    return P.el("li", { class: other === reply.tokens[t] ? "pg-alternative pg-alternative-taken" : "pg-alternative" },
-      P.el("code", { text: P.visible(other) }), P.el("span", { class: "pg-alternative-bar" }, fill), P.el("span", { class: "pg-number", text: P.percent(odds) }));
+
+  const tokenAt = (target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
+  flow.addEventListener("pointerover", (event) => {
+    const t = tokenAt(event.target);
+    if (t >= 0) everywhere(self, (one) => one.chooseToken(t));
   });
-  panel.replaceChildren(
-    P.el("p", {}, P.el("code", { text: P.visible(reply.tokens[t]) }), ` had a probability of ${P.percent(p)}: `, P.el("b", { text: `${surprise(p).toFixed(1)} bits of surprise` })),
-    P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows));
-}
+  flow.addEventListener("click", (event) => {
+    const t = tokenAt(event.target);
+    if (t < 0) return;
+    everywhere(self, (one) => {
+      one.chooseToken(t);
+      if (t === 0) return;
+      one.chooseCell(one.reply.depths.length - 1, t - 1);
+      one.scrollTo(t - 1);
+    });
+  });
+  flow.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    if (!step || !flow.children[self.chosen + step]) return;
+    event.preventDefault();
+    const t = self.chosen + step;
+    everywhere(self, (one) => one.chooseToken(t));
+    flow.children[t].focus();
+  });
 
-const tokenAt = (target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
-flow.addEventListener("pointerover", (event) => {
-  const t = tokenAt(event.target);
-  if (t >= 0) chooseToken(t);
-});
-flow.addEventListener("click", (event) => {
-  const t = tokenAt(event.target);
-  if (t < 0) return;
-  chooseToken(t);
-  if (t > 0) {
-    chooseCell(reply.depths.length - 1, t - 1);
-    scrollTo(t - 1);
+  // -- the lens --
+
+  const depthName = (depth) => (depth === 0 ? "embedding" : depth === self.reply.depths.length - 1 ? `layer ${depth} · answer` : `layer ${depth}`);
+  const tableCell = ({ depth, position }) => table.querySelector(`td[data-depth="${depth}"][data-position="${position}"]`);
+
+  function drawTable() {
+    const { tokens, depths } = self.reply;
+    const head = P.el("tr", {}, P.el("th", { scope: "col", text: "after reading" }), ...tokens.map((token) => P.el("th", { scope: "col", text: P.visible(token) })));
+    const rows = depths.map((depth, d) => P.el("tr", {}, P.el("th", { scope: "row", text: depthName(d) }),
+      ...depth.top.map((top, t) => P.el("td", { "data-depth": d, "data-position": t, text: P.visible(top[0][0]) }))));
+    const truth = P.el("tr", { class: "pg-lens-truth" }, P.el("th", { scope: "row", text: "really next" }),
+      ...tokens.map((_, t) => P.el("td", { text: t + 1 < tokens.length ? P.visible(tokens[t + 1]) : "?" })));
+    table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows, truth));
   }
-});
-flow.addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-  if (!step || !flow.children[chosen + step]) return;
-  event.preventDefault();
-  chooseToken(chosen + step);
-  flow.children[chosen].focus();
-});
 
-// ---- the lens -----------------------------------------------------------------------------------------------------
+  function paintCells(scale, end) {
+    const { tokens, depths } = self.reply;
+    for (const td of table.querySelectorAll("td[data-depth]")) {
+      const [depth, t] = [depths[td.dataset.depth], Number(td.dataset.position)];
+      const value = scale.of(depth, t);
+      P.shade(td, value == null ? null : value / end);
+      td.classList.toggle("pg-lens-right", depth.top[t][0][0] === tokens[t + 1]);
+    }
+  }
 
-const depthName = (depth) => (depth === 0 ? "embedding" : depth === reply.depths.length - 1 ? `layer ${depth} · answer` : `layer ${depth}`);
+  function chooseCell(depth, position) {
+    const { reply, cell } = self;
+    if (depth < 0 || position < 0 || depth >= reply.depths.length || position >= reply.tokens.length) return;
+    if (cell) tableCell(cell)?.classList.remove("pg-lens-chosen");
+    self.cell = { depth, position };
+    tableCell(self.cell).classList.add("pg-lens-chosen");
+    const at = reply.depths[depth];
+    const odds = at.top[position].map(([token, p]) => `${P.visible(token)} ${P.percent(p)}`).join(" · ");
+    const truth = at.actual[position] == null ? "" : ` · true token ${P.percent(at.actual[position])}`;
+    readout.replaceChildren(P.el("b", { text: `${depthName(depth)}, after ${P.visible(reply.tokens[position])}` }), `: ${odds}`,
+      P.el("span", { class: "pg-soft", text: `  entropy ${at.entropy[position].toFixed(2)} bits · KL to the end ${at.divergence[position].toFixed(2)} bits${truth}` }));
+  }
 
-function drawTable() {
-  const head = P.el("tr", {}, P.el("th", { scope: "col", text: "after reading" }), ...reply.tokens.map((token) => P.el("th", { scope: "col", text: P.visible(token) })));
-  const rows = reply.depths.map((depth, d) => P.el("tr", {}, P.el("th", { scope: "row", text: depthName(d) }),
-    ...depth.top.map((top, t) => P.el("td", { "data-depth": d, "data-position": t, text: P.visible(top[0][0]) }))));
-  const truth = P.el("tr", { class: "pg-lens-truth" }, P.el("th", { scope: "row", text: "really next" }),
-    ...reply.tokens.map((_, t) => P.el("td", { text: t + 1 < reply.tokens.length ? P.visible(reply.tokens[t + 1]) : "?" })));
-  table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows, truth));
-  paintCells();
+  function scrollTo(position) {
+    const td = tableCell({ depth: 0, position });
+    frame.scrollLeft = td.offsetLeft - frame.clientWidth / 2;
+  }
+
+  for (const kind of ["pointerover", "pointerdown"]) {
+    table.addEventListener(kind, (event) => {
+      const td = event.target.closest("td[data-depth]");
+      if (td) everywhere(self, (one) => one.chooseCell(Number(td.dataset.depth), Number(td.dataset.position)));
+    });
+  }
+  frame.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!move || !self.cell) return;
+    event.preventDefault();
+    const [depth, position] = [self.cell.depth + move[0], self.cell.position + move[1]];
+    everywhere(self, (one) => {
+      one.chooseCell(depth, position);
+      one.scrollTo(one.cell.position);
+    });
+  });
+  frame.addEventListener("scroll", () => everywhere(self, (one) => one !== self && one.follow(frame.scrollLeft)));
+  self.follow = (left) => {
+    if (Math.abs(frame.scrollLeft - left) > 1) frame.scrollLeft = left;
+  };
+  return self;
 }
 
-function paintCells() {
+// ---- two of them --------------------------------------------------------------------------------------------------
+
+/** Whether both read the very same tokens, so that a position is one position. */
+function alike() {
+  const [a, b] = readers.map(({ reply }) => reply?.tokens);
+  return Boolean(a && b) && a.length === b.length && a.every((token, t) => token === b[t]);
+}
+
+/** Do something with a reader, and with the other one if it reads the same tokens. */
+function everywhere(self, work) {
+  work(self);
+  if (alike()) work(readers.find((one) => one !== self));
+}
+
+function paint() {
   const scale = COLOURS[colour];
   const end = scale.end();
-  for (const td of table.querySelectorAll("td[data-depth]")) {
-    const value = scale.of(reply.depths[td.dataset.depth], Number(td.dataset.position));
-    const byte = value == null ? 0 : Math.round(255 * Math.min(1, value / end));
-    const [r, g, b] = P.cividis[byte];
-    td.style.background = value == null ? "none" : `rgb(${r},${g},${b})`;
-    td.style.color = value == null ? "inherit" : byte > 120 ? "#111" : "#fff";
-    const hit = reply.depths[td.dataset.depth].top[td.dataset.position][0][0] === reply.tokens[Number(td.dataset.position) + 1];
-    td.classList.toggle("pg-lens-right", hit);
-  }
+  for (const one of drawn()) one.paintCells(scale, end);
   P.say(ends[0], `0${scale.unit}`);
   P.say(ends[1], `${P.number(end)}${scale.unit}`);
   P.say(meaning, `${scale.words}; underlined where the token shown really follows`);
 }
 
-const tableCell = ({ depth, position }) => table.querySelector(`td[data-depth="${depth}"][data-position="${position}"]`);
+const SHOWN = 6; // tokens at which the two differ most
 
-function chooseCell(depth, position) {
-  if (depth < 0 || position < 0 || depth >= reply.depths.length || position >= reply.tokens.length) return;
-  if (cell) tableCell(cell)?.classList.remove("pg-lens-chosen");
-  cell = { depth, position };
-  tableCell(cell).classList.add("pg-lens-chosen");
-  const at = reply.depths[depth];
-  const odds = at.top[position].map(([token, p]) => `${P.visible(token)} ${P.percent(p)}`).join(" · ");
-  const truth = at.actual[position] == null ? "" : ` · true token ${P.percent(at.actual[position])}`;
-  readout.replaceChildren(P.el("b", { text: `${depthName(depth)}, after ${P.visible(reply.tokens[position])}` }), `: ${odds}`,
-    P.el("span", { class: "pg-soft", text: `  entropy ${at.entropy[position].toFixed(2)} bits · KL to the end ${at.divergence[position].toFixed(2)} bits${truth}` }));
-}
-
-function scrollTo(position) {
-  const td = tableCell({ depth: 0, position });
-  scroller.scrollLeft = td.offsetLeft - scroller.clientWidth / 2;
-}
-
-for (const kind of ["pointerover", "pointerdown"]) {
-  table.addEventListener(kind, (event) => {
-    const td = event.target.closest("td[data-depth]");
-    if (td) chooseCell(Number(td.dataset.depth), Number(td.dataset.position));
+/** Who was less surprised, on average and at which tokens. */
+function compare(names) {
+  contest.hidden = !names[1];
+  if (!names[1]) return;
+  if (!alike()) {
+    contest.replaceChildren(P.el("p", { class: "pg-notice", text: "The two do not read the same tokens, so bits a token cannot be compared. “One text, two models” on the Compare tab compares them on pieces that both have." }));
+    return;
+  }
+  const [a, b] = readers.map((one) => one.bits());
+  const mean = (list) => list.reduce((sum, x) => sum + x, 0) / Math.max(1, list.length);
+  const gap = mean(b) - mean(a);
+  const words = Math.abs(gap) < 0.005 ? "Both are equally surprised by this text on average." :
+    `${gap < 0 ? names[1] : names[0]} is less surprised by this text: ${Math.abs(gap).toFixed(2)} bits a token on average. This text is short, another may say otherwise.`;
+  const order = a.map((_, t) => t).sort((s, t) => Math.abs(b[t] - a[t]) - Math.abs(b[s] - a[s])).slice(0, SHOWN).filter((t) => Math.abs(b[t] - a[t]) >= 0.05);
+  const rows = order.map((t) => {
+    const before = readers[0].reply.tokens.slice(Math.max(0, t - 11), t + 1).map(P.visible).join("");
+    const token = P.visible(readers[0].reply.tokens[t + 1]);
+    return P.el("li", {}, P.el("code", {}, before, P.el("b", { text: token })), ` ${a[t].toFixed(1)} → ${b[t].toFixed(1)} bits`);
   });
+  contest.replaceChildren(P.el("p", { class: "pg-notice", text: words }), ...(rows.length ? [P.small("Where they differ most, first against second:"), P.el("ol", { class: "pg-losses-most" }, ...rows)] : []));
 }
-scroller.addEventListener("keydown", (event) => {
-  const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-  if (!move || !cell) return;
-  event.preventDefault();
-  chooseCell(cell.depth + move[0], cell.position + move[1]);
-  scrollTo(cell.position);
-});
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
-let question = "";
+const named = (reply, step) => `${reply.name} · step ${P.whole(step)}`;
 
-function tell(text, bad = false) {
-  status.hidden = !text;
-  status.classList.toggle("pg-alert-bad", bad);
-  P.say(status, text);
+async function begin({ step, beside }) {
+  const mine = view.question();
+  if (filled.hidden) view.tell("Reading the text…");
+  const first = await view.ask(server.lens, {}, { dim: view.root });
+  if (!first) return;
+  const second = beside?.run ? await view.ask(server.lens, { run: beside.run, step: beside.step }, { dim: view.root }) : null;
+  if (mine !== view.question()) return; // else the second could not be had, which has been told: the first is shown
+  if (second !== undefined) view.tell("");
+  view.show();
+  const names = second ? [named(first, step), named(second, beside.step)] : ["", ""];
+  texts.classList.toggle("pg-lens-two", Boolean(second));
+  readers[0].draw(first, names[0]);
+  second ? readers[1].draw(second, names[1]) : readers[1].clear();
+  paint();
+  compare(names);
 }
 
-async function refresh() {
-  const { visitor = "", run, step, text, nonce } = props.value ?? {};
-  const now = run ? JSON.stringify([run, step, text, nonce]) : "";
-  empty.hidden = Boolean(now);
-  if (!now) {
-    filled.hidden = true;
-    tell("");
-    question = now;
-    return;
-  }
-  if (now === question || element.offsetParent === null) return;
-  question = now;
-  if (!reply) tell("Reading the text…");
-  root.classList.add("pg-waiting");
-  const answer = await P.ask(server.lens, { visitor, run, step, text });
-  if (now !== question) return;
-  root.classList.remove("pg-waiting");
-  if (!answer || answer.error) return tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
-  reply = JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
-  tell("");
-  filled.hidden = false;
-  note.hidden = !reply.note;
-  P.say(note, reply.note);
-  cell = null;
-  drawText();
-  drawTable();
-  chooseToken(Math.min(chosen || reply.tokens.length - 1, reply.tokens.length - 1));
-  chooseCell(reply.depths.length - 1, reply.tokens.length - 1);
-  scrollTo(cell.position);
-}
-
-new ResizeObserver(refresh).observe(root);
-watch("value", refresh);
-refresh();
+readers[1].clear();
+const view = P.view({ element, props, watch }, "pg-lens", filled, ["run", "step", "text", "beside"], begin);

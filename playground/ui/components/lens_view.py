@@ -22,9 +22,10 @@ TEMPLATE = """<div class="pg-lens">
 def lens_view(lens: ServerFunction, *, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
     """Show surprise and logit lens of a text.
 
-    value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation. lens: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "depths", "note"}`` or ``{"error":
-    sentence}``; a depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, the first
-    depth the embedding, the last the model's own prediction, bits throughout.
+    value: ``{"visitor": str, "run": str, "step": int, "text": str, "beside": {"run": str, "step": int} | None, "nonce":
+    anything}``; an empty run shows an invitation, another checkpoint in `beside` is shown next to the first. lens:
+    ``{"visitor", "run", "step", "text"}`` -> ``{"name", "tokens", "depths", "note"}`` or ``{"error": sentence}``; a depth
+    is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, the first depth the embedding, the
+    last the model's own prediction, bits throughout.
     """
     return component("lens_view", TEMPLATE, value, {"lens": lens}, elem_id=elem_id)

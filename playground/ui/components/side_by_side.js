@@ -5,10 +5,9 @@
 const P = window.Playground;
 const root = element.querySelector(".pg-beside");
 const invitation = root.firstElementChild;
-const level = (p) => Math.min(5, Math.floor(-Math.log2(Math.max(p, 1e-12)) / 1.5)); // as in token_text.js
 
 /** A written token; its probability under the model, before any filter, under the pointer and for screen readers' title. */
-const span = ([text, p]) => P.el("span", { class: `pg-token pg-surprise-${level(p)}`, title: `${P.visible(text)} ${P.percent(p)}`, text });
+const span = ([text, p]) => P.el("span", { class: `pg-token ${P.surpriseClass(p)}`, title: `${P.visible(text)} ${P.percent(p)}`, text });
 
 function card(item, prompt) {
   const text = P.el("p", { class: "pg-beside-text" }, P.el("span", { class: "pg-beside-prompt", text: prompt }));

@@ -5,16 +5,11 @@
 
 const P = window.Playground;
 const root = element.querySelector(".pg-tokens");
-const LEVELS = 6; // a level every 1.5 bits: 0 = certain ... 5 = 7.5 bits or more
-
-const surprise = (p) => -Math.log2(Math.max(p, 1e-12));
-const level = (p) => Math.min(LEVELS - 1, Math.floor(surprise(p) / 1.5));
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
 const empty = element.querySelector(".pg-tokens-empty");
-const legend = P.el("div", { class: "pg-surprise-legend" }, P.el("span", { text: "expected" }),
-  ...Array.from({ length: LEVELS }, (_, i) => P.el("i", { class: `pg-surprise-${i}`, "aria-hidden": "true" })), P.el("span", { text: "surprising" }));
+const legend = P.surpriseLegend();
 const list = P.el("div", { class: "pg-branches" });
 const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
@@ -30,17 +25,6 @@ root.append(filled);
 let value = null;
 let views = []; // one for each branch
 let shown = null; // the token whose alternatives are shown: { branch, index } of a branch's own tokens
-
-/** One token as a span; a line break is shown as a mark and then done. */
-function span({ text, p }) {
-  const node = P.el("span", { class: `pg-token pg-surprise-${level(p)}`, tabindex: -1 });
-  const visible = text === "" ? "∅" : text;
-  for (const part of visible.split(/(\n)/)) {
-    if (part === "\n") node.append(P.el("span", { class: "pg-token-mark", text: "⏎" }), "\n");
-    else if (part) node.append(part.replace(/[\p{Cc}\p{Cf}]/gu, P.visible));
-  }
-  return node;
-}
 
 /** The whole text's tokens of a branch: what it takes over from its parents, then its own. */
 function path(number) {
@@ -136,7 +120,7 @@ function drawTokens(number, news) {
   while (same < known.tokens.length && same < news.length && known.tokens[same].text === news[same].text && known.tokens[same].p === news[same].p) same++;
   if (shown?.branch === number && shown.index >= same) show(null);
   while (known.flow.children.length > same) known.flow.lastElementChild.remove();
-  known.flow.append(...news.slice(same).map(span));
+  known.flow.append(...news.slice(same).map(({ text, p }) => P.tokenSpan(text, p)));
   known.tokens = news;
 }
 
@@ -165,18 +149,15 @@ function show(place) {
   const at = (value.branches[place.branch].at ?? 0) + place.index;
   const rows = (token.alternatives ?? []).map(([id, text, p]) => alternative(place.branch, at, token, id, text, p));
   panel.replaceChildren(
-    P.el("p", {}, P.el("code", { text: P.visible(token.text) }), ` had a probability of ${P.percent(token.p)}: `,
-      P.el("b", { text: `${surprise(token.p).toFixed(1)} bits of surprise` }), rows.length ? ". Choose another to branch off here." : ""),
+    P.el("p", {}, ...P.tokenWords(token.text, token.p), rows.length ? ". Choose another to branch off here." : ""),
     ...(rows.length ? [P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows)] : []));
 }
 
 function alternative(branch, at, token, id, text, p) {
-  const bar = P.el("i", { "aria-hidden": "true" });
-  bar.style.width = `${100 * Math.min(1, p)}%`;
   const taken = id === token.id;
   const button = P.el("button", { type: "button", class: "pg-alternative-button", disabled: taken || value.state === "writing",
     "aria-label": `${P.visible(text)}, ${P.percent(p)}${taken ? ", taken" : ", branch off here"}` },
-  P.el("code", { text: P.visible(text) }), P.el("span", { class: "pg-alternative-bar" }, bar), P.el("span", { class: "pg-number", text: P.percent(p) }));
+  ...P.alternative(text, p));
   button.addEventListener("click", () => trigger("branch", { branch, at, id }));
   return P.el("li", { class: taken ? "pg-alternative-taken" : "" }, button);
 }

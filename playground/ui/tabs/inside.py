@@ -12,14 +12,15 @@ import gradio as gr
 from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import causes, head_by_hand, head_table, lens_view
 from playground.ui.meaning_views import ask_views, build_views
-from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
 from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 LENS_NOTICE = (
     "**What to notice.** Letters inside a word surprise little, the first letter of a word surprises most: that is where "
     "something is decided. Below, early layers say what usually follows this letter; the last ones know the sentence. "
-    "Where a column does not change any more, the layers above had nothing to add."
+    "Where a column does not change any more, the layers above had nothing to add. Put an early checkpoint of the same "
+    "run beside it to see what it has learned to expect since."
 )
 
 HEADS_NOTICE = (
@@ -47,6 +48,7 @@ class InsideTab:
     picker: Picker
     text: gr.Textbox
     look: gr.Button
+    beside: Picker
     lens: gr.HTML
     heads: gr.HTML
     causes: gr.HTML
@@ -68,6 +70,8 @@ def build(services: Services) -> InsideTab:
                 parts["look"] = gr.Button("Look", variant="primary", elem_id="inside-look")
         with gr.Tabs(elem_id="inside-tabs", overflow_behavior="wrap"):
             with gr.Tab("Layer by layer", id="lens"):
+                with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
+                    parts["beside"] = build_beside(services, "inside-beside")
                 parts["lens"] = lens_view(partial(inside_endpoints.lens, services), elem_id="inside-lens")
                 gr.Markdown(LENS_NOTICE, elem_classes="pg-note")
             with gr.Tab("Heads", id="heads"):
@@ -89,15 +93,24 @@ def build(services: Services) -> InsideTab:
     return InsideTab(**parts)
 
 
-def look(run_id: str | None, step: Any, text: str, token: str) -> tuple[dict[str, Any], ...]:
+def look(
+    run_id: str | None, step: Any, text: str, beside: str | None, beside_step: Any, token: str
+) -> tuple[dict[str, Any], ...]:
     """What the views should ask for; without a run they show their invitations."""
     question = {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
-    return question, question, question, question
+    return look_beside(question, beside, beside_step), question, question, question
+
+
+def look_beside(question: dict[str, Any] | None, beside: str | None, beside_step: Any) -> dict[str, Any]:
+    """A question about one checkpoint as one about two, or about one again."""
+    return {**(question or {}), "beside": {"run": beside, "step": beside_step} if beside else None}
 
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [*tab.picker.both, tab.text, visitor]
+    asked = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
     for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
         event(look, asked, [tab.lens, tab.heads, tab.causes, tab.hand], **QUIET)
         event(partial(ask_views, len(tab.more)), [*tab.picker.both, tab.text, visitor], tab.more, **QUIET)
+    for event in wire_beside(tab.beside, tab.picker, services, visitor, tab.tab):
+        event(look_beside, [tab.lens, *tab.beside.both], tab.lens, **QUIET)

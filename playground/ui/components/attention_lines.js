@@ -1,0 +1,156 @@
+// Attention as lines between two copies of the text: left the token that looks, right what it looks at. A line's colour is
+// its head, its strength its weight. Faint lines are left out, or a text of 500 tokens would be a grey block.
+
+(() => {
+  "use strict";
+  const P = window.Playground;
+  const LEAST = 0.04; // weight of the faintest line while no token is chosen; in long texts more
+  const ROOM = 10; // above the first token
+  const COLOURS = ["blue", "vermilion", "green", "purple", "sky", "orange", "ink", "grey"];
+
+  /** The colour of the n-th head, and whether its lines are dashed: after eight colours they come again, with dashes. */
+  const lineStyle = (n) => ({ colour: P.colours()[COLOURS[n % COLOURS.length]], dashed: n >= COLOURS.length });
+
+  /**
+   * The drawing and a sentence below it. `onRow(row)` is told which token is pointed at. Returns { nodes, draw(frame),
+   * choose(row), scroller }. A frame is { tokens, size, heads: [{ name, value(i, j), colour, dashed }] }, `value` a byte as for the map.
+   */
+  function attentionLines({ onRow }) {
+    const base = P.el("canvas", { class: "pg-lines-base" });
+    const top = P.el("canvas", { class: "pg-map-marks" });
+    const sheet = P.el("div", { class: "pg-map-sheet" }, base, top);
+    const scroller = P.el("div", { class: "pg-map pg-lines", tabindex: 0, role: "application", "aria-roledescription": "attention lines" }, sheet);
+    const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
+    const meaning = P.small("");
+    let frame = null;
+    let row = null; // the token that is pointed at
+    let layout = null;
+
+    function plan(width) {
+      const { size, tokens } = frame;
+      const pitch = size <= 40 ? 20 : size <= 128 ? 17 : 14;
+      const font = `${size <= 128 ? 12.5 : 11}px ${getComputedStyle(scroller).fontFamily}`;
+      const context = base.getContext("2d");
+      context.font = font;
+      const labels = tokens.map((token) => P.visible(token)).map((text) => (text.length > 14 ? `${text.slice(0, 13)}…` : text));
+      const widest = Math.ceil(Math.max(...labels.map((text) => context.measureText(text).width)));
+      const whole = Math.min(width, 640);
+      return { size, pitch, font, labels, width: whole, height: ROOM + size * pitch + 6, left: widest + 14, right: whole - widest - 14 - 8 * frame.heads.length, least: size > 128 ? 0.15 : LEAST };
+    }
+
+    function prepare(canvas) {
+      const ratio = Math.min(layout.height > 4000 ? 1 : 2, window.devicePixelRatio || 1);
+      canvas.width = Math.round(layout.width * ratio);
+      canvas.height = Math.round(layout.height * ratio);
+      canvas.style.width = `${layout.width}px`;
+      canvas.style.height = `${layout.height}px`;
+      const context = canvas.getContext("2d");
+      context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      context.font = layout.font;
+      context.textBaseline = "middle";
+      return context;
+    }
+
+    const middle = (t) => ROOM + (t + 0.5) * layout.pitch;
+
+    /** The lines of one row: all of them, or those that are not faint. */
+    function drawRow(context, i, least) {
+      const { left, right } = layout;
+      for (const { value, colour, dashed } of frame.heads) {
+        context.setLineDash(dashed ? [5, 4] : []);
+        for (let j = 0; j <= i; j++) {
+          const weight = (value(i, j) / 255) ** 2;
+          if (weight < least) continue;
+          context.strokeStyle = P.faint(colour, Math.min(1, 0.12 + 0.88 * weight));
+          context.lineWidth = 0.7 + 2.3 * weight;
+          context.beginPath();
+          context.moveTo(left, middle(i));
+          context.lineTo(right, middle(j));
+          context.stroke();
+        }
+      }
+      context.setLineDash([]);
+    }
+
+    function drawTokens(context, colour) {
+      context.fillStyle = colour;
+      layout.labels.forEach((label, t) => {
+        context.textAlign = "right";
+        context.fillText(label, layout.left - 6, middle(t));
+        context.textAlign = "left";
+        context.fillText(label, layout.right + 6 + 8 * frame.heads.length, middle(t));
+      });
+    }
+
+    function draw(news) {
+      frame = news ?? frame;
+      if (!frame || scroller.clientWidth === 0) return;
+      const started = performance.now();
+      layout = plan(scroller.clientWidth);
+      const context = prepare(base);
+      for (let i = 0; i < frame.size; i++) drawRow(context, i, layout.least);
+      sheet.style.width = `${layout.width}px`;
+      sheet.style.height = `${layout.height}px`;
+      scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${frame.size} tokens. Arrow keys move the token that looks.`);
+      P.say(meaning, `Left the token that looks, right what it looks at. Colour is the head, strength the weight; weights below ${layout.least} are left out until you point at a token. Press heads in the grid to add or remove them.`);
+      if (row == null || row >= frame.size) row = frame.size - 1;
+      mark();
+      scroller.dataset.ms = (performance.now() - started).toFixed(1);
+    }
+
+    /** Only the lines of the chosen token, and how much of each head every token gets. */
+    function mark() {
+      if (!layout) return;
+      const colours = P.colours();
+      const context = prepare(top);
+      const { left, right, pitch } = layout;
+      drawRow(context, row, 0.002);
+      context.fillStyle = P.faint(colours.highlight, 0.2);
+      context.fillRect(0, middle(row) - pitch / 2, left - 2, pitch);
+      frame.heads.forEach(({ value, colour }, n) => {
+        for (let j = 0; j <= row; j++) {
+          context.fillStyle = P.faint(colour, value(row, j) / 255);
+          context.fillRect(right + 2 + 8 * n, middle(j) - pitch / 2 + 1, 7, pitch - 2);
+        }
+      });
+      drawTokens(context, colours.ink);
+      say();
+      onRow(row);
+    }
+
+    function say() {
+      const most = frame.heads.map(({ name, value, colour }) => {
+        let column = row;
+        for (let j = 0; j < row; j++) if (value(row, j) > value(row, column)) column = j;
+        const dot = P.el("i", { class: "pg-line-dot", "aria-hidden": "true" });
+        dot.style.background = colour;
+        return P.el("span", { class: "pg-line-most" }, dot, `${name} `, P.el("b", { text: P.visible(frame.tokens[column]) }), ` ${P.probability((value(row, column) / 255) ** 2)}`);
+      });
+      readout.replaceChildren(P.el("b", { text: P.visible(frame.tokens[row]) }), P.el("span", { class: "pg-soft", text: ` at position ${row} looks most at: ` }), ...most);
+    }
+
+    function choose(t) {
+      if (!frame || t === row || t < 0 || t >= frame.size) return;
+      row = t;
+      if (scroller.clientWidth) mark();
+    }
+
+    for (const kind of ["pointermove", "pointerdown"]) {
+      sheet.addEventListener(kind, (event) => {
+        if (!layout) return;
+        choose(Math.floor((event.clientY - base.getBoundingClientRect().top - ROOM) / layout.pitch));
+      });
+    }
+    scroller.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      if (!step || row == null) return;
+      event.preventDefault();
+      choose(row + step);
+      const y = middle(row);
+      if (y < scroller.scrollTop + 20 || y > scroller.scrollTop + scroller.clientHeight - 20) scroller.scrollTop = y - scroller.clientHeight / 2;
+    });
+    return { nodes: [scroller, readout, meaning], scroller, draw, choose };
+  }
+
+  Object.assign(P, { attentionLines, lineStyle });
+})();
