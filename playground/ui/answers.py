@@ -48,18 +48,21 @@ class Look:
     note: str  # what of the text had to be left out, or ""
 
 
-def look_at(services: Services, asked: dict[str, Any]) -> Look:
-    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had."""
+def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> Look:
+    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had.
+
+    `field` is the key under which the text is: "text", or "clean prompt" and the like, as the sentence will call it.
+    """
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
     model = services.models.get(run, step if isinstance(step, int) else None)
-    text = asked.get("text")
+    text = asked.get(field)
     if not isinstance(text, str) or not text:
-        raise ValueError("The text is empty. Write a sentence to look at.")
+        raise ValueError(f"The {field} is empty. Write a sentence to look at.")
     if len(text) > MAX_TEXT:
-        raise ValueError(f"The text has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
+        raise ValueError(f"The {field} has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
     ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
-    note = f"The text has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
+    note = f"The {field} has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
     return Look(run, model, ids[-limit:], note)
 
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from playground.inference.generation import StreamDecoder
+from playground.inference.generation import StreamDecoder, encode_prompt
 from playground.lab.ablation import Part, Probe, continuation, effect, parts_of, probe
 from playground.lab.by_hand import by_hand, source
 from playground.lab.heads import SCORES, head_scores, letters_of, repeated_tokens
 from playground.lab.lens import TOP, logit_lens
+from playground.lab.patching import patching, telling
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, pieces
-from playground.ui.answers import Answer, Look, look_at, numbers, plain, polite
+from playground.ui.answers import MAX_TEXT, Answer, Look, look_at, numbers, plain, polite
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -166,6 +167,38 @@ def ablate(services: Services, asked: dict[str, Any]) -> Answer:
     if "text" in asked:
         answer |= _consequences(look_at(services, asked), chosen, on if how == "mean" else None)
     return answer
+
+
+@polite
+def patch(services: Services, asked: dict[str, Any]) -> Answer:
+    """Patch a corrupted prompt with a clean one's activations: ``{"visitor", "run", "step", "clean prompt", "corrupted
+    prompt", "clean answer", "corrupted answer"}`` -> which of them carry the difference.
+
+    ``{"tokens", "others", "answers", "clean", "corrupted", "residual", "heads", "mlps", "note"}``: the pieces of both
+    prompts and answers, the logit differences, and shares as `lab.patching.Patching` has them. An empty answer is the token
+    that its prompt favours most over the other; of a longer one the first token counts.
+    """
+    looks = [look_at(services, asked, f"{name} prompt") for name in ("clean", "corrupted")]
+    clean, corrupted = looks
+    favoured, disfavoured = telling(clean.model, clean.ids, corrupted.ids)
+    answers = (
+        _answer(clean, asked.get("clean answer"), favoured),
+        _answer(corrupted, asked.get("corrupted answer"), disfavoured),
+    )
+    with PROBES.lock:
+        found = patching(clean.model, clean.ids, corrupted.ids, answers)
+    tokenizer = clean.run.tokenizer
+    return {
+        "tokens": pieces(tokenizer, clean.ids), "others": pieces(tokenizer, corrupted.ids),
+        "answers": pieces(tokenizer, answers), "clean": plain(found.clean), "corrupted": plain(found.corrupted),
+        "residual": [numbers(row) for row in found.residual], "heads": [numbers(row) for row in found.heads],
+        "mlps": numbers(found.mlps), "note": clean.note or corrupted.note,
+    }  # fmt: skip
+
+
+def _answer(look: Look, text: object, otherwise: int) -> int:
+    """The token that is meant by an answer: its first one."""
+    return encode_prompt(look.run.tokenizer, text[:MAX_TEXT])[0] if isinstance(text, str) and text else otherwise
 
 
 def _parts(sent: object) -> list[Part]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import App
-from tests.e2e.steps import SLOW, make_small, open_page, open_tab, start, wait_for
+from tests.e2e.steps import SLOW, current_step, make_small, open_page, open_tab, start, wait_for
 
 
 def choose_run(page: Page, tab: str, name: str) -> None:
-    page.locator(f"#{tab}-run input").click()
+    chosen = page.locator(f"#{tab}-run input")
+    expect(chosen).not_to_have_value("", timeout=SLOW)  # opening the tab chooses a run: not over this choice
+    chosen.click()
     page.get_by_role("option", name=name).first.click()
 
 
@@ -42,11 +46,67 @@ def test_the_grid_follows_a_run_that_trains(page: Page, app: App) -> None:
     open_page(page, app.url)
     make_small(page, steps=1500)
     start(page)
+    wait_for(lambda: current_step(page) > 1)  # from the first saved step on the list has it
     open_tab(page, "Attention")
     time = page.locator("#attention-grid .pg-time")
     expect(time).to_contain_text("step", timeout=SLOW)
     wait_for(lambda: page.locator("#attention-grid .pg-attention").get_attribute("data-step") == "1500")
     expect(time).to_contain_text("step 1,500")
+
+
+def test_a_token_is_pointed_at_and_heads_are_drawn_as_lines(page: Page, app: App) -> None:
+    open_page(page, app.url, "Attention")
+    choose_run(page, "attention", "Modern on Tales, seed 0")
+    grid = page.locator("#attention-grid")
+    expect(grid.locator(".pg-time")).to_have_attribute("data-ready", "12", timeout=SLOW)
+    most = grid.locator(".pg-head-most")
+    grid.locator(".pg-heads-text .pg-token").nth(9).hover()
+    first = most.all_inner_texts()
+    assert len(first) == 16
+    assert all(re.fullmatch(r"\S+ \d+ %", text) for text in first)
+    expect(grid.locator(".pg-readout").first).to_contain_text("position 9 looks at")
+    grid.locator(".pg-map").press("ArrowDown")
+    expect(grid.locator(".pg-readout").first).to_contain_text("position 10 looks at")
+    assert most.all_inner_texts() != first
+
+    grid.get_by_text("Lines", exact=True).click()
+    lines = grid.locator(".pg-lines")
+    expect(lines).to_be_visible()
+    expect(grid.locator(".pg-head[aria-pressed='true']")).to_have_count(4)
+    expect(grid.locator(".pg-line-most")).to_have_count(4)
+    drawn = "document.querySelector('#attention-grid .pg-lines-base').toDataURL()"
+    four = page.evaluate(drawn)
+    grid.get_by_role("button", name="Layer 3 · head 2").click()
+    expect(grid.locator(".pg-line-most")).to_have_count(5)
+    assert page.evaluate(drawn) != four
+    lines.press("ArrowDown")
+    expect(grid.locator(".pg-readout").last).to_contain_text("at position 11 looks most at")
+    for name in ("Layer 1 · head 1", "Layer 1 · head 2", "Layer 1 · head 3", "Layer 1 · head 4", "Layer 3 · head 2"):
+        grid.get_by_role("button", name=name).click()
+    expect(grid.locator(".pg-line-most")).to_have_count(1)
+    grid.get_by_text("Map", exact=True).click()
+    expect(grid.locator(".pg-map")).to_be_visible()
+
+
+def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    choose_run(page, "inside", "Modern on Tales, seed 0")
+    lens = page.locator("#inside-lens")
+    expect(lens.locator(".pg-lens-table:visible")).to_have_count(1, timeout=SLOW)
+    choose_run(page, "inside-beside", "Modern on Tales, seed 0")
+    expect(page.locator("#inside-beside-step input")).to_have_value("0")
+    expect(lens.locator(".pg-lens-table:visible")).to_have_count(2, timeout=SLOW)
+    expect(lens.locator(".pg-lens-contest")).to_contain_text("step 1,600 is less surprised by this text")
+    lens.locator(".pg-token").nth(7).hover()
+    assert lens.locator(".pg-token-chosen").all_inner_texts() == ["v", "v"]
+    lens.locator("td[data-depth='2'][data-position='3']").first.hover()
+    expect(lens.locator(".pg-readout").nth(0)).to_contain_text("layer 2, after a")
+    expect(lens.locator(".pg-readout").nth(1)).to_contain_text("layer 2, after a")
+    choose_run(page, "inside-beside", "Induction: two layers on Repeat")
+    expect(page.locator("#inside-lens .pg-alert-bad")).to_be_visible(timeout=SLOW)  # it has no capital letters
+    choose_run(page, "inside-beside", "nothing")
+    expect(lens.locator(".pg-lens-table:visible")).to_have_count(1, timeout=SLOW)
+    expect(page.locator("#inside-lens .pg-alert-bad")).to_be_hidden()
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)> ${1+1} {{x}}", "\u202e\x07é😀"], ids=ascii)
@@ -68,11 +128,11 @@ def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None
     expect(lens.locator("tbody tr")).to_have_count(6, timeout=SLOW)  # the embedding, four layers, and what follows
     expect(lens.locator("tbody tr").first.locator("td")).to_have_count(27)
     lens.locator(".pg-token").nth(2).hover()
-    expect(lens.locator(".pg-token-panel")).to_contain_text("bits of surprise")
+    expect(lens.locator(".pg-token-panel:visible")).to_contain_text("bits of surprise")
     lens.locator("td[data-depth='2'][data-position='3']").hover()
-    expect(lens.locator(".pg-readout")).to_contain_text("layer 2, after e")
-    lens.locator(".pg-lens-scroll").press("ArrowDown")
-    expect(lens.locator(".pg-readout")).to_contain_text("layer 3, after e")
+    expect(lens.locator(".pg-readout:visible")).to_contain_text("layer 2, after e")
+    lens.locator(".pg-lens-scroll:visible").press("ArrowDown")
+    expect(lens.locator(".pg-readout:visible")).to_contain_text("layer 3, after e")
     before = lens.locator("td[data-depth='1'][data-position='3']").get_attribute("style")
     lens.get_by_text("Entropy", exact=True).click()
     assert lens.locator("td[data-depth='1'][data-position='3']").get_attribute("style") != before
@@ -108,6 +168,26 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
     expect(causes.locator("progress")).to_be_hidden(timeout=SLOW)
     causes.get_by_role("button", name="All on again").click()
     expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)
+
+
+def test_patching_finds_where_a_letter_is_kept(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    choose_run(page, "inside", "Induction: two layers on Repeat")
+    open_tab(page, "Causes")
+    page.locator("#patching-clean textarea").fill("qwertzuiop|qwe")
+    page.locator("#patching-corrupted textarea").fill("qwextzuiop|qwe")
+    page.locator("#patching-patch").click()
+    patches = page.locator("#inside-patching")
+    expect(patches.locator(".pg-verdict")).to_contain_text("Logit of “r” minus that of “x”", timeout=SLOW)
+    expect(patches.locator(".pg-patch-differs")).to_have_text("r/x")
+    expect(patches.locator("td[data-depth='0'][data-position='3']")).to_have_text("1.0")
+    expect(patches.locator("td[data-depth='2'][data-position='13']")).to_have_text("1.0")
+    patches.locator("td[data-depth='0'][data-position='3']").hover()
+    expect(patches.locator(".pg-readout")).to_contain_text("embedding, r/x: restores 100 %")
+    expect(patches.locator(".pg-patch-parts tbody tr")).to_have_count(2)
+    page.locator("#patching-corrupted textarea").fill("qwexxtzuiop|qwe")
+    page.locator("#patching-patch").click()
+    expect(patches.locator(".pg-alert-bad")).to_contain_text("Make them equally long")
 
 
 def test_one_head_is_worked_out_by_hand(page: Page, app: App) -> None:

@@ -32,6 +32,7 @@ FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "meaning": lambda value: components.meaning(dict, dict, value=value),
     "lens_view": lambda value: components.lens_view(dict, value=value),
     "link_box": lambda value: components.link_box(value=value),
+    "patching": lambda value: components.patching(dict, value=value),
     "race_view": lambda value: components.race_view(dict, dict, value=value),
     "loss_compare": lambda value: components.loss_compare(value=value),
     "token_text": lambda value: components.token_text(value=value),

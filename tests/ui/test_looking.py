@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from playground.lab.ablation import Part, continuation, effect, probe
 from playground.lab.attention import attention_patterns
 from playground.lab.heads import head_scores, letters_of, repeated_tokens
+from playground.lab.patching import patching
 from playground.runs.log import Tail
 from playground.runs.texts import dataset
 from playground.train.evaluation import evaluate
@@ -22,7 +24,7 @@ from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
     endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
-    inside_endpoints.ablate, inside_endpoints.head_by_hand,
+    inside_endpoints.ablate, inside_endpoints.head_by_hand, inside_endpoints.patch,
 ]  # fmt: skip
 LOOKS = [
     endpoints.attention,
@@ -127,6 +129,46 @@ def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, mak
     json.dumps(answer, allow_nan=False)
 
 
+def test_patches_are_those_of_the_model_and_answers_are_tokens(local, make_run: MakeRun):
+    run = make_run()
+    asked = {"run": run.id, "step": 20, "clean prompt": "the cat sat", "corrupted prompt": "the dog sat"}
+    named = {**asked, "clean answer": " on", "corrupted answer": "s"}
+    answer = inside_endpoints.patch(local, named)
+    found = patching(local.models.get(run, 20), list(b"the cat sat"), list(b"the dog sat"), (ord(" "), ord("s")))
+    np.testing.assert_allclose(answer["residual"], found.residual, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(answer["heads"], found.heads, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(answer["mlps"], found.mlps, rtol=1e-3, atol=1e-4)
+    assert answer["answers"] == [" ", "s"]
+    assert "".join(answer["tokens"]) == "the cat sat"
+    assert "".join(answer["others"]) == "the dog sat"
+    json.dumps(answer, allow_nan=False)
+    free = inside_endpoints.patch(local, asked)
+    assert len(set(free["answers"])) == 2
+    assert free["clean"] > free["corrupted"], "each answer is the one that its prompt favours"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"clean prompt": ""}, "The clean prompt is empty."),
+        ({"corrupted prompt": None}, "The corrupted prompt is empty."),
+        (
+            {"corrupted prompt": "the cats sat"},
+            "The clean prompt has 11 tokens, the corrupted one 12. Make them equally",
+        ),
+        ({"corrupted prompt": "the cat sat"}, "The two prompts are the same."),
+        ({"corrupted answer": " x"}, "Both prompts have the same answer"),
+        ({"step": 7777}, "There are no weights of step 7777"),
+    ],
+)
+def test_what_cannot_be_patched_is_answered_with_a_sentence(local, make_run: MakeRun, changes, complaint):
+    asked = {
+        "run": make_run().id, "clean prompt": "the cat sat", "corrupted prompt": "the dog sat", "clean answer": " on",
+        "corrupted answer": "s",
+    }  # fmt: skip
+    assert complaint in inside_endpoints.patch(local, {**asked, **changes})["error"]
+
+
 @pytest.mark.parametrize("variant", [{}, {"position": "alibi"}, {"window": 8, "n_sink": 2}, {"sink_logit": "learned"}])
 def test_a_head_by_hand_ends_in_what_the_attention_tab_shows(local, make_run: MakeRun, variant):
     run, text = make_run(**variant), "the cat sat on the mat"
@@ -189,6 +231,21 @@ def test_what_cannot_be_looked_at_is_answered_with_a_sentence(local, make_run: M
     asked = {"run": make_run().id, "step": 20, "text": "the cat", **changes}
     for endpoint in LOOKS:
         assert complaint in endpoint(local, asked)["error"]
+
+
+def test_checkpoints_that_vanish_or_break_are_answered_with_a_sentence(local, make_run: MakeRun):
+    run = make_run()
+    shutil.rmtree(run.path / "snapshots" / "step_00000007")
+    weights = run.path / "snapshots" / "step_00000002" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    assert 7 not in endpoints.timeline(local, {"run": run.id})["steps"]
+    for endpoint in LOOKS:
+        gone = endpoint(local, {"run": run.id, "step": 7, "text": "the cat"})["error"]
+        assert gone.startswith("There are no weights of step 7. The newest there are:")
+        broken = endpoint(local, {"run": run.id, "step": 2, "text": "the cat"})["error"]
+        assert "step 2" in broken
+        assert broken.endswith(".")
+        assert "error" not in endpoint(local, {"run": run.id, "step": 20, "text": "the cat"})
 
 
 def test_questions_of_any_shape_get_a_sentence(local):

@@ -22,6 +22,7 @@ from playground.ui.components.loss_compare import loss_compare
 from playground.ui.components.meaning import meaning
 from playground.ui.components.merge_replay import merge_replay
 from playground.ui.components.next_token import next_token
+from playground.ui.components.patching import patching
 from playground.ui.components.positions import positions
 from playground.ui.components.probes import probes
 from playground.ui.components.race_view import race_view
@@ -49,6 +50,7 @@ __all__ = [
     "meaning",
     "merge_replay",
     "next_token",
+    "patching",
     "positions",
     "probes",
     "race_view",

@@ -19,7 +19,7 @@
     const base = P.el("canvas", { class: "pg-lines-base" });
     const top = P.el("canvas", { class: "pg-map-marks" });
     const sheet = P.el("div", { class: "pg-map-sheet" }, base, top);
-    const scroller = P.el("div", { class: "pg-map pg-lines", tabindex: 0, role: "application", "aria-roledescription": "attention lines" }, sheet);
+    const scroller = P.el("div", { class: "pg-lines", tabindex: 0, role: "application", "aria-roledescription": "attention lines" }, sheet);
     const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
     const meaning = P.small("");
     let frame = null;

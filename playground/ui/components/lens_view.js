@@ -265,6 +265,7 @@ async function begin({ step, beside }) {
   texts.classList.toggle("pg-lens-two", Boolean(second));
   readers[0].draw(first, names[0]);
   second ? readers[1].draw(second, names[1]) : readers[1].clear();
+  everywhere(readers[0], (one) => one.chooseToken(readers[0].chosen));
   paint();
   compare(names);
 }

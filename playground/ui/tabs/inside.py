@@ -1,4 +1,4 @@
-"""Inside: what a checkpoint would say after every layer, what its heads do, and what breaks without them."""
+"""Inside: what a checkpoint would say after every layer, what its heads do, what breaks without them and what mends it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
-from playground.ui.components import causes, head_by_hand, head_table, lens_view
+from playground.ui.components import causes, head_by_hand, head_table, lens_view, patching
 from playground.ui.meaning_views import ask_views, build_views
 from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
 from playground.ui.services import Services
@@ -40,6 +40,30 @@ HAND_NOTICE = (
 )
 
 
+CLEAN = '"Not today," she said. Luc'
+CORRUPTED = '"Not today," she said. Ros'
+PATCHING_NOTICE = (
+    "**What to notice.** In the embedding all of the difference is where the prompts differ, after the last layer all of "
+    "it is where the next token is read. In between it moves from there to here: look in which layer, and which head "
+    "restores much. Try *Induction: two layers on Repeat* with qwertzuiop|qwe and qwextzuiop|qwe."
+)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Two prompts, what each should be answered with, and the button."""
+
+    clean: gr.Textbox
+    corrupted: gr.Textbox
+    clean_answer: gr.Textbox
+    corrupted_answer: gr.Textbox
+    patch: gr.Button
+
+    @property
+    def all(self) -> list[gr.Textbox]:
+        return [self.clean, self.corrupted, self.clean_answer, self.corrupted_answer]
+
+
 @dataclass(frozen=True)
 class InsideTab:
     """The tab's components."""
@@ -52,6 +76,8 @@ class InsideTab:
     lens: gr.HTML
     heads: gr.HTML
     causes: gr.HTML
+    prompts: Prompts
+    patching: gr.HTML
     hand: gr.HTML
     more: list[gr.HTML]
 
@@ -86,11 +112,35 @@ def build(services: Services) -> InsideTab:
                     elem_id="inside-causes",
                 )  # fmt: skip
                 gr.Markdown(CAUSES_NOTICE, elem_classes="pg-note")
+                parts["prompts"] = _build_prompts()
+                parts["patching"] = patching(partial(inside_endpoints.patch, services), elem_id="inside-patching")
+                gr.Markdown(PATCHING_NOTICE, elem_classes="pg-note")
             with gr.Tab("One head by hand", id="hand"):
                 parts["hand"] = head_by_hand(partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand")
                 gr.Markdown(HAND_NOTICE, elem_classes="pg-note")
             parts["more"] = build_views(services)
     return InsideTab(**parts)
+
+
+def _build_prompts() -> Prompts:
+    """The form above the patches."""
+    parts: dict[str, Any] = {}
+    with gr.Group(elem_classes="pg-card"):
+        gr.Markdown("**Patching** what the one run knows, put into the other, piece by piece", elem_classes="pg-title")
+        for name, text in (("clean", CLEAN), ("corrupted", CORRUPTED)):
+            with gr.Row(elem_classes="pg-actions pg-bar"):
+                with gr.Column(scale=4, min_width=240):
+                    parts[name] = gr.Textbox(
+                        text, label=f"{name.capitalize()} prompt", lines=1, max_lines=3, elem_classes="pg-mono",
+                        elem_id=f"patching-{name}",
+                    )  # fmt: skip
+                with gr.Column(scale=1, min_width=140):
+                    parts[f"{name}_answer"] = gr.Textbox(
+                        "", label="Its answer (else what it favours)", lines=1, max_lines=1, elem_classes="pg-mono",
+                        elem_id=f"patching-{name}-answer",
+                    )  # fmt: skip
+        parts["patch"] = gr.Button("Patch", variant="primary", elem_id="patching-patch")
+    return Prompts(**parts)
 
 
 def look(
@@ -106,11 +156,25 @@ def look_beside(question: dict[str, Any] | None, beside: str | None, beside_step
     return {**(question or {}), "beside": {"run": beside, "step": beside_step} if beside else None}
 
 
+def look_patched(
+    run_id: str | None, step: Any, clean: str, corrupted: str, clean_answer: str, corrupted_answer: str, token: str
+) -> dict[str, Any]:
+    """What the patches should ask for."""
+    return {
+        "visitor": token, "run": run_id or "", "step": step, "nonce": time.monotonic_ns(),
+        "clean prompt": clean or "", "corrupted prompt": corrupted or "",
+        "clean answer": clean_answer or "", "corrupted answer": corrupted_answer or "",
+    }  # fmt: skip
+
+
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     asked = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
-    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.look.click, tab.text.submit):
+    wired = wire_picker(tab.picker, services, visitor, tab.tab)
+    for event in (*wired, tab.look.click, tab.text.submit):
         event(look, asked, [tab.lens, tab.heads, tab.causes, tab.hand], **QUIET)
         event(partial(ask_views, len(tab.more)), [*tab.picker.both, tab.text, visitor], tab.more, **QUIET)
+    for event in (*wired, tab.prompts.patch.click, *(box.submit for box in tab.prompts.all)):
+        event(look_patched, [*tab.picker.both, *tab.prompts.all, visitor], tab.patching, **QUIET)
     for event in wire_beside(tab.beside, tab.picker, services, visitor, tab.tab):
         event(look_beside, [tab.lens, *tab.beside.both], tab.lens, **QUIET)

@@ -1,0 +1,147 @@
+"""Activation patching: which activations carry what makes the difference between two prompts?
+
+The model reads a clean and a corrupted prompt of the same length, whose answers differ. While it reads the corrupted one,
+an activation is replaced by what it was on the clean one: the residual stream at one position (Meng et al. 2022), a head or
+an MLP at all positions (Wang et al. 2022). What comes back of the difference between the two answers' logits is how much
+that activation carries. Nothing says that shares add up: two activations may carry the same, or need each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playground.config import ModelConfig
+from playground.models.trace import Trace
+from playground.models.transformer import Transformer
+
+LONGEST = 128  # tokens of a prompt: every position is a forward pass of its own
+ROWS = 32  # prompts in one forward pass
+
+
+@dataclass(frozen=True)
+class Patching:
+    """Logit differences of both prompts, and the share of it that a patch restores: 1 all, 0 none, beyond both possible.
+
+    `residual` is (L + 1, T), depth 0 the embedding, depth L the stream after the last layer; `heads` (L, H); `mlps` (L,).
+    """
+
+    clean: float  # logit of the clean answer minus that of the corrupted one, after the clean prompt
+    corrupted: float
+    residual: np.ndarray
+    heads: np.ndarray
+    mlps: np.ndarray
+
+
+def telling(model: Transformer, clean: Sequence[int], corrupted: Sequence[int]) -> tuple[int, int]:
+    """The token whose probability is most above that after the corrupted prompt, and the one most below."""
+    with torch.inference_mode():
+        after = [
+            model.unembed(model.hidden(_tokens(model, ids))[0, -1]).double().softmax(-1) for ids in (clean, corrupted)
+        ]
+    gained = after[0] - after[1]
+    return int(gained.argmax()), int(gained.argmin())
+
+
+def patching(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], answers: tuple[int, int]) -> Patching:
+    """Patch every place of the corrupted prompt, one at a time. `answers` are the tokens after the clean and the other one.
+
+    Raises ValueError for prompts of different lengths, or longer than 128 tokens or the context, and where there is no
+    difference to restore.
+    """
+    _check(model, clean, corrupted, answers)
+    config, n_tokens = model.config, len(clean)
+    trace = Trace(keep=[*streams(config), "*.z", "*.mlp_out"])
+    with torch.inference_mode():
+        model.hidden(_tokens(model, clean), trace=trace)
+    whole, broken = (logit_difference(model, ids, answers).item() for ids in (clean, corrupted))
+    if abs(whole - broken) < 1e-6:
+        raise ValueError("Both prompts move the model alike between these two answers. Change a prompt or an answer.")
+
+    def restored(name: str, patch: Patch, copies: int) -> np.ndarray:
+        return (logit_difference(model, corrupted, answers, {name: patch}, copies) - broken) / (whole - broken)
+
+    layers = range(config.n_layer)
+    heads, mlps = ([f"blocks.{layer}.{part}" for layer in layers] for part in ("z", "mlp_out"))
+    return Patching(
+        whole, broken,
+        np.stack([restored(name, one_each(trace.kept[name]), n_tokens) for name in streams(config)]),
+        np.stack([restored(name, one_each(trace.kept[name]), config.n_head) for name in heads]),
+        np.concatenate([restored(name, everywhere(trace.kept[name]), 1) for name in mlps]),
+    )  # fmt: skip
+
+
+def streams(config: ModelConfig) -> list[str]:
+    """The names of the residual stream at depth 0 … L."""
+    layers = range(config.n_layer)
+    return [*(f"blocks.{layer}.resid_pre" for layer in layers), f"blocks.{config.n_layer - 1}.resid_post"]
+
+
+def _check(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], answers: tuple[int, int]) -> None:
+    limit = min(LONGEST, model.config.block_size)
+    if len(clean) != len(corrupted):
+        raise ValueError(
+            f"The clean prompt has {len(clean)} tokens, the corrupted one {len(corrupted)}. Make them equally long."
+        )
+    if not 1 <= len(clean) <= limit:
+        raise ValueError(f"A prompt has {len(clean)} tokens; patching this model takes 1 to {limit}. Shorten both.")
+    if list(clean) == list(corrupted):
+        raise ValueError("The two prompts are the same. Change a word in one of them.")
+    if answers[0] == answers[1]:
+        raise ValueError(
+            "Both prompts have the same answer, so nothing tells them apart. Change a prompt or an answer."
+        )
+
+
+def _tokens(model: Transformer, ids: Sequence[int]) -> Tensor:
+    return torch.tensor([list(ids)], device=model.embed.weight.device)
+
+
+Patch = Callable[
+    [Tensor, Tensor], Tensor
+]  # an activation (B, ...) of B copies and their numbers -> the activation, changed
+
+
+def logit_difference(
+    model: Transformer,
+    ids: Sequence[int],
+    answers: tuple[int, int],
+    patches: Mapping[str, Patch] | None = None,
+    copies: int = 1,
+) -> np.ndarray:
+    """Logit of the first answer minus that of the second after a prompt, for so many copies of it: (copies,) float64.
+
+    `patches` change activations by name; each is told which copies it is given, so that every copy can be another case.
+    """
+    found = []
+    for rows in torch.arange(copies, device=model.embed.weight.device).split(ROWS):
+        trace = Trace(edit={name: partial(_apply, patch, rows) for name, patch in (patches or {}).items()})
+        with torch.inference_mode():
+            hidden = model.hidden(_tokens(model, ids).expand(len(rows), -1), trace=trace)[:, -1]
+            logits = model.unembed(hidden).double()
+        found.append((logits[:, answers[0]] - logits[:, answers[1]]).cpu().numpy())
+    return np.concatenate(found)
+
+
+def _apply(patch: Patch, rows: Tensor, x: Tensor) -> Tensor:
+    return patch(x.clone(), rows)
+
+
+def one_each(clean: Tensor) -> Patch:
+    """Copy n is given the n-th slice of a clean activation: position n of a stream (1, T, C), head n of a z (1, H, T, D)."""
+
+    def patch(x: Tensor, rows: Tensor) -> Tensor:
+        x[torch.arange(len(rows)), rows] = clean[0, rows]
+        return x
+
+    return patch
+
+
+def everywhere(clean: Tensor) -> Patch:
+    """Every copy is given all of a clean activation."""
+    return lambda x, rows: clean.expand_as(x)

@@ -1,0 +1,124 @@
+// What comes back of the difference between two answers when one activation of the clean run is put into the corrupted
+// one: for the residual stream a table of depths and positions, for heads and MLPs one of layers. Blue restores, orange
+// goes the other way. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
+/* global element, props, server, watch */
+
+const P = window.Playground;
+const LITTLE = 0.5; // logits
+
+// ---- layout -------------------------------------------------------------------------------------------------------
+
+const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
+const detail = P.small();
+const stream = P.el("table", { class: "pg-lens-table pg-patch-table" });
+const frame = P.scroller("Share restored by the residual stream, by depth and position", stream);
+const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
+const parts = P.el("table", { class: "pg-lens-table pg-patch-parts" });
+const legend = P.el("div", { class: "pg-scale" }, P.el("span", { text: "−1" }), P.el("i", { class: "pg-patch-scale", "aria-hidden": "true" }), P.el("span", { text: "1" }),
+  P.el("span", { class: "pg-soft", text: "share of the logit difference restored: 1 is all of it, 0 nothing, below 0 the opposite" }));
+const note = P.small();
+const filled = P.el("div", { class: "pg-stack" },
+  P.panel("What the prompts disagree about", "", verdict, detail, note),
+  P.panel("Residual stream", "one position at one depth is taken from the clean run", frame, readout, legend),
+  P.panel("Heads and MLPs", "one of them writes what it wrote in the clean run, at all positions", P.scroller("Share restored by heads and MLPs", parts),
+    P.small("Shares need not add up: two parts may carry the same, or need each other. (Meng et al. 2022; Wang et al. 2022)")));
+
+let reply = null;
+let cell = null; // { depth, position }
+
+// ---- drawing ------------------------------------------------------------------------------------------------------
+
+/** Blue for what restores, orange for the opposite; full from 1 on. */
+function tint(td, share) {
+  const { blue, vermilion } = P.colours();
+  td.style.background = P.faint(share < 0 ? vermilion : blue, Math.min(0.85, 0.85 * Math.abs(share)));
+  td.style.color = Math.abs(share) > 0.6 ? "var(--pg-on-blue)" : "var(--pg-ink)";
+}
+
+const percent = (share) => `${share < -0.005 ? "−" : ""}${Math.abs(100 * share).toFixed(0)} %`;
+const depthName = (depth) => (depth === 0 ? "embedding" : `after layer ${depth}`);
+
+/** A position's token; where the prompts differ, both. */
+const both = (t) => (reply.tokens[t] === reply.others[t] ? P.visible(reply.tokens[t]) : `${P.visible(reply.tokens[t])}/${P.visible(reply.others[t])}`);
+
+function drawWords() {
+  const [one, other] = reply.answers.map(P.visible);
+  P.say(verdict, `Logit of “${one}” minus that of “${other}”: ${P.signed(reply.clean, 2)} after the clean prompt, ${P.signed(reply.corrupted, 2)} after the corrupted one`);
+  const differ = reply.tokens.filter((token, t) => token !== reply.others[t]).length;
+  P.say(detail, `${reply.tokens.length} tokens, ${differ} of them different. A share of 1 would turn ${P.signed(reply.corrupted, 2)} into ${P.signed(reply.clean, 2)}.${Math.abs(reply.clean - reply.corrupted) < LITTLE ? " That is a small difference, and shares of it say little: choose prompts whose answers differ more." : ""}`);
+}
+
+function drawStream() {
+  const head = P.el("tr", {}, P.el("th", { scope: "col", text: "clean / corrupted" }), ...reply.tokens.map((token, t) =>
+    P.el("th", { scope: "col", class: token === reply.others[t] ? "" : "pg-patch-differs", text: both(t) })));
+  const rows = reply.residual.map((shares, depth) => P.el("tr", {}, P.el("th", { scope: "row", text: depthName(depth) }), ...shares.map((share, t) => {
+    const td = P.el("td", { "data-depth": depth, "data-position": t, text: Math.abs(share) < 0.05 ? "" : share.toFixed(1).replace("-", "−") });
+    tint(td, share);
+    return td;
+  })));
+  stream.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows));
+}
+
+function drawParts() {
+  const { heads, mlps } = reply;
+  const head = P.el("tr", {}, P.el("th", { scope: "col", text: "" }), ...heads[0].map((_, h) => P.el("th", { scope: "col", text: `head ${h + 1}` })), P.el("th", { scope: "col", text: "MLP" }));
+  const rows = heads.map((shares, layer) => P.el("tr", {}, P.el("th", { scope: "row", text: `Layer ${layer + 1}` }), ...[...shares, mlps[layer]].map((share) => {
+    const td = P.el("td", { text: percent(share) });
+    tint(td, share);
+    return td;
+  })));
+  parts.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows));
+}
+
+// ---- choosing a cell ----------------------------------------------------------------------------------------------
+
+const tableCell = ({ depth, position }) => stream.querySelector(`td[data-depth="${depth}"][data-position="${position}"]`);
+
+function chooseCell(depth, position) {
+  if (!reply.residual[depth] || !(position in reply.tokens)) return;
+  if (cell) tableCell(cell)?.classList.remove("pg-lens-chosen");
+  cell = { depth, position };
+  tableCell(cell).classList.add("pg-lens-chosen");
+  readout.replaceChildren(P.el("b", { text: `${depthName(depth)}, ${both(position)}` }), `: restores ${percent(reply.residual[depth][position])}`,
+    P.el("span", { class: "pg-soft", text: `  position ${position}` }));
+}
+
+for (const kind of ["pointerover", "pointerdown"]) {
+  stream.addEventListener(kind, (event) => {
+    const td = event.target.closest("td[data-depth]");
+    if (td) chooseCell(Number(td.dataset.depth), Number(td.dataset.position));
+  });
+}
+frame.addEventListener("keydown", (event) => {
+  const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+  if (!move || !cell) return;
+  event.preventDefault();
+  chooseCell(cell.depth + move[0], cell.position + move[1]);
+  frame.scrollLeft = tableCell(cell).offsetLeft - frame.clientWidth / 2;
+});
+
+// ---- life ---------------------------------------------------------------------------------------------------------
+
+function draw() {
+  drawWords();
+  drawStream();
+  drawParts();
+  const last = reply.tokens.length - 1;
+  chooseCell(reply.residual.length - 1, last);
+  frame.scrollLeft = frame.scrollWidth;
+}
+
+async function begin() {
+  if (filled.hidden) view.tell("Patching every position…");
+  const answer = await view.ask(server.patch, {}, { dim: filled });
+  if (!answer) return;
+  reply = answer;
+  cell = null;
+  view.tell("");
+  view.show();
+  P.sayNote(note, reply.note);
+  draw();
+}
+
+const view = P.view({ element, props, watch }, "pg-patching", filled, ["run", "step", "clean prompt", "corrupted prompt", "clean answer", "corrupted answer"], begin);
+P.onTheme(view.root, () => reply && draw());
