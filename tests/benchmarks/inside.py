@@ -1,4 +1,4 @@
-"""What looking inside costs: maps, the time slider, every part switched off, snapshots while training."""
+"""What looking inside costs: Look to the drawn grid, another head, the slider, every part switched off, snapshots."""
 
 from __future__ import annotations
 
@@ -7,37 +7,78 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from playground.config import TrainConfig, preset
+from playground.config import ModelConfig, TrainConfig, preset
+from playground.data.corpora import load_text
 from playground.lab.ablation import effect, parts_of, probe
 from playground.models.transformer import Transformer, initialise
 from playground.runs.checkpoints import save_snapshot
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, gallery_root
-from playground.runs.store import RunStore
+from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset
 from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.trainer import TrainState, train
 from playground.ui import endpoints
 from playground.ui.services import Services
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import FLAGS, App, browser_path
 from tests.e2e.steps import open_page
 
-TEXT = ("Mila gave the key to Oren. Then Oren opened the box with the key. " * 2)[:128]
+TEXT = "Mila gave the key to Oren. Then Oren opened the box with the key. " * 8
+SIZES = (128, 512)  # tokens
+# Milliseconds from an action to the next frame that shows its outcome.
+FRAME = "await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));"
+CLICK_HEAD = f"""async (number) => {{
+  const began = performance.now();
+  document.querySelectorAll("#attention-grid .pg-head")[number].click();
+  {FRAME}
+  return performance.now() - began;
+}}"""
+MOVE_SLIDER = f"""async (index) => {{
+  const slider = document.querySelector("#attention-grid input[type=range]");
+  const began = performance.now();
+  slider.value = index;
+  slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
+  {FRAME}
+  return performance.now() - began;
+}}"""
+POINT = f"""async (part) => {{
+  const sheet = document.querySelector("#attention-grid .pg-map-sheet");
+  const box = sheet.getBoundingClientRect();
+  const began = performance.now();
+  const [clientX, clientY] = [box.left + box.width * (0.1 + 0.3 * part), box.top + box.height * (0.4 + 0.4 * part)];
+  sheet.dispatchEvent(new PointerEvent("pointermove", {{ clientX, clientY, bubbles: true }}));
+  {FRAME}
+  return performance.now() - began;
+}}"""
+LOOK = f"""async () => {{
+  const root = document.querySelector("#attention-grid .pg-attention");
+  const drawn = new Promise((done) => {{
+    new MutationObserver((_, all) => {{ all.disconnect(); done(); }}).observe(root, {{ attributeFilter: ["data-ms"] }});
+  }});
+  const began = performance.now();
+  document.querySelector("#look").click();
+  await drawn;
+  {FRAME}
+  return performance.now() - began;
+}}"""
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="inside", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(arguments)
     machine()
-    _maps(options.rounds)
+    _browser(options.rounds)
     _parts(options.rounds)
-    _slider()
+    _snapshots(options.rounds)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -46,35 +87,15 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _maps(rounds: int) -> None:
-    """The answer to *Look* of a 6 x 6 model, and what a snapshot of the default model costs its run."""
-    with tempfile.TemporaryDirectory() as folder:
-        services = Services.create(public=False)
-        store = RunStore(Path(folder))
-        model = preset("modern", n_layer=6, n_head=6, n_kv_head=6, n_embd=192)
-        run = store.create(model, TrainConfig(), build_tokenizer("byte", ""), name="maps", preset="modern")
-        weights = initialise(Transformer(model), 0).state_dict()
-        save_snapshot(run.path, weights, {"step": 0, "tokens": 0, "seconds": 0.0}, "bfloat16")
-        look = {"run": run.id, "text": TEXT}
-        here = Services(store, services.launcher, services.curves, services.models, services.cache_dir, public=False)
-        size = len(json.dumps(endpoints.attention(here, look))) / 1e6
-        answer = row(
-            "maps of 6 x 6 heads, 128 tokens",
-            [_seconds(lambda: endpoints.attention(here, look)) for _ in range(rounds)],
-            "s",
-        )
-        small = preset("modern")
-        weights = initialise(Transformer(small), 0).state_dict()
-        counters: dict[str, int | float] = {"step": 1, "tokens": 0, "seconds": 0.0}
-        snapshot = row(
-            "a snapshot of the default model",
-            [_seconds(lambda: save_snapshot(run.path, weights, counters, "bfloat16")) for _ in range(rounds)],
-            "s",
-        )
-        services.launcher.close()
-    figure("maps_answer_seconds", answer, "<= 0.4 with drawing")
-    figure("maps_megabytes", size, "<= 0.5")
-    figure("twelve_snapshots_seconds", 12 * snapshot, "< 1 % of a run of 100 s")
+def _six_by_six(store: RunStore, block_size: int) -> Run:
+    """A run of 6 x 6 heads that has one saved step."""
+    model = preset("modern", n_layer=6, n_head=6, n_kv_head=6, n_embd=192, block_size=block_size)
+    name = f"Six by six, {block_size}"
+    run = store.create(model, TrainConfig(), build_tokenizer("byte", ""), name=name, preset="modern")
+    save_snapshot(
+        run.path, initialise(Transformer(model), 0).state_dict(), {"step": 0, "tokens": 0, "seconds": 0.0}, "bfloat16"
+    )
+    return run
 
 
 def _parts(rounds: int) -> None:
@@ -90,22 +111,91 @@ def _parts(rounds: int) -> None:
     figure("all_parts_seconds", row(f"20 parts on {on.n_tokens} tokens", seconds, "s"), "< 10")
 
 
-def _slider() -> None:
-    """Moving the slider of the shipped run in Chromium, from one saved step to the next."""
+def _snapshots(rounds: int) -> None:
+    """What keeping the weights at twelve steps costs a run of the default settings."""
+    config, model = TrainConfig(), preset("modern")
+    tokenizer = build_tokenizer("byte", "")
+    model = model.replace(vocab_size=tokenizer.vocab_size)
+    state = TrainState.new(model, config)
+    short = config.replace(steps=40, warmup_steps=10, eval_interval=40, sample_interval=0)
+    data = prepare(load_text("tales", n_bytes=400_000), tokenizer, model, short)
+    for _ in train(state, data, short, tokenizer):
+        pass
+    step = state.seconds / state.step
+    with tempfile.TemporaryDirectory() as folder:
+        weights = state.model.state_dict()
+        saving = row(
+            "a snapshot of the default model",
+            [
+                _seconds(lambda n=n: save_snapshot(Path(folder), weights, {**state.counters(), "step": n}, "bfloat16"))
+                for n in range(rounds)
+            ],
+            "s",
+        )
+    row("one step of its training", [step], "s")
+    figure("snapshots_percent", 100 * config.snapshots * saving / (config.steps * step), "< 1")
+
+
+def _browser(rounds: int) -> None:
+    """What a visitor waits for on the Attention tab, in Chromium."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        app = App(Path(folder) / "data").start()
+        app = App(Path(folder) / "data")
+        runs = {size: _six_by_six(RunStore(app.data / "runs"), size) for size in SIZES}
+        app.start()
         browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            open_page(page, app.url, "Attention")
-            page.locator("#attention-run input").click()
-            page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
-            page.locator("#attention-grid .pg-time[data-ready='12']").wait_for()
-            milliseconds = []
-            for index in [*range(12), *range(12)]:
-                page.get_by_label("Saved step of the training").fill(str(index))
-                milliseconds.append(float(page.locator("#attention-grid .pg-time").get_attribute("data-ms") or "nan"))
+            for size, run in runs.items():
+                _large(browser, app, run, size, rounds)
+            _slider(browser, app)
         finally:
             browser.close()
             app.stop()
+    _answer(runs[128].model)
+
+
+def _tab(browser: Browser, app: App, run: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    open_page(page, app.url, "Attention")
+    page.locator("#attention-run input").click()
+    page.get_by_role("option", name=run).first.click()
+    page.locator("#attention-grid .pg-attention[data-ms]").wait_for()
+    return page
+
+
+def _large(browser: Browser, app: App, run: Run, size: int, rounds: int) -> None:
+    page = _tab(browser, app, run.name)
+    page.locator("#attention-text textarea").fill(TEXT[:size])
+    page.evaluate(LOOK)
+    look = row(f"Look to drawn grid, 6 x 6 heads, {size} tokens", [page.evaluate(LOOK) for _ in range(rounds)], "ms")
+    heads = [page.evaluate(CLICK_HEAD, number % 6) for number in range(1, 13)]
+    head = row(f"another head, {size} tokens", heads, "ms")
+    moves = [page.evaluate(POINT, part / 40) for part in range(40)]
+    move = row(f"pointing at another token, {size} tokens", moves, "ms")
+    figure(f"look_milliseconds_{size}", look, "< 400" if size == 128 else "none")
+    figure(f"head_milliseconds_{size}", head, "< 50")
+    figure(f"pointing_milliseconds_{size}", move, "< 33")
+    page.close()
+
+
+def _slider(browser: Browser, app: App) -> None:
+    """The slider of the shipped run, from one saved step to the next."""
+    page = _tab(browser, app, "Modern on Tales, seed 0")
+    page.locator("#attention-grid .pg-time[data-ready='12']").wait_for()
+    milliseconds = [page.evaluate(MOVE_SLIDER, index) for index in [*range(12), *range(12)]]
     figure("slider_step_milliseconds", row("slider, one step, 16 heads, 60 tokens", milliseconds, "ms"), "< 60")
+    page.close()
+
+
+def _answer(model: ModelConfig) -> None:
+    """The bytes that go over the wire for Look."""
+    with tempfile.TemporaryDirectory() as folder:
+        services = Services.create(public=False)
+        store = RunStore(Path(folder))
+        here = replace(services, store=store)
+        run = _six_by_six(store, model.block_size)
+        sent = sum(
+            len(json.dumps(endpoint(here, {"run": run.id, "text": TEXT[:128]})))
+            for endpoint in (endpoints.attention, endpoints.timeline)
+        )
+        services.launcher.close()
+    figure("look_megabytes", sent / 1e6, "< 0.5")
