@@ -117,6 +117,14 @@ def test_a_hostile_text_is_only_text(page: Page, app: App, text: str) -> None:
     page.locator("#look").click()
     expect(page.locator("#attention-grid .pg-map")).to_be_visible(timeout=SLOW)
     assert page.locator("#attention-grid img").count() == 0
+    alert = page.locator("#attention-grid .pg-alert-bad")
+    page.locator("#attention-text textarea").fill("")
+    page.locator("#look").click()
+    expect(alert).to_have_text("The text is empty. Write a sentence to look at.")
+    page.locator("#attention-text textarea").fill("x" * 300)
+    page.locator("#look").click()
+    expect(page.get_by_text("The text has 300 tokens; the model reads the last 256.")).to_be_visible()
+    expect(alert).to_be_hidden()
 
 
 def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None:

@@ -50,6 +50,13 @@ def test_patterns_equal_softmax_of_queries_and_keys_in_float64(name):
             assert np.abs(got[0, h, t] - row).max() < 1e-5
 
 
+def test_patterns_of_some_layers_are_those_of_all():
+    model, ids = build(VARIANTS["local and global"]), tokens(VARIANTS["modern"], n=20, batch=1)[0].tolist()
+    every = attention_patterns(model, ids)
+    np.testing.assert_allclose(every.sum(-1), 1, atol=1e-6)
+    np.testing.assert_allclose(attention_patterns(model, ids, [2, 0]), every[[2, 0]], atol=1e-6)
+
+
 def test_a_sprite_gives_the_weights_back():
     patterns = np.random.default_rng(0).random((3, 2, 5, 5)).astype(np.float32)
     sprite = as_sprite(patterns)

@@ -62,6 +62,17 @@ def test_every_step_of_a_timeline_shows_the_attention_of_that_step(local, make_r
     assert len(set(sprites)) == len(sprites), "training moves the heads"
 
 
+def test_of_a_long_text_one_layer_is_sent_at_a_time(local, make_run: MakeRun, monkeypatch):
+    monkeypatch.setattr(endpoints, "SPRITE_PIXELS", 2 * 4 * 14**2 - 1)
+    run, text = make_run(), "the cat sat on"
+    whole = attention_patterns(local.models.get(run), [int(token) for token in run.tokenizer.encode(text)])
+    for asked, layer in ((1, 1), (0, 0), (7, 0), (None, 0)):
+        answer = endpoints.attention(local, {"run": run.id, "text": text, "layer": asked})
+        grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
+        assert answer["layers"] == [layer]
+        assert np.abs((grey.reshape(14, 4, 14).transpose(1, 0, 2) / 255.0) ** 2 - whole[layer]).max() < 0.005
+
+
 @pytest.mark.parametrize("variant", [{"window": 8, "n_sink": 2}, {"window": 8, "global_every": 2}])
 def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
     run = make_run(**variant)
