@@ -90,7 +90,7 @@
       context.fillStyle = colour.fill;
       for (let i = 0; i < size; i++) strip(i, i + 1, size);
       if (!seenBack) return;
-      context.fillStyle = hatch(context, colour.edge);
+      context.fillStyle = hatch(context, colour.grey);
       for (let i = 0; i < size; i++) strip(i, sinks, i - seenBack + 1);
       context.fillStyle = colour.green;
       if (sinks) context.fillRect(left, -6, Math.min(sinks, size) * pitch - gap, 3);
