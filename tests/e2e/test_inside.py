@@ -150,6 +150,7 @@ def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None
 def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Induction: two layers on Repeat")
+    expect(page.locator("#inside-step input")).to_have_value("1,000", timeout=SLOW)
     page.locator("#inside-text textarea").fill("qwertzuiop|qwe")
     page.locator("#inside-look").click()
     open_tab(page, "Heads")
@@ -181,6 +182,7 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
 def test_patching_finds_where_a_letter_is_kept(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Induction: two layers on Repeat")
+    expect(page.locator("#inside-step input")).to_have_value("1,000", timeout=SLOW)
     open_tab(page, "Causes")
     page.locator("#patching-clean textarea").fill("qwertzuiop|qwe")
     page.locator("#patching-corrupted textarea").fill("qwextzuiop|qwe")
