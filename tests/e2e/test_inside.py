@@ -155,7 +155,7 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
     page.locator("#inside-look").click()
     open_tab(page, "Heads")
     heads = page.locator("#inside-heads")
-    expect(heads.locator(".pg-headtable")).to_have_attribute("data-steps", "10", timeout=SLOW)
+    expect(heads.locator(".pg-headtable")).to_have_attribute("data-steps", "8", timeout=SLOW)
     heads.get_by_text("By score", exact=True).click()
     first = heads.locator("tbody tr").first
     expect(first.locator("th")).to_contain_text("L2", timeout=SLOW)
