@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+V = TypeVar("V")
 Tell = Callable[[float, str], None]  # (share done, what is being done)
 SECONDS = 0.2  # between two words
+
+
+def paced(values: Iterable[Callable[[], V]], per_second: float) -> Iterator[V]:
+    """Of the views that `values` would make, as many as whoever shows them can bear; the work goes on between them.
+
+    At most so many a second, and showing may take a fifth of the time: Gradio compares each value of a growing text with the
+    one before, in the process that does everything else, and with ten long texts at once it would do nothing more.
+    """
+    due = 0.0
+    for view in values:
+        if time.monotonic() >= due:
+            began = time.monotonic()
+            yield view()
+            ended = time.monotonic()
+            due = max(began + 1 / per_second, ended + 4 * (ended - began))
 
 
 def telling(work: Callable[[Tell], T]) -> Generator[str, None, T]:

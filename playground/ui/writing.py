@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from playground.runs.store import Run
 from playground.tokenizers import Tokenizer
 from playground.ui import branches
 from playground.ui.branches import Branch, Tree
+from playground.ui.telling import paced
 
 ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
@@ -48,12 +48,13 @@ def grow(
 
     `drawn` and `row`: how many random numbers of which of several samples were used.
     """
-    shown = 0.0
-    for pieces in write_rows(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
-        branches.add(tokenizer, growing, pieces)
-        if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
-            shown = time.monotonic()
-            yield branches.snapshot(tree, "writing")
+
+    def growth() -> Iterator[Callable[[], Tree]]:
+        for pieces in write_rows(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
+            branches.add(tokenizer, growing, pieces)
+            yield lambda: branches.snapshot(tree, "writing")
+
+    yield from paced(growth(), UPDATES_PER_SECOND)
     for each in growing:
         each["writing"] = False
 
@@ -118,12 +119,13 @@ def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch
     if not job.n_beam:
         yield from grow(model, tokenizer, ids, job.config, tree, [each])
         return
-    shown = 0.0
-    for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam):
-        each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities)
-        if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
-            shown = time.monotonic()
-            yield branches.snapshot(tree, "writing")
+
+    def growth() -> Iterator[Callable[[], Tree]]:
+        for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam):
+            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities)
+            yield lambda: branches.snapshot(tree, "writing")
+
+    yield from paced(growth(), UPDATES_PER_SECOND)
     text = "".join(token["text"] for token in each["tokens"])
     ends = [at for stop in job.config.stops if (at := text.find(stop)) >= 0]
     if ends:

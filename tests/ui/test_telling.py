@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from playground.ui.telling import telling
+from playground.ui import telling as module
+from playground.ui.telling import paced, telling
 
 
 def listen(words):
@@ -36,3 +37,22 @@ def test_an_error_of_the_work_is_raised():
 
     with pytest.raises(ValueError, match="no"):
         listen(telling(work))
+
+
+@pytest.mark.parametrize(("showing", "shown"), [(0.0, 100 / 12.5), (0.1, 100 / 50), (1.0, 1)])
+def test_showing_takes_a_fifth_of_the_time_at_most(monkeypatch, showing, shown):
+    """A hundred views, a hundredth of a second apart: eight a second where showing is free, fewer where it is not."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+
+    def views():
+        for number in range(100):
+            now[0] += 0.01
+            yield lambda number=number: number
+
+    seen = []
+    for number in paced(views(), 8):
+        seen.append(number)
+        now[0] += showing
+    assert seen[0] == 0
+    assert abs(len(seen) - shown) <= 1

@@ -225,7 +225,8 @@ def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
 def _references(services: Services) -> list[str]:
     """One classic and one modern reference run: something worth looking at from the start."""
     references = [run for run in services.store.list(services.visitor("")) if run.reference and run.steps_available()]
-    return [run.id for run in references[:2]]
+    of = {run.preset: run.id for run in reversed(references)}  # the first of each
+    return [of[name] for name in ("classic", "modern") if name in of]
 
 
 def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
