@@ -163,6 +163,8 @@ def plain(value: Any) -> Any:
 
 def complaint(error: ValueError) -> gr.Error:
     """A message for the page. It may quote what the user typed, and Gradio shows messages as HTML: it is escaped."""
+    if isinstance(error, gr.Error):  # which is a ValueError too, and has been made for the page already
+        return error
     return gr.Error(
         plain(html.escape(str(error), quote=False)), duration=12, print_exception=False, title="Not possible"
     )

@@ -9,7 +9,7 @@ import gradio as gr
 import orjson
 import pytest
 
-from playground.ui.services import plain, sendable
+from playground.ui.services import plain, said, sendable
 
 ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]
 
@@ -53,3 +53,16 @@ def test_a_complaint_that_nobody_caught_is_told() -> None:
     with pytest.raises(gr.Error) as caught:
         function.fn("x")
     assert caught.value.message == "Not &lt;b&gt;this&lt;/b&gt; ?."
+
+
+def test_a_complaint_is_made_once() -> None:
+    def refuse(value: str) -> str:
+        raise ValueError("Not 'this' & that.")
+
+    with gr.Blocks() as demo:
+        box = gr.Textbox()
+        box.change(said(refuse), box, box)
+    (function,) = sendable(demo).fns.values()
+    with pytest.raises(gr.Error) as caught:
+        function.fn("x")
+    assert caught.value.message == "Not 'this' &amp; that."
