@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 
 from playground.runs.processes import PATIENT_THREADS
 
@@ -27,7 +28,11 @@ def main() -> None:
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
     hosted = bool(os.environ.get("SPACE_ID"))
-    services = Services.create(public=True if options.public or options.share else None)
+    try:
+        services = Services.create(public=True if options.public or options.share else None)
+    except ValueError as error:
+        parser.error(str(error))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
     demo = queued(build_app(services))
     try:
         demo.launch(
@@ -38,7 +43,7 @@ def main() -> None:
             **launch_options(services),
         )
     finally:
-        services.launcher.close()
+        services.close()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ validation: an instance that exists is valid. Presets are data.
 """
 
 from playground.config.model import GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
-from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RECIPES, preset, recipe
+from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.sample import SampleConfig
 from playground.config.settings import Settings, setting
 from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
@@ -19,6 +19,7 @@ __all__ = [
     "MIXTURE",
     "MODERN",
     "PRESETS",
+    "RACE_START",
     "RECIPES",
     "Compile",
     "Init",

@@ -52,6 +52,11 @@ SPEEDRUN: dict[str, Any] = {
     "n_kv_head": 4,
     "tie_embeddings": False,
 }
+# What the arms of a race start with: a model that learns something on a laptop within a minute.
+RACE_START: dict[str, Any] = {
+    "corpus": "tales", "corpus_bytes": 2_000_000, "n_layer": 2, "n_embd": 64, "n_head": 4, "block_size": 128,
+    "batch_size": 8, "learning_rate": 3e-3, "eval_tokens": 8_192,
+}  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     "classic": CLASSIC,
     "modern": MODERN,

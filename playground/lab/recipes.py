@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
-from playground.config import setting_kinds
+from playground.config import RACE_START, setting_kinds
 from playground.train.race import BudgetKind, Match, MatchBy, RaceSpec, parse_arm
 
 
@@ -119,11 +119,7 @@ def _possible(recipe: Recipe) -> bool:
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL if _possible(recipe)}
 
-# What a race starts with: a model that learns something on a laptop within a minute, three seeds.
-DEFAULTS: dict[str, Any] = {
-    "corpus": "tales", "corpus_bytes": 2_000_000, "n_layer": 2, "n_embd": 64, "n_head": 4, "block_size": 128,
-    "batch_size": 8, "learning_rate": 3e-3, "eval_tokens": 8_192,
-}  # fmt: skip
+DEFAULTS = RACE_START
 
 
 def race_of(

@@ -343,6 +343,8 @@ def _runs(options: argparse.Namespace, store: RunStore) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for sentence in store.unreadable():
+        print(sentence, file=sys.stderr)
     return 0
 
 

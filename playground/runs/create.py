@@ -14,12 +14,15 @@ from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
 from playground.data.sources import TextFile
+from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
 from playground.runs.texts import beginning, fitted_tokenizer
 from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer
 from playground.tokenizers.bpe import Learning
 from playground.train.dataset import prepare
 from playground.train.estimate import estimate
+
+CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def prepare_run(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    limits: Limits = LOCAL,
     imported: Tokenizer | None = None,
     learning: Learning | None = None,
 ) -> Prepared:
@@ -56,19 +60,22 @@ def prepare_run(
 
     What a preset with a recipe says counts where no change is given. The vocabulary follows from tokenizer and text.
     `own_text`, a string or a file that `sources.gather` made, makes the corpus "own"; a corpus that is downloaded is
-    fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `imported` is the
-    tokenizer that the setting "imported" means; `learning` hears how far a BPE tokenizer has come. Writes nothing else;
-    raises ValueError with one sentence on the first thing that is wrong.
+    fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `limits` are what this
+    visitor may use. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
+    tokenizer has come. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
     train = TrainConfig.from_dict(_with_own_text({**recipe(preset, TrainConfig), **(train_changes or {})}, own_text))
     given = {**recipe(preset, ModelConfig), **(model_changes or {})}
     changes = {name: value for name, value in given.items() if name != "vocab_size"}
-    preset_config(preset, **changes)  # settings first: the text may take seconds
+    model = preset_config(preset, **changes)  # settings first: the text may take seconds
+    limits.check_frozen({**(model_changes or {}), **(train_changes or {})}, starting_values(preset))
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
-        check_memory(preset_config(preset, **changes, vocab_size=train.bpe_vocab), train, memory_limit)
+        model = preset_config(preset, **changes, vocab_size=train.bpe_vocab)
+        check_memory(model, train, memory_limit)
+    limits.check_shape(model, train)
     text = _text(train, own_text, cache_dir, progress)
     if isinstance(text, TextFile):
         tokenizer = fitted_tokenizer(train, text.path, imported, learning)
@@ -79,6 +86,7 @@ def prepare_run(
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
+    limits.check_run(model, train)
     check_memory(model, train, memory_limit)
     if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
         prepare(text, tokenizer, model, train)
@@ -163,8 +171,10 @@ def free_memory() -> int:
     """Bytes that a new process can take: the machine's, or less where a container's limit says so."""
     available = int(psutil.virtual_memory().available)
     try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text("ascii") for name in ("memory.max", "memory.current"))
-        return max(0, min(available, int(limit) - int(used)))
+        limit, used = (int((CGROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+        rows = (line.split() for line in (CGROUP / "memory.stat").read_text("ascii").splitlines())
+        cached = sum(int(size) for name, size in rows if name in ("inactive_file", "active_file"))
     except (OSError, ValueError):  # no cgroup v2, or "max": no limit
         return available
+    # A container's use counts what the system keeps of files it has read, and gives back when somebody needs it.
+    return max(0, min(available, limit - used + cached))

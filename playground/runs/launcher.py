@@ -2,7 +2,8 @@
 
 A supervisor thread looks after everything twice a second, or at once when it is woken: it gives queued runs to workers,
 sends signals to those that ignore a request, and keeps one spare worker warm (torch loaded), so that training begins at
-once. Of several apps on one folder only one supervises at a time; buttons work in all.
+once. Visitors take turns (`queue`), and what each may use (`limits`) is checked here whatever was checked before. Of
+several apps on one folder only one supervises at a time; buttons work in all.
 
 Workers survive the app: stopped with Ctrl-C or killed, it finds them again when it starts, since nothing about them is kept
 in memory. With ``die_with_ui=True`` they save a checkpoint and pause when the app ends.
@@ -12,22 +13,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from playground.runs import status
-from playground.runs.files import Lock
+from playground.runs.files import Lock, discard
+from playground.runs.limits import LOCAL, Limits
 from playground.runs.processes import STOP_SECONDS, Worker, cores, press
-from playground.runs.races import Race, jobs, own_job
+from playground.runs.queue import Job, Line, Turns, line
+from playground.runs.races import Race, check_job, jobs, own_job
+from playground.runs.space import PASS_SECONDS, Space
 from playground.runs.status import Request, Status
-from playground.runs.store import Run, RunStore
-
-Job = Run | Race  # what a worker can be given: a race trains all its runs in one
+from playground.runs.store import Run, RunStore, hashed
+from playground.runs.usage import Usage
 
 TICK_SECONDS = 0.5
+FLUSH_SECONDS = 5.0  # between writes of what visitors have used
+START_SECONDS = 1.0  # that a start costs a visitor at least: a run that ends at once took its turn too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
+_NOT_HERE = "Training is switched off here. Look at the reference runs, or run the playground on a machine of your own."
+_ONLY_THE_HOST = "Only the host trains here. Enter the host's password, or look at the reference runs."
 _KILLED = "probably out of memory. Lower the batch, context, width or layers, or resume from the last checkpoint."
 
 
@@ -48,6 +56,8 @@ class Launcher:
         die_with_ui: bool = False,
         spare: bool = True,
         supervise: bool = True,
+        limits: Limits = LOCAL,
+        keep_days: float | None = None,
     ) -> None:
         """`threads` per worker: all cores divided among the workers unless given.
 
@@ -55,6 +65,11 @@ class Launcher:
         """
         self.store = store
         self.max_workers = max_workers
+        self.limits = limits
+        self.keep_days = keep_days
+        self.usage = Usage(store.root / "usage.json")
+        self.space = Space(store)
+        self._turns = Turns()
         self.cache_dir = cache_dir
         self.threads = threads or max(1, cores() // max_workers)
         self.die_with_ui = die_with_ui
@@ -67,8 +82,14 @@ class Launcher:
         self._supervises = False
         self._wake = threading.Event()
         self._closing = False
-        store.sweep()
-        _shorten(store.root / "worker.log")
+        self._trusted: set[str] = set()  # hashes of visitors who have given the host's password
+        self._seen: tuple[float, Line] | None = None
+        self._ticked = self._flushed = self._tidied = time.monotonic()
+        try:
+            store.sweep()
+            _shorten(store.root / "worker.log")
+        except OSError as error:  # a disk that is full or only to be read: what is there can still be looked at
+            print(f"launcher: {error.strerror}", flush=True)
         self._thread = threading.Thread(target=self._supervise, name="launcher", daemon=True)
         if supervise:
             self._thread.start()
@@ -76,6 +97,28 @@ class Launcher:
     def start(self, run: Job, visitor: str | None = None) -> Status:
         """Queue a run that was just created, or one that was interrupted. Returns its status then."""
         return self.resume(run.id, visitor)
+
+    def begin(self, job: Job, visitor: str | None = None) -> Status:
+        """Queue what was created a moment ago, and remove it again if it may not start: nothing is left of a refusal."""
+        try:
+            return self.start(job, visitor)
+        except ValueError:
+            discard(job.path)
+            raise
+
+    def admit(self, visitor: str | None = None, n_jobs: int = 1) -> None:
+        """Raise ValueError if the visitor may not start so many runs now. For forms, before they prepare anything."""
+        self._check_turns(visitor, self._statuses(), n_jobs)
+
+    def trust(self, visitor: str | None) -> None:
+        """Let a visitor train where only the host may, until this app ends."""
+        self._trusted.add(hashed(visitor) or "")
+
+    def may_train(self, visitor: str | None) -> bool:
+        """Whether this visitor is one of those who train here."""
+        return self.limits.trainers == "everyone" or (
+            self.limits.trainers == "owner" and (hashed(visitor) or "") in self._trusted
+        )
 
     def resume(self, run_id: str, visitor: str | None = None) -> Status:
         """Queue a run to go on from its newest checkpoint."""
@@ -104,8 +147,14 @@ class Launcher:
 
     def position(self, run_id: str) -> int | None:
         """A queued run's place in the queue, from 1; None for any other."""
-        ids = [run.id for run, _ in _queue(self._statuses())]
-        return ids.index(run_id) + 1 if run_id in ids else None
+        return self.line().position(run_id)
+
+    def line(self) -> Line:
+        """What trains and what waits; looked up at most once a tick, however many ask."""
+        seen = self._seen
+        if seen is None or time.monotonic() - seen[0] > TICK_SECONDS:
+            self._seen = seen = (time.monotonic(), self._line(self._statuses()))
+        return seen[1]
 
     def close(self) -> None:
         """Stop supervising. Workers train on, or with `die_with_ui` pause: this waits for them, ten seconds at most."""
@@ -113,6 +162,10 @@ class Launcher:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
+        try:
+            self.usage.flush()
+        except OSError as error:
+            print(f"launcher: {error.strerror}", flush=True)
         if self._spare is not None and self._spare.is_alive():
             self._spare.dismiss()
         self._spare = None
@@ -138,9 +191,14 @@ class Launcher:
             if now.active:
                 return now
             _check_resumable(run, now, finished_too)
+            statuses = self._statuses()
+            self._check_turns(visitor, statuses)
+            check_job(run, self.limits)
+            self._check_space(run)
             status.withdraw(run.path)
-            queued = Status("queued", queued=self._after_all_queued())
+            queued = Status("queued", queued=_after_all_queued(statuses))
             status.declare(run.path, queued)
+            self._seen = None
         self._wake.set()
         return queued
 
@@ -158,12 +216,46 @@ class Launcher:
             status.request(run.path, what)
             if not status.alive(status.declared(run.path)):
                 status.declare(run.path, wanted)
+            self._seen = None
         self._wake.set()
         return run.status()
 
-    def _after_all_queued(self) -> float:
-        """A time that is later than any in the queue, even if the clock was set back."""
-        return max([time.time(), *(now.queued + 1e-3 for _, now in _queue(self._statuses()))])
+    def _check_space(self, job: Job) -> None:
+        try:
+            self.space.check(job, self.limits)
+        except ValueError:
+            self._tidied = time.monotonic() - PASS_SECONDS  # see at the next tick whether something can go
+            raise
+
+    def _check_turns(self, visitor: str | None, statuses: list[tuple[Job, Status]], n_jobs: int = 1) -> None:
+        """Raise ValueError if a visitor does not train here, has too much in the queue, or has used up their day."""
+        limits, owner = self.limits, hashed(visitor)
+        if not self.may_train(visitor):
+            raise ValueError(_NOT_HERE if limits.trainers == "nobody" else _ONLY_THE_HOST)
+        own = sum(job.owner == owner for job, now in statuses if now.active)
+        if limits.waiting_runs is not None:
+            most = (limits.running_runs or 0) + limits.waiting_runs
+            if own + n_jobs > most:
+                raise ValueError(
+                    f"Queue: you have {own} in it and would add {n_jobs}; the limit here is {most}, training and waiting. "
+                    "Wait until one ends, or stop one."
+                )
+        waiting = sum(now.state == "queued" for _, now in statuses)
+        if limits.queue_length is not None and waiting + n_jobs > limits.queue_length:
+            raise ValueError(
+                f"Queue: {waiting} are waiting; the limit here is {limits.queue_length}. "
+                "Try again in a few minutes, and look at a reference run meanwhile."
+            )
+        used = self.usage.seconds(owner)
+        if limits.daily_minutes is not None and used >= 60 * limits.daily_minutes:
+            hours = self.usage.returns_in(owner) / 3600
+            raise ValueError(
+                f"Training time: you have used {used / 60:.0f} minutes within 24 hours; the limit here is "
+                f"{limits.daily_minutes:g}. The first of them come back in {hours:.1f} hours."
+            )
+
+    def _line(self, statuses: list[tuple[Job, Status]]) -> Line:
+        return line(statuses, self.usage.seconds, self._turns)
 
     def _statuses(self) -> list[tuple[Job, Status]]:
         return [(job, job.status()) for job in jobs(self.store)]
@@ -185,10 +277,38 @@ class Launcher:
         self._bury()
         statuses = self._statuses()
         self._press([run for run, now in statuses if now.state in ("running", "crashed")])
-        free = self.max_workers - sum(now.state == "running" for _, now in statuses)
-        for run, _ in _queue(statuses)[: max(0, free)]:
-            self._dispatch(run)
+        now_in = self._line(statuses)
+        if not now_in.waiting and not now_in.running:
+            self._turns.forget()
+        self._count(now_in.running)
+        for job in self._next(now_in):
+            self._dispatch(job)
         self._keep_spare()
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._flushed = time.monotonic()
+            self.usage.flush()
+        if time.monotonic() - self._tidied >= PASS_SECONDS:
+            self._tidied = time.monotonic()
+            for gone in self.space.tidy(self.limits, self.keep_days):
+                print(f"launcher: {gone} was removed to make room", flush=True)
+
+    def _count(self, running: tuple[Job, ...]) -> None:
+        """Add the time since the last look to what the owners of running jobs have used."""
+        now = time.monotonic()
+        for job in running:
+            self.usage.add(job.owner, now - self._ticked)
+        self._ticked = now
+
+    def _next(self, now: Line) -> list[Job]:
+        """The jobs that get a worker now."""
+        busy = Counter(job.owner for job in now.running)
+        chosen: list[Job] = []
+        most = self.limits.running_runs
+        for job in now.waiting:
+            if len(now.running) + len(chosen) < self.max_workers and (most is None or busy[job.owner] < most):
+                busy[job.owner] += 1
+                chosen.append(job)
+        return chosen
 
     def _bury(self) -> None:
         """Forget workers that have ended; if the system killed one, say why it probably did."""
@@ -237,8 +357,16 @@ class Launcher:
                 self._spare = worker
                 return
             status.declare(run.path, status.running(worker.pid))
+            self._seen = None
         self._workers.append(worker)
-        worker.give(run.path, self.cache_dir)
+        self.usage.add(run.owner, START_SECONDS)
+        self._turns.took(run.owner)
+        worker.give(run.path, self.cache_dir, self.limits.to_dict(), self._left(run.owner))
+
+    def _left(self, owner: str | None) -> float | None:
+        """Seconds of their day that a visitor has left, never less than one."""
+        day = self.limits.daily_minutes
+        return None if day is None else max(1.0, 60 * day - self.usage.seconds(owner))
 
     def _keep_spare(self) -> None:
         now = time.monotonic()
@@ -251,10 +379,9 @@ class Launcher:
         return Worker(self.store.root / "worker.log", self.threads, die_with_parent=self.die_with_ui)
 
 
-def _queue(statuses: list[tuple[Job, Status]]) -> list[tuple[Job, Status]]:
-    """Those that wait, first come first."""
-    waiting = [(run, now) for run, now in statuses if now.state == "queued"]
-    return sorted(waiting, key=lambda pair: (pair[1].queued, pair[0].id))
+def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
+    """A time that is later than any in the queue, even if the clock was set back."""
+    return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
 
 
 def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:

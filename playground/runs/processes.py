@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from playground.runs import status
 from playground.runs.paths import code_root
@@ -88,11 +88,17 @@ class Worker:
         self._stdin().close()
         return False
 
-    def give(self, run: Path, cache_dir: Path | None) -> None:
-        """Hand over its one run. Raises OSError if it has died."""
+    def give(
+        self, run: Path, cache_dir: Path | None, limits: dict[str, Any] | None = None, seconds: float | None = None
+    ) -> None:
+        """Hand over its one run, and say what it may use: `Limits.to_dict`, and what is left of the visitor's day.
+
+        Raises OSError if it has died.
+        """
         self.run = run
         pipe = self._stdin()
-        order = {"run": str(run), "cache": str(cache_dir) if cache_dir else None}
+        cache = str(cache_dir) if cache_dir else None
+        order = {"run": str(run), "cache": cache, "limits": limits or {}, "seconds": seconds}
         pipe.write(json.dumps(order).encode("ascii") + b"\n")
         if not self._dies_with_parent:
             pipe.close()

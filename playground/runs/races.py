@@ -17,12 +17,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import RACE_START, ModelConfig, TrainConfig
 from playground.data.corpora import CORPORA, load_text
 from playground.data.downloads import Progress
 from playground.runs import status
 from playground.runs.create import free_memory
 from playground.runs.files import discard, read_json, write_bytes, write_json
+from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.processes import STOP_SECONDS, end
 from playground.runs.status import Status
 from playground.runs.store import (
@@ -39,7 +40,7 @@ from playground.runs.store import (
 )
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare
-from playground.train.estimate import PROCESS_BYTES, estimate
+from playground.train.estimate import estimate, race_memory
 from playground.train.events import StepDone
 from playground.train.race import PlannedArm, RaceSpec, plan
 from playground.train.trainer import TrainState, train
@@ -114,13 +115,20 @@ def prepare_race(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    limits: Limits = LOCAL,
 ) -> PreparedRace:
     """Check a race before it is created: settings, text, sizes that can be matched, a budget that pays for an
-    evaluation, and memory. A budget in seconds is turned into steps by measuring a few. Writes nothing; raises
-    ValueError with one sentence."""
+    evaluation, memory, and what this visitor may use (`limits`). A budget in seconds is turned into steps by
+    measuring a few. Writes nothing; raises ValueError with one sentence."""
     if own_text is not None:
         size = {"corpus_bytes": CORPORA["own"].default_bytes}
         spec = replace(spec, shared={**size, **spec.shared, "corpus": "own"})
+    for wish in spec.arms:
+        start = starting_values(wish.preset)
+        limits.check_frozen(wish.changes, start)
+        limits.check_frozen(spec.shared, start, RACE_START)
+    if limits != LOCAL:  # before a text is fetched, and before a step is measured
+        limits.check_race([(arm.model, arm.train) for arm in plan_race(spec)], len(spec.seeds))
     texts = _Texts(own_text, cache_dir, progress)
     arms = plan(spec, texts.vocabulary, texts.pace)
     for arm in arms:
@@ -128,6 +136,7 @@ def prepare_race(
             texts.dataset(arm.model, arm.train)
         except ValueError as error:
             raise ValueError(f"Arm {arm.name}: {error}") from None
+    limits.check_race([(arm.model, arm.train) for arm in arms], len(spec.seeds))
     check_race_memory(arms, len(spec.seeds), memory_limit)
     tokenizers = tuple(texts.tokenizer(arm.train) for arm in arms)
     return PreparedRace(spec, tuple(arms), tokenizers, own_text if spec.shared.get("corpus") == "own" else None)
@@ -186,17 +195,32 @@ class _Texts:
 def check_race_memory(arms: Sequence[PlannedArm], n_seeds: int, limit: int | None = None) -> None:
     """Raise ValueError if a race's models together need more than `limit` bytes, or than the machine has free.
 
-    All stay in memory with their gradients and moments; activations only exist for the one that takes its step.
+    See `race_memory`.
     """
-    kept = sum(16 * arm.parameters for arm in arms) * n_seeds
-    working = max(estimate(arm.model, arm.train).memory_bytes - PROCESS_BYTES for arm in arms)
-    need, available = PROCESS_BYTES + kept + working, free_memory() if limit is None else limit
+    need = race_memory([(arm.model, arm.train) for arm in arms], n_seeds)
+    available = free_memory() if limit is None else limit
     if need > available:
         here = "are free on this machine" if limit is None else "is the limit here"
         raise ValueError(
             f"This race's {len(arms) * n_seeds} models need about {need / 1e9:.1f} GB of memory together; "
             f"{available / 1e9:.1f} GB {here}. Take fewer arms or seeds, or lower the width, layers or batch."
         )
+
+
+def check_job(job: Run | Race, limits: Limits) -> None:
+    """Raise ValueError if a run or a race is larger than it may be."""
+    if isinstance(job, Run):
+        limits.check_run(job.model, job.train)
+        return
+    firsts = [runs[0] for runs in job.members]
+    limits.check_race([(run.model, run.train) for run in firsts], len(job.spec.seeds))
+
+
+def job_memory(job: Run | Race) -> int:
+    """Bytes that a run's or a race's process will need, roughly."""
+    if isinstance(job, Run):
+        return estimate(job.model, job.train).memory_bytes
+    return race_memory([(runs[0].model, runs[0].train) for runs in job.members], len(job.spec.seeds))
 
 
 # Keeping and finding

@@ -23,13 +23,16 @@ from playground.runs.races import Race
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run
 from playground.runs.texts import dataset
+from playground.runs.watchdog import Guard, Watchdog
 from playground.runs.worker import (
     CLAIM_SECONDS,
     AlreadyRunningError,
     divergence,
     is_disk_full,
     is_out_of_memory,
+    is_read_only,
     restored,
+    settle,
 )
 from playground.train.dataset import Dataset
 from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
@@ -45,6 +48,7 @@ def execute_race(
     cache_dir: Path | None = None,
     interrupted: threading.Event | None = None,
     watch: Watch | None = None,
+    guard: Guard | None = None,
 ) -> Status:
     """Train a race from its runs' newest checkpoints until all have ended or it is asked to stop; return how it ended.
 
@@ -55,9 +59,11 @@ def execute_race(
         raise AlreadyRunningError
     try:
         status.declare(race.path, status.running(os.getpid()))
-        ending = _Race(race, cache_dir, interrupted or threading.Event(), watch or (lambda run, event: None)).guarded()
-        status.withdraw(race.path)  # obeyed, or too late
-        status.declare(race.path, ending)
+        guard = guard or Guard()
+        with Watchdog(race, guard) as dog:
+            heard = watch or (lambda run, event: None)
+            ending = _Race(race, cache_dir, interrupted or threading.Event(), heard, guard, dog).guarded()
+        settle(race.path, ending)
         return ending
     finally:
         lock.release()
@@ -89,6 +95,8 @@ class _Race:
     cache_dir: Path | None
     interrupted: threading.Event
     watch: Watch
+    guard: Guard
+    dog: Watchdog
     runners: list[_Runner] = field(default_factory=list, init=False)
     notes: list[str] = field(default_factory=list, init=False)
     done: int = field(default=0, init=False)  # steps of runs that had ended before
@@ -105,6 +113,7 @@ class _Race:
 
     def train(self) -> Status:
         """Load all, take turns, save; the status of an orderly ending."""
+        self.guard.check(self.race)
         with Heartbeat(self.race.path) as heart, ExitStack() as stack:
             lanes = self._lanes(stack)
             heart.step = self.done + sum(runner.state.step for runner in self.runners)
@@ -115,7 +124,8 @@ class _Race:
                 if isinstance(event, StepDone):
                     heart.step += 1
                 if request := self._after(runner, event):
-                    return Status("paused" if request == "pause" else "stopped", " ".join(self.notes))
+                    ending = Status("paused" if request == "pause" else "stopped", " ".join(self.notes))
+                    return self.dog.ending(self._kept()) or ending
         return Status("finished", self._summary())
 
     def _lanes(self, stack: ExitStack) -> list[Lane]:
@@ -142,6 +152,7 @@ class _Race:
         match event:
             case StepDone():
                 request = status.requested(self.race.path) or ("pause" if self.interrupted.is_set() else None)
+                request = request or ("stop" if self.dog.verdict else None)
                 if request:
                     for each in self.runners:
                         if status.declared(each.run.path).state != "diverged":
@@ -173,6 +184,8 @@ class _Race:
             )
         if is_disk_full(error):
             return f"Disk full. {self._kept()} Free some space, then resume."
+        if is_read_only(error):
+            return f"The disk can only be read. {self._kept()} Tell the host."
         if isinstance(error, ValueError):
             return str(error)
         return f"An unexpected error ({type(error).__name__}) ended the race. {self._kept()}"

@@ -250,6 +250,14 @@ class RunStore:
         with self.exclusive():
             sweep(self.root)
 
+    def unreadable(self) -> list[str]:
+        """A sentence for each folder that is a run's or a race's but cannot be read; such folders are never touched."""
+        said = []
+        for path in sorted(self.root.iterdir()):
+            if _ID.fullmatch(path.name) and (why := _trouble(path)):
+                said.append(f"{path.name[:8]} {why}")
+        return said
+
     def exclusive(self) -> Lock:
         """A lock, held while one reads what is there and then changes it. Use as a context manager."""
         return Lock(self.root / ".lock")
@@ -316,6 +324,21 @@ def read_run(path: Path, reference: bool) -> Run | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run
+
+
+def _trouble(path: Path) -> str:
+    """Why a folder's run or race cannot be read, or nothing if it can, or if it holds neither."""
+    named = next((path / name for name in ("run.json", "race.json") if (path / name).exists()), None)
+    if named is None:
+        return ""
+    values = read_json(named)
+    if values is None:
+        return "is damaged: its description cannot be read. Restore it from a copy, or remove the folder."
+    if values.get("format") != FORMAT:
+        return "was made by another version of the playground. Open it with that version; here it is left alone."
+    if named.name == "run.json" and read_run(path, reference=False) is None:
+        return "has settings that this version of the playground does not know. Open it with the version that made it."
+    return ""
 
 
 def _races_last(run: Run) -> tuple[bool, str, str]:

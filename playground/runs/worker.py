@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,12 +32,14 @@ from playground.data.token_file import Progress
 from playground.runs import baselines, checkpoints, status
 from playground.runs.compiling import Compiling
 from playground.runs.files import Lock, sweep
+from playground.runs.limits import Limits
 from playground.runs.log import LogWriter
 from playground.runs.processes import STOP_SECONDS, cores
 from playground.runs.races import get_race, is_race_id
 from playground.runs.status import Heartbeat, Status
 from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset
+from playground.runs.watchdog import Guard, Watchdog
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
 from playground.train.distributed import ALONE, Group, joined, processes
@@ -45,6 +48,7 @@ from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, 
 from playground.train.trainer import TrainState, train
 
 CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
+NO_LIMITS = Guard(deadly=True)
 NICE = 5  # workers yield to the web server, which needs little but needs it at once
 BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -64,21 +68,24 @@ def execute(
     interrupted: threading.Event | None = None,
     watch: Callable[[Event], None] | None = None,
     group: Group = ALONE,
+    guard: Guard | None = None,
 ) -> Status:
     """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
 
     Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
     `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
-    `group` of processes this is for the first; the others `assist`.
+    `group` of processes this is for the first; the others `assist`. `guard` says what may be used.
     """
     lock = Lock(run.path / "lock")
     if not lock.acquire(CLAIM_SECONDS):
         raise AlreadyRunningError
     try:
         status.declare(run.path, status.running(os.getpid()))
-        ending = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, group).guarded()
-        status.withdraw(run.path)  # obeyed, or too late
-        status.declare(run.path, ending)
+        guard = guard or Guard()
+        with Watchdog(run, guard) as dog:
+            go = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, guard, dog, group)
+            ending = go.guarded()
+        settle(run.path, ending)
         return ending
     finally:
         lock.release()
@@ -116,6 +123,15 @@ def _in_step(group: Group, step: int) -> bool:
 WISHES = {"pause": 1, "stop": 2}
 
 
+def settle(folder: Path, ending: Status) -> None:
+    """Declare how a run or race has ended. Where even that cannot be written, its process id will tell that it is over."""
+    try:
+        status.withdraw(folder)  # obeyed, or too late
+        status.declare(folder, ending)
+    except OSError as error:
+        print(f"{folder.name}: {ending.state}, which cannot be written: {error.strerror}", file=sys.stderr)
+
+
 class _Asked(Exception):  # noqa: N818 - no error
     """The user asked for something while the text was being prepared."""
 
@@ -136,6 +152,8 @@ class _Execution:
     cache_dir: Path | None
     interrupted: threading.Event
     watch: Callable[[Event], None]
+    guard: Guard
+    dog: Watchdog
     group: Group = ALONE
     saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
     joined: bool = field(default=False, init=False)  # whether all processes of the group have begun
@@ -158,6 +176,7 @@ class _Execution:
     def train(self) -> Status:
         """Load, train, save; the status of an orderly ending."""
         run = self.run
+        self.guard.check(run)
         for folder in ("checkpoints", "snapshots"):
             sweep(run.path / folder)
         with Heartbeat(run.path) as heart, LogWriter(run.log) as log:
@@ -199,7 +218,8 @@ class _Execution:
             nonlocal told
             request = self._requested()
             if request:
-                raise _Asked(Status("paused" if request == "pause" else "stopped", "The text was not prepared yet."))
+                unprepared = Status("paused" if request == "pause" else "stopped", "The text was not prepared yet.")
+                raise _Asked(self.dog.ending(unprepared.message) or unprepared)
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
                 message = f"Preparing the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
@@ -208,7 +228,8 @@ class _Execution:
         return progress
 
     def _requested(self) -> str | None:
-        return status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
+        asked = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
+        return asked or ("stop" if self.dog.verdict else None)
 
     def _agreed(self) -> str | None:
         """What is asked of the run, by its control file or by a signal to any process of the group."""
@@ -240,7 +261,8 @@ class _Execution:
                         if request or event.step % self.run.train.checkpoint_interval == 0:
                             self._save(state, log)
                         if request:
-                            return Status("paused" if request == "pause" else "stopped", self.note)
+                            ending = Status("paused" if request == "pause" else "stopped", self.note)
+                            return self.dog.ending(self._kept()) or ending
                         self._note(compiling.poll() if compiling else None, state, log)
                     case Snapshot():
                         weights = state.tensors()["model"]
@@ -268,6 +290,8 @@ class _Execution:
             return f"Out of memory: this run needs about {need:.1f} GB. Lower the batch, context, width or layers."
         if is_disk_full(error):
             return f"Disk full. {self._kept()} Free some space, then resume."
+        if is_read_only(error):
+            return f"The disk can only be read. {self._kept()} Tell the host."
         if isinstance(error, ValueError):
             return str(error)
         return f"An unexpected error ({type(error).__name__}) ended the training. {self._kept()}"
@@ -313,6 +337,13 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, (RuntimeError, SafetensorError)) and any(word in str(error) for word in words)
 
 
+def is_read_only(error: BaseException) -> bool:
+    """As `is_disk_full`, for a disk that the system has locked after a fault."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EROFS
+    return isinstance(error, (RuntimeError, SafetensorError)) and "Read-only file system" in str(error)
+
+
 def warm_up() -> None:
     """Train a speck of a model for two steps: loads and initialises all that torch puts off until it is first used."""
     model = ModelConfig(block_size=8, n_layer=1, n_embd=8, n_head=2, n_kv_head=2, position="rope", mlp="swiglu")
@@ -323,44 +354,63 @@ def warm_up() -> None:
         continue
 
 
-def _train_folder(folder: Path, cache_dir: Path | None, interrupted: threading.Event) -> None:
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told: which run or race, where prepared texts are, and what it may use."""
+
+    folder: Path
+    cache_dir: Path | None = None
+    guard: Guard = NO_LIMITS
+
+    @classmethod
+    def read(cls, line: str) -> Order:
+        """From the line on standard input. Raises ValueError for anything that the launcher would not write."""
+        values = json.loads(line)
+        guard = Guard(Limits.from_dict(values["limits"]), values["seconds"], deadly=True)
+        return cls(Path(values["run"]), Path(values["cache"]) if values["cache"] else None, guard)
+
+
+def _train_folder(order: Order, interrupted: threading.Event) -> None:
     from playground.runs.racing import execute_race  # built on what stands above
 
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
+    folder = order.folder
     store = RunStore(folder.parent)
     race = is_race_id(folder.name) and (folder / "race.json").exists()
+    how: dict[str, Any] = {"cache_dir": order.cache_dir, "interrupted": interrupted, "guard": order.guard}
     try:
         if processes() > 1:
-            _train_together(store.get(folder.name) if not race else None, cache_dir, interrupted)
+            _train_together(store.get(folder.name) if not race else None, order, interrupted)
         elif race:
-            execute_race(get_race(store, folder.name), cache_dir=cache_dir, interrupted=interrupted)
+            execute_race(get_race(store, folder.name), **how)
         else:
-            execute(store.get(folder.name), cache_dir=cache_dir, interrupted=interrupted)
+            execute(store.get(folder.name), **how)
     except AlreadyRunningError as error:
         print(error, file=sys.stderr)
 
 
-def _train_together(run: Run | None, cache_dir: Path | None, interrupted: threading.Event) -> None:
+def _train_together(run: Run | None, order: Order, interrupted: threading.Event) -> None:
     """One of torchrun's processes."""
     if run is None:
         raise SystemExit("A race trains in one process: start it without torchrun.")
     with joined() as group:
         if group.rank:
-            assist(run, group, cache_dir=cache_dir, interrupted=interrupted)
-        elif execute(run, cache_dir=cache_dir, interrupted=interrupted, group=group).state == "failed":
+            assist(run, group, cache_dir=order.cache_dir, interrupted=interrupted)
+            return
+        how: dict[str, Any] = {"cache_dir": order.cache_dir, "interrupted": interrupted, "guard": order.guard}
+        if execute(run, group=group, **how).state == "failed":
             raise SystemExit(run.status().message)  # torchrun ends the others
 
 
-def _wait(interrupted: threading.Event, die_with_parent: bool) -> tuple[Path, Path | None] | None:
-    """The run and text cache that standard input names; None when it closes, because nobody needs this worker."""
+def _wait(interrupted: threading.Event, die_with_parent: bool) -> Order | None:
+    """What standard input says; None when it closes, because nobody needs this worker."""
     warm_up()
     line = sys.stdin.readline()
     if not line:
         return None
     if die_with_parent:
         threading.Thread(target=_pause_at_end_of_input, args=(interrupted,), daemon=True).start()
-    order = json.loads(line)
-    return Path(order["run"]), Path(order["cache"]) if order.get("cache") else None
+    return Order.read(line)
 
 
 def _pause_at_end_of_input(interrupted: threading.Event) -> None:
@@ -384,9 +434,10 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(max(1, options.threads))
     os.nice(NICE)
     interrupted = threading.Event()
-    order = _wait(interrupted, options.die_with_parent) if options.wait else (options.run.resolve(), options.cache)
+    given = None if options.run is None else Order(options.run.resolve(), options.cache)
+    order = given or _wait(interrupted, options.die_with_parent)
     if order is not None:
-        _train_folder(order[0], order[1], interrupted)
+        _train_folder(order, interrupted)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,6 +58,13 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     measuring = 12 * min(BATCH_TOKENS * model.vocab_size, BATCH_LOGITS)  # logits and two copies of them
     memory = PROCESS_BYTES + (20 if config.ema else 16) * parameters + max(activations, measuring)
     return Estimate(parameters, active, memory, training_flops(model) * tokens, tokens)
+
+
+def race_memory(arms: Sequence[tuple[ModelConfig, TrainConfig]], n_seeds: int) -> int:
+    """Bytes that a race's process needs, roughly: all models stay in memory with their gradients and moments; activations
+    only exist for the one that takes its step."""
+    kept = sum(16 * count_parameters(model) for model, _ in arms) * n_seeds
+    return PROCESS_BYTES + kept + max(estimate(*arm).memory_bytes - PROCESS_BYTES for arm in arms)
 
 
 def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> int:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.interchange.architectures import ARCHITECTURES
 from playground.runs.adopt import adopt_files, adopt_from_hub
+from playground.runs.store import hashed
 from playground.ui.services import Services
 
 ABOUT = (
@@ -62,6 +63,8 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
         return adopt_from_hub(services.store, wanted, name=name, owner=owner).id
     if not files:
         raise ValueError("No files are chosen. Choose a model's config.json, tokenizer.json and .safetensors together.")
+    need = 2 * sum(Path(file).stat().st_size for file in files)  # half-precision weights double
+    services.launcher.space.check_room(hashed(owner), need, services.limits)
     return adopt_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
 
 

@@ -13,6 +13,7 @@ from playground.lab.bands import find_band
 from playground.lab.batch import explain
 from playground.lab.doctor import diagnose
 from playground.lab.race_view import race_news
+from playground.lab.waiting import seconds_until_start
 from playground.runs.races import Race, list_races
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import pieces
@@ -33,6 +34,7 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
         try:
             run = services.run(run_id, asked.get("visitor"))
             news = services.curves.since(run, cursor)
+            news["waiting"] = waiting(services, run_id) or ""
             if {"state", "train", "validation"} & news.keys():
                 news["notice"] = diagnose(run, services.curves.columns(run)).sentence
             answer["runs"].append(news)
@@ -53,7 +55,10 @@ def band(services: Services, asked: dict[str, Any]) -> Answer:
 @polite
 def race(services: Services, asked: dict[str, Any]) -> Answer:
     """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
-    return race_news(services.race(asked.get("race"), asked.get("visitor")), services.curves, asked.get("cursor"))
+    found = services.race(asked.get("race"), asked.get("visitor"))
+    news = race_news(found, services.curves, asked.get("cursor"))
+    place = waiting(services, found.id)
+    return {**news, "message": f"Waiting, {place}."} if place else news
 
 
 @polite
@@ -81,19 +86,30 @@ def live(services: Services, asked: dict[str, Any]) -> Answer:
     return {"state": "idle", "text": "nothing is training"}
 
 
+def waiting(services: Services, job_id: str) -> str | None:
+    """A run's or race's place in the queue and when it will begin, in words; None for one that does not wait."""
+    place = services.launcher.position(job_id)
+    if place is None:
+        return None
+    launcher = services.launcher
+    seconds = seconds_until_start(launcher.line(), job_id, services.curves, launcher.max_workers, services.limits)
+    soon = f", begins in about {duration(seconds)}" if seconds else ", begins at once" if seconds == 0 else ""
+    return f"number {place} in the queue{soon}"
+
+
 def _race_in_words(services: Services, race: Race) -> str:
-    place = services.launcher.position(race.id)
+    place = waiting(services, race.id)
     if place is not None:
-        return f"{race.name} · waiting, number {place} in the queue"
+        return f"{race.name} · waiting, {place}"
     runs = [run for arm in race.members for run in arm]
     done = sum(services.curves.columns(run).step / run.train.steps for run in runs) / len(runs)
     return f"{race.name} · {len(runs)} models taking turns · {100 * done:.0f} % done"
 
 
 def _in_words(services: Services, run: Run) -> str:
-    place = services.launcher.position(run.id)
+    place = waiting(services, run.id)
     if place is not None:
-        return f"{run.name} · waiting, number {place} in the queue"
+        return f"{run.name} · waiting, {place}"
     now = services.curves.since(run)
     words = [run.name, f"step {now['step']:,} of {run.train.steps:,}"]
     if now["tokens_per_second"]:

@@ -106,20 +106,22 @@ def show(race_id: str | None, token: str) -> dict[str, Any]:
 
 def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, dict[str, Any]]:
     """Check, create, queue and show a race, over a text of one's own or a built-in one."""
-    prepared = prepare_race(spec, own, cache_dir=services.cache_dir)
+    services.launcher.admit(services.visitor(token))
+    prepared = prepare_race(spec, own, cache_dir=services.cache_dir, limits=services.limits)
     race = create_race(services.store, prepared, owner=services.visitor(token))
-    services.launcher.start(race, services.visitor(token))
+    services.launcher.begin(race, services.visitor(token))
     return follow(services, race.id, token)
 
 
 def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dict[str, Any]]:
     """Race the same once more, as a new race of one's own."""
     race = services.race(_chosen(race_id), token)
+    services.launcher.admit(services.visitor(token))
     text = race.path / "text.txt"
     own = text.read_bytes().decode("utf-8") if text.exists() else None
-    prepared = prepare_race(race.spec, own, cache_dir=services.cache_dir)
+    prepared = prepare_race(race.spec, own, cache_dir=services.cache_dir, limits=services.limits)
     new = create_race(services.store, prepared, name=race.name, owner=services.visitor(token))
-    services.launcher.start(new, services.visitor(token))
+    services.launcher.begin(new, services.visitor(token))
     return follow(services, new.id, token)
 
 

@@ -16,8 +16,11 @@ from typing import Any, get_type_hints
 import gradio as gr
 
 from playground.inference import decode_step
+from playground.runs.archive import Archive
 from playground.runs.curves import Curves
+from playground.runs.hosting import Hosting
 from playground.runs.launcher import Launcher
+from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.races import Race, get_race, list_races
@@ -37,16 +40,48 @@ class Services:
     models: ModelCache
     cache_dir: Path
     public: bool
+    hosting: Hosting = Hosting()  # noqa: RUF009 - frozen
+    archive: Archive | None = None
 
     @classmethod
     def create(cls, public: bool | None = None) -> Services:
-        """The services of this machine; public by default on a Hugging Face Space or with ``PLAYGROUND_PUBLIC=1``."""
-        if public is None:
-            public = bool(os.environ.get("SPACE_ID")) or os.environ.get("PLAYGROUND_PUBLIC", "") not in ("", "0")
+        """The services of this machine, as environment variables say (`runs.hosting`); public by default on a Hugging Face
+        Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for a variable that says nothing usable."""
+        hosting = Hosting.read(os.environ, public)
         decode_step.warm()
         store = RunStore(data_root(), gallery_root())
-        launcher = Launcher(store, cache_dir=cache_root(), die_with_ui=public)
-        return cls(store, launcher, Curves(store), ModelCache(), cache_root(), public)
+        launcher = Launcher(
+            store,
+            cache_dir=cache_root(),
+            die_with_ui=hosting.public,
+            limits=hosting.limits,
+            keep_days=hosting.keep_days,
+        )
+        for sentence in store.unreadable():
+            print(f"store: {sentence}", flush=True)
+        archive = None if hosting.archive is None else Archive(store, hosting.archive)
+        if archive is not None:
+            archive.start()
+        return cls(store, launcher, Curves(store), ModelCache(), cache_root(), hosting.public, hosting, archive)
+
+    def close(self) -> None:
+        """End what goes on beside the page: on a public one, runs pause; what has ended is copied to the archive."""
+        self.launcher.close()
+        if self.archive is not None:
+            self.archive.close()
+
+    @property
+    def limits(self) -> Limits:
+        """What one visitor may use."""
+        return self.hosting.limits
+
+    def pinned_first(self, found: list[Any]) -> list[Any]:
+        """Runs or races with those first that the host has pinned, in the host's order. Only shipped ones can be pinned."""
+        order = {key: number for number, key in enumerate(self.hosting.pinned)}
+        last = len(order)
+        return sorted(
+            found, key=lambda one: min(order.get(one.id, last), order.get(one.name, last)) if one.reference else last
+        )
 
     def visitor(self, token: object) -> str | None:
         """Whom the store should take a browser's token for. None means the one person of a local app."""
@@ -70,7 +105,7 @@ class Services:
 
     def race_choices(self, token: object, shared: Race | None = None) -> list[tuple[str, str]]:
         """Races for a dropdown, as (name, id); `shared` is one that someone else's link led to."""
-        races = list_races(self.store, self.visitor(token))
+        races = self.pinned_first(list_races(self.store, self.visitor(token)))
         if shared is not None and all(race.id != shared.id for race in races):
             races = [shared, *races]
         return [(f"{race.name} · reference" if race.reference else race.name, race.id) for race in races]
@@ -80,7 +115,7 @@ class Services:
 
         `shared` is a run that someone else's link led to: it is in nobody's list but may be looked at.
         """
-        runs = self.store.list(self.visitor(token))
+        runs = self.pinned_first(self.store.list(self.visitor(token)))
         if shared is not None and all(run.id != shared.id for run in runs):
             runs = [shared, *runs]
         return [(_shown(run), run.id) for run in runs if not trained or run.steps_available()]
@@ -103,12 +138,16 @@ def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> C
             return call(*arguments)
         except ValueError as error:
             raise complaint(error) from error
+        except OSError as error:
+            raise complaint(disk_trouble(error)) from error
 
     def generator(*arguments: Any) -> Any:
         try:
             yield from call(*arguments)
         except ValueError as error:
             raise complaint(error) from error
+        except OSError as error:
+            raise complaint(disk_trouble(error)) from error
 
     wrapped = generator if inspect.isgeneratorfunction(named) else function
     wrapped.__name__ = named.__name__
@@ -159,6 +198,14 @@ def plain(value: Any) -> Any:
     if type(value) in (list, tuple):
         return type(value)(plain(item) for item in value)
     return value
+
+
+def disk_trouble(error: OSError) -> ValueError:
+    """A sentence on a disk that is full, only to be read, or gone; without any path."""
+    return ValueError(
+        f"The disk of this app does not take it: {error.strerror or 'it does not answer'}. "
+        "What was saved is kept. Free some space, or tell the host."
+    )
 
 
 def complaint(error: ValueError) -> gr.Error:

@@ -45,7 +45,7 @@
           changed = true;
         }
         const { train, validation, samples, ...facts } = news;
-        changed ||= run.state !== facts.state || run.step !== facts.step || run.message !== facts.message;
+        changed ||= run.state !== facts.state || run.step !== facts.step || run.message !== facts.message || run.waiting !== facts.waiting;
         Object.assign(run, facts);
         if (extend(run.train, train)) changed = true;
         if (extend(run.validation, validation)) changed = true;

@@ -82,6 +82,7 @@ root.append(filled);
 
 function factsOf(run) {
   const words = [];
+  if (run.state === "queued" && run.waiting) words.push(run.waiting);
   if (run.steps > 0) words.push(`step ${P.whole(run.step ?? 0)} of ${P.whole(run.steps)}`);
   if (run.state === "running" && run.tokens_per_second > 0) words.push(`${P.rate(run.tokens_per_second)} tokens/s`);
   if (run.state === "running" && run.eta_seconds != null) words.push(`${P.duration(run.eta_seconds)} left`);

@@ -164,6 +164,7 @@ def write(
 ) -> Iterator[dict[str, Any]]:
     """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
     config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed)
+    services.limits.check_writing(config.max_new_tokens)
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
     items: list[dict[str, Any]] = [

@@ -114,6 +114,7 @@ def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest:
     """Continue the prompt, one or several times; at the end, show what could come next."""
     *settings, token = rest
     config = _config(*settings)
+    services.limits.check_writing(config.max_new_tokens)
     run = chosen_run(services, run_id, token)
     model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, checked_prompt(prompt))
     note = "" if prompt else "The prompt was empty: the model starts from a line end."
@@ -145,6 +146,7 @@ def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -
 
 def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token: str) -> Iterator[Shown]:
     """Go on with the chosen branch by the model that wrote it."""
+    services.limits.check_writing(config.max_new_tokens)
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
     run = chosen_run(services, each.get("run"), token)
     model = services.models.get(run, each.get("step"))
@@ -187,6 +189,7 @@ def write_beside(
     """The same prompt continued in several ways, or by several checkpoints, with the same random numbers."""
     *settings, token = rest
     config, run = _config(*settings), chosen_run(services, run_id, token)
+    services.limits.check_writing(config.max_new_tokens)
     if way not in writing.WAYS:
         raise ValueError(f"Compare must be one of {', '.join(writing.WAYS)}.")
     other = chosen_run(services, other_id, token) if way == "Two checkpoints" else None

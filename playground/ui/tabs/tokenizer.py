@@ -251,15 +251,18 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> Iterator[tuple[Any, str]]:
     """Prepare all arms, then create and queue them: the ids of their runs, and meanwhile words."""
     plans = _plans(corpus, *numbers)
+    services.launcher.admit(services.visitor(token), len(plans))
     prepared = []
     for n, plan in enumerate(plans, start=1):
         yield gr.skip(), f"Preparing {plan.arm.name}, {n} of {len(plans)} …"
         model = {key: value for key, value in plan.model.to_dict().items() if key != "vocab_size"}
-        prepared.append(prepare_run(duel.PRESET, model, plan.train.to_dict(), cache_dir=services.cache_dir))
+        prepared.append(
+            prepare_run(duel.PRESET, model, plan.train.to_dict(), cache_dir=services.cache_dir, limits=services.limits)
+        )
     visitor, started = services.visitor(token), []
     for plan, run in zip(plans, prepared, strict=True):
         created = create_run(services.store, run, name=f"Duel: {plan.arm.name}", owner=visitor)
-        services.launcher.start(created, visitor)
+        services.launcher.begin(created, visitor)
         started.append(created.id)
     yield started, _why(plans)
 

@@ -16,7 +16,8 @@ from playground.lab.pace import seconds_of
 from playground.runs.create import Prepared, create_run, prepare_run
 from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
-from playground.ui import endpoints
+from playground.ui import allowance, endpoints
+from playground.ui.allowance import Allowance
 from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
 from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
@@ -58,6 +59,7 @@ class TrainTab:
     name: gr.Textbox
     schedule: gr.HTML
     estimate: gr.Markdown
+    allowance: Allowance
     start: gr.Button
     link: gr.Button
     run: gr.Dropdown
@@ -94,7 +96,7 @@ def build(services: Services) -> TrainTab:
         with gr.Column(elem_classes="pg-side", min_width=300):
             parts["text"] = build_text_card(services)
             _build_model(parts)
-            _build_budget(parts)
+            _build_budget(parts, services)
         with gr.Column(elem_classes="pg-main"):
             with (
                 gr.Group(elem_classes="pg-card", visible=False) as parts["about"],
@@ -106,6 +108,7 @@ def build(services: Services) -> TrainTab:
                 partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
             )
             gr.Markdown(NOTICE, elem_classes="pg-note")
+    allowance.freeze(services.limits, parts["model"], parts["train"])
     return TrainTab(**parts)
 
 
@@ -129,7 +132,7 @@ def _build_model(parts: dict[str, Any]) -> None:
             parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
 
-def _build_budget(parts: dict[str, Any]) -> None:
+def _build_budget(parts: dict[str, Any], services: Services) -> None:
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
         parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
@@ -141,6 +144,7 @@ def _build_budget(parts: dict[str, Any]) -> None:
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
         parts["estimate"] = gr.Markdown("", elem_classes="pg-note", elem_id="estimate")
+        parts["allowance"] = allowance.build(services)
         parts["start"] = gr.Button("Start training", variant="primary", elem_classes="pg-primary", elem_id="start")
         parts["link"] = gr.Button("Copy link to this set-up", elem_classes="pg-quiet", size="sm", elem_id="setup-link")
 
@@ -210,20 +214,23 @@ def _preset_fields() -> list[str]:
     return [item.name for item in fields(ModelConfig) if item.name in named]
 
 
-def show_estimate(tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
+def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     """What the run will need, or what stands in its way; and the architecture in words."""
     try:
         train = TrainConfig.from_dict(read_form(tab.train, data))
         size = _expected_vocabulary(train, data[tab.token_file])
         model = ModelConfig.from_dict({**read_form(tab.model, data), "vocab_size": size})
+        services.limits.check_run(model, train)
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
     active = f" ({need.active_parameters / 1e6:.2f} M a token)" if need.active_parameters < need.parameters else ""
+    seconds = seconds_of(need, model, train)
     words = (
-        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds_of(need, model, train))} here"
+        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds)} here"
         f" · {need.memory_bytes / 1e6:.0f} MB"
     )
+    words += allowance.too_long(services.limits, seconds)
     plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
     changed = list(config_diff(model, ModelConfig.from_dict({**model.to_dict(), **_axes(plain)})))
     note = f"  \nchanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
@@ -245,7 +252,8 @@ def start(
     services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Create a run from the form, queue it, and show it; meanwhile say how far its tokenizer has come."""
-    token, estimated = data[visitor], show_estimate(tab, data)[0]
+    token, estimated = data[visitor], show_estimate(services, tab, data)[0]
+    services.launcher.admit(services.visitor(token))
     try:
         prepared = yield from _told(telling(lambda tell: _prepare(services, tab, data, tell)))
     except ValueError:
@@ -254,7 +262,7 @@ def start(
     for note in prepared.notes:
         gr.Info(note, duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
-    services.launcher.start(run, services.visitor(token))
+    services.launcher.begin(run, services.visitor(token))
     yield *follow(services, run.id, token), estimated
 
 
@@ -278,6 +286,7 @@ def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: T
         {**settings, "corpus": wish.corpus},
         own_text=own,
         cache_dir=services.cache_dir,
+        limits=services.limits,
         imported=imported_tokenizer(tab, data),
         learning=lambda share, what: tell(share, f"learning BPE: {what}"),
     )
@@ -369,7 +378,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
-        partial(show_estimate, tab),
+        partial(show_estimate, services, tab),
         tab.form,
         [tab.estimate, tab.changed],
         trigger_mode="always_last",
@@ -396,5 +405,6 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.more.click(services.bind(go_on), [tab.run, tab.more_steps, visitor], tab.view, **QUIET)
     tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
     tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)
+    allowance.wire(tab.allowance, services, visitor)
     wire_take_away(tab.away, services, visitor, tab.run)
     wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])

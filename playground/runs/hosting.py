@@ -1,0 +1,95 @@
+"""Whom the app is for: one person, the public, or a class; from environment variables, all of them in docs/hosting.md.
+
+A variable that says nothing usable ends the start with a sentence: a host must not believe in a limit that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
+
+PREFIX = "PLAYGROUND_"
+KEEP_DAYS = 14.0
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """What a host has decided. `public`: visitors are strangers to each other."""
+
+    public: bool = False
+    limits: Limits = LOCAL
+    pinned: tuple[str, ...] = ()  # ids or names of shipped runs that come first in all lists
+    password: str = field(default="", repr=False)  # to see the page at all
+    host_password: str = field(default="", repr=False)  # to train where only the host may
+    keep_days: float | None = None  # runs that nobody has touched for longer go, unless they are shared
+    archive: Path | None = None  # ended runs are copied there
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], public: bool | None = None) -> Hosting:
+        """From environment variables. `public` as the command line says, if it says so. Raises ValueError."""
+        said = {name: environment.get(PREFIX + name, "").strip() for name in VARIABLES}
+        classroom = _yes("CLASSROOM", said["CLASSROOM"])
+        if public is None:
+            public = classroom or _yes("PUBLIC", said["PUBLIC"]) or bool(environment.get("SPACE_ID"))
+        base = CLASSROOM if classroom else PUBLIC if public else LOCAL
+        changes: dict[str, Any] = {
+            item.name: _number(item.name.upper(), said[item.name.upper()], whole="int" in str(item.type))
+            for item in _numeric()
+            if said[item.name.upper()]
+        }
+        changes |= {"trainers": said["TRAIN"]} if said["TRAIN"] else {}
+        changes |= {"frozen": _names(said["FROZEN"])} if said["FROZEN"] else {}
+        try:
+            limits = replace(base, **changes)
+        except ValueError as error:
+            name, _, rest = str(error).partition(" ")
+            raise ValueError(f"{PREFIX}{'TRAIN' if name == 'trainers' else name.upper()} {rest}") from None
+        if limits.trainers == "owner" and not said["HOST_PASSWORD"]:
+            raise ValueError(f"{PREFIX}TRAIN=owner needs {PREFIX}HOST_PASSWORD, so that you can prove to be the owner.")
+        keep = (
+            _number("KEEP_DAYS", said["KEEP_DAYS"], whole=False)
+            if said["KEEP_DAYS"]
+            else (KEEP_DAYS if public else None)
+        )
+        archive = Path(said["ARCHIVE"]).expanduser().absolute() if said["ARCHIVE"] else None
+        return cls(public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive)
+
+
+def _numeric() -> list[Any]:
+    return [item for item in fields(Limits) if "help" in item.metadata]
+
+
+# What a host can set, without the prefix: the switches, and every numeric field of `Limits` in capitals.
+VARIABLES: tuple[str, ...] = (
+    "PUBLIC", "CLASSROOM", "TRAIN", "HOST_PASSWORD", "PASSWORD", "FROZEN", "PINNED", "KEEP_DAYS", "ARCHIVE",
+    *(item.name.upper() for item in _numeric()),
+)  # fmt: skip
+
+
+def _yes(name: str, text: str) -> bool:
+    known = {"": False, "0": False, "no": False, "false": False, "1": True, "yes": True, "true": True}
+    if text.lower() not in known:
+        raise ValueError(f"{PREFIX}{name} must be 1 or 0; {text[:40]!r} is neither.")
+    return known[text.lower()]
+
+
+def _number(name: str, text: str, whole: bool) -> float | None:
+    """A number above 0; "none" lifts the limit."""
+    if text.lower() == "none":
+        return None
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1e15:
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"{PREFIX}{name} must be a {kind} above 0, or none; {text[:40]!r} is not.")
+    return value
+
+
+def _names(text: str, between: str = ",") -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(between) if name.strip())

@@ -1,0 +1,155 @@
+"""What a visitor may use of the machine, in one frozen object; every refusal is one sentence with the remedy.
+
+Checked when a run is prepared, again when it is queued, and once more by the worker, which is told its limits by whoever
+started it and never by the folder that it is given. `LOCAL` has no limits: there the machine's own memory is the guard.
+The numbers of `PUBLIC` and `CLASSROOM` are argued for in docs/decisions/2026-11-25-fair-use.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
+
+from playground.config import ModelConfig, TrainConfig, label, recipe, setting_kinds, spelled
+from playground.config import preset as preset_config
+from playground.train.estimate import count_parameters, estimate, race_memory
+
+Trainers = Literal["everyone", "owner", "nobody"]
+COPIES = 3  # of weights and moments on disk: two checkpoints are kept, and one is being written
+
+
+def _limit(help: str) -> Any:
+    return field(default=None, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None means no limit. Megabytes are millions of bytes; minutes are of a worker's time, whatever it does in it."""
+
+    max_parameters: int | None = _limit("Parameters of a model; of a race, of each of its models.")
+    max_context: int | None = _limit("Tokens that a model looks back over.")
+    max_batch_tokens: int | None = _limit("Tokens of a step: batch × accumulation × context.")
+    max_vocabulary: int | None = _limit("Tokens of a vocabulary.")
+    memory_mb: int | None = _limit("Memory of a training, in MB: estimated before, measured while it runs.")
+    run_minutes: float | None = _limit("Training time of one run or race, in minutes.")
+    daily_minutes: float | None = _limit("Training time of a visitor within 24 hours, in minutes.")
+    running_runs: int | None = _limit("Runs and races of a visitor that train at the same time.")
+    waiting_runs: int | None = _limit("Runs and races of a visitor that wait in the queue. A duel needs four.")
+    queue_length: int | None = _limit("Runs and races that wait in the queue, of all visitors together.")
+    visitor_mb: int | None = _limit("Disk space of a visitor's runs, in MB.")
+    total_mb: int | None = _limit("Disk space of all runs, in MB: beyond it the oldest go.")
+    new_tokens: int | None = _limit("Tokens that a model writes at a click.")
+    trainers: Trainers = "everyone"
+    frozen: tuple[str, ...] = ()  # settings that visitors leave as they find them
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if "help" in item.metadata:
+                _checked(item.name, getattr(self, item.name), whole="int" in str(item.type))
+        if self.trainers not in get_args(Trainers):
+            raise ValueError(f"trainers must be one of {', '.join(get_args(Trainers))}; {self.trainers!r:.40} is not.")
+        unknown = [name for name in self.frozen if name not in setting_kinds()]
+        if unknown:
+            raise ValueError(
+                f"frozen names {unknown[0][:40]!r}, which is no setting. Write names as in `--set NAME=…`."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values; the inverse of `from_dict`."""
+        return {**asdict(self), "frozen": list(self.frozen)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON. Raises ValueError for what is no limit: a worker that misread its limits must not train."""
+        unknown = values.keys() - {item.name for item in fields(cls)}
+        if unknown:
+            raise ValueError(f"Unknown limit {min(unknown)[:40]!r}.")
+        return cls(**{**values, "frozen": tuple(values.get("frozen", ()))})
+
+    # What a run may be
+
+    def check_run(self, model: ModelConfig, train: TrainConfig) -> None:
+        """Raise ValueError if a run is larger than it may be."""
+        self.check_shape(model, train)
+        self._check_memory(estimate(model, train).memory_bytes, "this run", "the batch, context, width or layers")
+        self._check_disk(stored_bytes(model, train), "this run")
+
+    def check_race(self, arms: Sequence[tuple[ModelConfig, TrainConfig]], n_seeds: int) -> None:
+        """Raise ValueError if a model of a race, or all of them together, are larger than they may be."""
+        for model, train in arms:
+            self.check_shape(model, train)
+        self._check_memory(race_memory(arms, n_seeds), "this race", "the arms, the seeds, the width or the layers")
+        self._check_disk(n_seeds * sum(stored_bytes(model, train) for model, train in arms), "this race")
+
+    def check_shape(self, model: ModelConfig, train: TrainConfig) -> None:
+        """Raise ValueError if a single model, its batch or its vocabulary is larger than it may be."""
+        _compare(model.block_size, self.max_context, "Context", "this model looks back over {} tokens", "it")
+        _compare(model.vocab_size, self.max_vocabulary, "Vocabulary", "this one has {} tokens", "it, or take bytes")
+        tokens = train.batch_size * train.grad_accum * model.block_size
+        _compare(tokens, self.max_batch_tokens, "Batch", "a step reads {} tokens", "batch, accumulation or context")
+        size = count_parameters(model)
+        _compare(size, self.max_parameters, "Parameters", "this model has {}", "the width or the layers")
+
+    def _check_memory(self, need: int, what: str, remedy: str) -> None:
+        _compare(need / 1e6, self.memory_mb, "Memory", f"{what} needs about {{}} MB", remedy)
+
+    def _check_disk(self, need: int, what: str) -> None:
+        remedy = "the snapshots, the width or the layers"
+        _compare(need / 1e6, self.visitor_mb, "Disk space", f"{what} needs up to {{}} MB", remedy)
+
+    def check_writing(self, new_tokens: int) -> None:
+        """Raise ValueError if a model would write more at once than it may."""
+        _compare(new_tokens, self.new_tokens, "New tokens", "{} are asked for", "them, and continue the text")
+
+    def check_frozen(self, changes: Mapping[str, Any], *starts: Mapping[str, Any]) -> None:
+        """Raise ValueError if `changes` give a frozen setting a value that none of the `starts` gives it."""
+        for name in self.frozen:
+            allowed = [start[name] for start in starts if name in start]
+            if name in changes and allowed and changes[name] not in allowed:
+                raise ValueError(
+                    f"{label(setting_kinds()[name], name)} is fixed here at {spelled(allowed[0])}; "
+                    f"{spelled(changes[name])!s:.40} was asked for. Leave it as it is."
+                )
+
+    def in_words(self) -> str:
+        """What matters to a visitor before a start, in one line; empty without limits."""
+        words = {
+            "max_parameters": "{:,} parameters", "max_context": "context {:,}", "run_minutes": "{:g} min a run",
+            "daily_minutes": "{:g} min a day", "visitor_mb": "{:,} MB of runs",
+        }  # fmt: skip
+        said = [text.format(value) for name, text in words.items() if (value := getattr(self, name)) is not None]
+        return "Here, up to: " + " · ".join(said) if said else ""
+
+
+def _checked(name: str, value: Any, whole: bool) -> None:
+    if value is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value < 1e15 or (whole and value != int(value)):
+        raise ValueError(f"{name} must be a {'whole ' if whole else ''}number above 0; {value!r:.40} is not.")
+
+
+def _compare(value: float, limit: float | None, name: str, given: str, remedy: str) -> None:
+    if limit is not None and value > limit:
+        raise ValueError(f"{name}: {given.format(f'{value:,.0f}')}; the limit here is {limit:,.0f}. Lower {remedy}.")
+
+
+def stored_bytes(model: ModelConfig, train: TrainConfig) -> int:
+    """What a run takes on disk at most: checkpoints of 12 bytes a parameter, and snapshots of 4."""
+    return count_parameters(model) * (12 * COPIES + 4 * train.snapshots)
+
+
+def starting_values(preset: str) -> dict[str, Any]:
+    """The settings that a form shows for a preset, and for the recipe that comes with it, before anybody has touched it."""
+    model = preset_config(preset, **recipe(preset, ModelConfig))
+    return {**model.to_dict(), **TrainConfig(**recipe(preset, TrainConfig)).to_dict()}
+
+
+LOCAL = Limits()
+PUBLIC = Limits(
+    max_parameters=5_000_000, max_context=512, max_batch_tokens=16_384, max_vocabulary=4_096, memory_mb=2_000,
+    run_minutes=10, daily_minutes=30, running_runs=1, waiting_runs=4, queue_length=40, visitor_mb=500, total_mb=10_000,
+    new_tokens=512,
+)  # fmt: skip
+CLASSROOM = replace(PUBLIC, run_minutes=5, daily_minutes=60, queue_length=120)

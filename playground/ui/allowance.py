@@ -1,0 +1,78 @@
+"""What a visitor may use, on the Train tab: the limits in a line, settings that the host has fixed, the host's password."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+import gradio as gr
+
+from playground.runs.limits import Limits
+from playground.ui.forms import Form
+from playground.ui.picker import QUIET
+from playground.ui.services import Services
+
+WRONG_SECONDS = 1.0  # a wrong password costs: guessing must not be quick
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """The components; the password and its button are there only where the host alone trains."""
+
+    words: gr.Markdown
+    password: gr.Textbox
+    unlock: gr.Button
+
+
+def build(services: Services) -> Allowance:
+    """Lay the line out, and the password where it is asked for."""
+    limits = services.limits
+    words = gr.Markdown(in_words(limits), visible=bool(in_words(limits)), elem_classes="pg-note", elem_id="allowance")
+    locked = limits.trainers == "owner"
+    with gr.Row(visible=locked, elem_classes="pg-actions"):
+        password = gr.Textbox(
+            label="Host's password", type="password", max_length=200, min_width=120, elem_id="host-password"
+        )
+        unlock = gr.Button("Unlock training", elem_classes="pg-quiet", scale=0, min_width=120, elem_id="host-unlock")
+    return Allowance(words, password, unlock)
+
+
+def in_words(limits: Limits) -> str:
+    """What may be used, and who may train, in a line; empty where there are no limits."""
+    who = {"everyone": "", "owner": "Only the host trains here.", "nobody": "Training is switched off here."}
+    return " ".join(part for part in (who[limits.trainers], limits.in_words()) if part)
+
+
+def too_long(limits: Limits, seconds: float) -> str:
+    """A warning for a run that is likely to meet its time limit; it would then end with what it has learned so far."""
+    if limits.run_minutes is None or seconds <= 60 * limits.run_minutes:
+        return ""
+    return f" · ⚠ a run ends after {limits.run_minutes:g} min here, with its last checkpoint"
+
+
+def freeze(limits: Limits, *forms: Form) -> None:
+    """Show the settings that the host has fixed as fixed."""
+    for form in forms:
+        for name in limits.frozen:
+            if name in form:
+                form[name].interactive = False
+
+
+def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
+    """Let the visitor who knows the host's password train. Raises ValueError for a wrong one, after a moment."""
+    known = services.hosting.host_password
+    given = password if isinstance(password, str) else ""
+    if not known or not secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode()):
+        time.sleep(WRONG_SECONDS)
+        raise ValueError("This is not the host's password. Ask whoever runs this page.")
+    services.launcher.trust(services.visitor(token))
+    return "", f"You train here as the host. {services.limits.in_words()}".strip()
+
+
+def wire(allowance: Allowance, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the password."""
+    gr.on(
+        [allowance.unlock.click, allowance.password.submit], services.bind(unlock), [allowance.password, visitor],
+        [allowance.password, allowance.words], **{**QUIET, "concurrency_limit": 2},
+    )  # fmt: skip
