@@ -24,7 +24,7 @@ from playground.runs.races import (
     share_race,
 )
 from playground.train.race import RaceSpec
-from playground.ui import endpoints, race_form
+from playground.ui import allowance, endpoints, race_form
 from playground.ui.components import race_view
 from playground.ui.picker import QUIET
 from playground.ui.race_form import RaceForm, build_race_form
@@ -67,7 +67,8 @@ def build(services: Services, inside: Any) -> RaceTab:
             gr.Markdown(NOTICE, elem_classes="pg-note")
             inside()
         with gr.Column(elem_classes="pg-side", min_width=300):
-            parts["form"] = build_race_form(services)
+            parts["form"] = form = build_race_form(services)
+            allowance.freeze(services.limits, form.model, form.train)
     return RaceTab(**parts)
 
 
