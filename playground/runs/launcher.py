@@ -142,6 +142,7 @@ class Launcher:
             if now.active:
                 raise ValueError("This run is still training. Wait until it ends, or stop it first.")
             _check_resumable(run, now, finished_too=True)
+            self._check_turns(visitor, self._statuses())
         self.store.extend(run_id, steps, visitor)
         return self._enqueue(run_id, visitor, finished_too=True)
 
@@ -284,13 +285,13 @@ class Launcher:
         for job in self._next(now_in):
             self._dispatch(job)
         self._keep_spare()
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self._flushed = time.monotonic()
-            self.usage.flush()
         if time.monotonic() - self._tidied >= PASS_SECONDS:
             self._tidied = time.monotonic()
             for gone in self.space.tidy(self.limits, self.keep_days):
                 print(f"launcher: {gone} was removed to make room", flush=True)
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._flushed = time.monotonic()
+            self.usage.flush()
 
     def _count(self, running: tuple[Job, ...]) -> None:
         """Add the time since the last look to what the owners of running jobs have used."""
