@@ -250,13 +250,13 @@ class RunStore:
         with self.exclusive():
             sweep(self.root)
 
-    def unreadable(self) -> list[str]:
+    def unreadable(self) -> tuple[str, ...]:
         """A sentence for each folder that is a run's or a race's but cannot be read; such folders are never touched."""
         said = []
         for path in sorted(self.root.iterdir()):
             if _ID.fullmatch(path.name) and (why := _trouble(path)):
                 said.append(f"{path.name[:8]} {why}")
-        return said
+        return tuple(said)
 
     def exclusive(self) -> Lock:
         """A lock, held while one reads what is there and then changes it. Use as a context manager."""

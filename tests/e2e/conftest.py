@@ -38,6 +38,7 @@ class App:
     public: bool = False
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    settings: dict[str, str] = field(default_factory=dict)  # environment variables of the host's
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class App:
         variables = {
             "PLAYGROUND_DATA": str(self.data / "runs"), "PLAYGROUND_CACHE": str(self.data / "corpora"),
             "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "no_proxy": "localhost,127.0.0.1",
+            **self.settings,
         }  # fmt: skip
         options = ["--no-browser", "--port", str(self.port), *(["--public"] if self.public else [])]
         with open(self.log, "ab") as log:
