@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from playground.runs.store import Run, RunStore
 
 Job = Run | Race
 MIN_FREE = 200_000_000  # bytes that stay free on the disk of a limited store
+YOUNG_SECONDS = 600.0  # since its last change, in which somebody may be looking at a run: it does not go
 PASS_SHARE = 10  # at most one in so many goes for its age in one pass: a clock that jumps must not empty a store
 PASS_SECONDS = 600.0
 _FRESH = 60.0  # seconds for which a total is used again
@@ -97,14 +98,15 @@ class Kept:
     shared: bool
 
 
-def doomed(kept: Iterable[Kept], keep_days: float | None, room: float | None, now: float) -> list[Kept]:
+def doomed(kept: Sequence[Kept], keep_days: float | None, room: float | None, now: float) -> list[Kept]:
     """Which of them go, in order: what is not shared and older than `keep_days`, the oldest first but at most a tenth of
-    all; then, until the rest fits into `room` bytes, the oldest, what is shared last."""
-    by_age = sorted(kept, key=lambda one: (one.shared, one.changed, one.id))
+    all; then, until the rest fits into `room` bytes, the oldest, what is shared last. What changed a moment ago stays."""
+    known = [one for one in kept if now - one.changed >= YOUNG_SECONDS]
+    by_age = sorted(known, key=lambda one: (one.shared, one.changed, one.id))
     old = [one for one in by_age if keep_days is not None and not one.shared and now - one.changed > keep_days * 86_400]
     going = old[: max(1, len(by_age) // PASS_SHARE)]
     left = [one for one in by_age if one not in going]
-    size = sum(one.n_bytes for one in left)
+    size = sum(one.n_bytes for one in kept) - sum(one.n_bytes for one in going)
     for one in left:
         if room is None or size <= room:
             break
