@@ -29,7 +29,7 @@ def test_the_one_before_and_those_ahead_are_added_up(runs):
     line = Line((training,), (first, second, third))
     starts = [seconds_until_start(line, run.id, curves, 1, LOCAL) for run in (training, first, second, third)]
     assert starts == [None, 30, 130, 170]
-    assert seconds_until_start(line, third.id, curves, 2, LOCAL) == 40  # one does 100, the other 30 + 40
+    assert seconds_until_start(line, third.id, curves, 2, LOCAL) == 70  # one worker does 100, the other 30 and 40
     assert seconds_until_start(Line((), (second, third)), second.id, curves, 1, LOCAL) == 0
     assert seconds_until_start(line, third.id, curves, 1, Limits(run_minutes=1)) == 30 + 60 + 40
 

@@ -24,7 +24,10 @@ class Started:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def start(self, race: Any, visitor: str | None) -> None:
+    def admit(self, visitor: str | None) -> None:
+        """Everybody may."""
+
+    def begin(self, race: Any, visitor: str | None) -> None:
         self.ids.append(race.id)
 
 
