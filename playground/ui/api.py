@@ -60,14 +60,16 @@ class Api:
             The run's id, its state, your token, and notes on what was changed for you.
         """
         visitor = token or self.services.token("")
+        owner = self.services.visitor(visitor)
+        self.services.launcher.admit(owner)
         model, train = _split(settings)
         own = _text(text, "Text", MAX_TEXT) or None
         prepared = prepare_run(
-            preset, model, {**train, **({} if own else {"corpus": corpus})}, own, cache_dir=self.services.cache_dir
-        )
-        owner = self.services.visitor(visitor)
+            preset, model, {**train, **({} if own else {"corpus": corpus})}, own,
+            cache_dir=self.services.cache_dir, limits=self.services.limits,
+        )  # fmt: skip
         run = create_run(self.services.store, prepared, name=_text(name, "Name", 200), owner=owner)
-        state = self.services.launcher.start(run, owner).state
+        state = self.services.launcher.begin(run, owner).state
         secret = visitor if self.services.public else ""
         return {"run": run.id, "name": run.name, "state": state, "token": secret, "notes": list(prepared.notes)}
 
@@ -157,6 +159,7 @@ class Api:
         config = SampleConfig(
             temperature=temperature, top_k=top_k, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
         )
+        self.services.limits.check_writing(config.max_new_tokens)
         if config.max_new_tokens > MAX_NEW_TOKENS:
             raise ValueError(f"New tokens must be 1 to {MAX_NEW_TOKENS:,}; {config.max_new_tokens:,} is not.")
         model = self.services.models.get(found, _step(step))
