@@ -73,8 +73,8 @@ def test_everything_one_click_starts_is_allowed_in_public() -> None:
         for name in PRESETS:
             limits.check_run(preset(name, **recipe(name, ModelConfig)), TrainConfig(**recipe(name, TrainConfig)))
             limits.check_run(preset(name), TrainConfig())
-        for recipe in RECIPES.values():
-            arms = plan_race(race_of(recipe))
+        for question in RECIPES.values():
+            arms = plan_race(race_of(question))
             limits.check_race([(arm.model, arm.train) for arm in arms], 3)
         for kind, size in (("byte", 0), ("bpe", 512), ("bpe", 2000)):
             model = preset("modern", n_embd=128, n_layer=4, n_head=4, block_size=128, vocab_size=max(size, 256))
