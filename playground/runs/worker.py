@@ -197,7 +197,8 @@ class _Execution:
     def _obey(self) -> None:
         """While something is waited for before the first step."""
         if request := self._requested():
-            raise _Asked(Status("paused" if request == "pause" else "stopped", "It was not compiled yet."))
+            uncompiled = Status("paused" if request == "pause" else "stopped", "It was not compiled yet.")
+            raise _Asked(self.dog.ending(self._kept()) or uncompiled)
 
     def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
         """Write a note into the log; with passes just taken, a checkpoint that remembers since when."""
