@@ -74,8 +74,9 @@ def test_a_class(watch: Watch, classroom: App) -> None:
     bob.locator("#stop-run").click()
     wait_for_state(bob, "Stopped")
     ann.reload()
+    expect(ann.locator("#train-run input")).to_have_value("Modern on Tales (2)", timeout=SLOW)  # her newest
     ann.locator("#train-run input").click()
-    ann.get_by_role("option").nth(2).click()  # pinned, her second, her first
+    ann.get_by_role("option", name="Modern on Tales", exact=True).click()
     expect(ann.locator("#live-run")).to_contain_text("Time: a run may train for 0.4 minutes here", timeout=SLOW)
     expect(ann.locator("#live-run")).to_contain_text("is kept")
 
