@@ -82,4 +82,4 @@ def test_the_page_works_in_a_frame_of_another_site(page: Page, app: App) -> None
         frame = page.frame_locator("iframe")
         expect(frame.locator("#estimate")).to_contain_text("parameters", timeout=SLOW)
         frame.get_by_role("tab", name="Attention", exact=True).click()
-        expect(frame.locator("#attention-grid .pg-readout")).to_contain_text("→", timeout=SLOW)
+        expect(frame.locator("#attention-grid .pg-readout").first).to_contain_text("→", timeout=SLOW)

@@ -105,7 +105,7 @@ def test_a_model_on_bpe_from_the_form_to_every_tab(page: Page, own_app: App) -> 
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
 
     open_tab(page, "Attention")
-    expect(page.locator("#attention-grid .pg-readout")).to_contain_text("→", timeout=SLOW)
+    expect(page.locator("#attention-grid .pg-readout").first).to_contain_text("→", timeout=SLOW)
 
     open_tab(page, "Tokenizer")
     page.locator("#tokenizers input").click()
