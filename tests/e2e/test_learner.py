@@ -180,6 +180,7 @@ def test_a_run_deleted_while_its_page_is_open(page: Page, app: App) -> None:
     expect(page.locator("#attention-grid")).to_contain_text("Run not found", timeout=SLOW)
     open_tab(page, "Sample")
     open_tab(page, "Train")
-    page.locator("#resume-run").click()
+    unfold(page, "Continue, rename, share, delete")
+    page.get_by_role("button", name="Continue training").click()
     expect(page.get_by_text("Run not found.").filter(visible=True).first).to_be_visible(timeout=SLOW)
     time.sleep(0.5)

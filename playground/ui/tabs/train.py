@@ -150,7 +150,8 @@ def _build_budget(parts: dict[str, Any], services: Services) -> None:
 
 
 def _build_controls(parts: dict[str, Any], services: Services) -> None:
-    with gr.Group(elem_classes="pg-card"):
+    with gr.Group(elem_classes=["pg-card", "pg-run"]):
+        gr.Markdown("**Or look at one** that is there already", elem_classes=["pg-title", "pg-run-none"])
         with gr.Row(elem_classes="pg-actions"):
             parts["run"] = gr.Dropdown(
                 services.choices(""), value=None, label="Run", show_label=False, scale=3, min_width=200,
@@ -160,7 +161,7 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
                 parts[key] = gr.Button(
                     key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, elem_id=f"{key}-run"
                 )
-        with gr.Accordion("Continue, rename, share, delete", open=False, elem_classes="pg-fold"):
+        with gr.Accordion("Continue, rename, share, delete", open=False, elem_classes="pg-fold", elem_id="manage-run"):
             with gr.Row(elem_classes="pg-actions"):
                 parts["more_steps"] = gr.Number(500, label="More steps", precision=0, minimum=1, scale=1, min_width=120)
                 parts["more"] = gr.Button("Continue training", elem_classes="pg-quiet", scale=1)
