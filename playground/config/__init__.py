@@ -5,7 +5,7 @@ user interface and the command line's ``--help`` are all generated from here and
 validation: an instance that exists is valid. Presets are data.
 """
 
-from playground.config.model import GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
+from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.sample import SampleConfig
 from playground.config.settings import Settings, setting
@@ -13,6 +13,7 @@ from playground.config.train import Compile, OptimizerName, Precision, ScheduleN
 from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
 
 __all__ = [
+    "ADDED",
     "CLASSIC",
     "GATED",
     "GPT_OSS",

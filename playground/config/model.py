@@ -15,6 +15,7 @@ SinkLogit = Literal["none", "zero", "learned"]
 Init = Literal["gpt2", "depth_scaled", "zero"]
 
 GATED: frozenset[str] = frozenset({"swiglu", "geglu", "clamped_swiglu"})  # MLPs of three matrices instead of two
+ADDED: frozenset[str] = frozenset({"learned", "sinusoidal"})  # positions that become part of a token's vector
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class ModelConfig(Settings):
     )
     position: Position = setting(
         "learned", "Positions",
-        "How a token knows where it stands: a learned table, fixed sines (Vaswani et al. 2017), rotated queries and keys "
-        "(RoPE, Su et al. 2021), a penalty on distance (ALiBi, Press et al. 2022), or not at all.",
+        "How a token knows where it stands: a learned table (GPT-2, 2019), fixed sines (Vaswani et al. 2017), rotated "
+        "queries and keys (RoPE, Su et al. 2021), a penalty on distance (ALiBi, Press et al. 2022), or not at all "
+        "(Haviv et al. 2022).",
         group="Positions",
     )  # fmt: skip
     rope_theta: float = setting(
@@ -65,7 +67,8 @@ class ModelConfig(Settings):
     )  # fmt: skip
     norm_placement: Placement = setting(
         "pre", "Norm placement",
-        "Before each sublayer (pre, GPT-2) or after its sum with the stream (post, Vaswani et al. 2017; harder to train).",
+        "Before each sublayer (pre, GPT-2, 2019) or after its sum with the stream (post, Vaswani et al. 2017; harder to "
+        "train).",
         group="Norms",
     )  # fmt: skip
     qk_norm: bool = setting(
@@ -104,8 +107,8 @@ class ModelConfig(Settings):
     )  # fmt: skip
     mlp: MLPKind = setting(
         "gelu", "MLP",
-        "Two matrices with GELU or squared ReLU between (So et al. 2021), or three with a gate: SwiGLU, GeGLU "
-        "(Shazeer 2020), SwiGLU with clamped inputs (gpt-oss 2025).",
+        "Two matrices with GELU (Hendrycks & Gimpel 2016) or squared ReLU between (So et al. 2021), or three with a gate: "
+        "SwiGLU, GeGLU (Shazeer 2020), SwiGLU with clamped inputs (gpt-oss 2025).",
         group="MLP and experts",
     )  # fmt: skip
     match_parameters: bool = setting(
@@ -139,7 +142,7 @@ class ModelConfig(Settings):
         group="MLP and experts",
     )  # fmt: skip
     bias: bool = setting(
-        True, "Biases", "Bias vectors in linear layers and LayerNorm, as in GPT-2.", group="Head and start"
+        True, "Biases", "Bias vectors in linear layers and LayerNorm, as in GPT-2 (2019).", group="Head and start"
     )
     tie_embeddings: bool = setting(
         True, "Tied head", "Use the token embedding matrix again to predict the next token (Press & Wolf 2017).",
@@ -151,8 +154,8 @@ class ModelConfig(Settings):
     )  # fmt: skip
     init: Init = setting(
         "gpt2", "Initial weights",
-        "What a block writes starts small: alike in all layers (GPT-2), smaller the deeper the layer (Zhang et al. 2019), "
-        "or at zero, so that each block begins as the identity (Zhang et al. 2019, Fixup).",
+        "What a block writes starts small: alike in all layers (GPT-2, 2019), smaller the deeper the layer "
+        "(Zhang et al. 2019), or at zero, so that each block begins as the identity (Zhang et al. 2019, Fixup).",
         group="Head and start",
     )  # fmt: skip
     dropout: float = setting(

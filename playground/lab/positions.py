@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from playground.config import ModelConfig
+from playground.config import ADDED, ModelConfig
 from playground.lab.vectors import cosines
 from playground.models.positional import alibi_slopes
 from playground.models.transformer import Transformer
@@ -52,7 +52,7 @@ def similarity(model: Transformer) -> np.ndarray | None:
     if config.position == "rope":
         frequencies = np.array([one.frequency for one in rope_frequencies(config)])
         return np.asarray(np.cos((at[:, None] - at)[..., None] * frequencies).mean(-1))
-    if config.position not in ("learned", "sinusoidal"):
+    if config.position not in ADDED:
         return None
     positions = torch.from_numpy(at)[None].to(model.embed.weight.device)
     nothing = torch.zeros(1, len(at), config.n_embd, device=model.embed.weight.device)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.config import ModelConfig, SampleConfig
+from playground.config import ADDED, ModelConfig, SampleConfig
 from playground.inference.generation import row_rng
 from playground.inference.sampling import draw, filter_distribution
 from playground.models.kv_cache import KVCache
@@ -51,7 +51,7 @@ def check_streaming(config: ModelConfig, window: int, n_sink: int, n_tokens: int
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
-    if config.position in ("learned", "sinusoidal"):
+    if config.position in ADDED:
         raise ValueError(
             f"This run has {config.position} positions, which end with the context of {config.block_size} tokens or were "
             "never trained beyond it: it cannot stream. Choose a run with RoPE, ALiBi or no positions."

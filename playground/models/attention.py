@@ -72,12 +72,20 @@ def attend(
         k, v, mask = _with_sink(k, v, mask, sinks)
     if not spelled:
         return _fused(q, k, v, mask, dropout)
+    n_key = k.size(2) - (sinks is not None)
+    return _spelled_out(q, k, v, mask, look, dropout, n_key)
+
+
+def _spelled_out(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, look: Look | None, dropout: float, n_key: int
+) -> Tensor:
+    """The formula as it stands in papers, for the first `n_key` keys; what others take of the softmax goes nowhere."""
     batch, n_head, n_query, size = q.shape
     grouped = q.reshape(batch, k.size(1), -1, n_query, size)  # (B, K, H / K, T, D)
     scores = (grouped @ k[:, :, None].transpose(-1, -2)).reshape(batch, n_head, n_query, -1) * (1 / math.sqrt(size))
-    pattern = (scores + _as_scores(mask, q.dtype)).softmax(dim=-1)  # (B, H, T, S), and one more key with sinks
-    n_key = k.size(2) - (sinks is not None)
-    pattern = pattern[..., :n_key] if look is None else look(pattern[..., :n_key])
+    pattern = (scores + _as_scores(mask, q.dtype)).softmax(dim=-1)[..., :n_key]  # (B, H, T, S)
+    if look is not None:
+        pattern = look(pattern)
     pattern = F.dropout(pattern, dropout)
     out = pattern.reshape(batch, k.size(1), -1, n_query, n_key) @ v[:, :, None, :n_key]
     return out.reshape(q.shape)

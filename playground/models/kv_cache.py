@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.config import ModelConfig
+from playground.config import ADDED, ModelConfig
 
 EMPTY = -1  # the position of padding and of a slot that holds nothing yet
 
@@ -70,7 +70,7 @@ class KVCache:
         The model may have been trained with any attention. Raises ValueError for positions that are part of the cached
         keys already (learned, sinusoidal), and for a window below 1.
         """
-        if config.position in ("learned", "sinusoidal"):
+        if config.position in ADDED:
             raise ValueError(
                 f"Streaming moves cached tokens to new positions, and {config.position} positions are already mixed into "
                 "them. Use a model with RoPE, ALiBi or no positions."

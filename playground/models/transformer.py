@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +25,8 @@ from playground.models.trace import Trace
 
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)): the pre-norm residual block."""
+
+    leaves_normed = False  # whether what leaves the block has been through a norm
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -48,6 +49,8 @@ class Block(nn.Module):
 class PostNormBlock(Block):
     """norm(x + attention(x)), then norm(x + mlp(x)): as in Vaswani et al. 2017."""
 
+    leaves_normed = True
+
     def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
         x = step.note(f"{self.name}.resid_pre", x)
         x = self.attn_norm(x + step.note(f"{self.name}.attn_out", self.drop(self.attn(x, step))))
@@ -56,12 +59,10 @@ class PostNormBlock(Block):
         return step.note(f"{self.name}.resid_post", x)
 
 
-BLOCKS: dict[str, Callable[[ModelConfig, int], Block]] = {"pre": Block, "post": PostNormBlock}
+BLOCKS: dict[str, type[Block]] = {"pre": Block, "post": PostNormBlock}
 
-
-LOCAL_FROM = (
-    4  # windows in a text from which attention is cut into blocks: two blocks of keys must be much less than all
-)
+# Windows in a text from which attention is cut into blocks: two blocks of keys must be much less than all.
+LOCAL_FROM = 4
 
 
 class Transformer(nn.Module):
@@ -73,15 +74,14 @@ class Transformer(nn.Module):
         self.embed = nn.Embedding(config.vocab_size, config.n_embd)
         self.positions = POSITIONS[config.position](config)
         self.drop = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(BLOCKS[config.norm_placement](config, layer) for layer in range(config.n_layer))
-        # A stream that leaves its last block without a norm of its own gets one here.
-        last = config.norm_placement == "pre"
-        self.norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps) if last else nn.Identity()
+        block = BLOCKS[config.norm_placement]
+        self.blocks = nn.ModuleList(block(config, layer) for layer in range(config.n_layer))
+        norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps)
+        self.norm = nn.Identity() if block.leaves_normed else norm
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.softcap = config.logit_softcap
         self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
         self.recompute = False  # blocks keep nothing for the backward pass but their input; training sets it
-        self.n_positions = config.block_size if config.position == "learned" else math.inf
 
     def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
         """Logits (B, T, V) of the token that follows each of `tokens` (B, T).
@@ -143,22 +143,20 @@ class Transformer(nn.Module):
             query_pos = (valid.cumsum(1) - 1).masked_fill(~valid, EMPTY)
         else:
             query_pos = torch.arange(n, device=tokens.device)[None]
-        last = n if cache is None else cache.length + n
-        if last > self.n_positions and (last := int(query_pos.max()) + 1) > self.n_positions:
-            raise ValueError(
-                f"Learned positions end at the context of {self.n_positions} tokens; this text has {last}. Shorten it."
-            )
+        if (n if cache is None else cache.length + n) > self.positions.limit:  # padding may be all that is beyond
+            self.positions.check(int(query_pos.max()) + 1)
         plain = cache is None and valid is None
         views = {window: self._view(window, query_pos, cache, plain) for window in self.windows}
         return query_pos, Step(views, cache, trace, routings)
 
     def _view(self, window: int, query_pos: Tensor, cache: KVCache | None, plain: bool) -> View:
-        """Who sees whom in layers of a window. The cache may move tokens: `at` is where they stand, not their number."""
-        key_pos, seen, n_sink, at = query_pos, window, self.n_sink, lambda positions: positions
-        if cache is not None:
+        """Who sees whom in layers of a window. `at` is where tokens stand, which a cache that moves them may change."""
+        if cache is None:
+            key_pos, seen, n_sink = query_pos, window, self.n_sink
+            query_at, key_at = query_pos, query_pos
+        else:
             key_pos, seen, n_sink = cache.key_positions(window), cache.rings[window].window, cache.n_sink
-            at = partial(cache.inside, window)
-        query_at, key_at = at(query_pos), at(key_pos)
+            query_at, key_at = cache.inside(window, query_pos), cache.inside(window, key_pos)
         rotations = self.positions.rotation(query_at), self.positions.rotation(key_at)
         bias = self.positions.bias(query_at, key_at)
         # A plain causal square needs no mask: kernels know it by heart.

@@ -108,7 +108,7 @@ class Oracle:
         if c.position != "rope":
             return q @ k.transpose(-1, -2)
         r = round(c.head_dim * c.rope_fraction)
-        frequency = (c.rope_theta ** -(torch.arange(0, r, 2).float() / r)).double()
+        frequency = (1 / c.rope_theta ** (torch.arange(0, r, 2).float() / r)).double()
         q_plane, k_plane = (torch.complex(x[..., : r // 2], x[..., r // 2 : r]) for x in (q, k))
         turn = torch.polar(torch.ones(()).double(), distance[..., None] * frequency)  # (T, T, R / 2)
         turned = torch.einsum("btf,bsf,tsf->bts", q_plane, k_plane.conj(), turn).real

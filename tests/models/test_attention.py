@@ -163,10 +163,3 @@ def test_editing_a_pattern_changes_what_the_head_says():
     with torch.no_grad():
         model.hidden(x, trace=trace)
     assert torch.equal(trace.kept["blocks.0.z"], trace.kept["blocks.0.v"])
-
-
-def test_rows_of_a_batch_do_not_touch_each_other():
-    config = VARIANTS["modern"]
-    model, x = build(config), tokens(config, batch=3)
-    with torch.no_grad():
-        assert (model(x)[1] - model(x[1:2])[0]).abs().max() < 1e-5

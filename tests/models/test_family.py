@@ -131,22 +131,52 @@ def test_a_global_layer_forgets_nothing_but_local_ones_keep_little(name):
 
 SAME = {
     "a window as long as the text": ("modern", dict(window=64), dict()),
-    "a cap that nothing reaches": ("modern", dict(logit_softcap=1000.0), dict(logit_softcap=0.0)),
-    "as many key heads as heads": ("classic", dict(n_kv_head=4), dict()),
-    "every dimension turned": ("modern", dict(rope_fraction=1.0), dict()),
+    "a window as long as the text, kept by global layers": ("modern", dict(window=64, global_every=2), dict()),
+    "sinks in a window that forgets nothing": ("modern", dict(window=64, n_sink=3), dict()),
+    "a cap that nothing reaches": ("modern", dict(logit_softcap=1000.0), dict()),
     "dropout while evaluating": ("classic", dict(dropout=0.4), dict()),
-    "no layer local": ("modern", dict(window=64, global_every=2), dict()),
-}
+    "all experts active, or the same ones by weight": ("mixture", dict(n_expert_active=4, router_norm=False),
+                                                       dict(n_expert_active=4)),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", SAME)
 def test_degenerate_cases_are_the_plain_one(case):
     base, left, right = SAME[case]
     a, b = (VARIANTS[base].replace(**changes) for changes in (left, right))
+    assert a != b
     x = tokens(a)
     with torch.no_grad():
         difference = (build(a)(x) - build(b)(x)).abs().max()
     assert difference < (1e-6 if case != "a cap that nothing reaches" else 1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["modern", "qk-norm", "window and sinks", "sink logits, alibi, window", "gpt-oss"])
+def test_shared_keys_are_copies_of_keys_of_ones_own(name, device):
+    """Grouped-query attention is multi-head attention whose heads of a group have the same keys and values."""
+    config = VARIANTS[name]
+    full = config.replace(n_kv_head=config.n_head)
+    grouped, own, x = build(config).double(), build(full).double(), tokens(config)
+    weights = dict(grouped.named_parameters())
+    with torch.no_grad():
+        for part, parameter in own.named_parameters():
+            shared = weights[part]
+            if parameter.shape != shared.shape:
+                heads = shared.unflatten(0, (config.n_kv_head, config.head_dim))
+                shared = heads.repeat_interleave(config.n_head // config.n_kv_head, dim=0).flatten(0, 1)
+            parameter.copy_(shared)
+        assert sum(own.get_parameter(part).shape != weights[part].shape for part in weights) >= 2 * config.n_layer
+        assert (grouped.to(device)(x.to(device)) - own.to(device)(x.to(device))).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_rows_of_a_batch_do_not_touch_each_other(name, device):
+    config = VARIANTS[name]
+    model, x = build(config).to(device), tokens(config, batch=3).to(device)
+    with torch.no_grad():
+        assert (model(x)[1] - model(x[1:2])[0]).abs().max() <= (1e-6 if device == "cpu" else 2e-5)
 
 
 @pytest.mark.parametrize("vocab_size", [256, 512, 2048])

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from playground.config import preset
 from playground.models.kv_cache import KVCache
-from tests.models.variants import VARIANTS, build, tokens
+from tests.models.oracle import oracle, streamed
+from tests.models.variants import DEVICES, SMALL, VARIANTS, build, tokens
 
 
 def read_in_chunks(model, x, cache, chunk):
@@ -13,22 +15,60 @@ def read_in_chunks(model, x, cache, chunk):
     return torch.cat(parts, dim=1)
 
 
+# How tokens are forgotten: never; in local layers beside global ones; in all layers; but for the first, at positions inside
+# the cache. And how a text is cut: token by token; into parts of mixed sizes; a prompt beyond any window, then tokens.
+N, WINDOW, SINKS = 96, 7, 3
+CACHES = {
+    "full": {},
+    "window": {"window": WINDOW, "global_every": 2},
+    "rolling": {"window": WINDOW},
+    "sinks": {},
+}
+CUTS = {"one by one": [1] * N, "chunks": [1, 7, 40] * 2, "long prompt": [41] + [1] * (N - 41)}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("position", ["learned", "rope", "alibi", "none"])
+@pytest.mark.parametrize("kind", CACHES)
+def test_each_cache_read_in_each_way_with_each_kind_of_positions_equals_one_masked_pass(kind, position, cut, device):
+    """At every position, and so every greedy choice; every ring goes round seven times at least. Sinks that move cannot be
+    had with learned positions, which says so."""
+    config = preset("modern", **SMALL, position=position, **CACHES[kind])
+    model, x, squares = build(config), tokens(config, n=N), None
+    if kind == "sinks":
+        if position == "learned":
+            with pytest.raises(ValueError, match="learned positions are already mixed into them"):
+                KVCache.streaming(config, SINKS, WINDOW, batch_size=2)
+            return
+        squares = [streamed(N, SINKS, WINDOW)] * config.n_layer
+    cache = KVCache.streaming(config, SINKS, WINDOW, 2) if kind == "sinks" else KVCache(config, batch_size=2)
+    with torch.no_grad():
+        expected = oracle(model, x, squares)
+        model, x = model.to(device), x.to(device)
+        parts = [model.unembed(model.hidden(part, cache=cache)) for part in x.split(CUTS[cut], dim=1)]
+    got = torch.cat(parts, dim=1).cpu()
+    assert (got - expected).abs().max() < 2e-5
+    assert torch.equal(got.argmax(-1), expected.argmax(-1))
+
+
 @pytest.mark.parametrize("name", ["window", "window and sinks"])
 def test_a_rolling_cache_keeps_its_size_and_its_promise(name):
     """After wrapping several times it still equals one masked pass over the whole history."""
     config = VARIANTS[name]
     model, x = build(config), tokens(config, n=96, batch=1)
     cache = KVCache(config)
-    shapes, size = {part.shape for part in cache.keys}, cache.n_bytes
-    assert shapes == {(1, config.n_kv_head, config.window + config.n_sink, config.head_dim)}
-    got = read_in_chunks(model, x, cache, 1)
-    with torch.no_grad():
-        assert (got - model(x)).abs().max() < 2e-5
-    assert {part.shape for part in cache.keys} == shapes
-    assert cache.n_bytes == size
-    assert cache.length == 96
-    recent = set(range(96 - config.window, 96)) | set(range(config.n_sink))
-    assert set(cache.rings[config.window].held[0].tolist()) == recent
+    size, ring, n_sink = cache.n_bytes, cache.rings[config.window], config.n_sink
+    for at in range(96):
+        with torch.no_grad():
+            got = model.unembed(model.hidden(x[:, at : at + 1], cache=cache))[:, -1]
+            assert (got - model(x[:, : at + 1])[:, -1]).abs().max() < 2e-5
+        shapes = {part.shape for part in (*cache.keys, *cache.values)}
+        assert shapes == {(1, config.n_kv_head, config.window + n_sink, config.head_dim)}
+        assert cache.n_bytes == size
+        slot = at if at < n_sink else n_sink + (at - n_sink) % config.window
+        assert ring.held[0, slot] == at
+    assert set(ring.held[0].tolist()) == set(range(96 - config.window, 96)) | set(range(n_sink))
 
 
 def test_slots_take_turns_as_the_docstring_shows():

@@ -12,11 +12,13 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from torch import nn
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from playground.config import ModelConfig, SampleConfig, preset
 from playground.inference.generation import generate
 from playground.interchange.architectures import choose, transformers_config
 from playground.interchange.names import export_tensors
+from playground.models.positional import RotaryPositions
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 from tests.models.variants import DEVICES, build, tokens
@@ -71,27 +73,60 @@ def twin(ours: Transformer, folder: Path, tensors: dict[str, torch.Tensor] | Non
     return theirs.eval().to(next(ours.parameters()).device)
 
 
+@pytest.mark.parametrize(("theta", "dims"), [(10_000.0, 16), (500.0, 24), (1e6, 64)])
+def test_rotations_equal_llamas_to_the_last_bit(theta, dims):
+    """Anywhere in a long text: the angle at position 2,000 is 2,000 times what a frequency's last bit is."""
+    config = transformers.LlamaConfig(
+        head_dim=dims, rope_parameters={"rope_type": "default", "rope_theta": theta}, max_position_embeddings=2048
+    )
+    positions = torch.arange(2048)
+    theirs = LlamaRotaryEmbedding(config)(torch.zeros(1), positions[None])
+    for ours, reference in zip(RotaryPositions(dims, theta).rotation(positions), theirs, strict=True):
+        assert torch.equal(torch.cat((ours, ours), dim=-1), reference[0])
+
+
+def listen(theirs: nn.Module) -> dict[str, list[torch.Tensor]]:
+    """What their MLPs and routers will say in a forward pass, in the order of layers."""
+    heard: dict[str, list[torch.Tensor]] = {"mlp": [], "router": [], "experts": []}
+
+    def note(module: nn.Module, inputs: object, output) -> None:
+        if type(module).__name__.endswith("TopKRouter"):
+            heard["router"].append(output[0])
+            heard["experts"].append(output[2])
+        else:
+            heard["mlp"].append(output[0] if isinstance(output, tuple) else output)
+
+    for module in theirs.modules():
+        if type(module).__name__.endswith(("TopKRouter", "MLP", "SparseMoeBlock")):
+            module.register_forward_hook(note)
+    return heard
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CASES)
 def test_logits_and_every_layer_equal_transformers(name, device, tmp_path):
-    """The text is six windows long; a mixture's tokens go to the same experts."""
+    """The text is six windows long. In a mixture the router's probabilities are the same and its tokens go to the same
+    experts. A text read by itself gives what it gave among others."""
     config = CASES[name]
     ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
-    theirs, routed = twin(ours, tmp_path), []
-    for module in theirs.modules():
-        if type(module).__name__.endswith("TopKRouter"):
-            module.register_forward_hook(lambda _, inputs, output: routed.append(output[2]))
-    trace = Trace(keep=["*.resid_pre", "final", "*.experts"])
+    theirs = twin(ours, tmp_path)
+    heard, trace = listen(theirs), Trace(keep=["*.resid_pre", "final", "*.mlp_out", "*.router", "*.experts"])
     with torch.no_grad():
         logits = ours.unembed(ours.hidden(x, trace=trace))
         reference = theirs(x, output_hidden_states=True)
+        alone = ours(x[1:2])
     assert logits.std() > 0.5, "weights are large enough that a mistake would show"
     assert (logits - reference.logits).abs().max() < 2e-5
+    assert (alone - reference.logits[1:2]).abs().max() < 2e-5
     for layer in range(config.n_layer):
         assert (trace.kept[f"blocks.{layer}.resid_pre"] - reference.hidden_states[layer]).abs().max() < 2e-5
+        said = heard["mlp"][layer].view(3, 96, config.n_embd)
+        assert (trace.kept[f"blocks.{layer}.mlp_out"] - said).abs().max() < 2e-5
     assert (trace.kept["final"] - reference.hidden_states[-1]).abs().max() < 2e-5
-    assert len(routed) == (config.n_layer if config.n_expert > 1 else 0)
-    for layer, ids in enumerate(routed):
+    assert len(heard["mlp"]) == config.n_layer
+    assert len(heard["experts"]) == (config.n_layer if config.n_expert > 1 else 0)
+    for layer, (scores, ids) in enumerate(zip(heard["router"], heard["experts"], strict=True)):
+        assert (trace.kept[f"blocks.{layer}.router"].flatten(0, 1) - scores.softmax(-1)).abs().max() < 1e-6
         assert torch.equal(trace.kept[f"blocks.{layer}.experts"].flatten(0, 1), ids)
 
 

@@ -75,6 +75,19 @@ def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: Ma
     assert_close(run, reference)
 
 
+def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: MakeRun) -> None:
+    """Two sequences of 16 tokens a step and 64 experts: half of them at least learn nothing at each step."""
+    model = MODEL.replace(dropout=0.0, n_expert=64, router_norm=False)
+    wish = dict(steps=20, batch_size=2, grad_accum=1, balance_loss=0.0, router_z_loss=1e-3)
+    reference, run = make_run(model, **wish), make_run(model, **wish)
+    execute(reference)
+    code, words = torchrun(run.path)
+    assert code == 0, words
+    assert run.state() == "finished"
+    assert steps_logged(run) == list(range(1, 21))
+    assert_close(run, reference)
+
+
 def test_a_step_with_fewer_sequences_than_processes_fails_with_a_remedy(make_run: MakeRun) -> None:
     run = make_run(batch_size=1, grad_accum=1)
     code, _ = torchrun(run.path)

@@ -3,6 +3,7 @@
 import json
 import random
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import tiktoken
@@ -51,8 +52,9 @@ def test_any_text_comes_back_with_the_ids_of_the_library(text: str) -> None:
 
 
 def test_the_library_tiktoken_and_the_page_from_scratch_give_the_same_ids() -> None:
-    for text in [*HARD, *fuzz(1000)]:
+    for text in [*HARD, "one long line, " * 700, *fuzz(1000)]:
         ids = BPE.encode(text).tolist()
+        assert decode(BPE, ids) == text
         assert ids == LIBRARY.encode(text).ids, text
         assert ids == TIKTOKEN.encode_ordinary(text), text
         assert ids == scratch.encode(text, BPE.merges), text
@@ -83,9 +85,14 @@ def test_a_million_of_anything_is_cut_into_short_pieces(text: str) -> None:
     assert decode(BPE, BPE.encode(text)) == text
 
 
-def test_each_merge_joins_a_most_frequent_pair() -> None:
-    text = tales(8_000)
+@pytest.mark.parametrize(
+    "text",
+    [tales(8_000), "\n".join(HARD) + "".join(fuzz(40, seed=4)), Path(__file__).read_text("utf-8")],
+    ids=["stories", "hostile", "code"],
+)
+def test_each_merge_joins_a_most_frequent_pair(text: str) -> None:
     learned = learn_bpe(text, 330)
+    assert learned.vocab_size == 330
     for n, pair in enumerate(learned.merges):
         before = [scratch.encode(word, learned.merges[:n]) for part in words(text) for word in part]
         counts: dict[tuple[int, int], int] = {}

@@ -16,7 +16,7 @@ from playground.train.dataset import Dataset, prepare, split
 from playground.train.estimate import estimate
 from playground.train.evaluation import evaluate
 from playground.train.events import Diverged, Evaluated, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.gradients import cross_entropy
+from playground.train.gradients import accumulate, cross_entropy
 from playground.train.routing import router_loss
 from playground.train.schedule import learning_rate
 from playground.train.trainer import TrainState, snapshot_steps, train
@@ -73,22 +73,51 @@ def test_evaluation_windows_do_not_overlap_and_reach_the_end():
     assert spread_windows(11, 10, 10_000).tolist() == [0]
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_accumulation_equals_one_batch(masked):
-    """Four micro-batches of 4 are one batch of 16, also when they hold different numbers of targets."""
-    stream = np.random.default_rng(0).integers(0, 256, 4000).astype(np.uint8)
-    flags = np.random.default_rng(1).random(4000) < np.linspace(0, 1, 4000) if masked else None
-    data = Dataset(stream, stream, 1.0, flags, flags)
-    states = []
-    for batch_size, grad_accum in ((16, 1), (4, 4)):
+STREAM = np.random.default_rng(0).integers(0, 256, 4000).astype(np.uint8)
+SOME = np.random.default_rng(1).random(4000) < np.linspace(0, 1, 4000)  # targets: few at the beginning, many at the end
+
+
+@pytest.mark.parametrize("flags", [None, SOME], ids=["alike", "ragged"])
+def test_accumulation_equals_one_batch(flags):
+    """2, 4 or 8 micro-batches are one batch of 16, also when they hold different numbers of targets."""
+    data = Dataset(STREAM, STREAM, 1.0, flags, flags)
+
+    def trained(batch_size, grad_accum):
         config = TrainConfig(**FAST).replace(batch_size=batch_size, grad_accum=grad_accum)
         state = TrainState.new(MODEL, config)
-        events = list(train(state, data, config, BYTES))
-        states.append((state, losses(events)))
-    (one, one_losses), (many, many_losses) = states
-    assert np.allclose(one_losses, many_losses, rtol=1e-5)
-    for a, b in zip(one.model.parameters(), many.model.parameters(), strict=True):
-        assert (a - b).abs().max() < 2e-5
+        return losses(train(state, data, config, BYTES)), state.model.parameters()
+
+    one_losses, one = trained(16, 1)
+    one = list(one)
+    for batch_size, grad_accum in ((8, 2), (4, 4), (2, 8)):
+        many_losses, many = trained(batch_size, grad_accum)
+        assert np.allclose(one_losses, many_losses, rtol=1e-5)
+        for a, b in zip(one, many, strict=True):
+            assert (a - b).abs().max() < 2e-5
+
+
+def test_a_mean_of_means_would_be_another_gradient():
+    """What averaging the micro-batches' means gives where they hold different numbers of targets, and what we give."""
+    x, y = random_windows(STREAM, SOME, block_size=16, count=16, seed=3, step=1)
+    counts = [int((part != IGNORED).sum()) for part in y.split(4)]
+    assert len(set(counts)) > 1
+    model = TrainState.new(MODEL, TrainConfig(**FAST)).model
+
+    def gradient(backward):
+        model.zero_grad()
+        backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    def each(weights):
+        for inputs, wanted, weight in zip(x.split(4), y.split(4), weights, strict=True):
+            (cross_entropy(model(inputs), wanted) * weight).backward()
+
+    config = TrainConfig(**FAST).replace(batch_size=4, grad_accum=4)
+    whole = gradient(lambda: (cross_entropy(model(x), y) / sum(counts)).backward())
+    ours = gradient(lambda: accumulate(model, x, y, config, targets=sum(counts), count=16))
+    means = gradient(lambda: each([1 / (4 * count) for count in counts]))
+    assert (ours - whole).norm() < 1e-5 * whole.norm()
+    assert (means - whole).norm() > 0.05 * whole.norm()
 
 
 @pytest.mark.parametrize("name", ["mixture", "gpt-oss"])
@@ -232,8 +261,8 @@ def test_bits_per_byte_do_not_depend_on_the_tokenizer():
     """One bit per byte is one bit per byte: the scale takes the tokens' length into account."""
     text = "äöü " * 200 + "\n"
     config = TrainConfig(**FAST)
-    for name in ("byte", "char"):
-        tokenizer = build_tokenizer(name, text)
+    for name in ("byte", "char", "bpe"):
+        tokenizer = build_tokenizer(name, text, vocab_size=270)
         data = prepare(text, tokenizer, MODEL, config)
         tail = split(text, config.validation_fraction)[1]
         nats = 0.5 * len(tail.encode()) * math.log(2)  # a model that spends half a bit per byte of this text

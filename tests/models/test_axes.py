@@ -1,0 +1,66 @@
+"""Each axis of the architecture is one field with one dictionary behind it, and explains itself."""
+
+import re
+from typing import get_args, get_type_hints
+
+import pytest
+import torch
+
+from playground.config import ModelConfig
+from playground.models.attention import SINK_LOGITS
+from playground.models.mlp import BENDS, MLPS
+from playground.models.normalization import NORMS
+from playground.models.positional import POSITIONS
+from playground.models.transformer import BLOCKS, INITS
+from tests.models.variants import VARIANTS, build, tokens
+
+AXES = {
+    "position": POSITIONS,
+    "norm": NORMS,
+    "norm_placement": BLOCKS,
+    "mlp": BENDS,
+    "sink_logit": SINK_LOGITS,
+    "init": INITS,
+}
+SWAPS = [
+    ("position", "rope", "alibi"),
+    ("position", "none", "sinusoidal"),
+    ("norm", "layernorm", "rmsnorm"),
+    ("norm_placement", "pre", "post"),
+    ("norm_placement", "post", "pre"),
+    ("mlp", "relu2", "gelu"),
+    ("mlp", "swiglu", "geglu"),
+    ("sink_logit", "none", "zero"),
+    ("init", "gpt2", "depth_scaled"),
+]
+
+
+def test_every_choice_of_a_setting_is_an_entry_and_every_entry_a_choice():
+    hints = get_type_hints(ModelConfig)
+    assert {name for name, hint in hints.items() if get_args(hint)} == AXES.keys()
+    for name, entries in AXES.items():
+        assert set(get_args(hints[name])) == entries.keys()
+    assert MLPS.keys() == BENDS.keys()
+
+
+@pytest.mark.parametrize("base", ["no positions", "mixture"])
+@pytest.mark.parametrize(("axis", "choice", "other"), SWAPS)
+def test_what_a_choice_means_is_said_in_its_entry_and_nowhere_else(axis, choice, other, base, monkeypatch):
+    """With another's entry under its name, a choice becomes the other: nothing else in a model asks for the name."""
+    config = VARIANTS[base].replace(bias=False, **{axis: choice})
+    x = tokens(config)
+    with torch.no_grad():
+        plain, expected = build(config)(x), build(config.replace(**{axis: other}))(x)
+        monkeypatch.setitem(AXES[axis], choice, AXES[axis][other])
+        swapped = build(config)(x)
+    assert torch.equal(swapped, expected)
+    assert (swapped - plain).abs().max() > 1e-3
+
+
+SIZES = {"vocab_size", "block_size", "n_layer", "n_embd", "n_head", "head_size", "mlp_width", "norm_eps"}
+
+
+def test_every_setting_but_sizes_names_where_it_comes_from():
+    """A paper or the model that made it known, with its year."""
+    for name, field in ModelConfig.__dataclass_fields__.items():
+        assert name in SIZES or re.search(r"\b(19|20)\d\d\b", field.metadata["help"]), name
