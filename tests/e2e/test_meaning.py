@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 from playwright.sync_api import Locator, Page, expect
 
+from playground.ui.links import Setup
 from tests.e2e.conftest import App
 from tests.e2e.steps import SLOW, make_small, open_page, open_tab, start, wait_for_state
 from tests.e2e.test_inside import choose_run
@@ -30,8 +33,10 @@ def open_view(page: Page, app: App, name: str, run: str = MODERN) -> Locator:
 
 def test_experts_of_a_run_of_ones_own(page: Page, app: App) -> None:
     view = open_view(page, app, "Experts")
-    expect(view.locator(".pg-alert")).to_contain_text("This model is dense", timeout=SLOW)
-    expect(view.locator(".pg-alert")).to_contain_text("preset Mixture")
+    expect(view.locator(".pg-empty:visible")).to_contain_text("This model is dense", timeout=SLOW)
+    links = [link.get_attribute("href") or "" for link in view.get_by_role("link").all()]
+    setups = [Setup.from_json(parse_qs(urlsplit(link).query)["setup"][0]).settings() for link in links]
+    assert [(model.n_expert, train.balance_loss > 0) for model, train in setups] == [(4, True), (4, False)]
     open_tab(page, "Train")
     page.locator(".pg-choice label", has_text="Mixture").click()
     make_small(page, steps=30)
