@@ -14,7 +14,7 @@
    * while no run is chosen; `body` is what the view fills. `begin(asked, before)` is called, once the script has run to
    * its end, for every new question that somebody can see, with the values of the question before it. Returns
    *   root                                       for marks that tests and styles read
-   *   tell(text, bad)                            the line above the body; "" takes it away
+   *   tell(text, bad)                            the line above the body; "" takes it away, and one that ends in … is at work
    *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which is told
    *                                              unless quietly, or when the question has changed meanwhile
    *   show()                                     what the body holds is worth seeing
@@ -33,6 +33,7 @@
     function tell(text, bad = false) {
       status.hidden = !text;
       status.classList.toggle("pg-alert-bad", bad);
+      status.classList.toggle("pg-alert-busy", text.endsWith("…"));
       P.say(status, text);
     }
 
