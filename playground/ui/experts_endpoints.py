@@ -23,14 +23,15 @@ def experts(services: Services, asked: dict[str, Any]) -> Answer:
     """How the experts of a checkpoint work on validation text: ``{"visitor", "run", "step", "brief"?}``.
 
     -> ``{"n_expert", "n_active", "n_tokens", "load", "effective"}``: shares of all choices (L, E), and as how many
-    experts alike that is (L,). Unless `brief`, also ``{"kinds": [[kind, tokens], ...], "table", "information"}``: first
-    choices by kind of token (L, kinds, E), and per layer the bits of the first choice with what kind and token tell of them.
+    experts alike that is (L,); of a dense model ``{"n_expert": 1}`` alone. Unless `brief`, also ``{"kinds": [[kind, tokens],
+    ...], "table", "information"}``: first choices by kind of token (L, kinds, E), and per layer the bits of the first
+    choice with what kind and token tell of them.
     """
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
     model = services.models.get(run, step if isinstance(step, int) else None)
     if model.config.n_expert == 1:
-        route(model, np.zeros((1, 1), dtype=np.int64))  # says what to do
+        return {"n_expert": 1}
     tokens = DATASETS.get(run, services.cache_dir).validation
     sequences = text_windows(tokens, run.model.block_size, N_TOKENS)
     routes = route(model, sequences)

@@ -100,6 +100,53 @@ def test_tokens_are_shown_with_nothing_invisible_left(shared: Any, token: str, s
     assert shared.evaluate("(token) => Playground.visible(token)", token) == shown
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [
+        (12, 12, "itself"),
+        (12, 11, "the token just before"),
+        (12, 10, "the start of its word"),
+        (12, 9, "the space before its word"),
+        (11, 2, "what followed an earlier “a”, as induction does"),
+        (12, 3, "an earlier “t”"),
+        (9, 0, "the first token"),
+        (12, 6, "6 tokens back"),
+        (3, 12, "what comes later"),
+    ],
+)
+def test_a_place_is_called_after_what_heads_look_for(shared: Any, row: int, column: int, words: str) -> None:
+    tokens = ["m", "a", "x", "t", "t", ",", " ", "y", "o", " ", "b", "a", "t", "c", "h"]
+    assert (
+        shared.evaluate("([tokens, row, column]) => Playground.relation(tokens, row, column)", [tokens, row, column])
+        == words
+    )
+
+
+def test_a_head_is_called_after_where_it_looks_or_not_at_all(shared: Any) -> None:
+    scores = {"previous": 0.1, "duplicate": 0.2, "induction": 0.92, "sink": 0.3, "entropy": 2.0, "distance": 7.96}
+    said = "(scores) => Playground.headInWords(scores)"
+    assert shared.evaluate(said, scores).startswith("Gives 92 % of its attention to what followed an earlier copy")
+    assert (
+        shared.evaluate(said, {**scores, "previous": 0.95}) == "Gives 95 % of its attention to the token just before."
+    )
+    assert shared.evaluate(said, {**scores, "induction": 0.39}) == (
+        "It is none of these kinds: it looks at the like of 4.00 tokens at once, 8.0 back on average."
+    )
+
+
+def test_the_loss_at_a_step_lies_on_the_line_that_is_drawn(shared: Any) -> None:
+    """The axis is logarithmic, log(step + 1): between two measurements so is the line."""
+    curve = {"step": [0, 9, 99], "loss": [5.0, 3.0, None]}
+    at = "([curve, step]) => Playground.lossAt(curve, step)"
+    assert shared.evaluate(at, [curve, 0]) == {"loss": 5.0, "measured": True}
+    assert shared.evaluate(at, [curve, 9]) == {"loss": 3.0, "measured": True}
+    between = shared.evaluate(at, [curve, 2])
+    assert between["loss"] == pytest.approx(5 - 2 * np.log10(3))
+    assert not between["measured"]
+    assert shared.evaluate(at, [curve, 99])["loss"] == 3.0
+    assert shared.evaluate(at, [{"step": [10], "loss": [2.0]}, 3]) is None
+
+
 def test_smoothing_is_an_unbiased_moving_average(shared: Any) -> None:
     values = [5.0, 4.0, None, 3.0, 2.5]
     expected, total, mass = [], 0.0, 0.0

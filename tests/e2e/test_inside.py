@@ -88,6 +88,53 @@ def test_a_token_is_pointed_at_and_heads_are_drawn_as_lines(page: Page, app: App
     expect(grid.locator(".pg-map")).to_be_visible()
 
 
+def test_a_guided_reading_leads_from_the_first_step_to_the_cause(page: Page, app: App) -> None:
+    open_page(page, app.url, "Attention")
+    grid = page.locator("#attention-grid")
+    expect(grid.locator(".pg-time")).to_contain_text("step", timeout=SLOW)
+    guide, card = grid.locator(".pg-guide"), grid.locator(".pg-head-cards")
+    expect(guide).to_be_hidden()
+    page.locator("#reading-induction").click()
+    expect(guide).to_contain_text("1 of 5", timeout=SLOW)
+    expect(page.locator("#attention-run input")).to_have_value("Induction: two layers on Repeat · reference")
+    for step, head in (("112", "Layer 2 · head 3"), ("161", "Layer 1 · head 3"), ("233", "Layer 2 · head 3")):
+        guide.get_by_role("button", name="Next").click()
+        expect(grid.locator(".pg-time-words")).to_contain_text(f"step {step} ", timeout=SLOW)
+        expect(grid.locator(".pg-map-card h2")).to_contain_text(head)
+    expect(grid.locator(".pg-readout").first).to_contain_text("what followed an earlier “i”")
+    expect(card).to_contain_text("it is an induction head", timeout=SLOW)
+    expect(card.locator("tr", has_text="Induction").locator("td").last).to_have_text("1")
+    guide.get_by_role("button", name="Next").click()
+    expect(grid.locator(".pg-line-most")).to_have_count(2, timeout=SLOW)
+    expect(card.locator(".pg-verdict")).to_contain_text("nats per token", timeout=SLOW)
+    assert float(card.locator(".pg-verdict").inner_text().split()[0]) > 2
+    expect(card).to_contain_text("Your text goes on “ckbrownfox")
+    guide.get_by_role("button", name="Back").click()
+    expect(grid.locator(".pg-map")).to_be_visible()
+    expect(card.get_by_label("On", exact=True)).to_be_checked()
+    guide.get_by_role("button", name="Look around yourself").click()
+    expect(guide).to_be_hidden()
+
+
+def test_a_head_is_switched_off_beside_its_picture(page: Page, app: App) -> None:
+    open_page(page, app.url, "Attention")
+    choose_run(page, "attention", "Modern on Tales, seed 0")
+    grid = page.locator("#attention-grid")
+    card = grid.locator(".pg-head-cards")
+    grid.get_by_role("button", name="Layer 1 · head 4").click(timeout=SLOW)
+    expect(card).to_contain_text("42 % of its attention to the token just before", timeout=SLOW)
+    card.get_by_text("Mean", exact=True).click()
+    expect(card.locator(".pg-verdict")).to_contain_text("+2.0", timeout=SLOW)
+    grid.get_by_role("button", name="Layer 3 · head 1").click()
+    expect(card).to_contain_text("Layer 3 · head 1")
+    expect(card.locator(".pg-verdict")).to_contain_text("+0.0", timeout=SLOW)
+    expect(card.locator(".pg-next-table tbody tr")).to_have_count(4)
+    grid.get_by_label("Saved step of the training").fill("0")
+    expect(card).to_contain_text("none of these kinds", timeout=SLOW)
+    card.get_by_text("On", exact=True).click()
+    expect(card.locator(".pg-verdict")).to_be_empty()
+
+
 def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Modern on Tales, seed 0")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 from playwright.sync_api import Locator, Page, expect
 
+from playground.ui.links import Setup
 from tests.e2e.conftest import App
-from tests.e2e.steps import SLOW, make_small, open_page, open_tab, start, wait_for_state
+from tests.e2e.steps import SLOW, current_step, make_small, open_page, open_tab, start, wait_for, wait_for_state
 from tests.e2e.test_inside import choose_run
 
 MODERN = "Modern on Tales, seed 0"
@@ -30,8 +34,10 @@ def open_view(page: Page, app: App, name: str, run: str = MODERN) -> Locator:
 
 def test_experts_of_a_run_of_ones_own(page: Page, app: App) -> None:
     view = open_view(page, app, "Experts")
-    expect(view.locator(".pg-alert")).to_contain_text("This model is dense", timeout=SLOW)
-    expect(view.locator(".pg-alert")).to_contain_text("preset Mixture")
+    expect(view.locator(".pg-empty:visible")).to_contain_text("This model is dense", timeout=SLOW)
+    links = [link.get_attribute("href") or "" for link in view.get_by_role("link").all()]
+    setups = [Setup.from_json(parse_qs(urlsplit(link).query)["setup"][0]).settings() for link in links]
+    assert [(model.n_expert, train.balance_loss > 0) for model, train in setups] == [(4, True), (4, False)]
     open_tab(page, "Train")
     page.locator(".pg-choice label", has_text="Mixture").click()
     make_small(page, steps=30)
@@ -50,6 +56,26 @@ def test_experts_of_a_run_of_ones_own(page: Page, app: App) -> None:
     expect(view.locator("tr", has_text="letter").last).to_contain_text("%")
     expect(view.locator(".pg-expert-bits tbody tr")).to_have_count(2)
     assert view.locator("b", has_text="bold").count() == 0
+
+
+def test_heads_and_experts_are_followed_while_a_run_trains(page: Page, app: App) -> None:
+    open_page(page, app.url)
+    page.locator(".pg-choice label", has_text="Mixture").click()
+    make_small(page, steps=4000)
+    start(page)
+    wait_for(lambda: current_step(page) > 1)
+    run = page.locator("#train-run input").input_value()
+    open_tab(page, "Inside")
+    choose_run(page, "inside", run)
+    for name, view in (("Heads", page.locator(".pg-headtable")), ("Experts", page.locator(".pg-experts"))):
+        open_tab(page, name)
+        expect(view).to_have_attribute("data-steps", re.compile(r"\d"), timeout=SLOW)
+        newest = view.locator("thead th.pg-score-step").last
+        before = newest.inner_text()
+        wait_for(lambda newest=newest, before=before: newest.inner_text() != before, seconds=120)
+    open_tab(page, "Train")
+    page.locator("#stop").click()
+    wait_for_state(page, "Stopped")
 
 
 def test_points_move_through_training_and_analogies_say_when_they_fail(page: Page, app: App) -> None:

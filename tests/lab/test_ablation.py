@@ -82,6 +82,23 @@ def test_nothing_switched_off_changes_nothing_and_watching_changes_no_logit():
             torch.testing.assert_close(logits(model, ids, {}), model(ids), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_watching_everything_changes_no_logit(name):
+    """Patterns spelled out are another kernel than the one that runs unwatched: no logit may tell.
+
+    In float32 at initialisation, whose logits are about 0.2 and so leave 1e-6 above rounding; with weights five times as
+    large in float64, in which a difference of the formula would show.
+    """
+    config = CONFIGS[name]
+    ids = tokens(config, n=40)
+    for model in (build(config, scale=1), build(config).double()):
+        trace = Trace(keep=["*.pattern", "*.z", "*.q", "*.resid_post"])
+        with torch.no_grad():
+            seen, unseen = model.unembed(model.hidden(ids, trace=trace)), model(ids)
+        assert len(trace.kept) == 4 * config.n_layer
+        torch.testing.assert_close(seen, unseen, atol=1e-6, rtol=0)
+
+
 @pytest.fixture(scope="module")
 def measured():
     config = VARIANTS["modern"].replace(block_size=32)

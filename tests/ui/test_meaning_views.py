@@ -50,7 +50,9 @@ def test_experts_are_told_as_the_router_decides(local, make_run: MakeRun, active
 
 
 def test_a_dense_run_is_told_what_to_do(local, make_run: MakeRun):
-    answer = experts_endpoints.experts(local, {"run": make_run().id, "step": 20})
+    run = make_run()
+    assert experts_endpoints.experts(local, {"run": run.id, "step": 20}) == {"n_expert": 1}
+    answer = experts_endpoints.routes(local, {"run": run.id, "step": 20, "text": "the cat"})
     assert answer["error"].startswith("This model is dense")
     assert answer["error"].endswith("preset Mixture.")
 

@@ -15,6 +15,7 @@ import gradio as gr
 HERE = Path(__file__).parent
 SHARED = (
     "common.js", "sampling.js", "curve_chart.js", "timeline.js", "looking.js", "attention_map.js", "attention_lines.js",
+    "head_card.js", "guide.js",
 )  # fmt: skip
 ServerFunction = Callable[[Any], Any]
 

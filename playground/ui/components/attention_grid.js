@@ -27,7 +27,13 @@ const mapCard = P.el("section", { class: "pg-panel pg-map-card" },
 const time = P.el("div", { class: "pg-time" });
 const timeCard = P.panel("Through training", "move the slider, or press ▶", time);
 timeCard.classList.add("pg-time-card");
-const filled = P.el("div", { class: "pg-attention-filled" }, timeCard, gridCard, mapCard);
+const card = P.headCard({
+  scores: (step) => view.ask(server.heads, { step }, { quietly: true }),
+  ablate: (step, parts, how) => view.ask(server.ablate, { step, parts, how }, { quietly: true }),
+});
+const cards = P.el("div", { class: "pg-head-cards pg-stack" }, ...card.nodes);
+const guide = P.guide({ go: visit });
+const filled = P.el("div", { class: "pg-attention-filled" }, guide.node, timeCard, gridCard, mapCard, cards);
 
 // ---- the weights --------------------------------------------------------------------------------------------------
 
@@ -182,11 +188,12 @@ function drawText() {
   flow.replaceChildren(...reply.tokens.map((token) => P.tokenSpan(token, null)));
 }
 
-/** A token is pointed at: what each head looks at from there, and what the chosen one does, over the text. */
-function point(t) {
+/** A token is pointed at: what each head looks at from there, and what the chosen one does, over the text. In the map that
+ *  moves the cell to what is looked at most; `again`, even if it is in this row. */
+function point(t, again = false) {
   row = t;
   if (!reply || t >= reply.size) return;
-  (way === "map" ? map : lines).choose(t);
+  (way === "map" ? map : lines).choose(t, again);
   for (const button of grid.children) {
     const value = weights(placeOf(button));
     if (value) P.say(button.lastElementChild, most(value, t));
@@ -232,10 +239,11 @@ function switchTo(id) {
   point(t);
 }
 
-/** The chosen head as a map, or the chosen heads as lines. */
+/** The chosen head as a map, or the chosen heads as lines; and what is said about it. */
 function drawLarge(fresh = false) {
   const value = reply && weights(head);
   if (!value) return;
+  card.show(moving.step(), head, way === "lines" ? chosenHeads() : [head]);
   const { tokens, size } = reply;
   if (way === "map") {
     P.say(heading, named(head));
@@ -310,9 +318,25 @@ async function begin({ run }) {
   frames = new Map();
   several = null;
   fresher = true;
+  card.reset();
   view.show();
   live = answer.live;
   await moving.open(answer, wish);
+  guide.open(JSON.parse(JSON.stringify(props.value?.reading ?? null)));
+}
+
+/** What a stage of a guided reading speaks of: a step, one head as a map or several as lines, a token, and what is off. */
+async function visit({ step, heads, token, off }) {
+  const mine = view.question();
+  [head] = heads = heads.map(([layer, h]) => ({ layer, head: h }));
+  if ((way === "lines") !== heads.length > 1) ways.querySelector(`input[value="${heads.length > 1 ? "lines" : "map"}"]`).click();
+  several = heads.length > 1 ? new Set(heads.map(keyOf)) : null;
+  await moving.go(step);
+  if (mine !== view.question()) return;
+  press();
+  drawLarge();
+  point(token, true);
+  card.off(off);
 }
 
 async function follow() {

@@ -9,7 +9,7 @@
   /**
    * The map and the sentence below it. `onRow(row)` is told the row under the pointer or the arrow keys.
    *
-   * Returns { nodes, draw(frame, fresh), choose(row), scroller }. A frame is { title, tokens, size, value(i, j), window,
+   * Returns { nodes, draw(frame, fresh), choose(row, again), scroller }. A frame is { title, tokens, size, value(i, j), window,
    * n_sink, seen(i, j) }: `value` a byte, 255 times the square root of a weight. A fresh frame chooses a cell of its own,
    * unless somebody has pointed at one.
    */
@@ -180,11 +180,12 @@
       scroller.dataset.ms = (performance.now() - started).toFixed(1);
     }
 
-    /** Where to start reading: the largest weight that is neither on the diagonal nor on the first token, if any. */
+    /** Where to start reading: the largest weight that is neither on the diagonal nor on the first token, if any; but not in
+     *  the first rows, which have little to choose from. */
     function strongest() {
       const { size, value } = frame;
       let best = { row: size - 1, column: size - 1, byte: -1 };
-      for (let i = 1; i < size; i++) {
+      for (let i = Math.max(1, Math.floor(size / 3)); i < size; i++) {
         for (let j = 1; j < i; j++) if (value(i, j) > best.byte) best = { row: i, column: j, byte: value(i, j) };
       }
       return best;
@@ -226,12 +227,12 @@
       readout.dataset.key = said;
       const words = frame.seen(row, column) ? P.probability(weight) : column > row ? "not visible (it comes later)" : "not visible (outside the window)";
       readout.replaceChildren(P.el("b", { text: from }), " → ", P.el("b", { text: to }), `: ${words}`,
-        P.el("span", { class: "pg-soft", text: `  position ${row} looks at ${column}` }));
+        P.el("span", { class: "pg-soft", text: `  ${P.relation(frame.tokens, row, column)} · position ${row} looks at ${column}` }));
     }
 
-    /** Go to a row, to the column that it looks at most. */
-    function choose(row) {
-      if (!frame || row >= frame.size || (cell && cell.row === row)) return;
+    /** Go to a row, to the column that it looks at most: also when it is there already, if wanted `again`. */
+    function choose(row, again = false) {
+      if (!frame || row >= frame.size || (cell && cell.row === row && !again)) return;
       let column = row;
       for (let j = 0; j < row; j++) if (frame.value(row, j) > frame.value(row, column)) column = j;
       cell = { row, column };

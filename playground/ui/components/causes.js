@@ -113,7 +113,7 @@ function show(answer, parts) {
 function drawNext(rows, changed) {
   const head = P.el("tr", {}, P.el("th", { scope: "col", text: "next token" }), P.el("th", { scope: "col", text: "on" }), ...(changed ? [P.el("th", { scope: "col", text: "off" }), P.el("th", { scope: "col", text: "change" })] : []));
   const body = rows.map(([token, p, q]) => P.el("tr", {}, P.el("th", { scope: "row" }, P.el("code", { text: P.visible(token) })), P.el("td", { text: P.percent(p) }),
-    ...(changed ? [P.el("td", { text: P.percent(q) }), P.el("td", { text: `${q < p ? "−" : "+"}${(100 * Math.abs(q - p)).toFixed(1)} points` })] : [])));
+    ...(changed ? [P.el("td", { text: P.percent(q) }), P.el("td", { text: P.points(q - p) })] : [])));
   next.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...body));
 }
 

@@ -31,7 +31,15 @@ const kindCard = P.el("section", { class: "pg-panel" },
   P.el("div", { class: "pg-scroll pg-expert-bits", tabindex: 0, role: "region", "aria-label": "Bits that kind and token tell about the expert" }, bits),
   P.small("Mutual information between the first expert and the kind of token, or the token itself, in bits. Shuffled: the same with labels dealt out at random (mean of 20, ± their spread); counting finds that much in noise."));
 
-const filled = P.el("div", { class: "pg-stack" }, loadCard, textCard, kindCard);
+/** A link to the Train tab's form, filled with a mixture small enough for a minute. */
+const small = (text, train) => P.el("a", { class: "pg-small-button", target: "_top", text,
+  href: P.address({ tab: "train", setup: JSON.stringify({ preset: "mixture", model: { n_layer: 2, n_embd: 64 }, train: { steps: 300, ...train } }) }) });
+const offer = P.el("section", { class: "pg-panel", hidden: true });
+const offered = P.emptyState("This model is dense: one MLP a layer, and no router", "Choose a run with experts above, or train one. A small mixture takes about a minute, and you can watch its experts from here while it trains.");
+offered.append(P.el("div", { class: "pg-causes-bar pg-offers" }, small("Set up a mixture", {}), small("The same without balance loss", { balance_loss: 0 })));
+offer.append(offered);
+const cards = P.el("div", { class: "pg-stack" }, loadCard, textCard, kindCard);
+const filled = P.el("div", {}, offer, cards);
 
 let found = new Map(); // step -> { load, effective, … }
 let whole = null; // the answer of the chosen step, with kinds
@@ -68,7 +76,7 @@ function drawLoads() {
   });
   loads.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows));
   const working = whole.effective.map((x) => x.toFixed(1));
-  P.say(loadWords, `At step ${P.whole(props.value.step)} the load is as if ${working.join(", ")} of ${n} experts worked (layers 1 to ${working.length})`);
+  P.say(loadWords, `At step ${P.whole(props.value.step)} it is as if ${working.map((x, l) => `${x} of ${n} experts worked in layer ${l + 1}`).join(", ")}`);
   root.dataset.steps = found.size;
 }
 
@@ -184,10 +192,13 @@ async function begin({ run, step }, before) {
   if (mine !== look.question()) return;
   if (!answer) return void (filled.hidden = true);
   look.tell("");
+  offer.hidden = answer.n_expert > 1;
+  cards.hidden = !offer.hidden;
+  look.show();
+  if (cards.hidden) return;
   whole = answer;
   found.set(step, whole);
   layer = Math.min(layer, whole.load.length - 1);
-  look.show();
   drawLayers();
   drawLoads();
   drawKinds();

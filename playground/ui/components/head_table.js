@@ -14,8 +14,9 @@ const order = P.smallSegments("Order of the rows", [["layer", "By layer"], ["sco
   draw();
 });
 const title = P.el("span");
+const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
 const filled = P.el("section", { class: "pg-panel" },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Heads" }), title), order),
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Heads" }), title), order), verdict,
   P.scroller("Scores of every head", table),
   P.small("Choose a score to see it over training on the right. Colours run from 0 to 1 for shares, else from 0 to the largest number shown."), meanings, note);
 
@@ -23,7 +24,8 @@ let found = new Map(); // step -> { id: numbers by layer and head }
 let scores = [];
 let steps = [];
 let live = false;
-let score = "induction";
+let score = null; // the one shown over training: the visitor's choice, or else the one in which a head stands out most
+let wanted = false; // has the visitor chosen it?
 let sorting = "layer";
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -40,9 +42,26 @@ function rows() {
   return sorting === "layer" ? all : all.sort((a, b) => now[score][b.layer][b.head] - now[score][a.layer][a.head]);
 }
 
+/** Which heads do one thing with much of their attention. */
+function inWords(values) {
+  const kinds = scores.filter(({ unit }) => unit === "share").map(({ id, name }) => {
+    const clear = values[id].flatMap((heads, layer) => heads.flatMap((value, head) => (value >= P.CLEAR ? [`L${layer + 1} · H${head + 1}`] : [])));
+    return clear.length ? `${name.toLowerCase()} ${clear.join(", ")}` : "";
+  }).filter(Boolean);
+  return kinds.length ? `Heads that do mostly one thing: ${kinds.join("; ")}` : `No head gives ${P.percent(P.CLEAR)} of its attention to one of these places`;
+}
+
+/** The score in which one head stands out most. */
+function striking(values) {
+  const most = (id) => Math.max(...values[id].flat());
+  return scores.filter(({ unit }) => unit === "share").map(({ id }) => id).reduce((best, id) => (most(id) > most(best) ? id : best));
+}
+
 function draw() {
   const step = props.value?.step;
   if (!found.has(step)) return;
+  if (!wanted) score = striking(found.get(step));
+  P.say(verdict, inWords(found.get(step)));
   const chosen = scores.find(({ id }) => id === score);
   P.say(title, ` at step ${P.whole(step)}, and ${chosen.name.toLowerCase()} over training`);
   const buttons = scores.map(({ id, name, unit }) => {
@@ -79,6 +98,7 @@ table.addEventListener("click", (event) => {
   const button = event.target.closest(".pg-score");
   if (!button) return;
   score = button.dataset.score;
+  wanted = true;
   draw();
   table.querySelector(`.pg-score[data-score="${score}"]`)?.focus();
 });

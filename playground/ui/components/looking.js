@@ -14,7 +14,7 @@
    * while no run is chosen; `body` is what the view fills. `begin(asked, before)` is called, once the script has run to
    * its end, for every new question that somebody can see, with the values of the question before it. Returns
    *   root                                       for marks that tests and styles read
-   *   tell(text, bad)                            the line above the body; "" takes it away
+   *   tell(text, bad)                            the line above the body; "" takes it away, and one that ends in … is at work
    *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which is told
    *                                              unless quietly, or when the question has changed meanwhile
    *   show()                                     what the body holds is worth seeing
@@ -33,6 +33,7 @@
     function tell(text, bad = false) {
       status.hidden = !text;
       status.classList.toggle("pg-alert-bad", bad);
+      status.classList.toggle("pg-alert-busy", text.endsWith("…"));
       P.say(status, text);
     }
 
@@ -107,6 +108,9 @@
   /** +0.123 ± 0.045; without the latter where there is no error. */
   const withError = (x, error) => `${signed(x)}${error == null ? "" : ` ± ${error.toFixed(3)}`}`;
 
+  /** A change of a probability: +1.2 points; one that rounds to nothing has no sign. */
+  const points = (change) => (Math.abs(change) < 0.0005 ? "0.0 points" : `${signed(100 * change, 1)} points`);
+
   // ---- cells on the palette -------------------------------------------------------------------------------------
 
   /** Give a cell the palette's colour for a share between 0 and 1, and letters that can be read on it; null clears it. */
@@ -126,6 +130,26 @@
     context.putImageData(image, 0, 0);
     return canvas;
   }
+
+  // ---- attention ------------------------------------------------------------------------------------------------
+
+  /** What a column is to the row that looks at it, in words: the places that heads are known to look for come first. */
+  function relation(tokens, row, column) {
+    const own = visibleWord(tokens[row]);
+    if (column > row) return "what comes later";
+    if (column === row) return "itself";
+    if (column === row - 1) return "the token just before";
+    const whole = tokens.slice(column + 1, row + 1).every(lettered);
+    if (whole && lettered(tokens[column]) && !(column > 0 && lettered(tokens[column - 1]))) return "the start of its word";
+    if (whole && /^\s$/.test(tokens[column])) return "the space before its word";
+    if (column > 0 && tokens[column - 1] === tokens[row]) return `what followed an earlier ${own}, as induction does`;
+    if (tokens[column] === tokens[row]) return `an earlier ${own}`;
+    if (column === 0) return "the first token";
+    return `${row - column} tokens back`;
+  }
+
+  const lettered = (token) => /^\p{L}+$/u.test(token);
+  const visibleWord = (token) => `“${P.visible(token)}”`;
 
   // ---- surprise -------------------------------------------------------------------------------------------------
 
@@ -164,6 +188,6 @@
   /** The three parts of a row of likeliest tokens: the token, a bar, its probability. */
   const alternative = (text, p) => [P.el("code", { text: P.visible(text) }), shareBar(p), P.el("span", { class: "pg-number", text: P.percent(p) })];
 
-  Object.assign(P, { view, panel, small, sayNote, scroller, smallSegments, countUp, signed, withError, shade, paletteBar, surprise, surpriseClass,
+  Object.assign(P, { view, panel, small, relation, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
     surpriseLegend, tokenSpan, tokenWords, shareBar, alternative });
 })();

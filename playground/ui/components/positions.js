@@ -124,6 +124,18 @@ map.addEventListener("keydown", (event) => {
   choose(row + move);
 });
 
+/** A plane's cosine over the context: how often it comes round. */
+function wave(frequency) {
+  const canvas = P.el("canvas", { class: "pg-wave", width: 320, height: 28, "aria-hidden": "true" });
+  const paint = canvas.getContext("2d");
+  paint.strokeStyle = P.colours().blue;
+  paint.lineWidth = 2;
+  paint.beginPath();
+  for (let x = 0; x <= 320; x++) paint.lineTo(x, 14 - 12 * Math.cos((frequency * x * reply.block_size) / 320));
+  paint.stroke();
+  return canvas;
+}
+
 function drawTable() {
   tableCard.hidden = !reply.frequencies && !reply.slopes;
   if (tableCard.hidden) return;
@@ -134,8 +146,12 @@ function drawTable() {
     P.say(tableAbout, ` θ^(−2i/R) with base θ = ${P.whole(reply.theta)} and R = ${2 * reply.frequencies.length} turned dimensions of a head`);
     const slow = reply.frequencies.filter(({ turns }) => turns < 1).length;
     P.say(tableNote, `${slow} of ${reply.frequencies.length} planes turn less than once within the context of ${P.whole(reply.block_size)} tokens: they tell early from late, the fast ones tell neighbours apart.${reply.untouched ? ` ${reply.untouched} dimensions of each head are not turned at all.` : ""}`);
-    table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context"]),
-      P.el("tbody", {}, ...reply.frequencies.map(({ plane, frequency, wavelength, turns }) => line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), turns < 0.01 ? turns.toPrecision(1) : P.number(turns)]))));
+    const rows = reply.frequencies.map(({ plane, frequency, wavelength, turns }) => {
+      const cells = line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), turns < 0.01 ? turns.toPrecision(1) : P.number(turns)]);
+      cells.append(P.el("td", {}, wave(frequency)));
+      return cells;
+    });
+    table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context", `its cosine over ${P.whole(reply.block_size)} tokens`]), P.el("tbody", {}, ...rows));
   } else {
     P.say(tableTitle, "Slopes");
     P.say(tableAbout, " what a score loses for each token of distance, by head");
@@ -164,4 +180,5 @@ P.onResize(curve, drawCurve);
 P.onTheme(element, () => {
   drawMap();
   drawCurve();
+  if (reply) drawTable();
 });

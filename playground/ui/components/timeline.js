@@ -21,20 +21,25 @@
     return out;
   }
 
-  /** The loss at a step: of the measurement at or before it, or null before the first. */
+  /** The loss at a step, on the line that is drawn: { loss, measured }, or null before the first measurement. */
   function lossAt(curve, step) {
-    let found = null;
+    let before = null;
+    let after = null;
     curve.step.forEach((at, i) => {
-      if (at <= step && curve.loss[i] != null) found = curve.loss[i];
+      if (curve.loss[i] == null) return;
+      if (at <= step) before = { at, loss: curve.loss[i] };
+      else after ??= { at, loss: curve.loss[i] };
     });
-    return found;
+    if (!before || before.at === step || !after) return before && { loss: before.loss, measured: before.at === step };
+    const share = (place(step) - place(before.at)) / (place(after.at) - place(before.at));
+    return { loss: before.loss + share * (after.loss - before.loss), measured: false };
   }
 
   /**
    * A timeline inside `host`.
    *
    * options.ready(step): is everything there to show it? options.load(step): a promise of true once it is, false if it
-   * could not be had. options.show(step): draw it now. Returns { open(reply, wish), update(reply), step(), atEnd() }:
+   * could not be had. options.show(step): draw it now. Returns { open(reply, wish), update(reply), go(step), step(), atEnd() }:
    * `open` begins anew with the answer { steps, curve: {step, loss}, last, live } at step `wish` or the last; `update`
    * takes in a later answer about the same run, and moves on to a new last step if the marker was at the last.
    */
@@ -56,9 +61,9 @@
 
     function say() {
       const step = steps[index];
-      const loss = lossAt(reply.curve, step);
+      const here = lossAt(reply.curve, step);
       const live = reply.live && index === steps.length - 1 ? " · newest so far" : "";
-      P.say(words, `step ${P.whole(step)}${loss == null ? "" : ` · loss ${loss.toFixed(2)}`}${live}`);
+      P.say(words, `step ${P.whole(step)}${here ? ` · loss ${here.measured ? "" : "about "}${here.loss.toFixed(2)}` : ""}${live}`);
       slider.setAttribute("aria-valuetext", words.textContent);
       slider.style.setProperty("--pg-part", steps.length > 1 ? `${(100 * index) / (steps.length - 1)}%` : "100%");
       P.say(play, playing ? "❚❚" : "▶");
@@ -98,7 +103,8 @@
         const x = across(width, tick);
         paint.moveTo(x, ROOM.top);
         paint.lineTo(x, floor);
-        paint.fillText(P.whole(tick), x, floor + 13);
+        const half = paint.measureText(P.whole(tick)).width / 2;
+        paint.fillText(P.whole(tick), Math.min(x, width - half - 1), floor + 13);
       }
       paint.stroke();
       paint.fillText("training step (logarithmic)", (ROOM.left + width - ROOM.right) / 2, floor + 27);
@@ -106,9 +112,9 @@
       const up = (loss) => (bounds ? floor - ((loss - bounds[0]) / (bounds[1] - bounds[0])) * (floor - ROOM.top) : floor);
       if (bounds) drawLine(paint, width, up, bounds, colour);
       steps.forEach((step, i) => {
-        const loss = lossAt(reply.curve, step);
+        const here = lossAt(reply.curve, step);
         paint.beginPath();
-        paint.arc(across(width, step), loss == null ? floor : up(loss), i === index ? 5.5 : 3, 0, 2 * Math.PI);
+        paint.arc(across(width, step), here ? up(here.loss) : floor, i === index ? 5.5 : 3, 0, 2 * Math.PI);
         paint.fillStyle = i === index ? colour.highlight : colour.card;
         paint.strokeStyle = i === index ? colour.highlight : colour.blue;
         paint.lineWidth = 1.5;
@@ -239,6 +245,11 @@
         say();
         drawCurve();
         return prefetch();
+      },
+      /** Show a saved step; one that is not there leaves all as it is. */
+      go(step) {
+        pause();
+        return steps.includes(step) ? move(steps.indexOf(step)) : undefined;
       },
       step: () => steps[index],
       atEnd: () => index === steps.length - 1,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.ui import endpoints
+from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import attention_grid
 from playground.ui.picker import QUIET, build_run, wire_run
+from playground.ui.readings import READINGS, Reading
 from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
@@ -31,6 +33,7 @@ class AttentionTab:
     run: gr.Dropdown
     text: gr.Textbox
     look: gr.Button
+    readings: dict[str, gr.Button]  # by their names in `READINGS`
     grid: gr.HTML
 
 
@@ -38,18 +41,26 @@ def build(services: Services) -> AttentionTab:
     """Lay the tab out."""
     parts: dict[str, Any] = {}
     with gr.Tab("Attention", id="attention") as parts["tab"], gr.Column(elem_classes="pg-main"):
-        with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
-            with gr.Column(scale=2, min_width=200):
-                parts["run"] = build_run(services, "attention")
-            with gr.Column(scale=4, min_width=240):
-                parts["text"] = gr.Textbox(
-                    TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
-                )
-            with gr.Column(scale=0, min_width=90):
-                parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
+        with gr.Group(elem_classes="pg-card"):
+            with gr.Row(elem_classes="pg-actions pg-bar"):
+                with gr.Column(scale=2, min_width=200):
+                    parts["run"] = build_run(services, "attention")
+                with gr.Column(scale=4, min_width=240):
+                    parts["text"] = gr.Textbox(
+                        TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
+                    )
+                with gr.Column(scale=0, min_width=90):
+                    parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
+            with gr.Row(elem_classes="pg-actions pg-inline"):
+                parts["readings"] = {
+                    name: gr.Button(f"▶ {one.title}", size="sm", elem_id=f"reading-{name}")
+                    for name, one in READINGS.items()
+                }
         parts["grid"] = attention_grid(
-            partial(endpoints.attention, services), partial(endpoints.timeline, services), elem_id="attention-grid"
-        )
+            partial(endpoints.attention, services), partial(endpoints.timeline, services),
+            partial(inside_endpoints.heads, services), partial(inside_endpoints.ablate, services),
+            elem_id="attention-grid",
+        )  # fmt: skip
         gr.Markdown(NOTICE, elem_classes="pg-note")
     return AttentionTab(**parts)
 
@@ -59,8 +70,20 @@ def look(run_id: str | None, text: str, token: str) -> dict[str, Any]:
     return {"visitor": token, "run": run_id or "", "text": text or "", "nonce": time.monotonic_ns()}
 
 
+def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
+    """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
+
+    def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
+        run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
+        return run, reading.text, {**look(reading.run, reading.text, token), "reading": reading.as_value()}
+
+    return read
+
+
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     asked = [tab.run, tab.text, visitor]
     for event in (*wire_run(tab.run, services, visitor, tab.tab), tab.look.click, tab.text.submit):
         event(look, asked, tab.grid, **QUIET)
+    for name, button in tab.readings.items():
+        button.click(services.bind(opening(READINGS[name])), visitor, [tab.run, tab.text, tab.grid], **QUIET)

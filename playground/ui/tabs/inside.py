@@ -139,7 +139,8 @@ def _build_prompts() -> Prompts:
                         "", label="Its answer (else what it favours)", lines=1, max_lines=1, elem_classes="pg-mono",
                         elem_id=f"patching-{name}-answer",
                     )  # fmt: skip
-        parts["patch"] = gr.Button("Patch", variant="primary", elem_id="patching-patch")
+        with gr.Row(elem_classes="pg-actions pg-inline"):
+            parts["patch"] = gr.Button("Patch", variant="primary", elem_id="patching-patch")
     return Prompts(**parts)
 
 

@@ -1,0 +1,59 @@
+// A guided reading: a few sentences, one after the other, each of which moves the view behind it to what it speaks of.
+
+(() => {
+  "use strict";
+  const P = window.Playground;
+
+  /**
+   * A panel that is there only while something is read. `go(stage)` is called for each stage that is opened. Returns
+   * { node, open(reading), close() }; a reading is { title, stages: [{ words, ... }] }.
+   */
+  function guide({ go }) {
+    let reading = null;
+    let at = 0;
+    const title = P.el("b");
+    const count = P.el("span", { class: "pg-soft" });
+    const words = P.el("p", { class: "pg-guide-words", "aria-live": "polite" });
+    const back = P.el("button", { type: "button", class: "pg-small-button", text: "Back" });
+    const onward = P.el("button", { type: "button", class: "pg-small-button pg-guide-next" });
+    const end = P.el("button", { type: "button", class: "pg-small-button", text: "Look around yourself" });
+    const node = P.el("section", { class: "pg-panel pg-guide", hidden: true, "aria-label": "Guided reading" },
+      P.el("h2", { class: "pg-panel-title" }, title, " ", count), words, P.el("div", { class: "pg-causes-bar" }, back, onward, end));
+
+    function stage(to) {
+      at = to;
+      const last = at === reading.stages.length - 1;
+      P.say(title, reading.title);
+      P.say(count, `${at + 1} of ${reading.stages.length}`);
+      P.say(words, reading.stages[at].words);
+      P.say(onward, "Next");
+      back.disabled = at === 0;
+      onward.hidden = last;
+      node.dataset.stage = at;
+      go(reading.stages[at]);
+    }
+
+    function close() {
+      reading = null;
+      node.hidden = true;
+    }
+
+    back.addEventListener("click", () => stage(at - 1));
+    onward.addEventListener("click", () => {
+      stage(at + 1);
+      if (onward.hidden) end.focus();
+    });
+    end.addEventListener("click", close);
+    return {
+      node, close,
+      open(wanted) {
+        if (!wanted?.stages?.length) return close();
+        reading = wanted;
+        node.hidden = false;
+        stage(0);
+      },
+    };
+  }
+
+  Object.assign(P, { guide });
+})();

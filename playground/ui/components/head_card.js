@@ -1,0 +1,143 @@
+// Beside the pictures of heads: what the chosen one does, in numbers and in a sentence, and whether the model needs it.
+// Both answer for the step that is shown; they are asked once the slider rests, so that moving it costs nothing.
+
+(() => {
+  "use strict";
+  const P = window.Playground;
+  const REST = 300; // milliseconds without another wish, after which the server is asked
+  const CLEAR = 0.4; // share of attention from which on a head is called after where it looks
+  const SHOWN = 4; // rows of the next-token table
+  const PLACES = { previous: "the token just before", duplicate: "an earlier copy of the token", sink: "the first token, where a head rests",
+    induction: "what followed an earlier copy of the token: it is an induction head" };
+
+  /** What a head's scores say, in a sentence. */
+  function headInWords(values) {
+    const [place, share] = Object.keys(PLACES).map((id) => [id, values[id]]).reduce((best, one) => (one[1] > best[1] ? one : best));
+    if (share >= CLEAR) return `Gives ${P.percent(share)} of its attention to ${PLACES[place]}.`;
+    return `It is none of these kinds: it looks at the like of ${P.number(2 ** values.entropy)} tokens at once, ${values.distance.toFixed(1)} back on average.`;
+  }
+
+  /** The place of a value among all of a score's, from 1. */
+  const rankOf = (value, rows) => 1 + rows.flat().filter((other) => other > value).length;
+
+  /**
+   * Two panels. `scores(step)` is a promise of { scores, values } as the server gives them, `ablate(step, parts, how)` of what
+   * changes without parts; both of undefined when there was no answer. Returns { nodes, show(step, head, heads), reset(),
+   * off(how) }: `show` may be called as often as one likes.
+   */
+  function headCard({ scores, ablate }) {
+    let known = new Map(); // step -> { scores, values }
+    let wish = null; // { step, head, heads }
+    let how = "on";
+    let resting = 0; // a timer
+    let asked = ""; // what the newest measurement is of
+
+    const sentence = P.el("p", { class: "pg-verdict-small", "aria-live": "polite" });
+    const table = P.el("table", { class: "pg-table pg-card-table" });
+    const title = P.el("b");
+    const does = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, title, " what it does"), sentence, table,
+      P.small("Point at a name for its definition. All heads, and all of them over training: Inside, Heads."));
+
+    const switches = P.smallSegments("What the head writes", [["on", "On"], ["zero", "Zero"], ["mean", "Mean"]], how, (id) => off(id));
+    const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
+    const detail = P.small();
+    const next = P.el("table", { class: "pg-next-table" });
+    const goesOn = P.small();
+    const matters = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Does it matter?" }), " switch it off and measure"),
+      switches, verdict, detail, next, goesOn);
+
+    const named = ({ layer, head }) => `Layer ${layer + 1} · head ${head + 1}`;
+
+    // ---- what it does ---------------------------------------------------------------------------------------------
+
+    function drawScores({ scores: list, values }) {
+      const { layer, head } = wish.head;
+      const own = Object.fromEntries(list.map(({ id }) => [id, values[id][layer][head]]));
+      const count = values[list[0].id].flat().length;
+      P.say(sentence, headInWords(own));
+      const top = P.el("tr", {}, ...["", "this head", `rank of ${count}`].map((text) => P.el("th", { scope: "col", text })));
+      table.replaceChildren(P.el("thead", {}, top), P.el("tbody", {}, ...list.map(({ id, name, unit, definition, source }) => P.el("tr", {},
+        P.el("th", { scope: "row", title: `${definition} (${source})`, text: unit === "share" ? name : `${name} (${unit})` }),
+        P.el("td", { text: own[id].toFixed(2) }), P.el("td", { text: String(rankOf(own[id], values[id])) })))));
+      does.dataset.step = wish.step;
+    }
+
+    async function measureScores() {
+      const { step } = wish;
+      if (!known.has(step)) {
+        const mine = known;
+        const answer = await scores(step);
+        if (mine !== known) return;
+        if (answer) known.set(step, answer);
+      }
+      if (wish?.step !== step) return;
+      does.classList.remove("pg-waiting");
+      if (known.has(step)) drawScores(known.get(step));
+    }
+
+    // ---- does it matter -------------------------------------------------------------------------------------------
+
+    function say(words, small) {
+      P.say(verdict, words);
+      P.say(detail, small);
+      next.replaceChildren();
+      P.sayNote(goesOn, "");
+    }
+
+    async function measureEffect() {
+      const { step, heads } = wish;
+      const mine = (asked = JSON.stringify([step, heads, how]));
+      if (how === "on") return say("", "Zero: the head writes nothing. Mean: it writes the same everywhere. What then becomes of the loss on text that the model has not read?");
+      say("", "Measuring on validation text…");
+      const answer = await ablate(step, heads.map(({ layer, head }) => [layer, "head", head]), how);
+      if (mine !== asked) return;
+      if (!answer) return say("", "This could not be measured: the validation text is not here, or the server did not answer.");
+      drawEffect(answer, heads);
+    }
+
+    function drawEffect({ loss, change, standard_error: error, n_tokens: count, next: rows, before, after }, heads) {
+      const sure = error != null && Math.abs(change) > 2 * error;
+      say(`${P.withError(change, error)} nats per token`, `Without ${heads.length === 1 ? named(heads[0]) : `these ${heads.length} heads`} the loss on ${P.whole(count)} validation tokens goes from ${loss.toFixed(3)} to ${(loss + change).toFixed(3)}; ± is one standard error.${sure ? "" : " That is within two standard errors: no effect is shown."}`);
+      const head = P.el("tr", {}, ...["next token", "with", "without"].map((text) => P.el("th", { scope: "col", text })));
+      next.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows.slice(0, SHOWN).map(([token, p, q]) => P.el("tr", {},
+        P.el("th", { scope: "row" }, P.el("code", { text: P.visible(token) })), P.el("td", { text: P.percent(p) }), P.el("td", { text: P.percent(q) })))));
+      P.sayNote(goesOn, `Your text goes on “${P.printable(before).slice(0, 24)}”, without “${P.printable(after).slice(0, 24)}”.`);
+      matters.dataset.heads = heads.length;
+    }
+
+    // ---- wishes ---------------------------------------------------------------------------------------------------
+
+    function rest() {
+      clearTimeout(resting);
+      resting = setTimeout(() => {
+        if (!wish || !does.isConnected) return;
+        measureScores();
+        measureEffect();
+      }, REST);
+    }
+
+    function show(step, head, heads) {
+      if (wish && wish.step === step && JSON.stringify([wish.head, wish.heads]) === JSON.stringify([head, heads])) return;
+      wish = { step, head: { ...head }, heads };
+      P.say(title, named(head));
+      known.has(step) ? drawScores(known.get(step)) : does.classList.add("pg-waiting");
+      rest();
+    }
+
+    function off(id) {
+      how = id;
+      for (const input of switches.querySelectorAll("input")) input.checked = input.value === id;
+      if (wish) measureEffect();
+    }
+
+    function reset() {
+      known = new Map();
+      wish = null;
+      asked = "";
+    }
+
+    return { nodes: [does, matters], show, reset, off };
+  }
+
+  Object.assign(P, { headCard, headInWords, CLEAR });
+})();
