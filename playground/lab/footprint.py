@@ -12,6 +12,7 @@ from playground.train.gradients import losses
 from playground.train.trainer import TrainState
 
 
+@lru_cache(maxsize=256)
 def training_memory(model: ModelConfig, train: TrainConfig) -> int:
     """Bytes that training holds: weights, gradients, moments, an average, and what one micro-batch's backward pass keeps.
 

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from playground.data.corpora import check_text
+from playground.lab.race_words import conditions, what_differs
 from playground.lab.recipes import RECIPES, race_of
-from playground.lab.verdict import Verdict, conditions, verdict, what_differs
+from playground.lab.verdict import Verdict, verdict
 from playground.runs import status
 from playground.runs.curves import Curves
 from playground.runs.paths import cache_root
@@ -137,7 +138,10 @@ def _reporter() -> Callable[[Run, Event], None]:
 
 def as_text(race: Race, found: Verdict) -> str:
     """The verdict for a terminal."""
-    lines = [race.name, *what_differs(race), "", found.headline, *found.sentences, "", found.rule, ""]
+    each = [word for one in found.comparisons for word in one.words] if len(found.comparisons) > 1 else []
+    said = [found.headline, *found.sentences]
+    each = [word for word in each if not any(word in sentence for sentence in said)]
+    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, ""]
     head = ("arm", "loss (nats/token)", "bits/byte", "parameters", "MFLOPs/token", "tokens/s", "memory (MB)")
     rows = [head, *(_cells(row) for row in found.table)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from playground.lab.verdict import conditions, verdict, what_differs
+from playground.lab.race_words import conditions, what_differs
+from playground.lab.verdict import verdict
 from playground.runs.curves import Columns, Curves
 from playground.runs.races import Race
 from playground.train.estimate import count_parameters

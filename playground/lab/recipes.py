@@ -42,6 +42,16 @@ _ALL = (
         ("classic", "modern"),
     ),
     Recipe(
+        "best_rate",
+        "Each at its best rate",
+        "One learning rate may suit only one of them. Both at three rates: which is better at its best?",
+        tuple(
+            f"{preset.capitalize()} {rate}: {preset} + learning_rate={rate}"
+            for preset in ("classic", "modern")
+            for rate in ("0.001", "0.003", "0.01")
+        ),
+    ),
+    Recipe(
         "ladder",
         "The ladder",
         "Which change brings it? One more of them in each arm.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -44,6 +45,7 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = STR
     return Difference(mean, half, n, outcome)
 
 
+@cache
 def t_quantile(p: float, degrees: int) -> float:
     """The p-quantile of Student's t with whole degrees of freedom, by halving; p above a half. Good to ten digits."""
     low, high = 0.0, 1.0

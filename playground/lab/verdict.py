@@ -2,161 +2,85 @@
 
 Every arm is compared with the first, seed by seed: the same seed means the same batches in the same order and the same first
 weights where shapes agree, so most of the chance cancels. A difference is claimed only if its t-interval leaves out zero.
+In a race of rates (`lab.tuned`) each model is compared at its best learning rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any
 
-from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
+from playground.config import label, setting_kinds, spelled
+from playground.lab import tuned
 from playground.lab.footprint import training_memory
+from playground.lab.race_results import ArmResult, RunCurve, results
 from playground.lab.statistics import LEVEL, STRICT, Difference, cost_ratio, geometric_mean, paired_difference
 from playground.runs.curves import Curves
 from playground.runs.races import Race
-from playground.runs.store import Run
-from playground.train.estimate import count_parameters
-from playground.train.flops import training_flops
-from playground.train.race import UNITS, tokens_per_step
+from playground.train.race import RaceSpec
 
-SEEDLESS = ("seed",)
 COSTS = {"tokens": "tokens", "flops": "training FLOPs", "seconds": "time"}
+RUNGS = 3  # of fewer changes the comparisons with the first arm say it already
 
 
 @dataclass(frozen=True)
-class RunCurve:
-    """A run's measurements on the validation text, cut where all runs of the race have arrived."""
+class Comparison:
+    """One arm against the first. `costs`: what it needed to reach the same loss (the lowest that both reached), as a part of
+    what the first needed, by the keys of COSTS; empty where that cannot be told. `token_time`: the time a token costs it,
+    over that of the first. `words` say it in sentences."""
 
-    seed: int
-    steps: list[int]
-    seconds: list[float]
-    losses: list[float]  # nats per token
-    bits: list[float]  # bits per byte
-    accuracies: list[float]
-    state: str
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """An arm's part of the verdict: numbers at the last measurement that all have reached."""
-
-    name: str
-    preset: str
-    model: ModelConfig
-    train: TrainConfig
-    parameters: int
-    flops_per_token: float
-    runs: tuple[RunCurve, ...]
-    speed: float | None  # tokens per second, the median over seeds, as measured beside the others
-    solved: str = ""
-
-    @property
-    def tokens_per_step(self) -> int:
-        return tokens_per_step(self.model, self.train)
-
-    @property
-    def going(self) -> list[RunCurve]:
-        """The runs that have not diverged and have been measured."""
-        return [run for run in self.runs if run.state not in ("diverged", "failed") and run.losses]
-
-    @property
-    def diverged(self) -> int:
-        return sum(run.state == "diverged" for run in self.runs)
+    arm: str
+    difference: Difference
+    costs: dict[str, float]
+    token_time: float | None
+    words: list[str]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a race says. `sentences` come with the first the most important; `rule` is how differences were judged."""
+    """What a race says. `sentences` come with the first the most important; what they leave out of the single comparisons
+    is in `comparisons`. `rule` is how differences were judged. `best`: the arms to look at in a race of rates."""
 
     headline: str
     sentences: list[str]
     rule: str
     table: list[dict[str, Any]]
+    comparisons: list[Comparison]
     waterfall: list[dict[str, Any]] = field(default_factory=list)
-
-
-def results(race: Race, curves: Curves) -> list[ArmResult]:
-    """All arms, measured as far as every run of the race that still goes has been."""
-    measured = [[_curve(run, curves) for run in arm] for arm in race.members]
-    going = [curve for arm in measured for curve in arm if curve.state not in ("diverged", "failed")]
-    steps = {
-        id(c): run.train.steps
-        for arm, row in zip(race.members, measured, strict=True)
-        for run, c in zip(arm, row, strict=True)
-    }
-    share = min((curve.steps[-1] / steps[id(curve)] if curve.steps else 0.0 for curve in going), default=0.0)
-    arms = []
-    for arm, members, rows, solved in zip(race.spec.arms, race.members, measured, race.solved, strict=True):
-        first = members[0]
-        rows = [_cut(row, share * first.train.steps) for row in rows]
-        speeds = [_speed(run, curves) for run in members]
-        known = [speed for speed in speeds if speed]
-        arms.append(
-            ArmResult(
-                arm.name, arm.preset, first.model, first.train, count_parameters(first.model), training_flops(first.model),
-                tuple(rows), median(known) if known else None, solved,
-            )
-        )  # fmt: skip
-    return arms
-
-
-def _curve(run: Run, curves: Curves) -> RunCurve:
-    table = curves.evaluations(run)
-    columns = {name: list(table[name]) for name in ("step", "seconds", "loss", "bits_per_byte", "accuracy")}
-    bits = [float("nan") if value is None else float(value) for value in columns["bits_per_byte"]]
-    return RunCurve(
-        run.train.seed, columns["step"], columns["seconds"], columns["loss"], bits, columns["accuracy"], run.state()
-    )
-
-
-def _cut(curve: RunCurve, last: float) -> RunCurve:
-    n = sum(step <= last + 1e-6 for step in curve.steps)
-    parts = (curve.steps[:n], curve.seconds[:n], curve.losses[:n], curve.bits[:n], curve.accuracies[:n])
-    return RunCurve(curve.seed, *parts, curve.state)
-
-
-def _speed(run: Run, curves: Curves) -> float | None:
-    history = curves.dataframe(run)
-    if len(history) < 2:
-        return None
-    elapsed = float(history["seconds"].iloc[-1] - history["seconds"].iloc[0])
-    return float(history["tokens"].iloc[-1] - history["tokens"].iloc[0]) / elapsed if elapsed > 0 else None
-
-
-# What it says
+    best: list[int] = field(default_factory=list)
 
 
 def verdict(race: Race, curves: Curves) -> Verdict:
     """Judge a race as far as it has come."""
-    return judge(results(race, curves), race)
+    return judge(results(race, curves), race.spec)
 
 
-def judge(arms: Sequence[ArmResult], race: Race) -> Verdict:
+def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
     """The verdict on measured arms."""
     one_tokenizer = len({arm.train.tokenizer for arm in arms}) == 1
     unit = "nats per token" if one_tokenizer else "bits per byte"
+    table = [_row(arm) for arm in arms]
+    lost = _divergences(arms)
+    if families := tuned.families(spec):
+        return _judge_tuned(arms, families, unit, table, lost)
     baseline, others = arms[0], arms[1:]
-    level = race_level(len(others))
-    sentences = _divergences(arms)
-    claims = []
+    level = race_level(len(others) + (len(others) - 1 if is_ladder(spec) else 0))
+    comparisons = []
     for arm in others:
         ours, theirs = _paired(arm, baseline, one_tokenizer)
         if ours:
-            claims.append((arm, paired_difference(ours, theirs, level)))
-    for arm, difference in claims:
-        sentences.append(_claim(arm.name, baseline.name, difference, unit, level))
-        sentences += _costs(arm, baseline, difference, one_tokenizer)
+            difference = paired_difference(ours, theirs, level)
+            comparisons.append(_comparison(arm, baseline, difference, unit, level, len(others) > 1))
+    waterfall = _waterfall(spec, arms, one_tokenizer, level)
+    headline, sentences = _headline(comparisons, baseline.name)
+    sentences = [*lost, *sentences, *_rungs(waterfall)]
     if not one_tokenizer:
         sentences.append("Their tokenizers differ, so bits per byte are compared: a loss per token would be unfair.")
-    headline = _headline(race, claims, baseline, unit)
-    sentences = [sentence for sentence in sentences if sentence not in headline]
-    table = [_row(arm) for arm in arms]
-    return Verdict(
-        headline, sentences, _rule(len(baseline.runs), len(others), level), table, _waterfall(race, arms, one_tokenizer)
-    )
+    rule = _rule(len(baseline.runs), len(others), level, bool(waterfall))
+    return Verdict(headline, sentences, rule, table, comparisons, waterfall)
 
 
 def race_level(n_comparisons: int) -> float:
@@ -176,6 +100,9 @@ def _final(run: RunCurve, one_tokenizer: bool) -> float:
     return (run.losses if one_tokenizer else run.bits)[-1]
 
 
+# In words
+
+
 def _divergences(arms: Sequence[ArmResult]) -> list[str]:
     return [
         f"{arm.name} diverged in {arm.diverged} of {len(arm.runs)} {'seed' if len(arm.runs) == 1 else 'seeds'}; those are "
@@ -185,7 +112,20 @@ def _divergences(arms: Sequence[ArmResult]) -> list[str]:
     ]
 
 
-def _claim(name: str, baseline: str, difference: Difference, unit: str, level: float) -> str:
+def _comparison(
+    arm: ArmResult, baseline: ArmResult, difference: Difference, unit: str, level: float, many: bool
+) -> Comparison:
+    one_tokenizer = unit == "nats per token"
+    costs = {kind: _ratio(arm, baseline, kind, one_tokenizer) for kind in COSTS}
+    known = {kind: ratio for kind, ratio in costs.items() if ratio is not None}
+    known = {} if len(known) < len(COSTS) or difference.outcome == "identical" else known
+    token_time = baseline.speed / arm.speed if arm.speed and baseline.speed else None
+    words = [_claim(arm.name, baseline.name, difference, unit, level, many)]
+    cost = _cost(arm.name, baseline.name, difference, known, token_time)
+    return Comparison(arm.name, difference, known, token_time, [*words, *([cost] if cost else [])])
+
+
+def _claim(name: str, baseline: str, difference: Difference, unit: str, level: float, many: bool = False) -> str:
     size = f"{abs(difference.mean):.3f}"
     if difference.outcome == "identical":
         return f"{name} and {baseline} are identical: every difference is exactly 0."
@@ -200,24 +140,26 @@ def _claim(name: str, baseline: str, difference: Difference, unit: str, level: f
     if difference.outcome == "unclear":
         mean = f"{difference.mean:+.3f}".replace("-", "−")
         return f"{name} and {baseline} are not distinguishable: {mean} {interval}."
-    return f"{name} is {difference.outcome} by {size} {interval}."
+    return f"{name} is {difference.outcome}{f' than {baseline}' if many else ''} by {size} {interval}."
 
 
-def _costs(arm: ArmResult, baseline: ArmResult, difference: Difference, one_tokenizer: bool) -> list[str]:
-    """What each needed to reach the same loss: the worse one's final."""
-    ahead, behind = (arm, baseline) if difference.mean < 0 else (baseline, arm)
-    ratios = {kind: _ratio(ahead, behind, kind, one_tokenizer) for kind in COSTS}
-    if any(ratio is None for ratio in ratios.values()) or difference.outcome == "identical":
-        return []
-    words = [f"{ratio:.2f} × the {COSTS[kind]}" for kind, ratio in ratios.items()]
-    step = _step_cost(arm, baseline)
-    return [
-        f"To reach {behind.name}'s final loss, {ahead.name} needed {', '.join(words[:-1])} and {words[-1]}."
-        + (f" A token costs {arm.name} {step:.2f} × the time." if step else "")
-    ]
+def _cost(
+    name: str, baseline: str, difference: Difference, costs: dict[str, float], token_time: float | None
+) -> str | None:
+    """What the better one needed to get down to where the other one got; of two that cannot be told apart, only the time
+    of a token, because the rest would be as much chance as their difference."""
+    slower = f"A token costs {name} {token_time:.2f} × the time." if token_time else ""
+    if not costs or difference.outcome == "unclear":
+        return slower or None
+    ahead, behind = (name, baseline) if difference.mean < 0 else (baseline, name)
+    ratios = {kind: ratio if ahead == name else 1 / ratio for kind, ratio in costs.items()}
+    words = [f"{ratios[kind]:.2f} × the {word}" for kind, word in COSTS.items()]
+    needed = f"To reach {behind}'s lowest loss, {ahead} needed {', '.join(words[:-1])} and {words[-1]}."
+    return f"{needed} {slower}".strip()
 
 
 def _ratio(a: ArmResult, b: ArmResult, kind: str, one_tokenizer: bool) -> float | None:
+    """What a needed to reach the same loss, as a part of what b needed."""
     ratios = []
     for ours in a.going:
         theirs = next((run for run in b.going if run.seed == ours.seed), None)
@@ -237,29 +179,24 @@ def _costed(arm: ArmResult, run: RunCurve, kind: str, one_tokenizer: bool) -> tu
     return cost, run.losses if one_tokenizer else run.bits
 
 
-def _step_cost(arm: ArmResult, baseline: ArmResult) -> float | None:
-    return baseline.speed / arm.speed if arm.speed and baseline.speed else None
+def _headline(comparisons: Sequence[Comparison], baseline: str) -> tuple[str, list[str]]:
+    """The most important sentence, and those that go with it."""
+    if not comparisons:
+        return "No verdict yet: it needs a measurement of at least two arms after their first steps.", []
+    if len(comparisons) == 1:
+        return comparisons[0].words[0], comparisons[0].words[1:]
+    best = min(comparisons, key=lambda one: one.difference.mean)
+    if best.difference.mean >= 0 or best.difference.outcome in ("unclear", "identical"):
+        worse = sum(one.difference.outcome == "worse" for one in comparisons)
+        ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""
+        return f"No arm is distinguishably better than {baseline}{ending}.", []
+    return f"{best.words[0]} It ends lowest of all {len(comparisons) + 1}.", best.words[1:]
 
 
-def _headline(race: Race, claims: Sequence[tuple[ArmResult, Difference]], baseline: ArmResult, unit: str) -> str:
-    if not claims:
-        return "No verdict yet: it needs a measurement of at least two arms after their first steps."
-    if len(claims) == 1:
-        arm, difference = claims[0]
-        return _claim(arm.name, baseline.name, difference, unit, STRICT)
-    best, difference = min(claims, key=lambda claim: claim[1].mean)
-    if difference.mean >= 0 or difference.outcome == "unclear":
-        worse = sum(d.outcome == "worse" for _, d in claims)
-        ending = f"; {worse} of {len(claims)} {'is' if worse == 1 else 'are'} worse" if worse else ""
-        return f"No arm is distinguishably better than {baseline.name}{ending}."
-    return (
-        _claim(best.name, baseline.name, difference, unit, race_level(len(claims)))
-        + f" It is the best of {len(claims) + 1}."
-    )
-
-
-def _rule(n_seeds: int, n_others: int, level: float) -> str:
-    each = f" {n_others} comparisons are made, so each is stricter." if level < STRICT else ""
+def _rule(n_seeds: int, n_others: int, level: float, steps: bool) -> str:
+    made = f"{n_others} comparisons with the first arm"
+    made += f", and {n_others - 1} more with the arm before, are made" if steps else " are made"
+    each = f" {made}, so each is stricter." if level < STRICT else ""
     few = " With one seed there is no interval." if n_seeds == 1 else ""
     return (
         "The rule: final validation losses are subtracted seed by seed (the same seed reads the same batches in the same "
@@ -288,29 +225,34 @@ def _row(arm: ArmResult) -> dict[str, Any]:
     return row
 
 
-def _waterfall(race: Race, arms: Sequence[ArmResult], one_tokenizer: bool) -> list[dict[str, Any]]:
-    """For a race in which each arm adds to the one before: the first arm's level, then what each addition changed."""
-    if not is_ladder(race) or not arms[0].going or len(arms[0].going[0].steps) < 2:
+# A ladder
+
+
+def is_ladder(spec: RaceSpec) -> bool:
+    """Whether each arm keeps all changes of the one before and adds some, several times: then the differences add up."""
+    arms = spec.arms
+    return len(arms) > RUNGS and all(
+        one.preset == two.preset and one.changes.items() < two.changes.items() for one, two in pairwise(arms)
+    )
+
+
+def _waterfall(spec: RaceSpec, arms: Sequence[ArmResult], one_tokenizer: bool, level: float) -> list[dict[str, Any]]:
+    """For a ladder: the first arm's level, then what each addition changed."""
+    if not is_ladder(spec) or not arms[0].going or len(arms[0].going[0].steps) < 2:
         return []
-    level = race_level(len(arms) - 1)
     bars: list[dict[str, Any]] = [
         {"name": arms[0].name, "value": fmean(_final(run, one_tokenizer) for run in arms[0].going), "change": None}
     ]
-    for before, arm in pairwise(arms):
+    for (before, arm), (wish_before, wish) in zip(pairwise(arms), pairwise(spec.arms), strict=True):
         ours, theirs = _paired(arm, before, one_tokenizer)
         if not ours:
             return []
         change = paired_difference(ours, theirs, level)
-        value = bars[-1]["value"] + change.mean
-        added = {
-            key: v
-            for key, v in race.spec.arms[len(bars)].changes.items()
-            if key not in race.spec.arms[len(bars) - 1].changes
-        }
+        added = {key: value for key, value in wish.changes.items() if key not in wish_before.changes}
         bars.append(
             {
                 "name": _added(arm.name, added),
-                "value": value,
+                "value": bars[-1]["value"] + change.mean,
                 "change": change.mean,
                 "half": change.half,
                 "outcome": change.outcome,
@@ -320,51 +262,72 @@ def _waterfall(race: Race, arms: Sequence[ArmResult], one_tokenizer: bool) -> li
 
 
 def _added(name: str, changes: dict[str, Any]) -> str:
-    return (
-        name if name.startswith("+") or not changes else "+ " + ", ".join(spelled(value) for value in changes.values())
-    )
+    """What a rung adds: "+ RoPE", and for a number whose it is, "+ KV heads 2"."""
+    if name.startswith("+"):
+        return name
+    kinds = setting_kinds()
+    words = [
+        spelled(value) if isinstance(value, str) else f"{label(kinds[key], key)} {spelled(value)}"
+        for key, value in changes.items()
+    ]
+    return "+ " + ", ".join(words)
 
 
-def is_ladder(race: Race) -> bool:
-    """Whether each arm keeps all changes of the one before and adds some: only then do the differences add up."""
-    arms = race.spec.arms
-    return len(arms) > 2 and all(
-        one.preset == two.preset and one.changes.items() < two.changes.items() for one, two in pairwise(arms)
-    )
+def _rungs(bars: Sequence[dict[str, Any]]) -> list[str]:
+    """What each addition brought, in a sentence."""
+    steps = bars[1:]
+    if not steps or any(bar["half"] is None for bar in steps):
+        return []
+    clear = [
+        f"{bar['name']} makes it {bar['outcome']} by {abs(bar['change']):.3f} ±\u00a0{bar['half']:.3f}"
+        for bar in steps
+        if bar["outcome"] in ("better", "worse")
+    ]
+    unclear = [bar["name"] for bar in steps if bar["outcome"] not in ("better", "worse")]
+    if unclear:
+        clear.append(f"{listed(unclear)} cannot be told from no change")
+    return [f"Step by step: {'; '.join(clear)}."]
 
 
-def what_differs(race: Race) -> list[str]:
-    """The race's headline: the settings in which arms differ from the first, as "norm: LayerNorm → RMSNorm"."""
-    lines = []
-    first = race.members[0][0]
-    for kind, part in ((ModelConfig, "model"), (TrainConfig, "train")):
-        base = getattr(first, part).to_dict()
-        for name in base:
-            if name in SEEDLESS or name in _FOLLOWS:
-                continue
-            values = [_value(getattr(arm[0], part), name) for arm in race.members]
-            if any(value != values[0] for value in values):
-                lines.append(f"{label(kind, name)}: {' → '.join(spelled(value) for value in dict.fromkeys(values))}")
-    return lines
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _value(config: Settings, name: str) -> Any:
-    """A field's value; of an MLP size that follows from a rule, the size."""
-    return config.mlp_hidden if name == "mlp_width" and isinstance(config, ModelConfig) else config.to_dict()[name]
+# Each model at its best rate
 
 
-# From budget and text, or without effect on what is learned.
-_FOLLOWS = {
-    "steps", "warmup_steps", "eval_interval", "checkpoint_interval", "vocab_size", "snapshots", "sample_interval", "prompt",
-}  # fmt: skip
-
-
-def conditions(race: Race) -> str:
-    """A race in a line: text, arms, seeds, budget, what is equal."""
-    spec, first = race.spec, race.members[0][0]
-    n = len(spec.seeds)
-    equal = {"none": "not matched", "parameters": "equal parameters", "flops": "equal FLOPs per token"}[spec.match]
-    return (
-        f"{len(spec.arms)} arms × {n} {'seed' if n == 1 else 'seeds'} · {spec.amount:,.6g} {UNITS[spec.budget]} each · "
-        f"{equal} · same batches in the same order · {tokens_per_step(first.model, first.train):,} tokens a step"
-    )
+def _judge_tuned(
+    arms: Sequence[ArmResult],
+    families: Sequence[tuned.Family],
+    unit: str,
+    table: list[dict[str, Any]],
+    lost: list[str],
+) -> Verdict:
+    """The verdict on a race of rates: family against family, each at its best rate."""
+    one_tokenizer = unit == "nats per token"
+    level = race_level(len(families) - 1)
+    finals = {
+        index: {run.seed: _final(run, one_tokenizer) for run in arms[index].going if len(run.steps) > 1}
+        for family in families
+        for index in family.arms
+    }
+    seeds = [run.seed for run in arms[0].runs]
+    best = [tuned.best(family, finals, seeds) for family in families]
+    comparisons = []
+    for family, ours in zip(families[1:], best[1:], strict=True):
+        if ours is not None and best[0] is not None:
+            one, many = (arms[ours], arms[best[0]]), len(families) > 2
+            difference = paired_difference(*_paired(*one, one_tokenizer), level)
+            found = _comparison(*one, difference, unit, level, many)
+            claim = _claim(family.name, families[0].name, difference, unit, level, many)
+            comparisons.append(replace(found, arm=family.name, words=[claim, *found.words[1:]]))
+    headline, costs = _headline(comparisons, families[0].name)
+    prefix = "Each at its best learning rate: " if comparisons else ""
+    sentences = [*costs, *lost]
+    known = [index for index in best if index is not None]
+    if comparisons and len(known) == len(families):
+        levels = [fmean(finals[index].values()) for index in known]
+        sentences = [*tuned.words(families, [arms[i].train.learning_rate for i in known], levels, unit), *sentences]
+    return Verdict(prefix + headline, sentences, _rule(len(seeds), len(families) - 1, level, False) + tuned.RULE,
+                   table, comparisons, best=known)  # fmt: skip

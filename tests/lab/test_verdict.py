@@ -1,14 +1,19 @@
 """What a race's verdict says, against numbers worked out by hand; and real races between identical arms."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from playground.lab.footprint import training_memory
 from playground.lab.race_command import CSV_COLUMNS, csv_rows, read_spec
+from playground.lab.race_results import ArmResult, RunCurve, results
 from playground.lab.race_view import race_news
+from playground.lab.race_words import conditions, what_differs
 from playground.lab.recipes import RECIPES, race_of
-from playground.lab.verdict import conditions, is_ladder, race_level, results, verdict, what_differs
+from playground.lab.tuned import families
+from playground.lab.verdict import is_ladder, judge, race_level, verdict
 from playground.runs import status
 from playground.runs.curves import Curves
 from playground.runs.log import LogWriter
@@ -19,7 +24,7 @@ from playground.runs.store import RunStore
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated
 from playground.train.flops import training_flops
-from playground.train.race import RaceSpec
+from playground.train.race import RaceSpec, plan
 from tests.lab.conftest import NATS, SHARED
 
 
@@ -40,7 +45,7 @@ def test_a_clear_difference_is_claimed_with_its_interval_and_cost(written_race):
     assert found.headline == "Modern is better by 0.200 ±\u00a00.000 nats per token (98\u00a0%, paired over 3 seeds)."
     # The final loss of each slow seed is reached at 30 of 40 steps.
     cost = found.sentences[0]
-    assert cost.startswith("To reach Classic's final loss, Modern needed 0.75 × the tokens, ")
+    assert cost.startswith("To reach Classic's lowest loss, Modern needed 0.75 × the tokens, ")
     assert "0.75 × the time" in cost
     assert "A token costs Modern 1.00 × the time." in cost
     row = found.table[1]
@@ -55,6 +60,7 @@ def test_noise_is_not_distinguishable(written_race):
     b = [curve(2.5, 2.05), curve(2.5, 1.95), curve(2.5, 1.97)]
     found = judged(written_race([a, b]))
     assert found.headline.startswith("Modern and Classic are not distinguishable: −0.010 ±")
+    assert found.sentences == ["A token costs Modern 1.00 × the time."], "what each needed would be as much chance"
 
 
 def test_one_seed_has_no_interval_and_says_so(written_race):
@@ -86,19 +92,27 @@ def test_a_diverged_arm_is_told_and_left_out(written_race):
 
 
 def test_a_ladder_adds_up(written_race):
-    arms = ["classic", "A: classic + norm=rmsnorm", "B: classic + norm=rmsnorm + position=rope"]
-    losses = [
-        [curve(2.5, 2.0), curve(2.5, 2.1)],
-        [curve(2.5, 2.01), curve(2.5, 2.11)],
-        [curve(2.5, 1.5), curve(2.5, 1.6)],
-    ]
+    changes = ("norm=rmsnorm", "position=rope", "n_kv_head=1")
+    arms = ["classic", *(f"{name}: classic + {' + '.join(changes[: i + 1])}" for i, name in enumerate("ABC"))]
+    losses = [[curve(2.5, last + extra) for extra in (0.0, 0.1, 0.05)] for last in (2.0, 2.01, 1.5, 1.5)]
+    losses[3] = [curve(2.5, last) for last in (1.52, 1.57, 1.54)]
     store, race = written_race(losses, arms)
-    assert is_ladder(race)
-    bars = verdict(race, Curves(store)).waterfall
-    assert [bar["name"] for bar in bars] == ["Classic", "+ RMSNorm", "+ RoPE"]
-    assert [bar["value"] for bar in bars] == pytest.approx([2.05, 2.06, 1.55])
-    assert [bar["outcome"] for bar in bars[1:]] == ["worse", "better"]
-    assert bars[2]["change"] == pytest.approx(-0.51)
+    assert is_ladder(race.spec)
+    found = verdict(race, Curves(store))
+    assert [bar["name"] for bar in found.waterfall] == ["Classic", "+ RMSNorm", "+ RoPE", "+ KV heads 1"]
+    assert [bar["value"] for bar in found.waterfall] == pytest.approx([2.05, 2.06, 1.55, 1.54333], abs=1e-5)
+    assert [bar["outcome"] for bar in found.waterfall[1:]] == ["worse", "better", "unclear"]
+    assert found.waterfall[2]["change"] == pytest.approx(-0.51)
+    assert found.headline.startswith("C is better than Classic by 0.507 ±")
+    assert found.headline.endswith("It ends lowest of all 4.")
+    assert found.sentences[-1] == (
+        "Step by step: + RMSNorm makes it worse by 0.010 ±\u00a00.000; + RoPE makes it better by 0.510 ±\u00a00.000; + KV "
+        "heads 1 cannot be told from no change."
+    )
+    assert "3 comparisons with the first arm, and 2 more with the arm before, are made" in found.rule
+    assert "at 99 %" in found.rule, "five comparisons share five per cent"
+    two_steps = [RaceSpec.from_dict({"arms": arms[:n], "shared": SHARED}) for n in (3, 4)]
+    assert [is_ladder(spec) for spec in two_steps] == [False, True]
 
 
 def test_more_comparisons_are_stricter():
@@ -106,10 +120,96 @@ def test_more_comparisons_are_stricter():
     assert race_level(5) == pytest.approx(0.01)
 
 
+def measured(spec, finals):
+    """The arms of a race as if they had been measured: ``finals[arm][seed]``."""
+    arms = []
+    for arm, row in zip(plan(spec, lambda config: 256, lambda model, config: 1.0), finals, strict=True):
+        arms.append(ArmResult(arm.name, arm.preset, arm.model, arm.train, 1, 1.0, runs(row), 100.0))
+    return arms
+
+
+def runs(finals):
+    return tuple(
+        RunCurve(seed, [0, 5], [0.0, 1.0], [5.0, loss], [7.0, 1.4 * loss], [0.0, 0.5], "finished")
+        for seed, loss in enumerate(finals)
+    )
+
+
+def claims_something(found):
+    bars = [bar["outcome"] for bar in found.waterfall[1:]]
+    return bool({"better", "worse"} & {*bars, *(one.difference.outcome for one in found.comparisons)})
+
+
+@pytest.mark.parametrize("recipe", ["ladder", "best_rate", "classic_modern"])
+def test_identical_arms_are_rarely_called_different_whatever_is_compared(recipe):
+    """All that a race says together keeps the promise: steps of a ladder and the choice of a rate count too."""
+    spec = race_of(RECIPES[recipe], SHARED, amount=5)
+    rng, n = np.random.default_rng(0), 1000
+    drawn = rng.normal(2.0, 0.05, (n, 1, 3)) + rng.normal(0, 0.05, (n, len(spec.arms), 3))
+    arms = measured(spec, drawn[0].tolist())
+    wrong = 0
+    for finals in drawn.tolist():
+        rows = [replace(arm, runs=runs(row)) for arm, row in zip(arms, finals, strict=True)]
+        wrong += claims_something(judge(rows, spec))
+    assert 0 < wrong / n <= 0.05 + 2 * (0.05 * 0.95 / n) ** 0.5, "the promise, and two standard errors of this count"
+
+
+RATES = tuple(
+    f"{name} {rate}: {name} + learning_rate={rate}" for name in ("classic", "modern") for rate in (0.001, 0.003, 0.01)
+)
+
+
+def test_each_model_is_compared_at_its_best_rate(written_race):
+    finals = [(2.6, 2.7), (2.3, 2.4), (2.5, 2.1), (2.2, 2.3), (2.0, 2.1), (1.8, 1.91)]
+    found = judged(written_race([[curve(3.0, last) for last in seeds] for seeds in finals], RATES))
+    assert found.best == [2, 5], "by the mean over seeds: 2.35, 2.30 and 2.30; the lower one"
+    assert found.headline.startswith(
+        "Each at its best learning rate: Modern and Classic are not distinguishable: −0.445 ±"
+    )
+    assert found.sentences[:3] == [
+        "Rates tried: 0.001, 0.003 and 0.01. Best: 0.01 for Classic (2.300 nats per token), 0.01 for Modern (1.855 nats per "
+        "token).",
+        "Classic's best is the highest tried, so a still higher one may be better.",
+        "Modern's best is the highest tried, so a still higher one may be better.",
+    ]
+    assert [one.arm for one in found.comparisons] == ["Modern"]
+    assert "as many rates to choose from" in found.rule
+
+
+def test_a_rate_that_diverged_is_nobodys_best(written_race):
+    finals = [(2.6, 2.7), (2.3, 2.4), (1.0, 1.0), (2.2, 2.3), (2.0, 2.1), (2.1, 2.2)]
+    store, race = written_race([[curve(3.0, last) for last in seeds] for seeds in finals], RATES)
+    status.declare(race.members[2][0].path, Status("diverged", "Diverged at step 3."))
+    found = verdict(race, Curves(store))
+    assert found.best == [1, 4]
+    assert "classic 0.01 diverged in 1 of 2 seeds" in " ".join(found.sentences)
+    assert found.headline.startswith("Each at its best learning rate: Modern is better by 0.300")
+    assert not any("still higher" in sentence for sentence in found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("arms", "names"),
+    [
+        (RATES, ["Classic", "Modern"]),
+        (RATES[:5], []),  # one of them would have more to choose from
+        (RATES[:3], []),  # one model alone: its rates are the arms
+        (("classic", "modern"), []),
+        (("A: modern + learning_rate=0.1", "B: modern + optimizer=muon + learning_rate=0.2"), []),
+    ],
+)
+def test_what_is_a_race_of_rates(arms, names):
+    assert [family.name for family in families(RaceSpec.from_dict({"arms": list(arms)}))] == names
+
+
 def test_the_headline_of_differences_is_the_config_diff(written_race):
     _, race = written_race([[curve(2.5, 2.0)]] * 2, ("Full: modern", "Window: modern + window=8"))
     assert what_differs(race) == ["Window: 0 → 8"]
-    assert conditions(race).startswith("2 arms × 1 seed · 40 steps each · not matched")
+    assert conditions(race) == (
+        "Tales · 2 arms × 1 seed · 40 steps each · sizes as given · same batches in the same order · 32 tokens a step · "
+        "learning rate 0.003"
+    )
+    _, other = written_race([[curve(2.5, 2.0)]] * 2, ("modern", "BPE: modern + tokenizer=bpe + learning_rate=0.1"))
+    assert conditions(other).endswith("sizes as given · same text · 32 tokens a step")
 
 
 def test_real_races_between_identical_arms_claim_nothing(tmp_path):
