@@ -28,6 +28,7 @@ from tests.e2e.conftest import App, end_workers
 
 POLLERS, WRITERS, LOOKERS = 30, 6, 4
 PAUSES = {"polls": 1.0, "texts": 2.0, "attention": 2.0}  # seconds between two of one client's questions
+SETTLED = 15.0  # seconds after which the next worker has loaded torch, and the training has its usual speed
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 Waits = dict[str, list[float]]
 
@@ -53,6 +54,7 @@ def _measure(app: App, seconds: float, soak: float) -> None:
     while history.step < 5:
         history.refresh()
         time.sleep(0.2)
+    time.sleep(SETTLED)
     alone = _speed(history, seconds / 2)
     waits, problems, under_load = asyncio.run(_load(app, run, token, seconds, history))
     alone = (alone + _speed(history, seconds / 2)) / 2
@@ -102,23 +104,29 @@ async def _load(app: App, run: str, token: str, seconds: float, history: History
         chart, pill, grid = (server.component(name) for name in ("live-run", "pill", "attention-grid"))
         end = time.monotonic() + seconds
 
-        async def poll(number: int) -> Answer:
-            if number % 2:
+        cursors: dict[int, str] = {}  # of each client, as its page would keep it
+
+        async def poll(number: int, count: int) -> Answer:
+            if count % 2:
                 return await server.ask(pill, "live", {"visitor": token})
-            return await server.ask(chart, "curves", {"visitor": token, "cursors": {run: None if number < 2 else ""}})
+            asked = {"visitor": token, "cursors": {run: cursors.get(number)}}
+            answer = await server.ask(chart, "curves", asked)
+            if not answer.problem:
+                cursors[number] = answer.data["runs"][0]["cursor"]
+            return answer
 
-        async def text(number: int) -> Answer:
-            data = [reference, "Once there was a", 0.8, 0, 1.0, 100, number, -1, token]
-            return await server.call(write, data, f"write{number}-{time.monotonic_ns()}")
+        async def text(number: int, count: int) -> Answer:
+            data = [reference, "Once there was a", 0.8, 0, 1.0, 100, 1000 * number + count, -1, token]
+            return await server.call(write, data, f"write{number}")
 
-        async def look(number: int) -> Answer:
+        async def look(number: int, count: int) -> Answer:
             return await server.ask(grid, "attention", {"visitor": token, "run": reference, "text": TEXT, "layer": 0})
 
-        async def client_of(kind: str, number: int, ask: Callable[[int], Awaitable[Answer]]) -> None:
+        async def client_of(kind: str, number: int, ask: Callable[[int, int], Awaitable[Answer]]) -> None:
             await asyncio.sleep(number / 30)
             count = 0
             while time.monotonic() < end:
-                answer = await ask(number + count)
+                answer = await ask(number, count)
                 waits[kind].append(answer.seconds)
                 error = answer.data.get("error") if isinstance(answer.data, dict) else None
                 wrong = answer.problem or error or (answer.said if answer.said not in ("", "200") else "")
