@@ -237,7 +237,15 @@ def _click(store: RunStore, pipe: int, rng: random.Random) -> None:
                 continue
             now = store.get(run.id, visitor)
             place = launcher.position(run.id) or 0
-            tell(done=click, run=run.id, name=now.name, shared=now.shared, state=now.state(), queued=_queued(now), at=place)
+            tell(
+                done=click,
+                run=run.id,
+                name=now.name,
+                shared=now.shared,
+                state=now.state(),
+                queued=_queued(now),
+                at=place,
+            )
 
 
 def _queued(run: Run) -> float:

@@ -56,11 +56,17 @@ def _measure(app: App, seconds: float, soak: float) -> None:
         time.sleep(0.2)
     time.sleep(SETTLED)
     alone = _speed(history, seconds / 2)
+    spent = _processor_seconds(app)
     waits, problems, under_load = asyncio.run(_load(app, run, token, seconds, history))
+    used = {
+        who: after - before
+        for (who, before), after in zip(spent.items(), _processor_seconds(app).values(), strict=True)
+    }
     alone = (alone + _speed(history, seconds / 2)) / 2
     print(f"{'what':12} {'asked':>7} {'median':>9} {'p95':>9} {'worst':>9}")
     for name, values in waits.items():
         print(f"{name:12} {len(values):7,} {statistics.median(values):8.3f}s {_p95(values):8.3f}s {max(values):8.3f}s")
+    print("cores used: " + ", ".join(f"{who} {value / seconds:.2f}" for who, value in used.items()))
     for problem in problems[:5]:
         print(f"problem: {problem}")
     figure("load_errors", len(problems), "0")
@@ -150,6 +156,19 @@ def _gallery() -> Path:
 
 def _p95(values: list[float]) -> float:
     return sorted(values)[int(0.95 * (len(values) - 1))]
+
+
+def _processor_seconds(app: App) -> dict[str, float]:
+    """Processor time so far of the app, of its workers, and of these clients, who share the cores with both."""
+    assert app.process is not None
+    process = psutil.Process(app.process.pid)
+
+    def spent(one: psutil.Process) -> float:
+        times = one.cpu_times()
+        return float(times.user + times.system)
+
+    workers = sum(spent(child) for child in process.children(recursive=True))
+    return {"app": spent(process), "workers": workers, "clients": spent(psutil.Process())}
 
 
 def _resident(app: App) -> float:

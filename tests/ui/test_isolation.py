@@ -261,9 +261,7 @@ def test_every_script_answers_the_owner(stage: Stage) -> None:
     run, race = never_was(stage.run), never_was(stage.race)
     silent = []
     for name, function in scripted(stage):
-        mine = answer(
-            lambda f=function: f(question(stage, stage.run, stage.race, ANN)), stage.run, stage.race
-        )
+        mine = answer(lambda f=function: f(question(stage, stage.run, stage.race, ANN)), stage.run, stage.race)
         if mine == answer(lambda f=function: f(question(stage, run, race, ANN)), run, race):
             silent.append((name, mine[:200]))
     print(silent)
