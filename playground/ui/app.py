@@ -21,6 +21,7 @@ from playground.ui.forms import read_form
 from playground.ui.guard import Guard
 from playground.ui.picker import QUIET
 from playground.ui.services import Services, sendable
+from playground.ui.sessions import describe_once
 from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
@@ -68,7 +69,7 @@ def build_app(services: Services) -> gr.Blocks:
         )
         links.wire(link, built, services, visitor)
         add_api(services)
-    return sendable(demo)
+    return describe_once(sendable(demo))
 
 
 def _wire_duel(

@@ -28,6 +28,7 @@ from tests.e2e.conftest import App, end_workers
 
 POLLERS, WRITERS, LOOKERS = 30, 6, 4
 PAUSES = {"polls": 1.0, "texts": 2.0, "attention": 2.0}  # seconds between two of one client's questions
+SETTLED = 15.0  # seconds after which the next worker has loaded torch, and the training has its usual speed
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 Waits = dict[str, list[float]]
 
@@ -53,12 +54,19 @@ def _measure(app: App, seconds: float, soak: float) -> None:
     while history.step < 5:
         history.refresh()
         time.sleep(0.2)
+    time.sleep(SETTLED)
     alone = _speed(history, seconds / 2)
+    spent = _processor_seconds(app)
     waits, problems, under_load = asyncio.run(_load(app, run, token, seconds, history))
+    used = {
+        who: after - before
+        for (who, before), after in zip(spent.items(), _processor_seconds(app).values(), strict=True)
+    }
     alone = (alone + _speed(history, seconds / 2)) / 2
     print(f"{'what':12} {'asked':>7} {'median':>9} {'p95':>9} {'worst':>9}")
     for name, values in waits.items():
         print(f"{name:12} {len(values):7,} {statistics.median(values):8.3f}s {_p95(values):8.3f}s {max(values):8.3f}s")
+    print("cores used: " + ", ".join(f"{who} {value / seconds:.2f}" for who, value in used.items()))
     for problem in problems[:5]:
         print(f"problem: {problem}")
     figure("load_errors", len(problems), "0")
@@ -102,23 +110,29 @@ async def _load(app: App, run: str, token: str, seconds: float, history: History
         chart, pill, grid = (server.component(name) for name in ("live-run", "pill", "attention-grid"))
         end = time.monotonic() + seconds
 
-        async def poll(number: int) -> Answer:
-            if number % 2:
+        cursors: dict[int, str] = {}  # of each client, as its page would keep it
+
+        async def poll(number: int, count: int) -> Answer:
+            if count % 2:
                 return await server.ask(pill, "live", {"visitor": token})
-            return await server.ask(chart, "curves", {"visitor": token, "cursors": {run: None if number < 2 else ""}})
+            asked = {"visitor": token, "cursors": {run: cursors.get(number)}}
+            answer = await server.ask(chart, "curves", asked)
+            if not answer.problem:
+                cursors[number] = answer.data["runs"][0]["cursor"]
+            return answer
 
-        async def text(number: int) -> Answer:
-            data = [reference, "Once there was a", 0.8, 0, 1.0, 100, number, -1, token]
-            return await server.call(write, data, f"write{number}-{time.monotonic_ns()}")
+        async def text(number: int, count: int) -> Answer:
+            data = [reference, "Once there was a", 0.8, 0, 1.0, 100, 1000 * number + count, -1, token]
+            return await server.call(write, data, f"write{number}")
 
-        async def look(number: int) -> Answer:
+        async def look(number: int, count: int) -> Answer:
             return await server.ask(grid, "attention", {"visitor": token, "run": reference, "text": TEXT, "layer": 0})
 
-        async def client_of(kind: str, number: int, ask: Callable[[int], Awaitable[Answer]]) -> None:
+        async def client_of(kind: str, number: int, ask: Callable[[int, int], Awaitable[Answer]]) -> None:
             await asyncio.sleep(number / 30)
             count = 0
             while time.monotonic() < end:
-                answer = await ask(number + count)
+                answer = await ask(number, count)
                 waits[kind].append(answer.seconds)
                 error = answer.data.get("error") if isinstance(answer.data, dict) else None
                 wrong = answer.problem or error or (answer.said if answer.said not in ("", "200") else "")
@@ -142,6 +156,19 @@ def _gallery() -> Path:
 
 def _p95(values: list[float]) -> float:
     return sorted(values)[int(0.95 * (len(values) - 1))]
+
+
+def _processor_seconds(app: App) -> dict[str, float]:
+    """Processor time so far of the app, of its workers, and of these clients, who share the cores with both."""
+    assert app.process is not None
+    process = psutil.Process(app.process.pid)
+
+    def spent(one: psutil.Process) -> float:
+        times = one.cpu_times()
+        return float(times.user + times.system)
+
+    workers = sum(spent(child) for child in process.children(recursive=True))
+    return {"app": spent(process), "workers": workers, "clients": spent(psutil.Process())}
 
 
 def _resident(app: App) -> float:
