@@ -20,6 +20,7 @@ from playground.runs.paths import cache_root
 from playground.runs.processes import environment
 from playground.runs.store import Run
 from playground.train.compiled import Passes, name_of, obstacle
+from playground.train.lanes import Lanes
 from playground.train.trainer import TrainState
 
 BUILD_SECONDS = 45.0  # that a build takes beside a run in training, measured
@@ -113,7 +114,8 @@ class Compiling:
     def _load(self, whence: str) -> str:
         self._done = True
         try:
-            self._state.take(Passes(self._library, self._state.model))
+            lanes = Lanes.of(self._run.model, self._run.train, torch.get_num_threads())
+            self._state.take(Passes(self._library, self._state.model, lanes))
         except (OSError, RuntimeError) as error:
             return f"Not compiled: the library cannot be loaded ({type(error).__name__})."
         return f"Compiled forward and backward passes from step {self._state.step + 1} on, {whence}."

@@ -10,6 +10,7 @@ batch, precision, number of threads, processor and version of torch: `name_of` n
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -28,8 +29,9 @@ from torch import Tensor
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
 from playground.train.gradients import losses
+from playground.train.lanes import Lanes, collect
 
-FORMAT = 1  # counted up when what is compiled changes
+FORMAT = 2  # counted up when what is compiled changes
 COMPILERS = ("c++", "g++", "clang++")
 
 
@@ -48,9 +50,10 @@ def obstacle(model: ModelConfig, train: TrainConfig) -> str:
 
 def name_of(model: ModelConfig, train: TrainConfig, threads: int) -> str:
     """The library's file name: equal for all runs that can share one."""
+    lanes = Lanes.of(model, train, threads)
     parts = {
-        "format": FORMAT, "model": model.to_dict(), "batch_size": train.batch_size, "precision": train.precision,
-        "z_loss": train.z_loss, "threads": threads, "torch": torch.__version__,
+        "format": FORMAT, "model": model.to_dict(), "rows": lanes.rows, "precision": train.precision,
+        "z_loss": train.z_loss, "threads": lanes.threads, "torch": torch.__version__,
         "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability(), _flags()],
     }  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32] + ".so"
@@ -68,42 +71,85 @@ def _flags() -> str:
 class Passes:
     """A library that was built for a model: call it instead of a forward and a backward pass."""
 
-    def __init__(self, library: Path, model: Transformer) -> None:
+    def __init__(self, library: Path, model: Transformer, lanes: Lanes) -> None:
         """Raises OSError or RuntimeError for a file that is no such library."""
         self._parameters = list(model.parameters())
-        self._run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(library), 1).run
+        self._library = _Library(library, lanes.count)
+        self._lanes = lanes
 
     def __call__(self, x: Tensor, y: Tensor, targets: int, share: float) -> float:
         """Add the gradients of one micro-batch (B, T) to the parameters'; its part of the loss in nats per target.
 
         `targets` are those of the whole step, `share` is the micro-batch's share of its sequences.
         """
-        weights = torch.tensor([1 / targets, share])
-        # The library reads memory as it lay when it was built: a view of something wider would be read wrongly.
-        loss, *found = self._run([*(p.data for p in self._parameters), x.contiguous(), y.contiguous(), weights])
-        for parameter, gradient in zip(self._parameters, found, strict=True):
-            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        values, weights = [p.data for p in self._parameters], torch.tensor([1 / targets, share / self._lanes.count])
+
+        def lane(x: Tensor, y: Tensor) -> list[Tensor]:
+            # The library reads memory as it lay when it was built: a view of something wider would be read wrongly.
+            return self._library([*values, x.contiguous(), y.contiguous(), weights])
+
+        loss, *gradients = self._lanes.sums(lane, x, y)
+        collect(self._parameters, gradients)
         return float(loss) / targets
 
 
-def build(model: ModelConfig, train: TrainConfig, library: Path) -> None:
-    """Compile the passes of a run to the file `library`, which appears whole."""
+class _Library:
+    """A compiled file, called through its C interface: torch's own runner would hold Python's lock, and lanes would wait
+    for each other. See `AOTInductorModelContainerRun` in torch's inductor/aoti_runtime/interface.h."""
+
+    def __init__(self, path: Path, at_once: int) -> None:
+        functions, self._container, outputs = ctypes.CDLL(str(path)), ctypes.c_void_p(), ctypes.c_size_t()
+        try:
+            create, self._call = (
+                functions.AOTInductorModelContainerCreateWithDevice,
+                functions.AOTInductorModelContainerRun,
+            )
+            count = functions.AOTInductorModelContainerGetNumOutputs
+        except AttributeError as error:
+            raise OSError(f"{path.name} is no compiled library") from error
+        address, number = ctypes.c_void_p, ctypes.c_size_t
+        self._call.argtypes = [address, address, number, address, number, address, address]
+        self._checked(create(ctypes.byref(self._container), ctypes.c_size_t(at_once), b"cpu", None))
+        self._checked(count(self._container, ctypes.byref(outputs)))
+        self._outputs = ctypes.c_void_p * outputs.value
+
+    def __call__(self, given: list[Tensor]) -> list[Tensor]:
+        """What the compiled graph makes of its inputs. As many threads may call at once as were announced."""
+        handles = [_pointer(capsule, None) for capsule in torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(given)]
+        found = self._outputs()
+        inputs = (ctypes.c_void_p * len(handles))(*handles)  # the call frees what they name
+        self._checked(self._call(self._container, inputs, len(inputs), found, len(found), None, None))
+        return torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs([_capsule(p, None, None) for p in found])
+
+    @staticmethod
+    def _checked(code: int) -> None:
+        if code != 0:
+            raise RuntimeError("The compiled library has failed.")
+
+
+_pointer, _capsule = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_New
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+
+def build(model: ModelConfig, train: TrainConfig, lanes: Lanes, library: Path) -> None:
+    """Compile the passes of a run to the file `library`, which appears whole. The code is made for torch's threads."""
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=library.parent) as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: what lies in a shared one would be unpickled
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, of its own parts
-            made = _compile(_graph(model, train), Path(folder) / library.name)
+            made = _compile(_graph(model, train, lanes.rows), Path(folder) / library.name)
         os.replace(made, library)
 
 
-def _graph(model: ModelConfig, train: TrainConfig) -> tuple[torch.fx.GraphModule, tuple[Tensor, ...]]:
+def _graph(model: ModelConfig, train: TrainConfig, rows: int) -> tuple[torch.fx.GraphModule, tuple[Tensor, ...]]:
     """Forward and backward pass as one graph without side effects, and inputs of the right shapes."""
     import torch._inductor.decomposition
     from torch.fx.experimental.proxy_tensor import make_fx
 
     transformer = Transformer(model).train()
     names, weights = zip(*transformer.named_parameters(), strict=True)
-    shape = train.batch_size, model.block_size
+    shape = rows, model.block_size
 
     class Losses(torch.nn.Module):
         def __init__(self) -> None:
@@ -133,7 +179,8 @@ def _graph(model: ModelConfig, train: TrainConfig) -> tuple[torch.fx.GraphModule
 
 def _compile(graph: tuple[torch.fx.GraphModule, tuple[Tensor, ...]], path: Path) -> str:
     module, inputs = graph
-    options: dict[str, Any] = {"aot_inductor.output_path": str(path)}
+    # tanh by way of exp is exact to the rounding of numbers near one, and takes half as long: GELU was a quarter of a step.
+    options: dict[str, Any] = {"aot_inductor.output_path": str(path), "cpp.use_decompose_tanh": True}
     made = torch._inductor.aot_compile(module, inputs, options=options)
     assert isinstance(made, str)
     return made
@@ -147,8 +194,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args(arguments)
     values = json.loads(options.config.read_text("utf-8"))
-    torch.set_num_threads(options.threads)
-    build(ModelConfig.from_dict(values["model"]), TrainConfig.from_dict(values["train"]), options.library)
+    model, train = ModelConfig.from_dict(values["model"]), TrainConfig.from_dict(values["train"])
+    lanes = Lanes.of(model, train, options.threads)
+    torch.set_num_threads(lanes.threads)
+    build(model, train, lanes, options.library)
     return 0
 
 

@@ -7,7 +7,7 @@ gradients divided after it (Micikevicius et al. 2018).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +17,10 @@ from playground.config import TrainConfig
 from playground.data.batches import IGNORED
 from playground.models.moe import Routing
 from playground.models.transformer import Transformer
+from playground.train.lanes import Lanes, collect
 from playground.train.routing import router_loss
 
-Passes = Callable[[Tensor, Tensor, int, float], float]  # as `compiled.Passes`
+Passes = Callable[[Tensor, Tensor, int, float], float]  # as `compiled.Passes` and `plain_passes`
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,7 +40,7 @@ def accumulate(
 
     `targets` and `count` are the targets and sequences of the whole step, of which x and y may be a part: micro-batches are
     weighted by their number of targets, so the result is a mean over all of them and not a mean of means. The gradients
-    are `scale` times too long; the loss, in nats per target, is not. `passes` computes micro-batches of full size instead.
+    are `scale` times too long; the loss, in nats per target, is not. `passes` computes micro-batches of full size.
     """
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
@@ -54,11 +55,31 @@ def accumulate(
     return loss
 
 
+def plain_passes(model: Transformer, config: TrainConfig) -> Passes | None:
+    """Passes that cores share by sequences, for models so small that they gain by it; None for others."""
+    parameters = list(model.parameters())
+    lanes = Lanes.of(model.config, config, torch.get_num_threads())
+    if lanes.count == 1 or parameters[0].device.type != "cpu":
+        return None
+
+    def passes(x: Tensor, y: Tensor, targets: int, share: float) -> float:
+        def lane(x: Tensor, y: Tensor) -> Sequence[Tensor]:
+            part, _ = losses(model, x, y, config)
+            return part.detach(), *torch.autograd.grad(part / targets, parameters)
+
+        loss, *gradients = lanes.sums(lane, x, y)
+        collect(parameters, gradients)
+        return loss.item() / targets
+
+    return passes
+
+
 def losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor | float]:
     """Summed cross-entropy of targets y (B, T) in nats; and what is asked for besides, a mean: calm logits and routers."""
     routings: list[Routing] = []
     dtype = DTYPES[config.precision]
-    with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+    # Torch would remember rounded weights in a cache that all threads share; each is used once.
+    with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
         logits = model(x, routings)
     asked = router_loss(routings, config)
     if config.z_loss:

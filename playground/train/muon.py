@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from playground.train.threads import threads
+
 COEFFICIENTS = (
     3.4445,
     -4.7750,
@@ -60,10 +62,20 @@ def _orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
     for index, matrix in enumerate(lying):
         shapes.setdefault(matrix.shape, []).append(index)
     found = list(matrices)
-    for indices in shapes.values():
-        for index, direction in zip(indices, orthogonalise(torch.stack([lying[i] for i in indices])), strict=True):
+    count = torch.get_num_threads()
+    shares = [part for indices in shapes.values() for part in _dealt(indices, count)]
+    stacks = (torch.stack([lying[index] for index in share]) for share in shares)
+    each = map if count == 1 else threads(count).map
+    for share, directions in zip(shares, each(orthogonalise, stacks), strict=True):
+        for index, direction in zip(share, directions, strict=True):
             found[index] = direction if lying[index] is matrices[index] else direction.T
     return found
+
+
+def _dealt(indices: list[int], count: int) -> list[list[int]]:
+    """The indices in at most `count` parts, so that each core has some of every shape."""
+    size = -(-len(indices) // count)
+    return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from playground.train.dataset import Dataset
 from playground.train.distributed import ALONE, Group
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.gradients import Passes, accumulate, unscale
+from playground.train.gradients import Passes, accumulate, plain_passes, unscale
 from playground.train.optimizer import (
     Optimizers,
     build_optimizer,
@@ -54,7 +54,7 @@ class TrainState:
     seconds: float = 0.0  # spent in steps, evaluation and pauses left out
     scale: float = 1.0  # that the loss is multiplied by; more than 1 for fp16 only
     average: dict[str, Tensor] | None = None  # of the weights, by name
-    passes: Passes | None = None  # compiled ones, once there are any
+    passes: Passes | None = None  # how micro-batches are computed, where there is a faster way than the plain one
     compiled_from: int = -1  # step after which they were used; below zero: not at all
 
     @classmethod
@@ -140,6 +140,7 @@ def train(
     yield Started(
         state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat
     )
+    state.passes = state.passes or plain_passes(state.model, config)
     snapshots = snapshot_steps(config.steps, config.snapshots)
     recent: deque[float] = deque(maxlen=3)
     while True:

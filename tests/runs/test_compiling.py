@@ -12,6 +12,7 @@ from playground.runs.store import Run
 from playground.runs.worker import execute
 from playground.train.compiled import Passes, build, name_of, obstacle
 from playground.train.gradients import accumulate
+from playground.train.lanes import Lanes
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, MakeRun
 from tests.runs.test_worker import assert_same_course, at_step, losses
@@ -29,22 +30,27 @@ def notes(run: Run) -> list[str]:
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("name", "precision", "tolerance"), [("modern", "fp32", 1e-5), ("gpt", "bf16", 0.02)], ids=["fp32", "bf16"]
+    ("name", "precision", "tolerance", "lanes"),
+    [("modern", "fp32", 1e-5, 3), ("gpt", "bf16", 0.02, 1)],
+    ids=["fp32", "bf16"],
 )
-def test_compiled_passes_give_the_gradients_of_the_plain_ones(name, precision, tolerance, tmp_path: Path) -> None:
-    """A window, sinks and a sum of two micro-batches on one side; biases and a z-loss on the other."""
-    changes = {"window": 8, "n_sink": 2} if name == "modern" else {}
+def test_compiled_passes_give_the_gradients_of_the_plain_ones(
+    name, precision, tolerance, lanes, tmp_path: Path
+) -> None:
+    """A window, sinks, a soft cap and two micro-batches in three lanes on one side; biases and a z-loss on the other."""
+    changes = {"window": 8, "n_sink": 2, "logit_softcap": 15.0} if name == "modern" else {}
     model = preset("modern" if name == "modern" else "classic", **SMALL, **changes)
-    config = TrainConfig(batch_size=3, grad_accum=2, z_loss=0.1).replace(precision=precision)
-    library = tmp_path / "passes.so"
-    build(model, config, library)
+    config = TrainConfig(batch_size=3, grad_accum=2, z_loss=0.0 if lanes > 1 else 0.1).replace(precision=precision)
+    library, split = tmp_path / "passes.so", Lanes.of(model, config, 3)
+    assert split.count == lanes
+    build(model, config, split, library)
     wide = torch.randint(0, 64, (2, 6, 17), generator=torch.Generator().manual_seed(0))
     x, y = wide[0, :, :-1], wide[1, :, 1:].clone()  # inputs come as views of something wider
     y[0, :5] = -100
     found = []
     for compiled in (False, True):
         state = TrainState.new(model, config)
-        passes = Passes(library, state.model) if compiled else None
+        passes = Passes(library, state.model, split) if compiled else None
         loss = accumulate(state.model.train(), x, y, config, targets=91, count=6, passes=passes)
         found.append((loss, torch.cat([p.grad.flatten() for p in state.model.parameters() if p.grad is not None])))
     assert found[1][0] == pytest.approx(found[0][0], rel=tolerance / 10)
@@ -114,6 +120,7 @@ def test_a_library_is_shared_by_runs_that_compute_the_same_and_by_no_others() ->
     model, config = preset("modern"), TrainConfig()
     name = name_of(model, config, 2)
     assert name_of(model, config.replace(steps=77, seed=5, learning_rate=0.1), 2) == name
+    assert name_of(model, config.replace(batch_size=3), 1) == name, "a lane of 3 sequences either way"
     for other in (
         name_of(model.replace(n_layer=3), config, 2),
         name_of(model, config.replace(precision="bf16"), 2),
@@ -121,3 +128,13 @@ def test_a_library_is_shared_by_runs_that_compute_the_same_and_by_no_others() ->
         name_of(model, config, 1),
     ):
         assert other != name
+
+
+@needs_compiler
+def test_what_is_no_library_is_refused_with_an_error_that_compiling_expects(tmp_path: Path) -> None:
+    model, config = preset("modern", **SMALL), TrainConfig(batch_size=1)
+    wrong = Path(next(m for m in Path("/proc/self/maps").read_text().split() if "libc.so" in m or "libc-" in m))
+    (tmp_path / "empty.so").write_bytes(b"")
+    for library in (tmp_path / "empty.so", tmp_path / "missing.so", wrong):
+        with pytest.raises(OSError, match=r"no compiled library|too short|cannot open"):
+            Passes(library, TrainState.new(model, config).model, Lanes.of(model, config, 1))

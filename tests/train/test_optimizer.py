@@ -7,6 +7,7 @@ import torch
 
 from playground.config import TrainConfig
 from playground.data.batches import random_windows
+from playground.train import muon
 from playground.train.muon import Muon
 from playground.train.optimizer import MUON_MOMENTUM, build_optimizer, is_hidden_matrix
 from playground.train.schedule import learning_rate
@@ -46,6 +47,23 @@ def orthogonalised(matrix):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def test_muon_takes_the_same_steps_whatever_the_number_of_threads():
+    matrices = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(i))
+        for i, shape in enumerate(3 * [(8, 24), (24, 8), (8, 8)])
+    ]
+    found = []
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        found.append(muon._orthogonalised(matrices))
+    torch.set_num_threads(1)
+    for alone, *shared in zip(*found, strict=True):
+        assert all(direction.equal(alone) for direction in shared)
+    for matrix, direction in zip(matrices, found[0], strict=True):
+        assert direction.shape == matrix.shape
+        assert ((direction * matrix).sum() > 0).item()
 
 
 def test_a_muon_step_equals_the_formula_and_leaves_embeddings_to_adamw():
