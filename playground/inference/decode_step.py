@@ -38,6 +38,11 @@ SOURCE = Path(__file__).with_suffix(".c")
 AHEAD = 1024  # positions for which rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
 MLP_CODES = {"gelu": 0, "relu2": 1, "swiglu": 2, "geglu": 3, "clamped_swiglu": 4}
+# All that it knows of each axis; a model with a choice that was added since goes through `Transformer`.
+KNOWN = {
+    "position": ("none", "learned", "sinusoidal", "rope", "alibi"), "norm": ("layernorm", "rmsnorm"),
+    "norm_placement": ("pre",), "mlp": MLP_CODES, "sink_logit": ("none", "zero", "learned"),
+}  # fmt: skip
 
 _MATRICES = ("query", "key", "value", "out", "gate", "up", "down")
 _VECTORS = (
@@ -124,9 +129,11 @@ def _load() -> None:
 def covers(model: Transformer, cache: KVCache) -> bool:
     """Whether the compiled step is ready and computes this model with such a cache."""
     config = model.config
-    plain = config.n_expert == 1 and config.norm_placement == "pre" and not cache.streams
+    known = all(getattr(config, axis) in choices for axis, choices in KNOWN.items())
+    plain = config.n_expert == 1 and not cache.streams
     return (
         _library is not None
+        and known
         and plain
         and not model.training
         and all(p.dtype == torch.float32 and p.device.type == "cpu" and p.is_contiguous() for p in model.parameters())

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from playground.config import GATED, ModelConfig, TrainConfig, label, spelled
+from playground.config import GATED, ModelConfig, Settings, TrainConfig, label, spelled
 from playground.data.tasks import TASKS
 from playground.models.positional import alibi_slopes
 from playground.tokenizers import Tokenizer
@@ -44,6 +44,11 @@ _OPTIMIZERS = {
     "muon": "Muon (Jordan 2024) for matrices inside blocks, AdamW for the rest",
     "sgd": "Gradient descent with momentum",
 }
+# What the file knows of each axis of the architecture.
+_AXES: dict[str, Collection[str]] = {
+    "position": ("learned", "sinusoidal", "rope", "alibi", "none"), "norm": ("layernorm", "rmsnorm"),
+    "norm_placement": ("pre", "post"), "mlp": _BENDS, "sink_logit": ("none", "zero", "learned"), "init": _INITS,
+}  # fmt: skip
 # Settings of training that the file has, or that change nothing in it.
 _KNOWN = {
     "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
@@ -70,7 +75,7 @@ def write_program(
     For bytes and characters the data is the text itself; for other tokenizers, whose rules would fill a file of their own,
     it is the ids and the bytes of each token. Raises ValueError for a setting that the program does not have.
     """
-    _check_known(train)
+    _check_known(model, train)
     kind = tokenizer.name if tokenizer.name in ("byte", "char") else "tokens"
     task = TASKS.get(train.corpus)
     if task and kind == "tokens":
@@ -97,15 +102,20 @@ def write_program(
     return Program(render(TEMPLATE.read_text("utf-8"), flags, values), data_name, data)
 
 
-def _check_known(train: TrainConfig) -> None:
+def _check_known(model: ModelConfig, train: TrainConfig) -> None:
+    for axis, known in _AXES.items():
+        if getattr(model, axis) not in known:
+            raise ValueError(_not_written(ModelConfig, axis, getattr(model, axis)))
     plain = TrainConfig()
     train = train.replace(precision=plain.precision) if train.precision == "bf16" else train  # in the file; fp16 is not
     for item in fields(TrainConfig):
         value = getattr(train, item.name)
         if item.name not in _KNOWN and value != getattr(plain, item.name):
-            raise ValueError(
-                f"{label(TrainConfig, item.name)} ({spelled(value)}) cannot be written as code: export as safetensors."
-            )
+            raise ValueError(_not_written(TrainConfig, item.name, value))
+
+
+def _not_written(kind: type[Settings], name: str, value: Any) -> str:
+    return f"{label(kind, name)} ({spelled(value)}) cannot be written as code: export as safetensors."
 
 
 def _tokens(tokenizer: Tokenizer, streams: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from playground.models.transformer import Transformer
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
 
-# Hidden-wide tensors that an MLP keeps for its backward pass.
+# Hidden-wide tensors that an MLP keeps for its backward pass; another than these is taken to keep as many as any.
 MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
@@ -72,9 +72,8 @@ def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> i
     passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
     moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
     heads = model.n_head * model.head_dim
-    per_layer = (
-        6 * model.n_embd + 4 * heads + MLP_KEEPS[model.mlp] * model.mlp_hidden * passes + moved + 2 * model.n_head
-    )
+    inner = MLP_KEEPS.get(model.mlp, max(MLP_KEEPS.values())) * model.mlp_hidden * passes
+    per_layer = 6 * model.n_embd + 4 * heads + inner + moved + 2 * model.n_head
     per_layer += 4 * heads * model.qk_norm
     fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
     spelled = config.precision != "fp32" and model.block_size <= SPELLED_UP_TO

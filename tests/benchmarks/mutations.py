@@ -86,7 +86,7 @@ MUTATIONS = (
     one(
         "a mean of the micro-batches' means", "train/trainer.py", "wanted) / targets",
         "wanted) / max(1, int((wanted != IGNORED).sum())) * len(inputs) / len(x)",
-        "tests/train/test_trainer.py::test_accumulation_equals_one_batch[True]",
+        "tests/train/test_trainer.py::test_accumulation_equals_one_batch[ragged]",
     ),
     one(
         "RMSNorm without the square root", "models/normalization.py", "    return nn.RMSNorm(width, eps=eps)",
