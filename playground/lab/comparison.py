@@ -28,6 +28,11 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
 
 
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """`differences` in short, as "Norm: LayerNorm → RMSNorm"; a value that several share is told once."""
+    return [f"{row[0]}: {' → '.join(dict.fromkeys(row[1:]))}" for row in differences(runs).to_numpy().tolist()]
+
+
 def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
     """What each run has reached at its last evaluation: one row a run. Loss in nats per token, time in seconds."""
     return pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
@@ -66,4 +71,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
 
 def _values(configs: Sequence[Settings]) -> dict[str, list[Any]]:
     dictionaries = [config.to_dict() for config in configs]
+    if len({values.get("mlp_width") for values in dictionaries}) > 1:  # 0 is a rule: say what follows from it
+        for config, values in zip(configs, dictionaries, strict=True):
+            values["mlp_width"] = config.mlp_hidden if isinstance(config, ModelConfig) else None
     return {name: [values[name] for values in dictionaries] for name in dictionaries[0]}

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from playground.lab.race_words import conditions, what_differs
+from playground.lab.tuned import families
 from playground.lab.verdict import verdict
 from playground.runs.curves import Columns, Curves
 from playground.runs.races import Race
@@ -26,6 +27,7 @@ from playground.train.race import tokens_per_step, written
 
 TRAIN = ("step", "seconds", "loss", "grad_norm")
 VALIDATION = ("step", "seconds", "loss", "accuracy")
+MATCHED = {"none": "", "parameters": "parameters", "flops": "FLOPs per token"}
 _CURSOR = re.compile(r"([0-9a-f]{4})\.([0-9a-f]{4})((?:,[0-9a-f]{4}\.[0-9]{1,6}\.[0-9]{1,6}){1,40})")
 
 
@@ -87,6 +89,8 @@ def _head(race: Race, found: Sequence[Columns]) -> dict[str, Any]:
         "seeds": list(race.spec.seeds),
         "arms": arms,
         "differs": what_differs(race),
+        "matched": MATCHED[race.spec.match],
+        "families": [list(family.arms) for family in families(race.spec)],
         "conditions": conditions(race),
     }
 

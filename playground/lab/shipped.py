@@ -79,6 +79,10 @@ SHIPPED: tuple[Shipped, ...] = (
         seeds=5,
     ),
     _race(
+        "best_rate", "Each at its best rate on Tales", 400, {}, (),
+        "What to notice.",
+    ),
+    _race(
         "muon", "AdamW against Muon on Tales", 400, {}, (),
         "What to notice. An optimizer cannot be judged at another one's learning rate: at AdamW's, Muon is "
         "worse; at 0.02 it needs well under half the tokens. A step of Muon takes more than twice the time on "

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, label, preset, setting_kinds
-from playground.data.corpora import MAX_BYTES
+from playground.config import PRESETS, ModelConfig, TrainConfig, label, preset, setting_kinds, spelled
+from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.sources import TextFile
 from playground.lab.pace import seconds_of
 from playground.lab.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
 from playground.runs.texts import beginning
 from playground.train.estimate import estimate
-from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, RaceSpec
+from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services
@@ -35,10 +35,12 @@ class RaceForm:
     """The form's controls."""
 
     recipes: dict[str, gr.Button]
+    waiting: gr.Markdown  # what one click will start, and that it is being prepared
+    own: gr.Accordion
     arms: gr.Dropdown
     start_from: gr.Dropdown
     change: gr.Dropdown
-    to: gr.Textbox
+    to: gr.Dropdown
     add: gr.Button
     text: TextChoice
     model: Form
@@ -68,18 +70,22 @@ def build_race_form(services: Services) -> RaceForm:
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown("**Start a race** one click", elem_classes="pg-title")
+        parts["waiting"] = gr.Markdown("", elem_classes="pg-note", elem_id="race-sizes")
         parts["recipes"] = {}
-        for name, recipe in RECIPES.items():
-            parts["recipes"][name] = gr.Button(recipe.title, elem_classes="pg-quiet", elem_id=f"recipe-{name}")
-        gr.Markdown(
-            "\n".join(f"- **{recipe.title}** {recipe.question}" for recipe in RECIPES.values()),
-            elem_classes=["pg-note", "pg-questions"],
-        )
+        for name, recipe in RECIPES.items():  # its first line is the title, see style.css
+            words = f"{recipe.title}\n{recipe.question}"
+            parts["recipes"][name] = gr.Button(words, elem_classes=["pg-quiet", "pg-recipe"], elem_id=f"recipe-{name}")
         with gr.Accordion("Text, size, budget, seeds", open=False, elem_classes="pg-fold"):
             _build_settings(parts, services)
-    with gr.Group(elem_classes="pg-card"), gr.Accordion("Arms of your own", open=False, elem_classes="pg-fold"):
+    own = gr.Accordion("Arms of your own", open=False, elem_classes="pg-fold", render=False)
+    with gr.Group(elem_classes="pg-card"):
+        own.render()
+    with own:
         _build_arms(parts)
-    return RaceForm(**parts)
+    parts["own"] = own
+    form = RaceForm(**parts)
+    form.waiting.value = sizes(form, {control: control.value for control in form.settings})
+    return form
 
 
 def _build_settings(parts: dict[str, Any], services: Services) -> None:
@@ -103,13 +109,20 @@ def _build_arms(parts: dict[str, Any]) -> None:
         label="Arms", info="The first is the baseline. Written as: Name: preset + setting=value", elem_id="race-arms",
     )  # fmt: skip
     gr.Markdown("Start from one and change one thing:", elem_classes="pg-note")
-    parts["start_from"] = gr.Dropdown(list(PRESETS), value="modern", label="Start from", elem_classes="pg-compact")
+    parts["start_from"] = gr.Dropdown(
+        list(PRESETS), value="modern", label="Start from", elem_classes="pg-compact", elem_id="race-start-from",
+    )  # fmt: skip
     kinds = setting_kinds()
     names = sorted(
         (label(kinds[name], name), name) for name in kinds if name not in ("seed", "steps", "corpus", "prompt")
     )
-    parts["change"] = gr.Dropdown(names, value="position", label="Change", elem_classes="pg-compact")
-    parts["to"] = gr.Textbox("none", label="To", max_length=40, elem_classes="pg-compact")
+    parts["change"] = gr.Dropdown(
+        names, value="position", label="Change", elem_classes="pg-compact", elem_id="race-change",
+    )  # fmt: skip
+    values = _values("modern", "position")
+    parts["to"] = gr.Dropdown(
+        values, value=values[0][1], label="To", allow_custom_value=True, elem_classes="pg-compact", elem_id="race-to",
+    )  # fmt: skip
     parts["add"] = gr.Button("Add this arm", elem_classes="pg-quiet", elem_id="race-add")
     equal = [(words, name) for name, words in MATCHES.items()]
     parts["match"] = gr.Dropdown(equal, value="parameters", label="Make equal", elem_classes="pg-compact")
@@ -119,11 +132,71 @@ def _build_arms(parts: dict[str, Any]) -> None:
     parts["start"] = gr.Button("Start this race", variant="primary", elem_classes="pg-primary", elem_id="race-start")
 
 
+def _values(start: str, name: str) -> list[tuple[str, str]]:
+    """What a setting may become, other than what it is in the arm one starts from: choices, or numbers around it."""
+    kind = setting_kinds()[name]
+    arm = parse_arm(start)
+    if name in arm.changes:
+        now = arm.changes[name]
+    else:
+        base = preset(arm.preset) if kind is ModelConfig else TrainConfig()
+        now = {**base.to_dict(), **DEFAULTS}[name]
+    wanted = get_type_hints(kind)[name]
+    if get_args(wanted):
+        return [(spelled(word), word) for word in get_args(wanted) if word != now]
+    if wanted is bool:
+        return [(spelled(not now), str(not now).lower())]
+    halved, doubled = (now // 2, now * 2) if wanted is int else (now / 2, now * 2)
+    return [(f"{value:g}", f"{value:g}") for value in (halved, doubled) if value != now]
+
+
+def offer(start: str, name: str) -> Any:
+    """Values to choose from for another setting, or another start. What else is typed is checked when it is added."""
+    try:
+        values = _values(start, name)
+    except (ValueError, KeyError, TypeError):
+        values = []
+    return gr.update(choices=values, value=values[0][1] if values else "")
+
+
 def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
-    """The list of arms with one more."""
-    found = [*(arms or []), f"{start} + {change}={(to or '').strip()}"]
+    """The list of arms with one more, and all of them to start from the next time."""
+    found = [*(arms or []), _changed(start, change, (to or "").strip())]
     RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
-    return gr.update(value=found, choices=list(dict.fromkeys([*PRESETS, *found])))
+    known = list(dict.fromkeys([*PRESETS, *found]))
+    return gr.update(value=found, choices=known), gr.update(choices=known)
+
+
+def _changed(start: str, change: str, to: str) -> str:
+    """The arm that one starts from with one thing changed, in short."""
+    arm = parse_arm(start)
+    rest = {name: value for name, value in arm.changes.items() if name != change}
+    return f"{written(Arm(arm_name(arm.preset, rest), arm.preset, rest))} + {change}={to}"
+
+
+def filled_with(form: RaceForm, spec: RaceSpec, own: str | None) -> dict[Any, Any]:
+    """Every control of the form as a race has it, with the text of one's own that it read. Settings that have no control
+    go into the arms."""
+    values = {**DEFAULTS, **spec.shared}
+    shown = {**form.model, **form.train}
+    rest = {name: value for name, value in values.items() if name not in shown and name != "corpus"}
+    rest = {name: value for name, value in rest.items() if value != DEFAULTS.get(name)}
+    arms = [written(Arm(arm.name, arm.preset, {**rest, **arm.changes})) for arm in spec.arms]
+    corpus = str(values["corpus"])
+    task = CORPORA[corpus].kind == "task"
+    return {
+        form.own: gr.update(open=True),
+        form.arms: gr.update(value=arms, choices=list(dict.fromkeys([*PRESETS, *arms]))),
+        form.text.text: "task" if task else corpus,
+        form.text.task: corpus if task else gr.update(),
+        form.text.pasted: own or "",
+        **{control: values[name] for name, control in shown.items() if name in values},
+        form.budget: spec.budget,
+        form.amount: spec.amount,
+        form.seeds: len(spec.seeds),
+        form.match: spec.match,
+        form.match_by: spec.match_by,
+    }
 
 
 def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
@@ -156,7 +229,28 @@ def recipe_spec(name: str, form: RaceForm, data: Mapping[Any, Any]) -> RaceSpec:
     return race_of(RECIPES[name], _shared(form, data), **_budget(form, data))
 
 
-def preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
+def sizes(form: RaceForm, data: Mapping[Any, Any]) -> str:
+    """What every arm of a one-click race will have in common, in a line."""
+    try:
+        shared, budget = _shared(form, data), _budget(form, data)
+        n, layers = int(budget["seeds"]), shared["n_layer"]
+        words = [
+            CORPORA[shared["corpus"]].label,
+            f"{layers} {'layer' if layers == 1 else 'layers'} of width {shared['n_embd']}",
+            f"{float(budget['amount']):,.6g} {UNITS[budget['budget']]}",
+            f"{n} {'seed' if n == 1 else 'seeds'}",
+        ]
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return f"Each: {' · '.join(words)}."
+
+
+def preview(form: RaceForm, data: Mapping[Any, Any]) -> tuple[str, str]:
+    """In words, what any race will have in common (`sizes`), and what one's own will be."""
+    return sizes(form, data), own_preview(form, data)
+
+
+def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
     """What the arms will be, matched, and how long the race takes; or what stands in its way."""
     try:
         spec = own_spec(form, data)

@@ -10,7 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from playground.data.corpora import MAX_BYTES
+from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES
+from playground.data.tasks import task_text
 from playground.lab.recipes import RECIPES
 from playground.runs.races import (
     Race,
@@ -36,6 +37,22 @@ NOTICE = (
     "bands is chance; another text, size or budget may turn it around."
 )
 
+EXAMPLE = (
+    'Once there was a key. Mila gave the key to Oren. "Thank you, Mila," said Oren, and he opened the box with the key.'
+)
+READINGS = {
+    "python_source": "def mean(values):\n    total = sum(values)\n    return total / len(values)\n",
+    "tiny_shakespeare": "JULIET:\nWhat light is that? It is the moon, my lord,\nAnd not the day that calls thee from me.\n",
+}
+READ_CHARACTERS = 200
+
+# In which states a button can do something.
+BUTTONS = {
+    "pause": ("queued", "running"),
+    "resume": ("paused", "stopped", "crashed", "failed"),
+    "stop": ("queued", "running", "paused"),
+}
+
 
 @dataclass(frozen=True)
 class RaceTab:
@@ -46,6 +63,9 @@ class RaceTab:
     resume: gr.Button
     stop: gr.Button
     again: gr.Button
+    change: gr.Button
+    naming: gr.Row
+    owning: gr.Row
     new_name: gr.Textbox
     rename: gr.Button
     share: gr.Button
@@ -77,16 +97,21 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
         parts["race"] = gr.Dropdown(
             services.race_choices(""), value=None, label="Race", show_label=False, scale=3, min_width=200, elem_id="race",
         )  # fmt: skip
-        for key in ("pause", "resume", "stop"):
+        for key in BUTTONS:
             parts[key] = gr.Button(
-                key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, elem_id=f"{key}-race"
+                key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, visible=False, elem_id=f"{key}-race"
             )
-    with gr.Accordion("Run again, rename, share, delete", open=False, elem_classes="pg-fold"):
-        with gr.Row(elem_classes="pg-actions"):
-            parts["new_name"] = gr.Textbox(label="New name", max_length=60, scale=1, min_width=120)
-            parts["rename"] = gr.Button("Rename", elem_classes="pg-quiet", scale=1, elem_id="rename-race")
+    with gr.Accordion("Run again, change, rename, share, delete", open=False, elem_classes="pg-fold"):
         with gr.Row(elem_classes="pg-actions"):
             parts["again"] = gr.Button("Run again", elem_classes="pg-quiet", elem_id="again-race")
+            parts["change"] = gr.Button("Change it, then run", elem_classes="pg-quiet", elem_id="change-race")
+        with gr.Row(elem_classes="pg-actions", visible=False) as parts["naming"]:
+            parts["new_name"] = gr.Textbox(
+                label="Name", show_label=False, placeholder="Name", max_length=60, scale=3, min_width=120,
+                elem_id="race-name",
+            )  # fmt: skip
+            parts["rename"] = gr.Button("Rename", elem_classes="pg-quiet", scale=0, elem_id="rename-race")
+        with gr.Row(elem_classes="pg-actions", visible=False) as parts["owning"]:
             parts["share"] = gr.Button("Share by link", elem_classes="pg-quiet", visible=services.public)
             parts["delete"] = gr.Button("Delete race", elem_classes="pg-quiet", variant="stop", elem_id="delete-race")
 
@@ -118,12 +143,16 @@ def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dic
     """Race the same once more, as a new race of one's own."""
     race = services.race(_chosen(race_id), token)
     services.launcher.admit(services.visitor(token))
-    text = race.path / "text.txt"
-    own = text.read_bytes().decode("utf-8") if text.exists() else None
-    prepared = prepare_race(race.spec, own, cache_dir=services.cache_dir, limits=services.limits)
+    prepared = prepare_race(race.spec, _own_text(race), cache_dir=services.cache_dir, limits=services.limits)
     new = create_race(services.store, prepared, name=race.name, owner=services.visitor(token))
     services.launcher.begin(new, services.visitor(token))
     return follow(services, new.id, token)
+
+
+def _own_text(race: Race) -> str | None:
+    """The text that somebody brought for a race, which keeps a copy of it."""
+    text = race.path / "text.txt"
+    return text.read_bytes().decode("utf-8") if text.exists() else None
 
 
 def act(services: Services, action: str, race_id: str | None, token: str) -> dict[str, Any]:
@@ -131,6 +160,25 @@ def act(services: Services, action: str, race_id: str | None, token: str) -> dic
     race = own_race(services.store, _chosen(race_id), services.visitor(token))
     getattr(services.launcher, action)(race.id, services.visitor(token))
     return show(race_id, token)
+
+
+def moved(services: Services, race_id: str | None, token: str) -> list[Any]:
+    """The buttons that can do something for the race that is shown, now that it is in another state: pause, resume and stop,
+    and what only its owner can do, with its name."""
+    try:
+        race = own_race(services.store, _chosen(race_id), services.visitor(token))
+    except ValueError:
+        return [gr.update(visible=False)] * (len(BUTTONS) + 2) + [gr.update()]
+    state = race.status().state
+    allowed = [gr.update(visible=state in states) for states in BUTTONS.values()]
+    return [*allowed, gr.update(visible=True), gr.update(visible=True), race.name]
+
+
+def change(services: Services, form: RaceForm, race_id: str | None, token: str) -> dict[Any, Any]:
+    """The form, filled with the shown race, to change one thing in it."""
+    race = services.race(_chosen(race_id), token)
+    gr.Info("Under “Arms of your own” is this race now. Change what you like, then start it.", duration=8)
+    return race_form.filled_with(form, race.spec, _own_text(race))
 
 
 def rename(services: Services, race_id: str | None, name: str, token: str) -> tuple[Any, Any]:
@@ -181,6 +229,17 @@ def _first(services: Services, token: str) -> str | None:
     return next((race.id for race in [*own, *reversed(writing), *races]), None)
 
 
+def reading(race: Race) -> str:
+    """A text for two arms of a race to read, of the kind that they were trained on: of a text that was brought its end,
+    which is in the validation part; of a task other examples."""
+    own, corpus = _own_text(race), CORPORA[race.members[0][0].train.corpus]
+    if own is not None:
+        return own[-READ_CHARACTERS:]
+    if corpus.kind == "task":
+        return task_text(corpus.name, MIN_BYTES, seed=1)[:READ_CHARACTERS]
+    return READINGS.get(corpus.name, EXAMPLE)
+
+
 def race_runs(services: Services, race_id: str | None, token: str) -> list[tuple[Race, int, Any]]:
     """The runs with weights of the chosen race's first seed that has some, as (race, arm number, run). Raises ValueError."""
     race = services.race(_chosen(race_id), token)
@@ -207,31 +266,44 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
     begun = [
         form.recipes[name].click(
             start(partial(race_form.recipe_spec, name)), inputs, shown,
-            show_progress="minimal", concurrency_limit=4, api_visibility="private",
+            show_progress="minimal", show_progress_on=form.waiting, concurrency_limit=4, api_visibility="private",
         )
         for name in RECIPES
     ]  # fmt: skip
     begun.append(
         form.start.click(
-            start(race_form.own_spec), inputs, shown, show_progress="minimal", concurrency_limit=4, api_visibility="private",
+            start(race_form.own_spec), inputs, shown, show_progress="minimal", show_progress_on=form.preview,
+            concurrency_limit=4, api_visibility="private",
         )
     )  # fmt: skip
     begun.append(
-        tab.again.click(services.bind(again), [tab.race, visitor], shown, concurrency_limit=4, api_visibility="private")
-    )
+        tab.again.click(
+            services.bind(again), [tab.race, visitor], shown, show_progress="minimal", show_progress_on=tab.race,
+            concurrency_limit=4, api_visibility="private",
+        )
+    )  # fmt: skip
     chosen = tab.race.input(show, [tab.race, visitor], tab.view, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, race_id, token, action=action: act(s, action, race_id, token))
         getattr(tab, action).click(handler, [tab.race, visitor], tab.view, **QUIET)
+    controls = [*(getattr(tab, name) for name in BUTTONS), tab.naming, tab.owning, tab.new_name]
+    tab.view.moved(services.bind(moved), [tab.race, visitor], controls, trigger_mode="always_last", **QUIET)
+    changed = [form.own, form.text.pasted, *form.settings]
+    tab.change.click(
+        services.bind(lambda s, race_id, token: change(s, form, race_id, token)), [tab.race, visitor], changed, **QUIET,
+    )  # fmt: skip
     tab.rename.click(services.bind(rename), [tab.race, tab.new_name, visitor], shown, **QUIET)
     tab.share.click(services.bind(share), [tab.race, visitor], None, **QUIET)
     tab.delete.click(services.bind(delete), [tab.race, visitor], shown, **QUIET)
     form.add.click(
         services.bind(lambda _, arms, start_from, change, to: race_form.add_arm(arms, start_from, change, to)),
-        [form.arms, form.start_from, form.change, form.to], form.arms, **QUIET,
+        [form.arms, form.start_from, form.change, form.to], [form.arms, form.start_from], **QUIET,
+    )  # fmt: skip
+    gr.on(
+        [form.change.input, form.start_from.input], race_form.offer, [form.start_from, form.change], form.to, **QUIET,
     )  # fmt: skip
     gr.on(
         [control.change for control in form.settings],  # type: ignore[attr-defined]
-        partial(race_form.preview, form), form.settings, form.preview, trigger_mode="always_last", **QUIET,
+        partial(race_form.preview, form), form.settings, [form.waiting, form.preview], trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     return [*begun, chosen]

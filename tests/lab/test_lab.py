@@ -1,12 +1,14 @@
 """Labs against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from playground.config import TrainConfig, preset
 from playground.lab.attention import as_sprite, attention_patterns
-from playground.lab.comparison import differences, results
+from playground.lab.comparison import differences, results, told_apart
 from playground.lab.pace import seconds_of
 from playground.runs.curves import Curves
 from playground.runs.log import LogWriter
@@ -104,6 +106,13 @@ def test_differences_name_what_is_not_equal_and_nothing_else(two_runs):
     }
     assert differences(two_runs[0][:1]).empty
     assert differences([]).empty
+    assert told_apart(two_runs[0])[:2] == ["Positions: learned → RoPE", "Norm: LayerNorm → RMSNorm"]
+
+
+def test_a_solved_mlp_is_told_beside_the_size_that_the_rule_gives(two_runs):
+    classic, modern = two_runs[0]
+    matched = replace(modern, model=modern.model.replace(mlp_width=431))
+    assert "MLP size: 512 → 431" in told_apart([classic, matched])
 
 
 def test_results_are_those_of_the_last_evaluation(two_runs):

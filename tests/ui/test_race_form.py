@@ -9,9 +9,21 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from playground.runs.races import get_race
+from playground.lab.recipes import RECIPES, race_of
+from playground.runs.races import get_race, plan_race
+from playground.train.race import parse_arm
 from playground.ui import race_form, race_tab, text_card
-from playground.ui.race_form import RaceForm, brought_text, build_race_form, own_spec, preview, recipe_spec
+from playground.ui.race_form import (
+    RaceForm,
+    add_arm,
+    brought_text,
+    build_race_form,
+    filled_with,
+    offer,
+    own_spec,
+    preview,
+    recipe_spec,
+)
 from playground.ui.services import Services
 from tests.ui.conftest import TEXT
 
@@ -48,12 +60,48 @@ def test_nothing_touched_is_a_race_on_tales(local: Services, form: RaceForm) -> 
     assert recipe_spec("classic_modern", form, data).shared["corpus"] == "tales"
     task = filled(form, {form.text.text: "task", form.text.task: "sort"})
     assert own_spec(form, task).shared["corpus"] == "sort"
-    assert "arms × 3 seeds" in preview(form, task)
-    assert re.search(
-        r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP size \d+ → \d+", preview(form, task)
-    )
+    sizes, own = preview(form, task)
+    assert sizes == "Each: Sort · 1 layer of width 16 · 20 steps · 3 seeds."
+    assert "arms × 3 seeds" in own
+    assert re.search(r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP size \d+ → \d+", own)
     odd = filled(form, {form.arms: ["classic", "<b>*loud*</b> [x](y): modern"]})
-    assert r"\<b\>\*loud\*\<\/b\> \[x\]\(y\)" in preview(form, odd)
+    assert r"\<b\>\*loud\*\<\/b\> \[x\]\(y\)" in preview(form, odd)[1]
+
+
+def test_one_thing_is_changed_in_any_arm(form: RaceForm) -> None:
+    """What may be chosen is what the setting may be, other than what it is; what was added can be started from."""
+    assert [value for _, value in offer("modern", "norm")["choices"]] == ["layernorm"]
+    assert [value for _, value in offer("modern + norm=layernorm", "norm")["choices"]] == ["rmsnorm"]
+    assert [value for _, value in offer("classic", "bias")["choices"]] == ["false"]
+    assert [value for _, value in offer("modern", "n_layer")["choices"]] == ["1", "4"], (
+        "half and twice what races start with"
+    )
+    assert [value for _, value in offer("modern", "learning_rate")["choices"]] == ["0.0015", "0.006"]
+    assert offer("nonsense", "norm")["choices"] == []
+    arms, start = add_arm(["classic"], "modern", "norm", "layernorm")
+    assert arms["value"] == ["classic", "modern + norm=layernorm"]
+    again, _ = add_arm(arms["value"], "modern + norm=layernorm", "norm", "rmsnorm")
+    assert again["value"][-1] == "modern + norm=rmsnorm", "changed, not given twice"
+    assert "modern + norm=layernorm" in start["choices"]
+    both, _ = add_arm(arms["value"], "modern + norm=layernorm", "n_kv_head", "1")
+    assert parse_arm(both["value"][-1]).changes == {"norm": "layernorm", "n_kv_head": 1}
+    with pytest.raises(ValueError, match="is no change"):
+        add_arm(["classic"], "modern", "wings", "2")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_race_goes_back_into_the_form(recipe: str, local: Services, form: RaceForm) -> None:
+    """The form filled with a race describes that very race: "change it" changes nothing by itself."""
+    spec = race_of(RECIPES[recipe], {**SMALL, "corpus": "sort", "dropout": 0.1}, budget="tokens", amount=1e5, seeds=2)
+    values = {key: one["value"] if isinstance(one, dict) else one for key, one in filled_with(form, spec, None).items()
+              if not isinstance(one, dict) or "value" in one}  # fmt: skip
+    again = own_spec(form, {**filled(form, {}), **values})
+    ours, theirs = plan_race(again), plan_race(spec)
+    assert [arm.name for arm in again.arms] == [arm.name for arm in spec.arms]
+    assert [(arm.model, arm.train, arm.solved) for arm in ours] == [
+        (arm.model, arm.train, arm.solved) for arm in theirs
+    ]
+    assert (again.budget, again.amount, again.seeds, again.match) == (spec.budget, 1e5, (0, 1), spec.match)
 
 
 @pytest.mark.parametrize("way", ["pasted", "uploaded", "path"])

@@ -64,6 +64,12 @@ window.Playground = (() => {
     return el("div", { class: "pg-empty" }, el("strong", { text: title }), el("p", { text: advice }));
   }
 
+  /** In which settings models differ, as small labels: what a comparison of them is about. */
+  function differences(lines = []) {
+    const words = lines.length ? "What differs" : "Their settings are the same";
+    return el("ul", { class: "pg-chips" }, el("li", { class: "pg-chips-title", text: words }), ...lines.map((text) => el("li", { class: "pg-chip", text })));
+  }
+
   // ---- addresses ------------------------------------------------------------------------------------------------
 
   /** The address under which this page opens with a query. On a Space that is the page around our frame. */
@@ -276,6 +282,6 @@ window.Playground = (() => {
     return plotly;
   }
 
-  return { el, say, announcer, segmented, toggle, emptyState, address, frontTab, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
+  return { el, say, announcer, segmented, toggle, emptyState, differences, address, frontTab, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
     visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
 })();

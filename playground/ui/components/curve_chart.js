@@ -109,6 +109,7 @@
       this.byId = new Map();
     }
 
+    /** run: { id, role, order? }; `order` says where among the others' styles to begin, else the id does. */
     of(run) {
       let style = this.byId.get(run.id);
       if (!style) {
@@ -116,7 +117,7 @@
         const own = ROLES[run.role];
         if (own && !taken.has(own)) style = own;
         else {
-          const start = [...String(run.id)].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 997, 7) % 6;
+          const start = run.order ?? [...String(run.id)].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 997, 7) % 6;
           style = OTHERS.map((_, i) => OTHERS[(start + i) % OTHERS.length]).find((one) => !taken.has(one)) ?? OTHERS[0];
         }
         this.byId.set(run.id, style);
@@ -142,9 +143,9 @@
    *
    * options.styles: a `Styles`. options.trainAlways: draw training curves without asking. options.label: accessible
    * name. options.planned: the horizontal axis reaches to the run's last planned step. options.endLabel(line): words at a
-   * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric.
+   * line's end, "" for none. options.hoverName(line): its name under the pointer. options.onChoice(): another metric or axis.
    * options.metrics, options.axes, options.lines(chosen, logs): what else than runs may be drawn, and its lines; a line may have a
-   * band { low, high }. options.si: axes whose numbers are so large that they are written as 3.2M. options.exports(): offer
+   * band { low, high }; one that is a single point with dots { up, down } is drawn as a point with bars. options.si: axes whose numbers are so large that they are written as 3.2M. options.exports(): offer
    * PNG, SVG and CSV under the file name that this returns.
    * options.behind(chosen, log): lines that lie behind the runs' own.
    * options.baselines(run): losses in nats per token to compare with, [{ name, loss }], as dashed lines right across.
@@ -174,6 +175,7 @@
     const axes = P.segmented("Horizontal axis", Object.entries(AXES), chosen.axis, (id) => {
       chosen.axis = id;
       unzoom();
+      options.onChoice?.();
     });
     const slider = P.el("input", { type: "range", min: 0, max: 0.98, step: 0.02, "aria-label": "Smoothing of training curves" });
     slider.value = chosen.smoothing;
@@ -293,7 +295,8 @@
       let low = Infinity;
       let high = -Infinity;
       for (const line of all) {
-        for (const y of line.band && !isLog ? [...line.y, ...line.band.low, ...line.band.high] : line.y) {
+        const around = line.dots ? [line.y[0] + line.dots.up, line.y[0] - line.dots.down] : [];
+        for (const y of isLog ? line.y : [...line.y, ...(line.band?.low ?? []), ...(line.band?.high ?? []), ...around]) {
           if (y < low) low = y;
           if (y > high) high = y;
         }
@@ -301,7 +304,10 @@
       if (!(high >= low)) return { x: [0, 1], y: isLog ? [-1, 1] : [0, 1] };
       [low, high] = [scale(low), scale(high)];
       const pad = Math.max((high - low) * 0.06, isLog ? 0.02 : Math.abs(high) * 0.01, 1e-9);
-      return { x: [0, furthest(all)], y: [low >= 0 && low - pad < 0 && !isLog ? 0 : low - pad, high + pad] };
+      const points = all.map((line) => line.dots && line.x[0]);
+      const beside = Math.max(0.1 * (Math.max(...points) - Math.min(...points)), 0.05 * Math.max(...points));
+      const across = points.every(Boolean) ? [Math.min(...points) - beside, Math.max(...points) + beside] : [0, furthest(all)];
+      return { x: across, y: [low >= 0 && low - pad < 0 && !isLog ? 0 : low - pad, high + pad] };
     }
 
     /** Words at the lines' ends, nudged apart so that none covers another. */
@@ -359,7 +365,7 @@
         type: "scatter", mode: line.x.length === 1 || line.dots ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
         line: { color: line.colour, width: line.width, dash: line.dash }, marker: { color: line.colour, size: 6 },
         name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${METRICS[chosen.metric].digits ?? ".3f"}}`, showlegend: false,
-        ...(line.dots ? { error_y: { type: "data", array: line.dots, color: line.colour, thickness: 1.5 } } : {}),
+        ...(line.dots ? { error_y: { type: "data", symmetric: false, array: [line.dots.up], arrayminus: [line.dots.down], color: line.colour, thickness: 1.5 } } : {}),
       })));
     }
 

@@ -10,7 +10,8 @@ const scale = P.el("p", { class: "pg-soft pg-small" });
 const flow = P.el("p", { class: "pg-token-flow pg-losses-flow", role: "group", "aria-label": "The text; arrow keys move between tokens" });
 const panel = P.el("p", { class: "pg-losses-panel", "aria-live": "polite" });
 const most = P.el("ol", { class: "pg-losses-most", "aria-label": "Where they differ most" });
-const filled = P.el("section", { class: "pg-panel", hidden: true }, title, scale, flow, panel, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: "Where they differ most" })), most);
+const differs = P.el("div");
+const filled = P.el("section", { class: "pg-panel", hidden: true }, differs, title, scale, flow, panel, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: "Where they differ most" })), most);
 root.append(filled);
 
 const FULL = 3; // nats of difference at which the colour is deepest
@@ -49,6 +50,7 @@ function draw() {
   empty.hidden = some;
   filled.hidden = !some;
   if (!some) return;
+  differs.replaceChildren(P.differences(value.differs));
   const sums = value.spans.reduce(([a, b], item) => [a + (item[1] ?? 0), b + (item[2] ?? 0)], [0, 0]);
   title.replaceChildren(P.el("b", { text: "The same text" }), ` ${value.a} ${sums[0].toFixed(1)} nats, ${value.b} ${sums[1].toFixed(1)} nats in all`);
   scale.replaceChildren(P.el("span", { class: "pg-loss", "data-side": "a", text: ` ${value.a} knew better ` }), " ", P.el("span", { class: "pg-loss", "data-side": "b", text: ` ${value.b} knew better ` }), value.note ? ` ${value.note}` : "");

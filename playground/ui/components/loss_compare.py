@@ -22,7 +22,7 @@ TEMPLATE = """<div class="pg-losses">
 def loss_compare(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
     """Show per-token losses of two models on the same text.
 
-    value: ``{"a": name, "b": name, "spans": [[text, a's nats or null, b's nats or null], ...], "note": str, "nonce":
-    anything}``.
+    value: ``{"a": name, "b": name, "spans": [[text, a's nats or null, b's nats or null], ...], "differs": [str, ...],
+    "note": str, "nonce": anything}``.
     """
     return component("loss_compare", TEMPLATE, value, elem_id=elem_id)

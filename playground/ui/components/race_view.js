@@ -1,6 +1,6 @@
 // A race: the verdict in words, curves with bands over seeds, what differs, the waterfall, the table. Live while it trains.
-// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`; so does a saved report.
-/* global element, props, server, watch */
+// Gradio runs this file as a function body with `element`, `props`, `server`, `trigger` and `watch`; so does a saved report.
+/* global element, props, server, trigger, watch */
 
 const P = window.Playground;
 const root = element.querySelector(".pg-race");
@@ -53,7 +53,7 @@ const METRICS = {
   bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", train: (r, arm) => r.train.loss.map(bits(arm)), validation: (r, arm) => r.validation.loss.map(bits(arm)) },
   accuracy: { name: "Accuracy", axis: "right first guesses (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
   grad_norm: { name: "Gradient", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
-  speed: { name: "Tokens/s", axis: "tokens per second", digits: ",.0f", train: speed, validation: null },
+  speed: { name: "Tokens/s", axis: "tokens per second", digits: ",.0f", ticks: "~s", train: speed, validation: null },
 };
 const AXES = { step: "Step", tokens: "Tokens", flops: "Training FLOPs", seconds: "Seconds", parameters: "Parameters" };
 
@@ -123,7 +123,19 @@ function minusBaseline(curves, baseline) {
 
 const hidden = new Set();
 const styles = new P.Styles();
-const styleOf = (index) => styles.of({ id: `${race.id} ${index}`, role: race.head.arms[index].role });
+
+/** In a race of rates, which arms are the same model; else none. */
+const familyOf = (index) => race.head.families.findIndex((members) => members.includes(index));
+/** Whether an arm stands back: a rate that is not its model's best. */
+const standsBack = (index) => race.head.families.length > 0 && !race.summary?.best?.includes(index);
+
+/** One colour a model; of the rates of one model the best has its line, the others are dotted. */
+function styleOf(index) {
+  const family = familyOf(index);
+  const first = family < 0 ? index : race.head.families[family][0];
+  const style = styles.of({ id: `${race.id} ${first}`, role: race.head.arms[first].role, order: first - 1 });
+  return standsBack(index) ? { ...style, dash: "dot" } : style;
+}
 
 /** Every line to draw. */
 function lines(chosen, isLog) {
@@ -138,16 +150,17 @@ function lines(chosen, isLog) {
       return overSeeds(metric.paired ? minusBaseline(curves, seeds(0, which, chosen)) : curves, isLog);
     };
     const bold = own(part);
-    const base = { run: index, colour, dash, opacity: 1, width: 2.4 };
+    const back = standsBack(index);
+    const base = { run: index, colour, dash, opacity: back ? 0.6 : 1, width: back ? 1.4 : 2.4 };
     if (chosen.axis === "parameters") {
-      if (bold) out.push({ ...base, x: [arm.parameters], y: [bold.y.at(-1)], dots: [bold.band ? (bold.band.high.at(-1) - bold.band.low.at(-1)) / 2 : 0] });
+      if (bold) out.push({ ...base, x: [arm.parameters], y: [bold.y.at(-1)], dots: { up: (bold.band?.high ?? bold.y).at(-1) - bold.y.at(-1), down: bold.y.at(-1) - (bold.band?.low ?? bold.y).at(-1) } });
       return;
     }
     if (chosen.train && metric.validation && metric.train) {
       const thin = own("train");
       if (thin) out.push({ ...base, ...thin, band: undefined, dash: "solid", width: 1, opacity: 0.5, thin: true });
     }
-    if (bold) out.push({ ...base, ...bold });
+    if (bold) out.push({ ...base, ...bold, ...(back ? { band: undefined } : {}) });
   });
   return out;
 }
@@ -157,12 +170,15 @@ function lines(chosen, isLog) {
 const title = (bold, soft) => P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: bold }), soft ? ` ${soft}` : "");
 const facts = P.el("p", { class: "pg-race-facts" });
 const headline = P.el("p", { class: "pg-race-headline" });
+const start = P.el("button", { type: "button", class: "pg-small-button pg-narrow-only", text: "Start a race" });
+start.addEventListener("click", () => document.getElementById("race-sizes")?.scrollIntoView({ block: "center", behavior: P.calm() ? "auto" : "smooth" }));
 const more = P.el("div", { class: "pg-race-more" });
+const differs = P.el("div");
 const notes = P.el("p", { class: "pg-notice", hidden: true });
 const alert = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
 const bar = P.el("div", { class: "pg-progress-bar" });
 const track = P.el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Share of the race that is done", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
-const card = P.el("section", { class: "pg-panel pg-race-main", "aria-label": "The race" }, facts, headline, more, track, alert);
+const card = P.el("section", { class: "pg-panel pg-race-main", "aria-label": "The race" }, ...(server.file ? [start] : []), facts, headline, more, differs, track, alert);
 const chart = P.curveChart(card, {
   styles,
   metrics: METRICS,
@@ -179,13 +195,16 @@ const legend = P.el("ul", { class: "pg-legend", "aria-label": "Arms" });
 const key = P.el("p", { class: "pg-soft pg-small" });
 card.append(legend, key, notes);
 const announce = P.announcer(card);
-const differs = P.el("ul", { class: "pg-chips" });
-const differsCard = P.el("section", { class: "pg-panel", "aria-label": "What differs" }, title("What differs", "between the arms; all else is equal"), differs);
 const falls = P.el("ol", { class: "pg-falls" });
-const fallsCard = P.el("section", { class: "pg-panel", "aria-label": "The ladder", hidden: true }, title("The ladder", "one change at a time"), falls);
+const fallsCard = P.el("section", { class: "pg-panel", "aria-label": "The ladder", hidden: true }, title("The ladder", "one change at a time"), falls,
+  P.el("p", { class: "pg-soft pg-small", text: "Each bar begins where the one above ends. Shorter to the left is better; hatched bars cannot be told from no change." }));
+const against = P.el("table", { class: "pg-table" });
+const againstTitle = title("", "");
+const againstCard = P.el("section", { class: "pg-panel", "aria-label": "Every arm against the first", hidden: true }, againstTitle,
+  P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Comparisons, scrollable" }, against));
 const table = P.el("table", { class: "pg-table" });
 const rule = P.el("p", { class: "pg-soft pg-small" });
-const tableCard = P.el("section", { class: "pg-panel pg-race-wide", "aria-label": "Results" }, title("Results", "at the last measurement that all have reached, mean ± standard deviation over seeds"),
+const tableCard = P.el("section", { class: "pg-panel", "aria-label": "Results" }, title("Results", "at the last measurement that all have reached, mean ± standard deviation over seeds"),
   P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Results, scrollable" }, table), rule);
 const files = P.el("p", { class: "pg-files", hidden: !server.file });
 for (const [kind, text, about] of [["report", "Report (HTML)", "Everything here as one page that works offline"], ["csv", "CSV", "Every measurement, one a row"], ["json", "Config", "What was raced, for python -m playground race FILE.json"]]) {
@@ -214,7 +233,7 @@ async function saveFile(kind, button) {
   }
 }
 
-const filled = P.el("div", { class: "pg-race-filled", hidden: true }, card, differsCard, fallsCard, tableCard);
+const filled = P.el("div", { class: "pg-race-filled", hidden: true }, card, fallsCard, againstCard, tableCard);
 root.append(filled);
 
 // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -238,6 +257,7 @@ function drawLegend() {
     const lost = race.states ? [...race.states.slice(index * nSeeds(), (index + 1) * nSeeds())].filter((letter) => letter === "d").length : 0;
     const button = P.el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(index)), "data-arm": index, title: arm.short },
       swatch(styleOf(index)), P.el("b", { text: arm.name }), P.el("span", { class: "pg-soft", text: lost ? `diverged (${lost} of ${nSeeds()})` : arm.solved }));
+    if (lost) button.dataset.lost = lost;
     button.addEventListener("click", () => {
       hidden.has(index) ? hidden.delete(index) : hidden.add(index);
       drawLegend();
@@ -248,12 +268,14 @@ function drawLegend() {
   if (focused != null) legend.querySelector(`[data-arm="${focused}"]`)?.focus();
   const n = nSeeds();
   const about = chart.chosen.metric === "difference" ? `Below zero is better than ${race.head.arms[0].name}, seed by seed. ` : "";
-  P.say(key, about + (n > 1 ? `Lines: mean over ${n} seeds. Bands: from the lowest seed to the highest.` : "One seed: no band, and no interval in the verdict."));
+  const [mean, spread] = chart.chosen.axis === "parameters" ? ["Points: last measurement, mean", "Bars"] : ["Lines: mean", "Bands"];
+  const solved = race.head.arms.some((arm) => arm.solved) ? ` Sizes beside the names: changed until all have equal ${race.head.matched}.` : "";
+  P.say(key, about + (n > 1 ? `${mean} over ${n} seeds. ${spread}: from the lowest seed to the highest.` : "One seed: no band, and no interval in the verdict.") + solved);
 }
 
 function drawHead() {
-  P.say(facts, [race.head.name, race.head.conditions].join(" · "));
-  differs.replaceChildren(...(race.head.differs.length ? race.head.differs : ["nothing: the arms are identical"]).map((text) => P.el("li", { class: "pg-chip", text })));
+  P.say(facts, race.head.conditions);
+  differs.replaceChildren(P.differences(race.head.differs));
   notes.hidden = !race.head.notes;
   P.say(notes, race.head.notes);
   drawLegend();
@@ -262,7 +284,6 @@ function drawHead() {
 function drawFalls() {
   const bars = race.summary?.waterfall ?? [];
   fallsCard.hidden = bars.length < 2;
-  differsCard.classList.toggle("pg-race-wide", fallsCard.hidden); // alone it has the row to itself
   if (fallsCard.hidden) return;
   const values = bars.map((one) => one.value);
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -273,17 +294,40 @@ function drawFalls() {
     const piece = P.el("i", { class: "pg-fall", "data-outcome": i ? one.outcome : "level", "aria-hidden": "true" });
     piece.style.left = `${share(Math.min(start, one.value))}%`;
     piece.style.width = `${Math.max(0.6, Math.abs(share(start) - share(one.value)))}%`;
-    const change = `${one.change > 0 ? "+" : "−"}${Math.abs(one.change ?? 0).toFixed(3)}`;
-    const words = i ? `${change}${one.half == null ? "" : ` ± ${one.half.toFixed(3)}`}` : one.value.toFixed(3);
+    const words = i ? `${signed(one.change)}${one.half == null ? "" : ` ± ${one.half.toFixed(3)}`}` : one.value.toFixed(3);
     return P.el("li", {}, P.el("span", { text: one.name }), P.el("span", { class: "pg-fall-track" }, piece),
       P.el("span", { class: "pg-number", text: words, title: { better: "better", worse: "worse", unclear: "not distinguishable from no change" }[one.outcome] ?? "" }));
   }));
 }
 
+const OUTCOMES = { better: "better", worse: "worse", unclear: "not distinguishable", identical: "identical", "one seed": "one seed: may be chance" };
+const signed = (x) => `${x > 0 ? "+" : "−"}${Math.abs(x).toFixed(3)}`;
+const times = (x) => (x == null ? "–" : `${x.toFixed(2)} ×`);
+
+/** Every arm against the first, where there are several: the sentence above tells of one only. */
+function drawAgainst() {
+  const rows = race.summary?.comparisons ?? [];
+  againstCard.hidden = rows.length < 2;
+  if (againstCard.hidden) return;
+  const first = race.head.arms[0].name;
+  againstTitle.replaceChildren(P.el("b", { text: `Against ${first}` }), ` the difference at the end, and what each needed to reach the same loss, as a part of what ${first} needed`);
+  const heads = ["arm", oneTokenizer() ? "nats per token" : "bits per byte", "", "tokens", "FLOPs", "time", "time a token"];
+  against.replaceChildren(
+    P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
+    P.el("tbody", {}, ...rows.map(({ arm, difference, costs, token_time }) => {
+      const clear = ["better", "worse", "one seed"].includes(difference.outcome);
+      const cost = (kind) => times(clear ? costs[kind] : null); // of what cannot be told apart, the costs are chance too
+      const half = difference.half == null ? "" : ` ± ${difference.half.toFixed(3)}`;
+      return P.el("tr", {}, P.el("th", { scope: "row", text: arm }), P.el("td", { text: signed(difference.mean) + half }),
+        P.el("td", { class: "pg-outcome", "data-outcome": difference.outcome, text: OUTCOMES[difference.outcome] }),
+        ...["tokens", "flops", "seconds"].map((kind) => P.el("td", { text: cost(kind) })), P.el("td", { text: times(token_time) }));
+    })));
+}
+
 function drawSummary() {
   const { summary } = race;
   const trains = ["queued", "running"].includes(race.state);
-  P.say(headline, (trains && summary.table.every((row) => row.loss != null) ? "So far: " : "") + summary.headline);
+  P.say(headline, (trains && summary.comparisons.length ? "So far: " : "") + summary.headline);
   more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
   P.say(rule, `${summary.rule} Speed and memory are measured on this machine: tokens per second while the arms took turns; memory of weights, gradients, optimizer and one batch's activations.`);
   announce(headline.textContent);
@@ -293,8 +337,19 @@ function drawSummary() {
   const heads = ["arm", "loss (nats/token)", "bits/byte", "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
   table.replaceChildren(
     P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
-    P.el("tbody", {}, ...summary.table.map((row) => P.el("tr", {}, P.el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => P.el("td", { text }))))));
+    P.el("tbody", {}, ...summary.table.map((row, i) => P.el("tr", { class: standsBack(i) ? "pg-back" : null }, P.el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => P.el("td", { text }))))));
   drawFalls();
+  drawAgainst();
+  drawLegend();
+}
+
+/** Seconds until all runs have done their steps, at the pace of each so far; null before there is one. */
+function secondsLeft() {
+  const paces = race.runs.map(({ train: { step, seconds } }) => (step.length ? seconds.at(-1) / step.at(-1) : null));
+  const known = paces.filter((pace) => pace > 0);
+  if (!known.length) return null;
+  const usual = known.reduce((sum, pace) => sum + pace, 0) / known.length;
+  return race.steps.reduce((sum, step, i) => sum + Math.max(0, race.head.arms[Math.floor(i / nSeeds())].steps - step) * (paces[i] || usual), 0);
 }
 
 function drawState() {
@@ -305,7 +360,8 @@ function drawState() {
   track.hidden = race.state === "finished";
   track.setAttribute("aria-valuenow", Math.round(100 * share));
   filled.dataset.state = race.state;
-  const words = race.state === "finished" ? "" : `${P.stateWords(race.state)} · ${Math.round(100 * share)} % done. `;
+  const left = race.state === "running" ? secondsLeft() : null;
+  const words = race.state === "finished" ? "" : `${P.stateWords(race.state)} · ${Math.round(100 * share)} % done${left == null ? "" : ` · about ${P.duration(left)} left`}. `;
   alert.hidden = !(words || race.message);
   P.say(alert, words + (race.message ?? ""));
   alert.classList.toggle("pg-alert-bad", ["failed", "crashed"].includes(race.state));
@@ -314,14 +370,20 @@ function drawState() {
 // ---- life ---------------------------------------------------------------------------------------------------------
 
 let shown = null;
+let told = "";
 let beats = 0;
 
 async function refresh() {
   const { visitor = "", race: wanted = "" } = props.value ?? {};
   if (wanted !== shown) {
+    if (wanted && shown !== null && innerWidth < 800) {
+      root.scrollIntoView({ block: "start", behavior: P.calm() ? "auto" : "smooth" }); // on a phone it lies above the form
+    }
     shown = wanted;
     race = null;
+    told = "";
     hidden.clear();
+    styles.keep([]);
     empty.hidden = Boolean(wanted);
     filled.hidden = true;
   }
@@ -341,7 +403,16 @@ async function refresh() {
   if (reply.head) drawHead();
   if (reply.summary) drawSummary();
   drawState();
+  tell();
   await chart.draw([]);
+}
+
+/** Let the buttons around know which race is shown and what it is doing. */
+function tell() {
+  const now = `${shown} ${race.state}`;
+  if (!told.startsWith(`${shown} `)) trigger("opened", {});
+  if (now !== told) trigger("moved", {});
+  told = now;
 }
 
 P.onTheme(legend, drawLegend);

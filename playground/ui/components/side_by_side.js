@@ -26,7 +26,7 @@ function card(item, prompt) {
 function draw() {
   const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
   const items = Array.isArray(value?.items) ? value.items : [];
-  root.replaceChildren(...(items.length ? items.map((item) => card(item, value.prompt || "")) : [invitation]));
+  root.replaceChildren(...(items.length ? [P.differences(value.differs), ...items.map((item) => card(item, value.prompt || ""))] : [invitation]));
 }
 
 watch("value", draw);

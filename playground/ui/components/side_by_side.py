@@ -23,7 +23,7 @@ def side_by_side(*, value: Mapping[str, Any] | None = None, elem_id: str | None 
     """Show texts beside each other.
 
     value: ``{"prompt": str, "items": [{"name": str, "role": "classic" | "modern" | "other", "tokens": [[text, p], ...],
-    "note": str}, ...], "nonce": anything}``; p is a token's probability before any filter; the note says what is
-    going on, or why there is no text.
+    "note": str}, ...], "differs": [str, ...], "nonce": anything}``; p is a token's probability before any filter; the note
+    says what is going on, or why there is no text; ``differs`` are the settings in which the models differ.
     """
     return component("side_by_side", TEMPLATE, value, elem_id=elem_id)

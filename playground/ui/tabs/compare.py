@@ -13,16 +13,17 @@ import gradio as gr
 import pandas as pd
 
 from playground.config import SampleConfig
+from playground.data.corpora import CORPORA
 from playground.inference.generation import StreamDecoder, encode_prompt, generate
 from playground.lab.beside import compare_text
-from playground.lab.comparison import differences, results
+from playground.lab.comparison import differences, results, told_apart
 from playground.runs.store import Run
 from playground.ui import endpoints, race_tab
 from playground.ui.components import compare_chart, loss_compare, side_by_side
 from playground.ui.endpoints import MAX_RUNS
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET
-from playground.ui.race_tab import RaceTab
+from playground.ui.race_tab import EXAMPLE, RaceTab
 from playground.ui.services import Services
 
 NOTICE = (
@@ -30,8 +31,9 @@ NOTICE = (
     "same order, about the same number of parameters. *What differs* lists what is not. A gap smaller than the gap "
     "between two seeds of the same model says nothing: race them instead."
 )
-EXAMPLE = (
-    'Once there was a key. Mila gave the key to Oren. "Thank you, Mila," said Oren, and he opened the box with the key.'
+ABSENT = (
+    "What the arms write and how they read cannot be shown: of this race only the curves were kept. *Run again* makes its "
+    "models anew."
 )
 UPDATES_PER_SECOND = 6
 MAX_COMPARED = 4_000  # characters
@@ -41,6 +43,8 @@ MAX_COMPARED = 4_000  # characters
 class Beside:
     """Prompt, sampling and texts: the part that races and runs have in common."""
 
+    body: gr.Column
+    absent: gr.Markdown
     prompt: gr.Textbox
     settings: Form
     write: gr.Button
@@ -103,20 +107,24 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
 
 def _build_beside(name: str) -> Beside:
     """Lay out what the models write and how they read; element ids begin with `name`."""
-    with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**Same prompt, same random numbers** what each writes", elem_classes="pg-title")
-        prompt = gr.Textbox("Once there was a", label="Prompt", lines=2, elem_classes="pg-mono")
-        settings = build_form(
-            SampleConfig, ("temperature", "max_new_tokens", "seed"), SampleConfig(max_new_tokens=160), explain=False
-        )
-        write = gr.Button("Let them write", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write")
-    texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
-    with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**Same text** how the first and the last read it", elem_classes="pg-title")
-        text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono")
-        compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
-    losses = loss_compare(elem_id=f"{name}-losses")
-    return Beside(prompt, settings, write, texts, text, compare, losses)
+    absent = gr.Markdown(ABSENT, visible=False, elem_classes="pg-note", elem_id=f"{name}-absent")
+    with gr.Column(elem_classes="pg-stack") as body:
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Same prompt, same random numbers** what each writes", elem_classes="pg-title")
+            prompt = gr.Textbox(
+                "Once there was a", label="Prompt", lines=2, elem_classes="pg-mono", elem_id=f"{name}-prompt"
+            )
+            settings = build_form(
+                SampleConfig, ("temperature", "max_new_tokens", "seed"), SampleConfig(max_new_tokens=160), explain=False
+            )
+            write = gr.Button("Let them write", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write")
+        texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Same text** how the first and the last read it", elem_classes="pg-title")
+            text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono", elem_id=f"{name}-text")
+            compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
+        losses = loss_compare(elem_id=f"{name}-losses")
+    return Beside(body, absent, prompt, settings, write, texts, text, compare, losses)
 
 
 def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
@@ -159,6 +167,18 @@ def _raced(services: Services, race_id: str | None, token: str) -> Named:
     return [(race.spec.arms[arm].name, run) for race, arm, run in race_tab.race_runs(services, race_id, token)]
 
 
+def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
+    """Prompt and text that suit the race that is shown, in place of the models if none were kept, and no old texts."""
+    try:
+        race = services.race(race_id, token)
+    except ValueError:
+        return [gr.update()] * 6
+    first = race.members[0][0]
+    kept = not race.reference or any(run.steps_available() for arm in race.members for run in arm)
+    prompt = first.train.prompt or CORPORA[first.train.corpus].prompt
+    return [gr.update(visible=kept), gr.update(visible=not kept), prompt, race_tab.reading(race), None, None]
+
+
 def write(
     runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, services: Services
 ) -> Iterator[dict[str, Any]]:
@@ -170,7 +190,7 @@ def write(
     items: list[dict[str, Any]] = [
         {"name": name, "role": run.preset or "other", "tokens": [], "note": "waits"} for name, run in runs
     ]
-    shown = 0.0
+    shown, apart = 0.0, told_apart([run for _, run in runs])
     for (_, run), item in zip(runs, items, strict=True):
         item["note"] = "writes"
         try:
@@ -178,11 +198,11 @@ def write(
                 item["tokens"] = written
                 if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
                     shown = time.monotonic()
-                    yield _side_by_side(prompt, items)
+                    yield _side_by_side(prompt, items, apart)
             item["note"] = ""
         except ValueError as error:  # this model cannot read the prompt, another may
             item["note"] = str(error)
-        yield _side_by_side(prompt, items)
+        yield _side_by_side(prompt, items, apart)
 
 
 def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
@@ -198,8 +218,8 @@ def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> I
     yield written
 
 
-def _side_by_side(prompt: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"prompt": prompt, "items": [dict(item) for item in items], "nonce": time.monotonic_ns()}
+def _side_by_side(prompt: str, items: list[dict[str, Any]], apart: list[str]) -> dict[str, Any]:
+    return {"prompt": prompt, "items": [dict(item) for item in items], "differs": apart, "nonce": time.monotonic_ns()}
 
 
 def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict[str, Any]:
@@ -212,7 +232,8 @@ def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict
     pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
     spans, note = compare_text(pair[0], pair[1], text)
     rows = [[span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)] for span in spans]
-    return {"a": name_a, "b": name_b, "spans": rows, "note": note, "nonce": time.monotonic_ns()}
+    apart = told_apart([a, b])
+    return {"a": name_a, "b": name_b, "spans": rows, "differs": apart, "note": note, "nonce": time.monotonic_ns()}
 
 
 def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
@@ -239,6 +260,11 @@ def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.chart.measured(services.bind(measured), [tab.runs, visitor], tab.results, trigger_mode="always_last", **QUIET)
     race_tab.wire(tab.race, services, visitor)
     tab.tab.select(services.bind(race_tab.refresh), [tab.race.race, visitor], [tab.race.race, tab.race.view], **QUIET)
+    aside = tab.beside_race
+    tab.race.view.opened(
+        services.bind(suit), [tab.race.race, visitor],
+        [aside.body, aside.absent, aside.prompt, aside.text, aside.texts, aside.losses], **QUIET,
+    )  # fmt: skip
     _wire_beside(tab.beside, tab.runs, _chosen, services, visitor)
     _wire_beside(tab.beside_race, tab.race.race, _raced, services, visitor)
 
