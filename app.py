@@ -9,8 +9,8 @@ import sys
 
 from playground.runs.processes import PATIENT_THREADS
 
-# How long one thread may keep Python to itself. While somebody's text is written, Python's own 5 ms would make every page wait
-# several times, once for each thing that its request does.
+# How long one thread may keep Python to itself. While somebody's text is written, Python's own 5 ms would make every page
+# wait several times, once for each thing that its request does.
 SWITCH_SECONDS = 0.001
 
 

@@ -27,6 +27,7 @@ class Hosting:
     host_password: str = field(default="", repr=False)  # to train where only the host may
     keep_days: float | None = None  # runs that nobody has touched for longer go, unless they are shared
     archive: Path | None = None  # ended runs are copied there
+    account_secret: str = field(default="", repr=False)  # of a Space with sign-in; tokens of accounts are made with it
 
     @classmethod
     def read(cls, environment: Mapping[str, str], public: bool | None = None) -> Hosting:
@@ -56,7 +57,10 @@ class Hosting:
             else (KEEP_DAYS if public else None)
         )
         archive = Path(said["ARCHIVE"]).expanduser().absolute() if said["ARCHIVE"] else None
-        return cls(public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive)
+        secret = environment.get("OAUTH_CLIENT_SECRET", "") if environment.get("OAUTH_CLIENT_ID") else ""
+        return cls(
+            public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive, secret
+        )
 
 
 def _numeric() -> list[Any]:

@@ -13,7 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import endpoints, health, links, race_tab
+from playground.ui import accounts, endpoints, health, links, race_tab
 from playground.ui.api import add_api
 from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
@@ -45,6 +45,7 @@ def build_app(services: Services) -> gr.Blocks:
             gr.Markdown(BRAND, elem_classes="pg-brand")
             pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
             link = link_box(elem_id="link")
+            accounts.build(services)
         with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
@@ -59,9 +60,11 @@ def build_app(services: Services) -> gr.Blocks:
         race: compare.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
 
-        def opened(services: Services, known: Any, request: gr.Request) -> tuple[Any, ...]:
+        def opened(
+            services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
+        ) -> tuple[Any, ...]:
             asked = dict(request.query_params) if request else {}
-            token, *page = arrive(services, known, asked)
+            token, *page = arrive(services, accounts.token_of(services, known, profile), asked)
             return token, *page, *links.open_link(services, built, asked, token)
 
         demo.load(services.bind(opened), visitor, [*shown, *links.opened_controls(built)], **QUIET).then(
@@ -89,9 +92,8 @@ def show_started(services: Services, run_ids: list[str], token: str) -> tuple[An
     return gr.update(selected="compare"), gr.update(selected="runs"), chosen
 
 
-def arrive(services: Services, known: Any, asked: Mapping[str, str]) -> tuple[Any, ...]:
-    """A browser opens the page: it gets a token if it has none, and the tab, run and race that its address names."""
-    token = services.token(known) if services.public else ""
+def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[Any, ...]:
+    """A browser opens the page: its token, and the tab, run and race that its address names."""
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
     run, race = (
         train.arrive(services, token, asked.get("run", "")),

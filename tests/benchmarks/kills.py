@@ -44,8 +44,8 @@ CHECKPOINT_EVERY = 15
 STEPS = 1_000
 VISITORS = [f"{number:032x}" for number in range(5)]
 WHOLE = {
-    "n_layer": 1, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 400, "batch_size": 2, "warmup_steps": 2,
-    "corpus_bytes": 20_000, "sample_interval": 0, "eval_interval": 50, "eval_tokens": 64, "snapshots": 2,
+    "n_layer": 1, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 400, "batch_size": 2,
+    "warmup_steps": 2, "corpus_bytes": 20_000, "sample_interval": 0, "eval_interval": 50, "eval_tokens": 64, "snapshots": 2,
     "checkpoint_interval": 20,
 }  # fmt: skip
 

@@ -14,14 +14,16 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import httpx
 import pytest
+import torch
+from pandas.io.formats.style import Styler
 
 from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
@@ -30,13 +32,14 @@ from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
 from playground.runs.races import create_race, prepare_race
 from playground.runs.racing import execute_race
-from playground.runs.store import Run, RunStore
+from playground.runs.store import RunStore
 from playground.runs.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.race import Arm, RaceSpec
 from playground.ui.app import build_app, launch_options, queued
 from playground.ui.services import Services
 from tests.ui.conftest import SHAPE, TEXT
+from tests.visitor import Visitor
 
 ANN, BOB = "a" * 32, "b" * 32
 SECRET = "Anns own"  # in the name of everything that is Ann's
@@ -56,7 +59,6 @@ class Stage:
     demo: gr.Blocks
     run: str = ""
     race: str = ""
-    asked: set[str] = field(default_factory=set)  # handlers that took a run or race
 
     def store(self) -> dict[str, bytes]:
         """All that Ann has."""
@@ -84,6 +86,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     root = tmp_path_factory.mktemp("isolation")
+    torch.set_num_threads(1)
     store = RunStore(root / "runs")
     launcher = Launcher(store, supervise=False, spare=False, threads=1)
     services = Services(store, launcher, Curves(store), ModelCache(), root / "corpora", public=True,
@@ -108,14 +111,20 @@ def answer(call: Callable[[], Any], *known: str) -> str:
         warnings.simplefilter("always")
         try:
             found = call()
-            found = list(found) if inspect.isgenerator(found) else found
+            found = list(islice(found, 3)) if inspect.isgenerator(found) else found  # some go on for ever
         except ValueError as error:  # gr.Error too
             found = ["refused", str(getattr(error, "message", error))]
-    text = json.dumps([found, [str(one.message) for one in shown]], default=str)
+    text = json.dumps([found, [str(one.message) for one in shown]], default=in_words)
     text = re.sub(r'"(nonce|seconds|stamp)": [0-9.e+]+', "", text)
     for number, one in enumerate(known):
-        text = text.replace(one, f"<id {number}>")
+        text = text.replace(one[:-4], f"<id {number}>").replace(
+            one[-4:], "<end>"
+        )  # the runs of a race begin as it does
     return text
+
+
+def in_words(value: Any) -> str:
+    return value.to_html() if isinstance(value, Styler) and (value.set_uuid("") is value) else str(value)
 
 
 def differing(one: str, other: str) -> tuple[str, str]:
@@ -125,6 +134,7 @@ def differing(one: str, other: str) -> tuple[str, str]:
 
 
 def never_was(job: str) -> str:
+    """An id that looks as if there were such a run or race."""
     return secrets.token_hex(14) + job[-4:]
 
 
@@ -142,7 +152,7 @@ def value_of(block: Any, run: str, race: str, token: str) -> Any:
         return token
     if is_run_field(block):
         wanted = f"run:{run}" if block.elem_id == "tokenizers" else run
-        return [wanted] if getattr(block, "multiselect", None) else wanted
+        return [wanted, f"{race[:-4]}0001"] if getattr(block, "multiselect", None) else wanted
     if block.elem_id == "race":
         return race
     if block.elem_id == "token-text":
@@ -152,7 +162,7 @@ def value_of(block: Any, run: str, race: str, token: str) -> Any:
     return None if (block.elem_id or "").endswith("step") else getattr(block, "value", None)
 
 
-EVENT = {"branch": 0, "at": 0, "token": 97, "tab": "inside", "kind": "svg"}
+EVENT = {"branch": 0, "at": 0, "id": 97, "tab": "inside", "kind": "svg"}
 
 
 def ask(stage: Stage, function: Any, run: str, race: str, token: str) -> Any:
@@ -171,6 +181,8 @@ def ask(stage: Stage, function: Any, run: str, race: str, token: str) -> Any:
             filled.append(SimpleNamespace(_data=EVENT, target=None))
         elif kind is gr.Request:
             filled.append(SimpleNamespace(query_params={"run": run, "race": race, "tab": "inside", "text": "x"}))
+        elif "OAuthProfile" in str(kind):
+            filled.append(None)
         elif parameter.kind is parameter.VAR_POSITIONAL:
             filled += rest
         elif (value := next(rest, rest)) is not rest:
@@ -199,12 +211,12 @@ def test_no_handler_tells_a_stranger_anything(stage: Stage) -> None:
         of_nothing = answer(lambda f=function, r=(run, race): ask(stage, f, *r, BOB), run, race)
         if of_private != of_nothing or SECRET in of_private:
             told.append((function._id, function.api_name, *differing(of_private, of_nothing)))
-    assert told == []
+    assert told == [], told
     assert stage.store() == before
 
 
-# Handlers that look only at what is there besides the run, or say nothing either way when called like this.
-SILENT = {"stopped", "lambda_3"}
+# Handlers that only hand the wish on to a component, whose script then asks (below), and some that look at no run at all.
+SILENT = re.compile(r"show_run|show|(look|look_patched|look_beside|partial)(_\d+)?|add_file|stopped")
 
 
 def test_every_one_of_these_handlers_answers_its_owner(stage: Stage) -> None:
@@ -220,7 +232,7 @@ def test_every_one_of_these_handlers_answers_its_owner(stage: Stage) -> None:
             silent.append((function._id, function.api_name, mine[:200]))
         for job in (run, race):
             shutil.rmtree(stage.services.store.root / job, ignore_errors=True)
-    assert [one for one in silent if one[1] not in SILENT] == []
+    assert [one for one in silent if not SILENT.fullmatch(one[1])] == []
     assert count > 80
 
 
@@ -235,12 +247,12 @@ def scripted(stage: Stage) -> list[tuple[str, Callable[[Any], Any]]]:
     ]
 
 
-def question(stage: Stage, run: str, race: str, token: str) -> dict[str, Any]:
+def question(run: str, race: str, token: str) -> dict[str, Any]:
     return {
         "visitor": token, "run": run, "race": race, "cursors": {run: None}, "cursor": None, "step": None, "kind": "csv",
         "text": "the cat sat", "other": None, "layer": 0, "head": 0, "position": 2, "target": 97, "ids": [116, 104, 101],
-        "parts": [], "clean prompt": "the cat", "corrupted prompt": "the dog", "tokenizers": [f"run:{run}"], "key": f"run:{run}",
-        "query": "the", "clean": "the cat", "corrupted": "the dog", "page": 0, "word": "the",
+        "parts": [], "clean prompt": "the cat", "corrupted prompt": "the dog", "tokenizers": [f"run:{run}"],
+        "key": f"run:{run}", "query": "the", "clean": "the cat", "corrupted": "the dog", "page": 0, "word": "the",
     }  # fmt: skip
 
 
@@ -248,12 +260,12 @@ def test_no_script_is_told_of_a_strangers_run(stage: Stage) -> None:
     before, told = stage.store(), []
     for name, function in scripted(stage):
         run, race = never_was(stage.run), never_was(stage.race)
-        private = question(stage, stage.run, stage.race, BOB)
+        private, nothing = question(stage.run, stage.race, BOB), question(run, race, BOB)
         of_private = answer(lambda f=function, q=private: f(q), stage.run, stage.race)
-        of_nothing = answer(lambda f=function, q=question(stage, run, race, BOB): f(q), run, race)
+        of_nothing = answer(lambda f=function, q=nothing: f(q), run, race)
         if of_private != of_nothing or SECRET in of_private:
             told.append((name, *differing(of_private, of_nothing)))
-    assert told == []
+    assert told == [], told
     assert stage.store() == before
 
 
@@ -261,8 +273,52 @@ def test_every_script_answers_the_owner(stage: Stage) -> None:
     run, race = never_was(stage.run), never_was(stage.race)
     silent = []
     for name, function in scripted(stage):
-        mine = answer(lambda f=function: f(question(stage, stage.run, stage.race, ANN)), stage.run, stage.race)
-        if mine == answer(lambda f=function: f(question(stage, run, race, ANN)), run, race):
+        mine = answer(lambda f=function: f(question(stage.run, stage.race, ANN)), stage.run, stage.race)
+        if mine == answer(lambda f=function: f(question(run, race, ANN)), run, race):
             silent.append((name, mine[:200]))
     print(silent)
     assert silent == []
+
+
+# Over HTTP, by number, past everything that the page itself would do
+
+
+@pytest.fixture(scope="module")
+def address(stage: Stage) -> Iterator[str]:
+    demo = queued(stage.demo)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(stage.services))
+    yield url
+    demo.close()
+
+
+@pytest.mark.parametrize("button", ["delete-run", "stop-run", "resume-run"])
+@pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting'")  # Gradio's statistics ask pandas for it
+def test_private_functions_by_their_number(stage: Stage, address: str, button: str) -> None:
+    """Also by somebody who knows the run's id and the owner's session: neither is a secret of ours."""
+    before = stage.store()
+    with Visitor(address) as ann, Visitor(address, session=ann.session) as bob:
+        for run in (stage.run, never_was(stage.run)):
+            bob.press(button, [run, BOB])
+            output = next(output for kind, output in bob.answers() if kind == "process_completed")
+            assert re.search(r"Run not found\.|not in the list of choices", str(output["error"])), output
+            assert SECRET not in str(output)
+    assert stage.store() == before
+
+
+def test_no_file_of_a_run_has_an_address(stage: Stage, address: str) -> None:
+    folder = stage.services.store.root / stage.run
+    for path in (
+        folder / "run.json",
+        folder / "text.txt",
+        folder / "checkpoints",
+        stage.services.store.root / "usage.json",
+    ):
+        for spelling in (
+            str(path),
+            str(path).replace("/", "%2F"),
+            str(path.parent / "x" / ".." / path.name),
+            f"file://{path}",
+        ):
+            reply = httpx.get(f"{address}gradio_api/file={spelling}", trust_env=False)
+            assert reply.status_code in (403, 404), (spelling, reply.status_code)
+            assert SECRET not in reply.text
