@@ -1,16 +1,26 @@
 // Writing one text: what models/transformer.py computes for one new token, and inference/sampling.py to choose the next,
 // without an interpreter between the operations. The formulas are theirs; tests/inference/test_decode_step.py holds this file
-// to them. Weights are the model's own tensors, rows first; a pointer is null where a model has no such tensor. Matrices may
-// come as bfloat16 instead of float32 (`half`): they are widened as they are read, and all arithmetic is in float32.
+// to them. A pointer is null where a model has no such tensor.
+//
+// How it is fast. Small models wait for the next instruction: so there is no call, no allocation and no thread started between
+// tokens. Large models wait for their weights: so those lie in the order in which they are read, in panels of 32 rows, column
+// after column. A panel is one stream through memory, its 32 sums stay in registers, and no sum has to be gathered from lanes.
+// All threads walk through the same code, each does its share of the panels and heads, and they meet where one needs what
+// another has made. Who does what changes no number: each sum belongs to one thread and has one order.
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 typedef struct {  // of one layer
-  const void *query, *key, *value, *out, *gate, *up, *down;  // matrices
-  const float *norm1, *norm1_bias, *query_bias, *key_bias, *value_bias, *query_norm, *key_norm, *sinks, *out_bias, *norm2,
-      *norm2_bias, *gate_bias, *up_bias, *down_bias;
+  const void *qkv, *out, *up, *down;  // matrices, in panels: queries, keys and values below each other; a panel of `up` is of
+  const float *qkv_bias, *out_bias, *up_bias, *down_bias;  // 16 rows of the gate and 16 of what it gates, if there is a gate
+  const float *norm1, *norm1_bias, *query_norm, *key_norm, *sinks, *norm2, *norm2_bias;
   float *keys, *values;   // the cache: (K, D, slots), turned already, and (slots, K, D); sums then run along what lies together
   int64_t *held;          // the position in each slot
   int capacity, n_sink;   // slots, the first of which are for the first tokens of the text
@@ -19,62 +29,105 @@ typedef struct {  // of one layer
 typedef struct {
   int width, n_layer, n_head, n_kv_head, head_dim, hidden, vocab_size, rope_dims, mlp, layer_norm, half, n_threads;
   float eps, qk_eps, softcap;
-  const void *embed, *head;
+  const float *embed;                 // (V, C), rows first
+  const void *head;                   // in panels
   const float *norm, *norm_bias;
   const float *slopes;                // ALiBi: one a head, or null
   const float *added, *cosine, *sine; // a row for each position from `start` on: what is added to embeddings, how RoPE turns
   int64_t start, position;
   Layer *layers;
-  float *logits, *work;               // `work`: C + 2 H D + K D + 2 hidden + H slots numbers
+  float *x, *qkv, *z, *gated, *up, *scores, *logits;  // room, for whole panels
 } Session;
 
 enum { GELU, RELU2, SWIGLU, GEGLU, CLAMPED_SWIGLU };
 
-static inline float as_float(float x) { return x; }
+// ---- threads --------------------------------------------------------------------------------------------------------------
 
-static inline float widened(uint16_t half) {
-  const uint32_t bits = (uint32_t)half << 16;
-  float x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
+typedef struct {
+  atomic_int arrived, round;
+} Meeting;
+
+typedef struct {
+  int id, n;
+  Meeting *meeting;
+} Team;
+
+// Nobody goes on before all are here. They look rather than sleep, since all are here within a microsecond; when something
+// else holds a core, they let it work.
+static void meet(const Team *team) {
+  if (team->n == 1) return;
+  Meeting *m = team->meeting;
+  const int round = atomic_load(&m->round);
+  if (atomic_fetch_add(&m->arrived, 1) == team->n - 1) {
+    atomic_store(&m->arrived, 0);
+    atomic_store(&m->round, round + 1);
+  } else
+    for (int looks = 0; atomic_load(&m->round) == round; looks++)
+      if (looks > 1000) sched_yield();
 }
 
-// out = weight x (+ bias) (+ out itself). Four rows at a time: a processor adds several sums at once, and each number of x is
-// fetched for four of them. The threads of the surrounding region share the rows; nobody waits at the end.
-#define MULTIPLY(NAME, TYPE, READ)                                                                                      \
-  static void NAME(float *restrict out, const TYPE *restrict weight, const float *restrict bias, const float *restrict x, \
-                   int rows, int columns, int add) {                                                                    \
-    _Pragma("omp for schedule(static) nowait") for (int row = 0; row < rows; row += 4) {                                \
-      const int n = rows - row < 4 ? rows - row : 4;                                                                    \
-      const TYPE *w = weight + (size_t)row * columns;                                                                   \
-      float sums[4] = {0, 0, 0, 0};                                                                                     \
-      if (n == 4) {                                                                                                     \
-        const TYPE *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;                                           \
-        float a = 0, b = 0, c = 0, d = 0;                                                                               \
-        for (int i = 0; i < columns; i++) {                                                                             \
-          const float v = x[i];                                                                                         \
-          a += READ(w[i]) * v;                                                                                          \
-          b += READ(w1[i]) * v;                                                                                         \
-          c += READ(w2[i]) * v;                                                                                         \
-          d += READ(w3[i]) * v;                                                                                         \
-        }                                                                                                               \
-        sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;                                                             \
-      } else                                                                                                            \
-        for (int k = 0; k < n; k++)                                                                                     \
-          for (int i = 0; i < columns; i++) sums[k] += READ(w[(size_t)k * columns + i]) * x[i];                         \
-      for (int k = 0; k < n; k++) out[row + k] = sums[k] + (bias ? bias[row + k] : 0.0f) + (add ? out[row + k] : 0.0f); \
-    }                                                                                                                   \
+// Of n things, this thread does those from share(team, n, 0) to share(team, n, 1).
+static int share(const Team *team, int n, int end) { return (int)((int64_t)n * (team->id + end) / team->n); }
+
+static Team joined(Meeting *meeting) {
+#ifdef _OPENMP
+  return (Team){omp_get_thread_num(), omp_get_num_threads(), meeting};
+#else
+  return (Team){0, 1, meeting};
+#endif
+}
+
+// ---- products -------------------------------------------------------------------------------------------------------------
+
+enum { LANES = 16, PANEL = 2 * LANES };
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+
+static int panels(int rows) { return (rows + PANEL - 1) / PANEL; }
+
+// The sums of one panel. For each column it has 16 + 16 numbers as float32; or 16 words, each of which holds two as bfloat16: a
+// float32 is its upper half. Two columns at a time: a processor adds four sums at once.
+#define TIMES(NAME, TYPE, COLUMN, FIRST, SECOND)                                                              \
+  static inline void NAME(float *restrict sums, const TYPE *restrict w, const float *restrict x, int columns) { \
+    Floats a = {0}, b = {0}, c = {0}, d = {0};                                                               \
+    int i = 0;                                                                                               \
+    for (; i + 1 < columns; i += 2, w += 2 * COLUMN) {                                                       \
+      a += FIRST(w) * x[i], b += SECOND(w) * x[i];                                                            \
+      c += FIRST((w + COLUMN)) * x[i + 1], d += SECOND((w + COLUMN)) * x[i + 1];                              \
+    }                                                                                                        \
+    if (i < columns) a += FIRST(w) * x[i], b += SECOND(w) * x[i];                                             \
+    a += c, b += d;                                                                                          \
+    memcpy(sums, &a, sizeof a), memcpy(sums + LANES, &b, sizeof b);                                          \
   }
-MULTIPLY(multiply_floats, float, as_float)
-MULTIPLY(multiply_halves, uint16_t, widened)
+#define FLOAT_FIRST(w) w[0]
+#define FLOAT_SECOND(w) w[1]
+#define HALF_FIRST(w) (Floats)(w[0] << 16)
+#define HALF_SECOND(w) (Floats)(w[0] & 0xffff0000u)
+TIMES(times_floats, Floats, 2, FLOAT_FIRST, FLOAT_SECOND)
+TIMES(times_halves, Words, 1, HALF_FIRST, HALF_SECOND)
 
-static void multiply(const Session *s, float *out, const void *weight, const float *bias, const float *x, int rows, int columns,
-                     int add) {
-  if (s->half)
-    multiply_halves(out, weight, bias, x, rows, columns, add);
-  else
-    multiply_floats(out, weight, bias, x, rows, columns, add);
+// out = weight x (+ bias) (+ out itself), for the rows of some panels.
+static void multiply(const Session *s, float *restrict out, const void *weight, const float *restrict bias,
+                     const float *restrict x, int columns, int from, int to, int add) {
+  for (int panel = from; panel < to; panel++) {
+    const size_t at = (size_t)panel * columns;
+    float sums[PANEL], *rows = out + panel * PANEL;
+    if (s->half)
+      times_halves(sums, (const Words *)weight + at, x, columns);
+    else
+      times_floats(sums, (const Floats *)weight + 2 * at, x, columns);
+    for (int k = 0; bias && k < PANEL; k++) sums[k] += bias[panel * PANEL + k];
+    for (int k = 0; k < PANEL; k++) rows[k] = add ? rows[k] + sums[k] : sums[k];
+  }
 }
+
+// The same for all rows, by all threads together.
+static void product(const Session *s, const Team *team, float *out, const void *weight, const float *bias, const float *x,
+                    int rows, int columns, int add) {
+  multiply(s, out, weight, bias, x, columns, share(team, panels(rows), 0), share(team, panels(rows), 1), add);
+}
+
+// ---- one layer ------------------------------------------------------------------------------------------------------------
 
 static void normalise(float *out, const float *x, const float *weight, const float *bias, int n, float eps, int centred) {
   float mean = 0, square = 0;
@@ -97,31 +150,40 @@ static void rotate(float *x, const float *cosine, const float *sine, int half) {
 
 static float gelu(float x) { return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x))); }
 
-static float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+static float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-static void bend(float *up, const float *gate, int rows, int kind) {
-#pragma omp for schedule(static)
-  for (int row = 0; row < rows; row += 4)  // the rows that this thread has multiplied
-    for (int i = row; i < row + 4 && i < rows; i++) switch (kind) {
-        case GELU: up[i] = gelu(up[i]); break;
-        case RELU2: up[i] = up[i] > 0 ? up[i] * up[i] : 0; break;
-        case SWIGLU: up[i] *= gate[i] / (1.0f + expf(-gate[i])); break;
-        case GEGLU: up[i] *= gelu(gate[i]); break;
-        default: {
-          const float g = gate[i] > 7.0f ? 7.0f : gate[i];
-          up[i] = (clamp(up[i], -7.0f, 7.0f) + 1.0f) * g / (1.0f + expf(-1.702f * g));
-        }
+static float clamped(float x) { return x < -7.0f ? -7.0f : x > 7.0f ? 7.0f : x; }
+
+static void bend(float *restrict out, const float *restrict gate, const float *restrict up, int n, int kind) {
+  switch (kind) {
+    case GELU:
+      for (int i = 0; i < n; i++) out[i] = gelu(up[i]);
+      break;
+    case RELU2:
+      for (int i = 0; i < n; i++) out[i] = up[i] > 0 ? up[i] * up[i] : 0;
+      break;
+    case SWIGLU:
+      for (int i = 0; i < n; i++) out[i] = up[i] * gate[i] * sigmoid(gate[i]);
+      break;
+    case GEGLU:
+      for (int i = 0; i < n; i++) out[i] = up[i] * gelu(gate[i]);
+      break;
+    case CLAMPED_SWIGLU:
+      for (int i = 0; i < n; i++) {
+        const float g = gate[i] > 7.0f ? 7.0f : gate[i];
+        out[i] = (clamped(up[i]) + 1.0f) * g * sigmoid(1.702f * g);
       }
+  }
 }
 
 // One head looks at everything its layer holds.
-static void attend(const Session *s, const Layer *layer, int head, int n, const float *restrict q, float *restrict scores,
-                   float *restrict z) {
+static void attend(const Session *s, const Layer *layer, int head, int n, int64_t at, const float *restrict q,
+                   float *restrict scores, float *restrict z) {
   const int size = s->head_dim, from = head / (s->n_head / s->n_kv_head) * size;
   const size_t stride = s->n_kv_head * size;
   const float scale = 1.0f / sqrtf((float)size), *values = layer->values + from;
   float most = layer->sinks ? layer->sinks[head] : -1e30f, total = 0;
-  for (int t = 0; t < n; t++) scores[t] = s->slopes ? -s->slopes[head] * (float)(s->position - layer->held[t]) : 0.0f;
+  for (int t = 0; t < n; t++) scores[t] = s->slopes ? -s->slopes[head] * (float)(at - layer->held[t]) : 0.0f;
   for (int i = 0; i < size; i++) {
     const float *keys = layer->keys + (size_t)(from + i) * layer->capacity, part = q[i] * scale;
     for (int t = 0; t < n; t++) scores[t] += part * keys[t];
@@ -140,70 +202,139 @@ static void attend(const Session *s, const Layer *layer, int head, int n, const 
   for (int i = 0; i < size; i++) z[i] /= total;
 }
 
-// One layer, by all threads together: x (C) += attention, x += MLP.
-static void pass(const Session *s, const Layer *layer, float *x, const float *cosine, const float *sine) {
+// x (C) += attention, by all threads together; at most one token a slot is held.
+static void look_back(const Session *s, const Layer *layer, const Team *team, int64_t at, const float *cosine,
+                      const float *sine) {
   const int width = s->width, size = s->head_dim, q_width = s->n_head * size, kv_width = s->n_kv_head * size;
-  const int64_t at = s->position;
   const int n_sink = layer->n_sink;
   const int slot = at < n_sink ? at : n_sink + (at - n_sink) % (layer->capacity - n_sink);
   const int n = at + 1 < layer->capacity ? at + 1 : layer->capacity;
-  float *q = x + width, *k = q + q_width, *z = k + kv_width, *up = z + q_width, *gate = up + s->hidden,
-        *scores = gate + s->hidden, *v = layer->values + (size_t)slot * kv_width, h[width];
-  normalise(h, x, layer->norm1, layer->norm1_bias, width, s->eps, s->layer_norm);
-  multiply(s, q, layer->query, layer->query_bias, h, q_width, width, 0);
-  multiply(s, k, layer->key, layer->key_bias, h, kv_width, width, 0);
-  multiply(s, v, layer->value, layer->value_bias, h, kv_width, width, 0);
-#pragma omp master
-  layer->held[slot] = at;
-#pragma omp barrier
-#pragma omp for schedule(static)
-  for (int head = 0; head < s->n_head + s->n_kv_head; head++) {
-    const int asks = head < s->n_head, from = (asks ? head : head - s->n_head) * size;
-    float *part = (asks ? q : k) + from;
+  const float *v = s->qkv + q_width + kv_width;
+  float h[width];
+  normalise(h, s->x, layer->norm1, layer->norm1_bias, width, s->eps, s->layer_norm);
+  product(s, team, s->qkv, layer->qkv, layer->qkv_bias, h, q_width + 2 * kv_width, width, 0);
+  meet(team);
+  for (int head = share(team, s->n_head + s->n_kv_head, 0); head < share(team, s->n_head + s->n_kv_head, 1); head++) {
+    const int asks = head < s->n_head, from = (head - s->n_head) * size;
+    float *part = s->qkv + head * size;  // keys lie behind queries
     if (layer->query_norm) normalise(part, part, asks ? layer->query_norm : layer->key_norm, 0, size, s->qk_eps, 0);
     if (cosine) rotate(part, cosine, sine, s->rope_dims / 2);
-    for (int i = 0; !asks && i < size; i++) layer->keys[(size_t)(from + i) * layer->capacity + slot] = part[i];
+    if (asks) continue;
+    for (int i = 0; i < size; i++) layer->keys[(size_t)(from + i) * layer->capacity + slot] = part[i];
+    memcpy(layer->values + (size_t)slot * kv_width + from, v + from, size * sizeof(float));
+    if (!from) layer->held[slot] = at;
   }
-#pragma omp for schedule(static)
-  for (int head = 0; head < s->n_head; head++)
-    attend(s, layer, head, n, q + head * size, scores + (size_t)head * layer->capacity, z + head * size);
-  multiply(s, x, layer->out, layer->out_bias, z, width, q_width, 1);
-#pragma omp barrier
-  normalise(h, x, layer->norm2, layer->norm2_bias, width, s->eps, s->layer_norm);
-  if (layer->gate) multiply(s, gate, layer->gate, layer->gate_bias, h, s->hidden, width, 0);
-  multiply(s, up, layer->up, layer->up_bias, h, s->hidden, width, 0);
-  bend(up, gate, s->hidden, s->mlp);
-  multiply(s, x, layer->down, layer->down_bias, up, width, s->hidden, 1);
-#pragma omp barrier
+  meet(team);
+  for (int head = share(team, s->n_head, 0); head < share(team, s->n_head, 1); head++)
+    attend(s, layer, head, n, at, s->qkv + head * size, s->scores + (size_t)head * layer->capacity, s->z + head * size);
+  meet(team);
+  product(s, team, s->x, layer->out, layer->out_bias, s->z, width, q_width, 1);
+  meet(team);
 }
 
-// The logits after one more token.
-void decode_feed(Session *s, int token) {
-  const int width = s->width, half = s->rope_dims / 2;
-  const int64_t ahead = s->position - s->start;
-  const float *added = s->added ? s->added + ahead * width : 0;
-  const float *cosine = s->cosine ? s->cosine + ahead * half : 0, *sine = s->sine ? s->sine + ahead * half : 0;
-  float *x = s->work;
-  for (int i = 0; i < width; i++) {
-    const size_t at = (size_t)token * width + i;
-    x[i] = (s->half ? widened(((const uint16_t *)s->embed)[at]) : ((const float *)s->embed)[at]) + (added ? added[i] : 0.0f);
+// x (C) += MLP, by all threads together. Each bends the rows that it has multiplied.
+static void think(const Session *s, const Layer *layer, const Team *team) {
+  const int gated = s->mlp >= SWIGLU, each = gated ? LANES : PANEL, n = (s->hidden + each - 1) / each;
+  const int from = share(team, n, 0), to = share(team, n, 1);
+  float h[s->width];
+  normalise(h, s->x, layer->norm2, layer->norm2_bias, s->width, s->eps, s->layer_norm);
+  multiply(s, s->gated, layer->up, layer->up_bias, h, s->width, from, to, 0);
+  for (int panel = from; panel < to; panel++) {
+    const float *rows = s->gated + panel * PANEL;
+    bend(s->up + panel * each, rows, gated ? rows + LANES : rows, each, s->mlp);
   }
+  meet(team);
+  product(s, team, s->x, layer->down, layer->down_bias, s->up, s->width, s->hidden, 1);
+  meet(team);
+}
+
+// The logits after one more token, of which each thread has made those of its own panels.
+static void feed(const Session *s, const Team *team, int token, int64_t at) {
+  const int width = s->width, half = s->rope_dims / 2, size = s->vocab_size;
+  const int64_t ahead = at - s->start;
+  const float *row = s->embed + (size_t)token * width, *added = s->added ? s->added + ahead * width : 0;
+  const float *cosine = s->cosine ? s->cosine + ahead * half : 0, *sine = s->sine ? s->sine + ahead * half : 0;
+  for (int i = 0; team->id == 0 && i < width; i++) s->x[i] = row[i] + (added ? added[i] : 0.0f);
+  meet(team);
+  for (int l = 0; l < s->n_layer; l++) {
+    look_back(s, s->layers + l, team, at, cosine, sine);
+    think(s, s->layers + l, team);
+  }
+  float h[width];
+  normalise(h, s->x, s->norm, s->norm_bias, width, s->eps, s->layer_norm);
+  product(s, team, s->logits, s->head, 0, h, size, width, 0);
+  for (int i = PANEL * share(team, panels(size), 0); s->softcap > 0 && i < PANEL * share(team, panels(size), 1); i++)
+    s->logits[i] = s->softcap * tanhf(s->logits[i] / s->softcap);
+}
+
+void decode_feed(Session *s, int token) {
+  Meeting meeting = {0};
 #pragma omp parallel num_threads(s->n_threads) if (s->n_threads > 1)
   {
-    for (int l = 0; l < s->n_layer; l++) pass(s, s->layers + l, x, cosine, sine);
-    float h[width];
-    normalise(h, x, s->norm, s->norm_bias, width, s->eps, s->layer_norm);
-    multiply(s, s->logits, s->head, 0, h, s->vocab_size, width, 0);
+    const Team team = joined(&meeting);
+    feed(s, &team, token, s->position);
   }
-  if (s->softcap > 0)
-    for (int i = 0; i < s->vocab_size; i++) s->logits[i] = s->softcap * tanhf(s->logits[i] / s->softcap);
   s->position++;
 }
+
+// ---- the next token -------------------------------------------------------------------------------------------------------
 
 typedef struct {
   double temperature, top_p, min_p, penalty;
   int top_k, n_alternatives;
 } Choice;
+
+typedef struct {        // room to choose in
+  const uint8_t *seen;  // marks the ids of the text so far, for the penalty
+  double *scores, *weights;                  // (V): logits after the penalty, what is drawn from
+  double *peaks, *tops, *own, *sums;         // of each panel: the largest logit and score; the sums of exp(logits), of weights
+  int *order;           // 2 V
+} Room;
+
+// What a token is chosen from, before anything is filtered. Each thread weighs its own panels.
+static void weigh(const Session *s, const Choice *c, const Team *team, const Room *r, double *most, double *top) {
+  const int size = s->vocab_size, n = panels(size), from = share(team, n, 0), to = share(team, n, 1);
+  const int heated = c->temperature != 0 && (c->temperature != 1 || c->penalty != 1);
+  const double scale = fmin(1e300, 1 / (c->temperature != 0 ? c->temperature : 1));
+  for (int panel = from; panel < to; panel++) {
+    const int begin = panel * PANEL, end = begin + PANEL < size ? begin + PANEL : size;
+    float peak = s->logits[begin];
+    for (int i = begin; i < end; i++) {
+      peak = s->logits[i] > peak ? s->logits[i] : peak;
+      r->scores[i] = s->logits[i];
+    }
+    double best = r->peaks[panel] = peak;
+    if (c->penalty != 1) {
+      for (int i = begin; i < end; i++)
+        if (r->seen[i]) r->scores[i] = r->scores[i] < 0 ? r->scores[i] * c->penalty : r->scores[i] / c->penalty;
+      best = r->scores[begin];
+      for (int i = begin; i < end; i++) best = r->scores[i] > best ? r->scores[i] : best;
+    }
+    r->tops[panel] = best;
+  }
+  meet(team);
+  *most = r->peaks[0], *top = r->tops[0];
+  for (int panel = 0; panel < n; panel++) {
+    *most = r->peaks[panel] > *most ? r->peaks[panel] : *most;
+    *top = r->tops[panel] > *top ? r->tops[panel] : *top;
+  }
+  for (int panel = from; panel < to; panel++) {
+    const int begin = panel * PANEL, end = begin + PANEL < size ? begin + PANEL : size;
+    double own = 0, sum = 0;
+#pragma omp simd reduction(+ : own)
+    for (int i = begin; i < end; i++) own += r->weights[i] = exp(s->logits[i] - *most);
+#pragma omp simd reduction(+ : sum)
+    for (int i = begin; i < (heated ? end : begin); i++) sum += r->weights[i] = exp((r->scores[i] - *top) * scale);
+    r->own[panel] = own, r->sums[panel] = heated ? sum : own;
+  }
+  meet(team);
+}
+
+static double sum_of(const double *x, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) sum += x[i];
+  return sum;
+}
 
 // Ranks ids: higher scores first, lower ids first among equals.
 static inline int before(const double *scores, int a, int b) {
@@ -226,14 +357,6 @@ static int pop(int *heap, int *left, const double *scores) {
   return first;
 }
 
-// sum of exp((scores - most) * scale), each of which goes to `weights`.
-static double heated(double *restrict weights, const double *restrict scores, int n, double most, double scale) {
-  double total = 0;
-#pragma omp simd reduction(+ : total)
-  for (int i = 0; i < n; i++) total += weights[i] = exp((scores[i] - most) * scale);
-  return total;
-}
-
 // Leaves in `weights`, whose sum is `total`, only what top-k and top-p keep. `order` has room for 2 `size` numbers.
 static void ranked(double *weights, const double *scores, int *order, int size, int k, double top_p, double total) {
   const double least = k < size ? 0 : (1 - top_p) / size * total * (1 - 1e-9);  // all smaller ones together are beyond top-p
@@ -254,20 +377,16 @@ static void ranked(double *weights, const double *scores, int *order, int size, 
 }
 
 // The id at which the running sum of `weights` passes `uniform` times their sum; `otherwise` where no weight is above 0.
-static int drawn(const double *weights, int size, double uniform, int otherwise) {
-  enum { BLOCK = 64 };
-  double total = 0, sums[size / BLOCK + 1], reached = 0;
-  for (int from = 0; from < size; from += BLOCK) {
-    double sum = 0;
-    for (int i = from; i < from + BLOCK && i < size; i++) sum += weights[i];
-    total += sums[from / BLOCK] = sum;
-  }
-  const double target = uniform * total;
+// `sums` are those of the panels.
+static int drawn(const double *weights, const double *sums, int size, double uniform, int otherwise) {
+  const int n = panels(size);
+  const double target = uniform * sum_of(sums, n);
+  double reached = 0;
   int found = otherwise;
-  for (int from = 0; from < size; reached += sums[from / BLOCK], from += BLOCK) {
-    if (sums[from / BLOCK] <= 0 || (reached + sums[from / BLOCK] <= target && from + BLOCK < size)) continue;
+  for (int panel = 0; panel < n; reached += sums[panel++]) {
+    if (sums[panel] <= 0 || (reached + sums[panel] <= target && panel + 1 < n)) continue;
     double inside = reached;
-    for (int i = from; i < from + BLOCK && i < size; i++) {
+    for (int i = panel * PANEL; i < (panel + 1) * PANEL && i < size; i++) {
       if (weights[i] <= 0) continue;
       found = i;  // the last one, should rounding leave the sum just short
       if ((inside += weights[i]) > target) return i;
@@ -276,58 +395,71 @@ static int drawn(const double *weights, int size, double uniform, int otherwise)
   return found;
 }
 
-typedef struct {  // a drawn token as the model itself, before any filter, sees it
+typedef struct {  // a token, drawn or likely, as the model itself, before any filter, sees it
   int id;
   double probability;
 } Drawn;
 
-// Choose from the logits as inference/sampling.py does. `seen` marks the ids of the text so far, for the penalty; `room` has
-// place for 2 V doubles, `order` for 2 V numbers. `out` gets the token, then the likeliest ones.
-static int choose(const Session *s, const Choice *c, double uniform, const uint8_t *seen, double *room, int *order, Drawn *out) {
-  const int size = s->vocab_size, n = c->n_alternatives < size ? c->n_alternatives : size;
-  const float *logits = s->logits;
-  double *scores = room, *weights = room + size;
-  int likeliest = 0, best = 0, listed = 0;
-  for (int i = 0; i < size; i++) scores[i] = logits[i];
-  for (int i = 1; i < size; i++)
-    if (logits[i] > logits[likeliest]) likeliest = i;
-  for (int i = 0; n && i < size; i++) {  // insertion into a short list
-    if (listed == n && scores[i] <= scores[out[n].id]) continue;
-    int at = listed < n ? ++listed : n;
-    for (; at > 1 && scores[out[at - 1].id] < scores[i]; at--) out[at] = out[at - 1];
-    out[at].id = i;
+// The n likeliest, the first ones among equals: insertion into a short list, with panels that have none passed over.
+static int list(const Session *s, const Room *r, Drawn *out, int n) {
+  int listed = 0;
+  for (int panel = 0; n && panel < panels(s->vocab_size); panel++) {
+    if (listed == n && r->peaks[panel] <= s->logits[out[n - 1].id]) continue;
+    for (int i = panel * PANEL; i < (panel + 1) * PANEL && i < s->vocab_size; i++) {
+      if (listed == n && s->logits[i] <= s->logits[out[n - 1].id]) continue;
+      int at = listed < n ? listed++ : n - 1;
+      for (; at > 0 && s->logits[out[at - 1].id] < s->logits[i]; at--) out[at] = out[at - 1];
+      out[at].id = i;
+    }
   }
-  const double most = logits[likeliest], own = heated(weights, scores, size, most, 1);
-  for (int i = 1; i <= listed; i++) out[i].probability = weights[out[i].id] / own;
-  if (c->penalty != 1) {
-    for (int i = 0; i < size; i++)
-      if (seen[i]) scores[i] = scores[i] < 0 ? scores[i] * c->penalty : scores[i] / c->penalty;
-    for (int i = 1; i < size; i++)
-      if (scores[i] > scores[best]) best = i;
-  } else
-    best = likeliest;
+  return listed;
+}
+
+// Choose as inference/sampling.py does, from what has been weighed. `out` gets the token, then the likeliest ones.
+static int choose(const Session *s, const Choice *c, double uniform, const Room *r, double most, double top, Drawn *out) {
+  const int size = s->vocab_size, n = panels(size), listed = list(s, r, out + 1, c->n_alternatives);
+  const double own = sum_of(r->own, n);
+  for (int i = 1; i <= listed; i++) out[i].probability = exp(s->logits[out[i].id] - most) / own;
+  int panel = 0;
+  while (panel + 1 < n && r->tops[panel] < top) panel++;
+  int token = panel * PANEL;
+  while (token + 1 < size && r->scores[token] < top) token++;  // the likeliest, after the penalty
   const int k = c->temperature == 0 ? 1 : c->top_k && c->top_k < size ? c->top_k : size;
-  int token = best;
   if (k > 1) {
-    double total = own, top = scores[best];
-    if (c->temperature != 1 || c->penalty != 1) total = heated(weights, scores, size, top, fmin(1e300, 1 / c->temperature));
-    const double least = c->min_p * weights[best];
-    if (k < size || c->top_p < 1) ranked(weights, scores, order, size, k, c->top_p, total);
-    if (least > 0)
-      for (int i = 0; i < size; i++) weights[i] = weights[i] >= least ? weights[i] : 0;
-    token = drawn(weights, size, uniform, best);
+    const double least = c->min_p * r->weights[token];
+    const int ranks = k < size || c->top_p < 1;
+    if (ranks) ranked(r->weights, r->scores, r->order, size, k, c->top_p, sum_of(r->sums, n));
+    for (int i = 0; least > 0 && i < size; i++) r->weights[i] = r->weights[i] >= least ? r->weights[i] : 0;
+    for (panel = 0; (ranks || least > 0) && panel < n; panel++)
+      r->sums[panel] = sum_of(r->weights + panel * PANEL, panel + 1 < n ? PANEL : size - panel * PANEL);
+    token = drawn(r->weights, r->sums, size, uniform, token);
   }
   out->id = token;
-  out->probability = exp(logits[token] - most) / own;
+  out->probability = exp(s->logits[token] - most) / own;
   return token;
 }
 
-// Write n tokens after `token`: feed one, choose the next, feed that. `seen` is kept up to date.
+// Write n tokens after `token`: feed one, choose the next, feed that. `seen` is kept up to date. `room` has place for 2 V + 4
+// numbers a panel, `order` for 2 V. For each token `out` gets what `choose` says.
 void decode_write(Session *s, const Choice *c, int token, int n, const double *uniforms, uint8_t *seen, double *room, int *order,
                   Drawn *out) {
-  for (int t = 0; t < n; t++) {
-    decode_feed(s, token);
-    token = choose(s, c, uniforms[t], seen, room, order, out + (size_t)t * (1 + c->n_alternatives));
-    seen[token] = 1;
+  const int size = s->vocab_size, each = panels(size);
+  double *of_panels = room + 2 * (size_t)size;
+  const Room r = {seen, room, room + size, of_panels, of_panels + each, of_panels + 2 * each, of_panels + 3 * each, order};
+  Meeting meeting = {0};
+#pragma omp parallel num_threads(s->n_threads) if (s->n_threads > 1)
+  {
+    const Team team = joined(&meeting);
+    for (int t = 0; t < n; t++) {
+      double most, top;
+      feed(s, &team, token, s->position + t);
+      weigh(s, c, &team, &r, &most, &top);
+      if (team.id == 0) {
+        token = choose(s, c, uniforms[t], &r, most, top, out + (size_t)t * (1 + c->n_alternatives));
+        seen[token] = 1;
+      }
+      meet(&team);
+    }
   }
+  s->position += n;
 }

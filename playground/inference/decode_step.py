@@ -19,17 +19,18 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from playground.config import SampleConfig
+from playground.inference.panels import PANEL, panels_of
 from playground.models.kv_cache import KVCache
 from playground.models.positional import rotate
 from playground.models.transformer import Transformer
@@ -44,11 +45,9 @@ KNOWN = {
     "norm_placement": ("pre",), "mlp": MLP_CODES, "sink_logit": ("none", "zero", "learned"),
 }  # fmt: skip
 
-_MATRICES = ("query", "key", "value", "out", "gate", "up", "down")
-_VECTORS = (
-    "norm1", "norm1_bias", "query_bias", "key_bias", "value_bias", "query_norm", "key_norm", "sinks", "out_bias", "norm2",
-    "norm2_bias", "gate_bias", "up_bias", "down_bias",
-)  # fmt: skip
+_MATRICES = ("qkv", "out", "up", "down")
+_VECTORS = ("norm1", "norm1_bias", "query_norm", "key_norm", "sinks", "norm2", "norm2_bias")
+_ROOM = ("x", "qkv", "z", "gated", "up", "scores", "logits")
 
 
 def _fields(kind: Any, names: str | Sequence[str]) -> tuple[tuple[str, Any], ...]:
@@ -57,7 +56,8 @@ def _fields(kind: Any, names: str | Sequence[str]) -> tuple[tuple[str, Any], ...
 
 class _Layer(ctypes.Structure):
     _fields_ = (
-        *_fields(ctypes.c_void_p, (*_MATRICES, *_VECTORS, "keys", "values", "held")),
+        *_fields(ctypes.c_void_p, (*_MATRICES, *(f"{name}_bias" for name in _MATRICES), *_VECTORS)),
+        *_fields(ctypes.c_void_p, "keys values held"),
         *_fields(ctypes.c_int, "capacity n_sink"),
     )
 
@@ -71,7 +71,7 @@ class _Session(ctypes.Structure):
         *_fields(ctypes.c_float, "eps qk_eps softcap"),
         *_fields(ctypes.c_void_p, "embed head norm norm_bias slopes added cosine sine"),
         *_fields(ctypes.c_int64, "start position"),
-        *_fields(ctypes.c_void_p, "layers logits work"),
+        *_fields(ctypes.c_void_p, ("layers", *_ROOM)),
     )
 
 
@@ -150,7 +150,7 @@ class DecodeStep:
         self._keys, self._values = _taken_over(model, cache, row)
         self._held = [ring.held[row].clone() for ring in cache.layers]
         self._rings = [(ring.capacity, ring.n_sink) for ring in cache.layers]
-        self._matrices = _matrices(model)
+        self._panels = panels_of(model)
         self._point()
 
     def _point(self) -> None:
@@ -162,25 +162,30 @@ class DecodeStep:
             for name, tensor in _vectors(block).items():
                 setattr(layer, name, _pointer(tensor))
             for name in _MATRICES:
-                owner = "attn" if name in ("query", "key", "value", "out") else "mlp"
-                setattr(layer, name, _pointer(self._matrices.get(f"blocks.{number}.{owner}.{name}.weight")))
+                setattr(layer, name, _pointer(self._panels.matrices[f"{number}.{name}"]))
+                setattr(layer, f"{name}_bias", _pointer(self._panels.biases.get(f"{number}.{name}")))
             layer.keys, layer.values, layer.held = keys.data_ptr(), values.data_ptr(), held.data_ptr()
             layer.capacity, layer.n_sink = capacity, n_sink
-        slots, heads = max(capacity for capacity, _ in self._rings), config.n_head
-        projected = (2 * heads + config.n_kv_head) * config.head_dim
-        self._work = torch.empty(config.n_embd + projected + 2 * config.mlp_hidden + heads * slots)
-        self._logits = np.empty(config.vocab_size, dtype=np.float32)
+        slots, width, heads = (
+            max(capacity for capacity, _ in self._rings),
+            config.n_head * config.head_dim,
+            config.n_head,
+        )
+        rows = (
+            config.n_embd, width + 2 * config.n_kv_head * config.head_dim, width, 2 * config.mlp_hidden + PANEL,
+            config.mlp_hidden, heads * slots, config.vocab_size,
+        )  # fmt: skip
+        self._room = {name: torch.zeros(n + PANEL) for name, n in zip(_ROOM, rows, strict=True)}
         self._tables: list[torch.Tensor] = []  # what positions add or turn, a row for each of those ahead
         self._ends = -1  # the first position that they do not have
-        embed = self._matrices["embed.weight"]
         self._session = _Session(
             config.n_embd, config.n_layer, config.n_head, config.n_kv_head, config.head_dim, config.mlp_hidden,
             config.vocab_size, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
-            embed.dtype == torch.bfloat16, torch.get_num_threads(), config.norm_eps, config.norm_eps, config.logit_softcap,
-            embed=embed.data_ptr(), head=self._matrices.get("head.weight", embed).data_ptr(),
+            self._panels.half, torch.get_num_threads(), config.norm_eps, config.norm_eps, config.logit_softcap,
+            embed=model.embed.weight.data_ptr(), head=self._panels.matrices["head"].data_ptr(),
             norm=_pointer(getattr(model.norm, "weight", None)), norm_bias=_pointer(getattr(model.norm, "bias", None)),
             slopes=_pointer(getattr(model.positions, "slopes", None)), layers=ctypes.addressof(self._layers),
-            logits=self._logits.ctypes.data, work=self._work.data_ptr(),
+            **{name: tensor.data_ptr() for name, tensor in self._room.items()},
         )  # fmt: skip
         self._at = ctypes.addressof(self._session)
 
@@ -196,9 +201,10 @@ class DecodeStep:
     def feed(self, token: int) -> np.ndarray:
         """Logits (V,) float32 after this token and all before."""
         self._look_ahead(1)
-        _library.decode_feed(self._at, token)
+        with _at_work(self._session):
+            _library.decode_feed(self._at, token)
         self.position += 1
-        return self._logits.copy()
+        return self._room["logits"][: self.model.config.vocab_size].numpy().copy()
 
     def write(
         self, token: int, uniforms: Floats, config: SampleConfig, seen: Marks, n_alternatives: int = 0
@@ -215,12 +221,13 @@ class DecodeStep:
         choice = _Choice(
             config.temperature, config.top_p, config.min_p, config.repetition_penalty, config.top_k, n_alternatives
         )
-        room, order = np.empty(2 * size), np.empty(2 * size, dtype=np.int32)
+        room, order = np.empty(2 * size + 4 * -(-size // PANEL)), np.empty(2 * size, dtype=np.int32)
         drawn = np.empty((n, 1 + n_alternatives), dtype=DRAWN)
-        _library.decode_write(
-            self._at, ctypes.addressof(choice), token, n,
-            *(array.ctypes.data for array in (uniforms, seen, room, order, drawn)),
-        )  # fmt: skip
+        with _at_work(self._session):
+            _library.decode_write(
+                self._at, ctypes.addressof(choice), token, n,
+                *(array.ctypes.data for array in (uniforms, seen, room, order, drawn)),
+            )  # fmt: skip
         self.position += n
         return drawn
 
@@ -243,49 +250,37 @@ class DecodeStep:
         session.start = start
 
 
+_counting = threading.Lock()
+_working = 0
+
+
+@contextmanager
+def _at_work(session: _Session) -> Iterator[None]:
+    """Share the threads with whoever writes at the same moment: more of them than cores would only wait for each other."""
+    global _working
+    with _counting:
+        _working += 1
+        session.n_threads = max(1, torch.get_num_threads() // _working)
+    try:
+        yield
+    finally:
+        with _counting:
+            _working -= 1
+
+
 def _pointer(tensor: torch.Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-Matrices = dict[str, torch.Tensor]
-_known_halves: WeakKeyDictionary[Transformer, tuple[list[int], Matrices | None]] = WeakKeyDictionary()
-
-
-def _matrices(model: Transformer) -> Matrices:
-    """A model's matrices by name: its own, or copies as bfloat16 where that changes no number, kept until weights change."""
-    own = {name: weight.detach() for name, weight in model.named_parameters() if weight.ndim == 2}
-    versions = [number for weight in own.values() for number in (weight.data_ptr(), weight._version)]
-    known = _known_halves.get(model)
-    if known is None or known[0] != versions:
-        exact = all(map(_is_exact, own.values()))
-        known = versions, {name: weight.to(torch.bfloat16) for name, weight in own.items()} if exact else None
-        _known_halves[model] = known
-    return known[1] or own
-
-
-def _is_exact(weight: torch.Tensor) -> bool:
-    """Whether bfloat16 holds every number of a float32 matrix as it is."""
-    low = weight.view(torch.int16)[
-        :, ::2
-    ]  # the lower half of each number, as bytes lie on all machines that torch knows
-    return not low[:1].any() and not low.any()
-
-
 def _vectors(block: Any) -> dict[str, torch.Tensor | None]:
-    """What a block has besides matrices, by the names of the C structure."""
-    attention, mlp = block.attn, block.mlp
+    """What a block has besides products, by the names of the C structure."""
+    attention = block.attn
     norms = {
-        "norm1": block.attn_norm,
-        "query_norm": attention.query_norm,
-        "key_norm": attention.key_norm,
+        "norm1": block.attn_norm, "query_norm": attention.query_norm, "key_norm": attention.key_norm,
         "norm2": block.mlp_norm,
-    }
-    biased = {
-        "norm1": block.attn_norm, "query": attention.query, "key": attention.key, "value": attention.value,
-        "out": attention.out, "norm2": block.mlp_norm, "gate": mlp.gate, "up": mlp.up, "down": mlp.down,
     }  # fmt: skip
     found = {name: getattr(part, "weight", None) for name, part in norms.items()}
-    found |= {f"{name}_bias": getattr(part, "bias", None) for name, part in biased.items()}
+    found |= {f"{name}_bias": getattr(part, "bias", None) for name, part in norms.items()}
     return {name: attention.sinks if name == "sinks" else found[name] for name in _VECTORS}
 
 
