@@ -58,6 +58,18 @@ POINT = f"""async (part) => {{
   {FRAME}
   return performance.now() - began;
 }}"""
+POINT_LINES = f"""async (part) => {{
+  const scroller = document.querySelector("#attention-grid .pg-lines");
+  const sheet = scroller.firstElementChild;
+  scroller.scrollTop = part * (sheet.offsetHeight - scroller.clientHeight);
+  {FRAME}
+  const box = scroller.getBoundingClientRect();
+  const began = performance.now();
+  const [clientX, clientY] = [box.left + 20, box.top + box.height * (0.2 + 0.6 * part)];
+  sheet.dispatchEvent(new PointerEvent("pointermove", {{ clientX, clientY, bubbles: true }}));
+  {FRAME}
+  return performance.now() - began;
+}}"""
 LOOK = f"""async () => {{
   const root = document.querySelector("#attention-grid .pg-attention");
   const drawn = new Promise((done) => {{
@@ -174,6 +186,11 @@ def _large(browser: Browser, app: App, run: Run, size: int, rounds: int) -> None
     figure(f"look_milliseconds_{size}", look, "< 400" if size == 128 else "none")
     figure(f"head_milliseconds_{size}", head, "< 50")
     figure(f"pointing_milliseconds_{size}", move, "< 33")
+    page.locator("#attention-grid").get_by_text("Lines", exact=True).click()
+    page.locator("#attention-grid .pg-lines[data-ms]").wait_for()
+    moves = [page.evaluate(POINT_LINES, part / 40) for part in range(40)]
+    move = row(f"pointing at another token, six heads as lines, {size} tokens", moves, "ms")
+    figure(f"lines_milliseconds_{size}", move, "< 33")
     page.close()
 
 

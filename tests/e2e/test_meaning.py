@@ -74,7 +74,7 @@ def test_heads_and_experts_are_followed_while_a_run_trains(page: Page, app: App)
         before = newest.inner_text()
         wait_for(lambda newest=newest, before=before: newest.inner_text() != before, seconds=120)
     open_tab(page, "Train")
-    page.locator("#stop").click()
+    page.locator("#stop-run").click()
     wait_for_state(page, "Stopped")
 
 

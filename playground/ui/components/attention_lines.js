@@ -5,6 +5,7 @@
   "use strict";
   const P = window.Playground;
   const LEAST = 0.04; // weight of the faintest line while no token is chosen; in long texts more
+  const LEVELS = 16; // weights between 0 and 1 that lines tell apart
   const ROOM = 10; // above the first token
   const COLOURS = ["blue", "vermilion", "green", "purple", "sky", "orange", "ink", "grey"];
 
@@ -17,8 +18,9 @@
    */
   function attentionLines({ onRow }) {
     const base = P.el("canvas", { class: "pg-lines-base" });
+    const names = P.el("canvas"); // the tokens: 512 of them twice would be too many to write again whenever the pointer moves
     const top = P.el("canvas", { class: "pg-map-marks" });
-    const sheet = P.el("div", { class: "pg-map-sheet" }, base, top);
+    const sheet = P.el("div", { class: "pg-map-sheet" }, base, names, top);
     const scroller = P.el("div", { class: "pg-lines", tabindex: 0, role: "application", "aria-roledescription": "attention lines" }, sheet);
     const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
     const meaning = P.small("");
@@ -35,17 +37,24 @@
       const labels = tokens.map((token) => P.visible(token)).map((text) => (text.length > 14 ? `${text.slice(0, 13)}…` : text));
       const widest = Math.ceil(Math.max(...labels.map((text) => context.measureText(text).width)));
       const whole = Math.min(width, 640);
-      return { size, pitch, font, labels, width: whole, height: ROOM + size * pitch + 6, left: widest + 14, right: whole - widest - 14 - 8 * frame.heads.length, least: size > 128 ? 0.15 : LEAST };
+      return { size, pitch, font, labels, width: whole, height: ROOM + size * pitch + 6, left: widest + 14, right: whole - widest - 14 - 8 * frame.heads.length, least: size > 128 ? 0.15 : LEAST, pointed: size > 128 ? 0.01 : 0.002 };
     }
 
-    function prepare(canvas) {
-      const ratio = Math.min(layout.height > 4000 ? 1 : 2, window.devicePixelRatio || 1);
-      canvas.width = Math.round(layout.width * ratio);
-      canvas.height = Math.round(layout.height * ratio);
-      canvas.style.width = `${layout.width}px`;
-      canvas.style.height = `${layout.height}px`;
+    /** An empty canvas over all of the drawing, or over as much of it from some place on; drawn on in the drawing's own pixels. */
+    function prepare(canvas, height = layout.height, from = 0) {
+      const ratio = Math.min(height > 4000 ? 1 : 2, window.devicePixelRatio || 1);
+      const [across, deep] = [Math.round(layout.width * ratio), Math.round(height * ratio)];
       const context = canvas.getContext("2d");
+      if (canvas.width !== across || canvas.height !== deep) {
+        canvas.width = across;
+        canvas.height = deep;
+        canvas.style.width = `${layout.width}px`;
+        canvas.style.height = `${height}px`;
+      }
+      canvas.style.top = `${from}px`;
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      context.clearRect(0, 0, layout.width, height);
+      context.translate(0, -from);
       context.font = layout.font;
       context.textBaseline = "middle";
       return context;
@@ -53,27 +62,33 @@
 
     const middle = (t) => ROOM + (t + 0.5) * layout.pitch;
 
-    /** The lines of one row: all of them, or those that are not faint. */
+    /** The lines of one row: all of them, or those that are not faint. Lines of about a weight are one path: a row of 512
+     *  tokens and six heads is then drawn in tens of strokes rather than thousands. */
     function drawRow(context, i, least) {
       const { left, right } = layout;
       for (const { value, colour, dashed } of frame.heads) {
         context.setLineDash(dashed ? [5, 4] : []);
+        const paths = new Map(); // a weight, rounded -> its lines
         for (let j = 0; j <= i; j++) {
           const weight = (value(i, j) / 255) ** 2;
           if (weight < least) continue;
+          const level = Math.ceil(weight * LEVELS) / LEVELS;
+          if (!paths.has(level)) paths.set(level, new Path2D());
+          paths.get(level).moveTo(left, middle(i));
+          paths.get(level).lineTo(right, middle(j));
+        }
+        for (const [weight, path] of paths) {
           context.strokeStyle = P.faint(colour, Math.min(1, 0.12 + 0.88 * weight));
           context.lineWidth = 0.7 + 2.3 * weight;
-          context.beginPath();
-          context.moveTo(left, middle(i));
-          context.lineTo(right, middle(j));
-          context.stroke();
+          context.stroke(path);
         }
       }
       context.setLineDash([]);
     }
 
-    function drawTokens(context, colour) {
-      context.fillStyle = colour;
+    function drawTokens() {
+      const context = prepare(names);
+      context.fillStyle = P.colours().ink;
       layout.labels.forEach((label, t) => {
         context.textAlign = "right";
         context.fillText(label, layout.left - 6, middle(t));
@@ -89,33 +104,40 @@
       layout = plan(scroller.clientWidth);
       const context = prepare(base);
       for (let i = 0; i < frame.size; i++) drawRow(context, i, layout.least);
+      drawTokens();
       sheet.style.width = `${layout.width}px`;
       sheet.style.height = `${layout.height}px`;
       scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${frame.size} tokens. Arrow keys move the token that looks.`);
-      P.say(meaning, `Left the token that looks, right what it looks at. Colour is the head, strength the weight; weights below ${layout.least} are left out until you point at a token. Press heads in the grid to add or remove them.`);
+      P.say(meaning, `Left the token that looks, right what it looks at. Colour is the head, strength the weight; weights below ${layout.least} are left out, of the token pointed at those below ${layout.pointed}. Press heads in the grid to add or remove them.`);
       if (row == null || row >= frame.size) row = frame.size - 1;
       mark();
       scroller.dataset.ms = (performance.now() - started).toFixed(1);
     }
 
-    /** Only the lines of the chosen token, and how much of each head every token gets. */
+    /** Only the lines of the chosen token, how much of each head every token gets, and that in words. */
     function mark() {
       if (!layout) return;
-      const colours = P.colours();
-      const context = prepare(top);
-      const { left, right, pitch } = layout;
-      drawRow(context, row, 0.002);
-      context.fillStyle = P.faint(colours.highlight, 0.2);
+      drawMarks();
+      say();
+      onRow(row);
+    }
+
+    /** As much of the marks as can be seen: a canvas of the height of 512 tokens would take a tenth of a second. */
+    function drawMarks() {
+      const { left, right, pitch, height } = layout;
+      const seen = Math.min(height, scroller.clientHeight);
+      const from = Math.min(scroller.scrollTop, height - seen);
+      const context = prepare(top, seen, from);
+      drawRow(context, row, layout.pointed);
+      context.fillStyle = P.faint(P.colours().highlight, 0.2);
       context.fillRect(0, middle(row) - pitch / 2, left - 2, pitch);
       frame.heads.forEach(({ value, colour }, n) => {
         for (let j = 0; j <= row; j++) {
+          if (middle(j) < from - pitch || middle(j) > from + seen + pitch) continue;
           context.fillStyle = P.faint(colour, value(row, j) / 255);
           context.fillRect(right + 2 + 8 * n, middle(j) - pitch / 2 + 1, 7, pitch - 2);
         }
       });
-      drawTokens(context, colours.ink);
-      say();
-      onRow(row);
     }
 
     function say() {
@@ -141,6 +163,7 @@
         choose(Math.floor((event.clientY - base.getBoundingClientRect().top - ROOM) / layout.pitch));
       });
     }
+    scroller.addEventListener("scroll", () => layout && frame && drawMarks());
     scroller.addEventListener("keydown", (event) => {
       const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (!step || row == null) return;

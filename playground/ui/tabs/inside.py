@@ -26,8 +26,8 @@ LENS_NOTICE = (
 HEADS_NOTICE = (
     "**What to notice.** An *induction* head looks behind the last copy of what it reads, so that it can go on with it. It "
     "needs a *previous-token* head in a layer below, and both appear together, often suddenly: see the run *Induction: two "
-    "layers on Repeat*. A model that never had to repeat has no such heads. A high share on the first token is a head "
-    "at rest."
+    "layers on Repeat*, or let *Attention → Watch an induction head form* lead you. A model that never had to repeat has no "
+    "such heads. A high share on the first token is a head at rest."
 )
 CAUSES_NOTICE = (
     "**What to notice.** A striking picture may not matter, and a dull one may. Most heads can be missed one at a time, "
