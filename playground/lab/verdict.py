@@ -75,8 +75,8 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
             difference = paired_difference(ours, theirs, level)
             comparisons.append(_comparison(arm, baseline, difference, unit, level, len(others) > 1))
     waterfall = _waterfall(spec, arms, one_tokenizer, level)
-    headline, sentences = _headline(comparisons, baseline.name)
-    sentences = [*lost, *sentences, *_rungs(waterfall)]
+    headline, sentences = _headline(comparisons, baseline.name, lost)
+    sentences += _rungs(waterfall)
     if not one_tokenizer:
         sentences.append("Their tokenizers differ, so bits per byte are compared: a loss per token would be unfair.")
     rule = _rule(len(baseline.runs), len(others), level, bool(waterfall))
@@ -179,18 +179,20 @@ def _costed(arm: ArmResult, run: RunCurve, kind: str, one_tokenizer: bool) -> tu
     return cost, run.losses if one_tokenizer else run.bits
 
 
-def _headline(comparisons: Sequence[Comparison], baseline: str) -> tuple[str, list[str]]:
-    """The most important sentence, and those that go with it."""
+def _headline(comparisons: Sequence[Comparison], baseline: str, lost: list[str]) -> tuple[str, list[str]]:
+    """The most important sentence, and those that go with it; `lost` tells which runs diverged."""
+    if not comparisons and lost:
+        return f"Nothing is left to compare: {lost[0]}", lost[1:]
     if not comparisons:
         return "No verdict yet: it needs a measurement of at least two arms after their first steps.", []
     if len(comparisons) == 1:
-        return comparisons[0].words[0], comparisons[0].words[1:]
+        return comparisons[0].words[0], [*lost, *comparisons[0].words[1:]]
     best = min(comparisons, key=lambda one: one.difference.mean)
     if best.difference.mean >= 0 or best.difference.outcome in ("unclear", "identical"):
         worse = sum(one.difference.outcome == "worse" for one in comparisons)
         ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""
-        return f"No arm is distinguishably better than {baseline}{ending}.", []
-    return f"{best.words[0]} It ends lowest of all {len(comparisons) + 1}.", best.words[1:]
+        return f"No arm is distinguishably better than {baseline}{ending}.", lost
+    return f"{best.words[0]} It ends lowest of all {len(comparisons) + 1}.", [*lost, *best.words[1:]]
 
 
 def _rule(n_seeds: int, n_others: int, level: float, steps: bool) -> str:
@@ -322,9 +324,8 @@ def _judge_tuned(
             found = _comparison(*one, difference, unit, level, many)
             claim = _claim(family.name, families[0].name, difference, unit, level, many)
             comparisons.append(replace(found, arm=family.name, words=[claim, *found.words[1:]]))
-    headline, costs = _headline(comparisons, families[0].name)
+    headline, sentences = _headline(comparisons, families[0].name, lost)
     prefix = "Each at its best learning rate: " if comparisons else ""
-    sentences = [*costs, *lost]
     known = [index for index in best if index is not None]
     if comparisons and len(known) == len(families):
         levels = [fmean(finals[index].values()) for index in known]

@@ -267,7 +267,9 @@ def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
     if spec.budget == "seconds":
         seconds = spec.amount * len(arms)
     total = duration(seconds * len(spec.seeds))
-    return "\n".join(rows) + f"\n\n{len(arms)} arms × {len(spec.seeds)} seeds: about {total} here if nothing else runs."
+    n = len(spec.seeds)
+    seeds = "1 seed" if n == 1 else f"{n} seeds"
+    return "\n".join(rows) + f"\n\n{len(arms)} arms × {seeds}: about {total} here if nothing else runs."
 
 
 def _plain(name: str) -> str:

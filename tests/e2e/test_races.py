@@ -33,6 +33,13 @@ def race_small(page: Page, steps: int, seeds: int = 2, recipe: str = "classic_mo
     page.locator(f"#recipe-{recipe}").click()
 
 
+def fill_choice(page: Page, where: str, value: str) -> None:
+    """Type a value of one's own into a list of choices."""
+    field = page.locator(f"{where} input")
+    field.fill(value)
+    field.press("Enter")
+
+
 def own_races(app: App) -> list[Race]:
     return [race for race in list_races(RunStore(app.data / "runs")) if not race.reference]
 
@@ -97,6 +104,75 @@ def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
     expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
 
 
+def test_a_race_is_named_changed_in_one_thing_and_raced_again(page: Page, own_app: App) -> None:
+    open_races(page, own_app)
+    race_small(page, steps=20, seeds=1)
+    wait_for(lambda: own_races(own_app) and own_races(own_app)[0].status().state == "finished")
+    expect(page.locator("#pause-race")).to_have_count(0, timeout=SLOW)
+    unfold(page, "Run again, change, rename, share, delete")
+    name = page.locator("#race-name textarea, #race-name input")
+    expect(name).to_have_value("Classic against modern", timeout=SLOW)
+    name.fill("My first race")
+    page.locator("#rename-race").click()
+    expect(page.locator("#race input").first).to_have_value("My first race", timeout=SLOW)
+    page.reload()
+    expect(page.locator("#race input").first).to_have_value("My first race", timeout=SLOW)
+
+    unfold(page, "Run again, change, rename, share, delete")
+    page.locator("#change-race").click()
+    expect(page.locator("#race-preview")).to_contain_text("2 arms × 1 seed:", timeout=SLOW)
+    page.locator("#race-start-from input").click()
+    page.get_by_role("option", name="modern", exact=True).click()
+    page.locator("#race-change input").click()
+    page.get_by_role("option", name="Biases", exact=True).click()
+    page.wait_for_timeout(500)
+    page.locator("#race-add").click()
+    expect(page.locator("#race-preview")).to_contain_text("Modern, Biases yes", timeout=SLOW)
+    page.locator("#race-start").click()
+    wait_for(lambda: len(own_races(own_app)) == 2)
+    changed = own_races(own_app)[0].spec
+    assert [arm.name for arm in changed.arms] == ["Classic", "Modern", "Modern, Biases yes"]
+    assert (changed.amount, changed.shared["n_embd"], len(changed.seeds)) == (20, 32, 1), "all else is as it was"
+
+
+def test_an_arm_that_diverges_is_shown_as_diverged_while_the_others_go_on(page: Page, own_app: App) -> None:
+    open_races(page, own_app)
+    unfold(page, "Text, size, budget, seeds")
+    for label, value in (("Layers", 1), ("Width", 32), ("Heads", 2), ("Context", 32), ("Batch", 2), ("Seeds", 2)):
+        set_slider(page, label, value)
+    page.get_by_label("Budget of each run").fill("60")
+    page.get_by_label("Budget of each run").press("Tab")
+    unfold(page, "Arms of your own")
+    wild = "Wild: modern + optimizer=sgd + learning_rate=1.0 + grad_clip=0 + weight_decay=10"
+    fill_choice(page, "#race-arms", wild)
+    expect(page.locator("#race-preview")).to_contain_text("Wild", timeout=SLOW)
+    page.locator("#race-start").click()
+    expect(page.locator("#race-view .pg-race-facts")).to_contain_text("3 arms × 2 seeds", timeout=SLOW)
+    expect(page.locator("#race-view .pg-race-filled")).to_have_attribute("data-state", "finished", timeout=2 * SLOW)
+    legend = page.locator("#race-view .pg-legend-item")
+    expect(legend.nth(2)).to_contain_text("diverged (2 of 2)")
+    expect(legend.nth(1)).not_to_contain_text("diverged")
+    expect(page.locator("#race-view .pg-race-more")).to_contain_text("Wild diverged in 2 of 2 seeds")
+    expect(page.locator("#race-view .pg-alert")).to_contain_text("2 of 6 runs diverged")
+    assert re.match(r"Modern (is|and)", headline(page)), "the others are judged"
+    rows = page.locator("#race-view section[aria-label=Results] tbody tr")
+    assert "–" in rows.nth(2).inner_text()
+    assert "–" not in rows.nth(1).inner_text()
+
+
+def test_colours_mean_the_same_in_every_race(page: Page, app: App) -> None:
+    """Classic is dashed vermilion and modern solid blue, also in the third race that a page shows."""
+    open_races(page, app)
+    for name in ("The ladder on Tales", "Classic against modern on Python source"):
+        page.locator("#race input").click()
+        page.get_by_role("option", name=name).first.click()
+        expect(page.locator("#race-view .pg-race-facts")).to_contain_text("arms × 3 seeds")
+        page.wait_for_timeout(1500)
+    legend = page.locator("#race-view .pg-legend-item path")
+    assert [legend.nth(i).get_attribute("stroke") for i in (0, 1)] == ["#d55e00", "#0072b2"]
+    assert [legend.nth(i).get_attribute("stroke-dasharray") for i in (0, 1)] == ["6 3", "none"]
+
+
 def test_a_race_over_ones_own_text(page: Page, own_app: App) -> None:
     """Chosen as in the Train tab: pasted, then run again from the copy that the race keeps."""
     open_races(page, own_app)
@@ -108,7 +184,7 @@ def test_a_race_over_ones_own_text(page: Page, own_app: App) -> None:
     race_small(page, steps=40)
     wait_for(lambda: own_races(own_app) and own_races(own_app)[0].status().state == "finished")
     assert {run.own_text() for arm in own_races(own_app)[0].members for run in arm} == {mine}
-    unfold(page, "Run again, rename, share, delete")
+    unfold(page, "Run again, change, rename, share, delete")
     page.locator("#again-race").click()
     wait_for(lambda: len(own_races(own_app)) == 2)
     assert {run.own_text() for race in own_races(own_app) for arm in race.members for run in arm} == {mine}
@@ -145,7 +221,7 @@ def test_a_race_survives_kill_9_and_resumes(page: Page, own_app: App) -> None:
     expect(page.locator("#race-view .pg-alert")).to_contain_text("Paused", timeout=SLOW)
     page.locator("#stop-race").click()
     wait_for(lambda: race.status().state == "stopped")
-    unfold(page, "Run again, rename, share, delete")
+    unfold(page, "Run again, change, rename, share, delete")
     page.locator("#delete-race").click()
     wait_for(lambda: not own_races(own_app))
 
@@ -173,7 +249,7 @@ def test_wrong_races_are_refused_in_the_form_and_nothing_is_written(page: Page, 
     page.get_by_label("Budget of each run").fill("50")
     page.get_by_label("Budget of each run").press("Tab")
     unfold(page, "Arms of your own")
-    page.get_by_label("To", exact=True).fill("sideways")
+    fill_choice(page, "#race-to", "sideways")
     page.locator("#race-add").click()
     expect(page.locator("#race-preview")).to_contain_text("must be one of", timeout=SLOW)
     assert len(own_races(app)) == before
@@ -182,7 +258,7 @@ def test_wrong_races_are_refused_in_the_form_and_nothing_is_written(page: Page, 
 def test_an_arm_of_ones_own_is_previewed_matched(page: Page, app: App) -> None:
     open_races(page, app)
     unfold(page, "Arms of your own")
-    page.get_by_label("To", exact=True).fill("none")
+    fill_choice(page, "#race-to", "none")
     page.locator("#race-add").click()
     expect(page.locator("#race-preview")).to_contain_text("Modern, Positions none", timeout=SLOW)
     expect(page.locator("#race-preview")).to_contain_text("MLP size")

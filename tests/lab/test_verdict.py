@@ -91,6 +91,15 @@ def test_a_diverged_arm_is_told_and_left_out(written_race):
     assert found.table[2]["diverged"] == 2
 
 
+def test_when_nothing_is_left_to_compare_it_is_said(written_race):
+    store, race = written_race([[curve(2.5, 2.0)] * 2, [curve(2.4, 1.9)] * 2])
+    for run in race.members[1]:
+        status.declare(run.path, Status("diverged", "Diverged at step 3."))
+    found = verdict(race, Curves(store))
+    assert found.headline.startswith("Nothing is left to compare: Modern diverged in 2 of 2 seeds; those are left out.")
+    assert found.comparisons == found.sentences == []
+
+
 def test_a_ladder_adds_up(written_race):
     changes = ("norm=rmsnorm", "position=rope", "n_kv_head=1")
     arms = ["classic", *(f"{name}: classic + {' + '.join(changes[: i + 1])}" for i, name in enumerate("ABC"))]

@@ -53,7 +53,7 @@ function draw() {
   differs.replaceChildren(P.differences(value.differs));
   const sums = value.spans.reduce(([a, b], item) => [a + (item[1] ?? 0), b + (item[2] ?? 0)], [0, 0]);
   title.replaceChildren(P.el("b", { text: "The same text" }), ` ${value.a} ${sums[0].toFixed(1)} nats, ${value.b} ${sums[1].toFixed(1)} nats in all`);
-  scale.replaceChildren(P.el("span", { class: "pg-loss", "data-side": "a", text: ` ${value.a} knew better ` }), " ", P.el("span", { class: "pg-loss", "data-side": "b", text: ` ${value.b} knew better ` }), value.note ? ` ${value.note}` : "");
+  scale.replaceChildren(P.el("span", { class: "pg-loss", "data-side": "a", text: `${value.a} knew better` }), " ", P.el("span", { class: "pg-loss", "data-side": "b", text: `${value.b} knew better` }), value.note ? ` ${value.note}` : "");
   for (const node of scale.querySelectorAll(".pg-loss")) node.style.setProperty("--pg-much", "45%");
   flow.replaceChildren(...value.spans.map(span));
   P.say(panel, "Point at a token, or reach it with Tab and the arrow keys, to see both probabilities.");

@@ -121,6 +121,9 @@ function minusBaseline(curves, baseline) {
   });
 }
 
+/** Whether a run ended on the way; the mean is that of the others, as in the verdict. */
+const isLost = (arm, seed) => "dx".includes(race.states?.[arm * nSeeds() + seed] ?? "-");
+
 const hidden = new Set();
 const styles = new P.Styles();
 
@@ -147,7 +150,9 @@ function lines(chosen, isLog) {
     const { colour, dash } = styleOf(index);
     const own = (which) => {
       const curves = seeds(index, which, chosen);
-      return overSeeds(metric.paired ? minusBaseline(curves, seeds(0, which, chosen)) : curves, isLog);
+      const drawn = metric.paired ? minusBaseline(curves, seeds(0, which, chosen)) : curves;
+      const kept = drawn.filter((_, s) => !isLost(index, s) && !(metric.paired && isLost(0, s)));
+      return overSeeds(kept.length ? kept : drawn, isLog);
     };
     const bold = own(part);
     const back = standsBack(index);
@@ -254,7 +259,7 @@ function drawLegend() {
   if (!race?.head) return;
   const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.arm : null;
   legend.replaceChildren(...race.head.arms.map((arm, index) => {
-    const lost = race.states ? [...race.states.slice(index * nSeeds(), (index + 1) * nSeeds())].filter((letter) => letter === "d").length : 0;
+    const lost = race.states ? race.head.seeds.filter((_, s) => race.states[index * nSeeds() + s] === "d").length : 0;
     const button = P.el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(index)), "data-arm": index, title: arm.short },
       swatch(styleOf(index)), P.el("b", { text: arm.name }), P.el("span", { class: "pg-soft", text: lost ? `diverged (${lost} of ${nSeeds()})` : arm.solved }));
     if (lost) button.dataset.lost = lost;

@@ -5,6 +5,8 @@
 const P = window.Playground;
 const root = element.querySelector(".pg-beside");
 const invitation = root.firstElementChild;
+const apart = P.el("div", { class: "pg-apart" });
+root.before(apart);
 
 /** A written token; its probability under the model, before any filter, under the pointer and for screen readers' title. */
 const span = ([text, p]) => P.el("span", { class: `pg-token ${P.surpriseClass(p)}`, title: `${P.visible(text)} ${P.percent(p)}`, text });
@@ -26,7 +28,8 @@ function card(item, prompt) {
 function draw() {
   const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
   const items = Array.isArray(value?.items) ? value.items : [];
-  root.replaceChildren(...(items.length ? [P.differences(value.differs), ...items.map((item) => card(item, value.prompt || ""))] : [invitation]));
+  apart.replaceChildren(...(items.length ? [P.differences(value.differs)] : []));
+  root.replaceChildren(...(items.length ? items.map((item) => card(item, value.prompt || "")) : [invitation]));
 }
 
 watch("value", draw);
