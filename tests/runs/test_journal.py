@@ -28,6 +28,7 @@ def test_a_run_is_followed_from_the_queue_to_its_end(store: RunStore, make_run: 
         supervise=False,
         spare=False,
         max_workers=0,
+        threads=1,
         tell=lambda event, **facts: told.append({"event": event, **facts}),
     ) as launcher:
         launcher._tick()
