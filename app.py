@@ -26,6 +26,9 @@ def main() -> None:
 
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)  # before torch is loaded, which reads them then
+    from playground.ui import zero_gpu
+
+    zero_gpu.announce()  # likewise
     import torch
 
     from playground.ui.app import build_app, launch_options, queued

@@ -20,6 +20,7 @@ from typing import Self
 
 from playground.runs import status
 from playground.runs.files import Lock, discard
+from playground.runs.journal import Journal, Tell, to_nobody
 from playground.runs.limits import LOCAL, Limits
 from playground.runs.processes import STOP_SECONDS, Worker, cores, press
 from playground.runs.queue import Job, Line, Turns, line
@@ -58,8 +59,9 @@ class Launcher:
         supervise: bool = True,
         limits: Limits = LOCAL,
         keep_days: float | None = None,
+        tell: Tell = to_nobody,
     ) -> None:
-        """`threads` per worker: all cores divided among the workers unless given.
+        """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
 
         Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
         """
@@ -70,6 +72,7 @@ class Launcher:
         self.usage = Usage(store.root / "usage.json")
         self.space = Space(store)
         self._turns = Turns()
+        self._journal = Journal(tell)
         self.cache_dir = cache_dir
         self.threads = threads or max(1, cores() // max_workers)
         self.die_with_ui = die_with_ui
@@ -277,6 +280,7 @@ class Launcher:
     def _tick(self) -> None:
         self._bury()
         statuses = self._statuses()
+        self._journal.look([(job, now.state) for job, now in statuses])
         self._press([run for run, now in statuses if now.state in ("running", "crashed")])
         now_in = self._line(statuses)
         if not now_in.waiting and not now_in.running:

@@ -19,6 +19,7 @@ from playground.inference import decode_step
 from playground.runs.archive import Archive
 from playground.runs.curves import Curves
 from playground.runs.hosting import Hosting
+from playground.runs.journal import to_nobody, to_output
 from playground.runs.launcher import Launcher
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
@@ -56,6 +57,7 @@ class Services:
             die_with_ui=hosting.public,
             limits=hosting.limits,
             keep_days=hosting.keep_days,
+            tell=to_output if hosting.public else to_nobody,
         )
         for sentence in store.unreadable():
             print(f"store: {sentence}", flush=True)

@@ -12,6 +12,7 @@ import random
 import re
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,31 +52,48 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     machine()
     with tempfile.TemporaryDirectory() as folder:
-        before = _files(Path(folder)) | _files(PROJECT)
-        app = App(Path(folder) / "data", public=True).start()
-        try:
-            outcomes = asyncio.run(_fuzz(app, options.calls, options.seed))
-            alive = app.process is not None and app.process.poll() is None
-        finally:
-            app.stop()
-            end_workers(app.data)
-        ours = (str(app.log), str(app.data))
-        strays = [
-            name
-            for name in (_files(Path(folder)) | _files(PROJECT)) - before
-            if name not in ours and not name.startswith(f"{app.data}/")
-        ]
-        traces = _own_errors(app.log.read_text("utf-8", errors="replace"))
-    for outcome, count in outcomes.most_common():
+        found = fuzzed(Path(folder), options.calls, options.seed)
+    for outcome, count in found.outcomes.most_common():
         print(f"{outcome:48} {count:8,}")
-    for ending, count in Counter(_ending(trace) for trace in traces).most_common(20):
+    for ending, count in Counter(found.traces).most_common(20):
         print(f"{count:4}  {ending}")
-    problems = sum(count for outcome, count in outcomes.items() if outcome.startswith("PROBLEM"))
-    figure("fuzzed_calls", sum(outcomes.values()), f">= {options.calls}")
-    figure("server_errors_and_hangs", problems, "0")
-    figure("uncaught_errors_of_ours", len(traces), "0")
-    figure("files_outside_the_store", len(strays), "0")
-    figure("app_alive", str(alive), "True")
+    figure("fuzzed_calls", sum(found.outcomes.values()), f">= {options.calls}")
+    figure("server_errors_and_hangs", found.problems, "0")
+    figure("uncaught_errors_of_ours", len(found.traces), "0")
+    figure("files_outside_the_store", len(found.strays), "0")
+    figure("app_alive", str(found.alive), "True")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of the calls."""
+
+    outcomes: Counter[str]
+    traces: list[str]  # where our own code raised what nobody caught
+    strays: set[str]  # files that came to be outside the store
+    alive: bool
+
+    @property
+    def problems(self) -> int:
+        """Server errors and hangs."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome.startswith("PROBLEM"))
+
+
+def fuzzed(folder: Path, calls: int, seed: int) -> Found:
+    """Call a public app that keeps its runs in a new folder there."""
+    before = _files(folder) | _files(PROJECT)
+    app = App(folder / "data", public=True).start()
+    try:
+        outcomes = asyncio.run(_fuzz(app, calls, seed))
+        alive = app.process is not None and app.process.poll() is None
+    finally:
+        app.stop()
+        end_workers(app.data)
+    ours = (str(app.log), str(app.data))
+    new = (_files(folder) | _files(PROJECT)) - before
+    strays = {name for name in new if name not in ours and not name.startswith(f"{app.data}/")}
+    traces = _own_errors(app.log.read_text("utf-8", errors="replace"))
+    return Found(outcomes, [_ending(trace) for trace in traces], strays, alive)
 
 
 async def _fuzz(app: App, calls: int, seed: int) -> Counter[str]:

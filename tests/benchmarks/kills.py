@@ -41,7 +41,7 @@ from tests.e2e.conftest import App, end_workers
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
 CHECKPOINT_EVERY = 15
-STEPS = 1_000
+STEPS = 400
 VISITORS = [f"{number:032x}" for number in range(5)]
 WHOLE = {
     "n_layer": 1, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 400, "batch_size": 2,
@@ -302,8 +302,14 @@ def whole_apps(folder: Path, kills: int, rng: random.Random, lost: Losses) -> in
 
 def _train_and_kill(app: App, store: RunStore, victims: str, after: float) -> tuple[Run, int]:
     """Start the app unless it lives, train by its API, kill. The run, and the last step that a client was told of."""
-    if app.process is None or app.process.poll() is not None:
-        app.start()
+    for _ in range(3):
+        if app.process is not None and app.process.poll() is None:
+            break
+        try:
+            app.start()
+        except RuntimeError as error:  # a machine so busy that it takes longer than App waits for
+            print(str(error).splitlines()[0], file=sys.stderr)
+            app.stop(signal.SIGKILL)
     assert app.process is not None
     client = Client(app.url, verbose=False, analytics_enabled=False)
     answer = client.predict(settings=WHOLE, api_name="/train")

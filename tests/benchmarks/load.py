@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="load", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--soak", type=float, default=0, help="minutes of load after the measurement")
+    parser.add_argument("--slower", type=float, default=1, help="how many times longer clients pause between questions")
     options = parser.parse_args(arguments)
+    for kind in PAUSES:
+        PAUSES[kind] *= options.slower
     machine()
     with tempfile.TemporaryDirectory() as folder:
         app = App(Path(folder) / "data", public=True).start()
@@ -75,10 +78,28 @@ def _measure(app: App, seconds: float, soak: float) -> None:
     figure("training_speed_under_load_percent", 100 * under_load / alone, ">= 80")
     figure("app_resident_megabytes", _resident(app), "< 1500")
     if soak:
-        before = _resident(app)
-        _, late, _ = asyncio.run(_load(app, run, token, 60 * soak, history))
-        figure("soak_errors", len(late), "0")
-        figure("soak_drift_megabytes", _resident(app) - before, "< 20")
+        _soak(app, run, token, soak, history)
+
+
+def _soak(app: App, run: str, token: str, minutes: float, history: History) -> None:
+    """The same load, minute by minute: what grows?"""
+    assert app.process is not None
+    process, problems = psutil.Process(app.process.pid), []
+    census: list[tuple[float, int, int, int]] = []
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        problems += asyncio.run(_load(app, run, token, 60, history))[1]
+        temporary = sum(1 for _ in Path(tempfile.gettempdir(), "gradio").rglob("*"))
+        census.append((_resident(app), process.num_fds(), process.num_threads(), temporary))
+        print(
+            "minute {}: {:.1f} MB, {} files open, {} threads, {} temporary files".format(len(census), *census[-1]),
+            flush=True,
+        )
+    first, last = census[0], census[-1]  # the first minute brings up threads and caches
+    figure("soak_errors", len(problems), "0")
+    figure("soak_drift_megabytes", last[0] - first[0], "< 20")
+    figure("soak_open_files_and_threads_more", max(last[1] - first[1], last[2] - first[2]), "<= 2")
+    figure("soak_temporary_files_more", last[3] - first[3], "<= 0")
 
 
 def _train(app: App) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class App:
                 [sys.executable, str(PROJECT / "app.py"), *options], env={**os.environ, **variables}, cwd=PROJECT,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        for _ in range(400):
+        for _ in range(1_200):
             if self.process.poll() is not None:
                 break
             try:

@@ -8,11 +8,13 @@ import math
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.utils import get_function_description
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
@@ -21,7 +23,8 @@ from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
 from playground.runs.store import RunStore
 from playground.ui.api import add_api
-from playground.ui.services import Services
+from playground.ui.app import build_app
+from playground.ui.services import Services, sendable
 
 SMALL = {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 20, "warmup_steps": 2,
          "corpus_bytes": 20_000, "sample_interval": 10, "eval_interval": 10, "eval_tokens": 128}  # fmt: skip
@@ -143,3 +146,33 @@ def test_wrong_questions_are_too(
     with pytest.raises(AppError) as caught:
         public.predict(run=trained["run"], **call, token=trained["token"], api_name=f"/{name}")
     assert message in str(caught.value)
+
+
+PUBLIC = {"train", "stop", "status", "metrics", "generate", "attention", "export"}
+
+
+def test_exactly_these_endpoints_are_for_programs_and_agents(local: Services) -> None:
+    """What Gradio makes its API page, `gradio_client` and, where the extra is installed, an agent's tools of."""
+    demo = build_app(replace(local, public=True))
+    info = demo.get_api_info()
+    assert set(info["named_endpoints"]) == {f"/{name}" for name in PUBLIC}
+    assert info["unnamed_endpoints"] == {}
+    for function in demo.fns.values():
+        assert (function.api_visibility == "public") == (function.api_name in PUBLIC), function.api_name
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_an_endpoint_explains_itself_to_an_agent(local: Services, name: str) -> None:
+    """The words come from the docstring, by way of all that wraps the function; each parameter has some, and a type."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        add_api(local)
+    sendable(demo)
+    function = next(function for function in demo.fns.values() if function.api_name == name)
+    assert function.fn is not None
+    description, parameters, returns = get_function_description(function.fn)
+    asked = demo.get_api_info()["named_endpoints"][f"/{name}"]["parameters"]
+    assert len(description) > 30
+    assert returns
+    assert [each["parameter_name"] for each in asked] == list(parameters)
+    assert all(len(words) > 5 for words in parameters.values())
+    assert all(each["python_type"]["type"] not in ("Any", "") for each in asked)

@@ -1,0 +1,14 @@
+"""Some hundred random calls, the same each time; ``python -m tests.benchmarks fuzz`` makes ten thousand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.benchmarks.fuzz import fuzzed
+
+
+def test_whatever_is_sent_to_any_endpoint_is_answered(tmp_path: Path) -> None:
+    found = fuzzed(tmp_path, calls=300, seed=7)
+    assert sum(found.outcomes.values()) == 300
+    assert found.outcomes["answered"] > 30, found.outcomes  # not everything is refused at the door
+    assert (found.problems, found.traces, found.strays, found.alive) == (0, [], set(), True), found
