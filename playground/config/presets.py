@@ -68,10 +68,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 RECIPES: dict[str, dict[str, Any]] = {
     "speedrun": {
         "block_size": 64, "n_layer": 2, "n_embd": 128,
-        "corpus": "tiny_shakespeare", "corpus_bytes": 2_000_000, "tokenizer": "char", "steps": 170, "batch_size": 24,
+        "corpus": "tiny_shakespeare", "corpus_bytes": 2_000_000, "tokenizer": "char", "steps": 200, "batch_size": 24,
         "optimizer": "muon", "schedule": "linear", "learning_rate": 0.008, "min_lr_ratio": 0.0, "warmup_steps": 0,
-        "beta1": 0.8, "beta2": 0.95, "precision": "bf16", "compile": "auto", "eval_interval": 85,
-        "sample_interval": 85, "checkpoint_interval": 170, "snapshots": 0,
+        "beta1": 0.8, "beta2": 0.95, "precision": "bf16", "compile": "auto", "eval_interval": 100,
+        "sample_interval": 100, "checkpoint_interval": 200, "snapshots": 0,
     },
 }  # fmt: skip
 

@@ -41,7 +41,8 @@ class Lanes:
 
     def sums(self, compute: Callable[[Tensor, Tensor], Sequence[Tensor]], x: Tensor, y: Tensor) -> list[Tensor]:
         """What `compute` makes of each lane's rows of x and y (B, T), added up in the order of lanes."""
-        parts = threads(self.count, self.threads).map(compute, x.split(self.rows), y.split(self.rows))
+        each = map if self.count == 1 else threads(self.count, self.threads).map
+        parts = each(compute, x.split(self.rows), y.split(self.rows))
         first, *others = (list(part) for part in parts)
         for other in others:
             torch._foreach_add_(first, other)

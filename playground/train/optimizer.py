@@ -110,6 +110,10 @@ def load_optimizer_tensors(optimizer: Optimizers, model: nn.Module, tensors: dic
         state[key] = value.clone() if key == "step" else value.to(parameter.device).clone()
 
 
-def clip_gradients(model: nn.Module, limit: float) -> Tensor:
+def clip_gradients(model: nn.Module, limit: float) -> float:
     """Shorten the gradient to length `limit` (0: leave it) and return the length it had."""
-    return torch.nn.utils.clip_grad_norm_(model.parameters(), limit or float("inf"))
+    parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    length = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if limit and limit / (length + 1e-6) < 1:  # as torch's own clipping has it, which multiplies by one otherwise
+        torch.nn.utils.clip_grads_with_norm_(parameters, limit, length)
+    return length.item()

@@ -178,7 +178,7 @@ def _step(
         loss = accumulate(model, *mine, config, targets=targets, count=count, scale=state.scale, passes=state.passes)
         loss = group.add_up(model, loss)
         unscale(model, state.scale)
-        grad_norm = clip_gradients(model, config.grad_clip).item()
+        grad_norm = clip_gradients(model, config.grad_clip)
         if math.isfinite(loss) and math.isfinite(grad_norm):
             break
         if state.scale <= 1.0:

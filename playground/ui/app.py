@@ -13,7 +13,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import accounts, endpoints, health, links, race_tab
+from playground.ui import accounts, endpoints, health, links, race_form, race_tab
 from playground.ui.api import add_api
 from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
@@ -51,6 +51,7 @@ def build_app(services: Services) -> gr.Blocks:
         for name, module in TABS.items():
             module.wire(built[name], services, visitor)
         _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)
+        _wire_numerics(built["train"], built["compare"], services, visitor, tabs)
         first: train.TrainTab = built["train"]
         lens: batch.BatchTab = built["batch"]
         first.text.batch.click(
@@ -84,6 +85,25 @@ def _wire_duel(
         show_progress="minimal", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
     queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.parts, table.runs], **QUIET)
+
+
+def _wire_numerics(
+    form: train.TrainTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+) -> None:
+    """The numerics lab is a race of what the Train tab's form describes, watched on the Compare tab."""
+    form.numerics.click(
+        services.bind(lambda s, data: start_numerics(s, form, data, data[visitor])), {visitor, *form.inputs},
+        [tabs, table.parts, table.race.race, table.race.view],
+        show_progress="minimal", concurrency_limit=2, api_visibility="private",
+    )  # fmt: skip
+
+
+def start_numerics(services: Services, form: train.TrainTab, data: Mapping[Any, Any], token: str) -> tuple[Any, ...]:
+    """The Compare tab with the race that has begun. Raises ValueError."""
+    spec = train.numerics_spec(form, data)
+    own = race_form.text_for_all(services, wish_of(form.text, data), data[form.train["corpus_bytes"]])
+    shown = race_tab.begin(services, spec, own, token)
+    return gr.update(selected="compare"), gr.update(selected="races"), *shown
 
 
 def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any, Any]:

@@ -22,7 +22,7 @@ from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services
 from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, wish_of
-from playground.ui.texts import own_text
+from playground.ui.texts import Wish, own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
 TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
@@ -205,10 +205,15 @@ def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def brought_text(services: Services, form: RaceForm, data: Mapping[Any, Any]) -> str | None:
-    """The text that somebody brings for all arms, or None. All models of a race read it from memory: of a larger one its
-    beginning is taken. Raises ValueError."""
-    size = TrainConfig(corpus_bytes=data[form.train["corpus_bytes"]]).corpus_bytes
-    text = own_text(services, wish_of(form.text, data), size)
+    """The text that somebody brings for all arms, or None. Raises ValueError."""
+    return text_for_all(services, wish_of(form.text, data), data[form.train["corpus_bytes"]])
+
+
+def text_for_all(services: Services, wish: Wish, corpus_bytes: Any) -> str | None:
+    """Somebody's own text, for all arms, or None. All models of a race read it from memory: of a larger one its beginning
+    is taken. Raises ValueError."""
+    size = TrainConfig(corpus_bytes=corpus_bytes).corpus_bytes
+    text = own_text(services, wish, size)
     return beginning(text.path, MAX_BYTES) if isinstance(text, TextFile) else text
 
 

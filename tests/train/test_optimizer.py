@@ -9,7 +9,7 @@ from playground.config import TrainConfig
 from playground.data.batches import random_windows
 from playground.train import muon
 from playground.train.muon import Muon
-from playground.train.optimizer import MUON_MOMENTUM, build_optimizer, is_hidden_matrix
+from playground.train.optimizer import MUON_MOMENTUM, build_optimizer, clip_gradients, is_hidden_matrix
 from playground.train.schedule import learning_rate
 from playground.train.trainer import TrainState
 from tests.train.test_trainer import BYTES, FAST, MODEL, TEXT, losses, prepare, run
@@ -47,6 +47,21 @@ def orthogonalised(matrix):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e-3, 0.5, 5.0, 1e6])
+def test_clipping_is_torchs_own(limit):
+    found = []
+    for clip in (
+        clip_gradients,
+        lambda model, limit: torch.nn.utils.clip_grad_norm_(model.parameters(), limit or math.inf),
+    ):
+        model = torch.nn.Linear(5, 3)
+        for index, parameter in enumerate(model.parameters()):
+            parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(index))
+        length = float(clip(model, limit))
+        found.append(torch.cat([torch.tensor([length]), *(p.grad.flatten() for p in model.parameters())]))
+    assert found[0].equal(found[1])
 
 
 def test_muon_takes_the_same_steps_whatever_the_number_of_threads():

@@ -13,6 +13,7 @@ from playground.lab.recipes import RECIPES, race_of
 from playground.runs.races import get_race, plan_race
 from playground.train.race import parse_arm
 from playground.ui import race_form, race_tab, text_card
+from playground.ui.app import start_numerics
 from playground.ui.race_form import (
     RaceForm,
     add_arm,
@@ -25,6 +26,7 @@ from playground.ui.race_form import (
     recipe_spec,
 )
 from playground.ui.services import Services
+from playground.ui.tabs import train
 from tests.ui.conftest import TEXT
 
 SMALL = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2}
@@ -147,3 +149,20 @@ def test_of_a_text_too_large_for_a_race_the_beginning_is_read(
     words, _, size = text_card.show_upload(local, form.text, form.train["corpus_bytes"], 2_000, data)
     assert "Its first 0.002 MB are read." in words
     assert size == 2_000
+
+
+def test_the_numerics_lab_races_what_the_train_tab_describes(local: Services) -> None:
+    with gr.Blocks():
+        tab = train.build(local)
+    launcher = Started()
+    services = Services(local.store, launcher, local.curves, local.models, local.cache_dir, public=False)  # type: ignore[arg-type]
+    small = {{**tab.model, **tab.train}[name]: value for name, value in SMALL.items()}
+    data = {control: control.value for control in tab.inputs} | small  # type: ignore[attr-defined]
+    data |= {tab.train["steps"]: 60, tab.text.text: "own", tab.text.pasted: TEXT, tab.preset: "classic"}
+    where, which, *_ = start_numerics(services, tab, data, "")
+    assert (where["selected"], which["selected"]) == ("compare", "races")
+    race = get_race(local.store, launcher.ids[0])
+    assert [arm.name for arm in race.spec.arms] == ["fp32", "bf16", "fp16", "2 micro-batches", "recomputed"]
+    assert all(run.own_text() == TEXT and run.train.steps == 60 for arm in race.members for run in arm)
+    with pytest.raises(ValueError, match="imported tokenizer"):
+        start_numerics(services, tab, data | {tab.train["tokenizer"]: "imported"}, "")

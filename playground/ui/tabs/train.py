@@ -12,10 +12,12 @@ import gradio as gr
 
 from playground.config import PRESETS, RECIPES, ModelConfig, TrainConfig, config_diff, label, preset, recipe, spelled
 from playground.lab.architecture import describe
+from playground.lab.numerics import numerics_race
 from playground.lab.pace import seconds_of
 from playground.runs.create import Prepared, create_run, prepare_run
 from playground.tokenizers import Tokenizer
 from playground.train.estimate import estimate
+from playground.train.race import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
@@ -40,7 +42,7 @@ NOTICE = (
     "the model still hesitates. The validation curve is measured on text the model never trains on."
 )
 NUMERICS = (
-    "What does other arithmetic change? The race **Numerics** in *Compare* trains the same seed in fp32, bf16, fp16, in "
+    "What does other arithmetic change? The numerics lab trains this set-up with the same seed in fp32, bf16 and fp16, in "
     "micro-batches and with recomputed activations: curves on top of each other, time and memory beside them."
 )
 
@@ -61,6 +63,7 @@ class TrainTab:
     estimate: gr.Markdown
     allowance: Allowance
     start: gr.Button
+    numerics: gr.Button
     link: gr.Button
     run: gr.Dropdown
     stop: gr.Button
@@ -140,6 +143,9 @@ def _build_budget(parts: dict[str, Any], services: Services) -> None:
             parts["schedule"] = gr.HTML(schedule_chart(TrainConfig()), elem_id="schedule")
             parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             gr.Markdown(NUMERICS, elem_classes="pg-note")
+            parts["numerics"] = gr.Button(
+                "Compare numerics", elem_classes="pg-quiet", size="sm", elem_id="compare-numerics"
+            )
             parts["name"] = gr.Textbox(
                 label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
             )
@@ -291,6 +297,14 @@ def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: T
         imported=imported_tokenizer(tab, data),
         learning=lambda share, what: tell(share, f"learning BPE: {what}"),
     )
+
+
+def numerics_spec(tab: TrainTab, data: Mapping[Any, Any]) -> RaceSpec:
+    """The form's set-up in other arithmetic. Raises ValueError."""
+    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish_of(tab.text, data).corpus})
+    if train.tokenizer == "imported":
+        raise ValueError("A race cannot use an imported tokenizer. Choose byte, char or BPE.")
+    return numerics_race(data[tab.preset], ModelConfig.from_dict(read_form(tab.model, data)), train)
 
 
 def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
