@@ -17,6 +17,7 @@ from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
 
+SHORT = 16  # tokens of a prompt that compiled steps read one by one in less time than torch takes to set about it
 BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
 
 
@@ -64,7 +65,8 @@ class Reader:
                 fresh = [context[-keep:] for context in self.contexts]
                 self.contexts = [list(context) for context in fresh]
                 self.cache, self._steps = KVCache(self.model.config, len(fresh)), []
-        if self._steps or (len(fresh[0]) == 1 and self._taken_over()):
+        short = len(fresh[0]) <= (1 if self.cache.length else SHORT)
+        if self._steps or (short and self._taken_over()):
             return np.stack(
                 [[step.feed(token) for token in row][-1] for step, row in zip(self._steps, fresh, strict=True)]
             )
@@ -100,8 +102,8 @@ class Reader:
         return drawn
 
     def _taken_over(self) -> bool:
-        """Whether compiled steps go on with the texts, taking over where the cache has read the beginning."""
-        if not self._steps and self.cache.length and covers(self.model, self.cache):
+        """Whether compiled steps go on with the texts, taking over what the cache has read, if anything."""
+        if not self._steps and covers(self.model, self.cache):
             self._steps = [DecodeStep(self.model, self.cache, row) for row in range(len(self.contexts))]
         return bool(self._steps)
 

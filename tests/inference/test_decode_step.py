@@ -9,7 +9,7 @@ import torch
 from playground.config import SampleConfig
 from playground.inference import decode_step
 from playground.inference.decode_step import COMPILERS, DecodeStep, covers
-from playground.inference.generation import Reader, generate, generate_rows
+from playground.inference.generation import SHORT, Reader, generate, generate_rows
 from playground.models.kv_cache import KVCache
 from tests.models.variants import VARIANTS, build
 
@@ -145,7 +145,7 @@ def test_what_it_does_not_cover_goes_the_plain_way(plain):
 
 
 def test_weights_that_change_are_seen_at_once():
-    """Nothing is copied: a model in training can write between its steps."""
+    """Panels are copies, and made anew: a model in training can write between its steps."""
     model = build(VARIANTS["modern"]).requires_grad_(False)
     before = Reader(model)
     before.feed([1, 2])
@@ -158,3 +158,57 @@ def test_weights_that_change_are_seen_at_once():
     new = reader.feed([3])
     assert np.abs(new - expected).max() < 2e-5
     assert np.abs(new - old).max() > 0.1
+
+
+def test_the_number_of_threads_changes_no_bit():
+    """Each sum belongs to one thread and has one order: text and probabilities are the same to the last bit."""
+    model = build(VARIANTS["modern"].replace(vocab_size=700)).requires_grad_(False)
+    config = SampleConfig(seed=2, max_new_tokens=60, temperature=0.9, repetition_penalty=1.2)
+    before, texts = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 5):
+            torch.set_num_threads(threads)
+            texts.append(list(generate(model, [5, 6, 7], config, n_alternatives=4)))
+    finally:
+        torch.set_num_threads(before)
+    assert texts[0] == texts[1] == texts[2] == texts[3]
+
+
+def test_threads_are_shared_by_all_who_write_at_once():
+    model = build(VARIANTS["modern"]).requires_grad_(False)
+    one, other = (DecodeStep(model, KVCache(model.config)) for _ in range(2))
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with decode_step._at_work(one._session):
+            assert one._session.n_threads == 4
+            with decode_step._at_work(other._session):
+                assert other._session.n_threads == 2
+        with decode_step._at_work(other._session):
+            assert other._session.n_threads == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"temperature": 0.0}, {"top_k": 5, "repetition_penalty": 2.0}, {"top_p": 0.5}]
+)
+def test_a_model_of_no_numbers_still_ends(settings):
+    """Weights that diverged to NaN: whatever is drawn is a token, and nothing loops or reads beyond its arrays."""
+    model = build(VARIANTS["modern"]).requires_grad_(False)
+    model.embed.weight.fill_(float("nan"))
+    step, size = DecodeStep(model, KVCache(model.config)), model.config.vocab_size
+    drawn = step.write(1, np.full(20, 0.5), SampleConfig(**settings), np.zeros(size, dtype=np.uint8), n_alternatives=3)[
+        "id"
+    ]
+    assert ((drawn[:, 0] >= 0) & (drawn[:, 0] < size)).all()
+
+
+def test_short_prompts_are_read_by_the_step_and_long_ones_by_the_model():
+    model = build(VARIANTS["modern"]).requires_grad_(False)
+    for n in (1, SHORT, SHORT + 1):
+        reader, ids = Reader(model), list(range(1, n + 1))
+        with torch.no_grad():
+            expected = model(torch.tensor([ids]))[0, -1].numpy()
+        assert np.abs(reader.feed(ids) - expected).max() < 2e-5
+        assert bool(reader._steps) == (n <= SHORT)
