@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +20,7 @@ from playground.lab.verdict import Verdict, verdict
 from playground.runs import status
 from playground.runs.curves import Curves
 from playground.runs.paths import cache_root
-from playground.runs.processes import cores
+from playground.runs.processes import cores, interruptible
 from playground.runs.races import Race, create_race, get_race, list_races, prepare_race
 from playground.runs.racing import execute_race
 from playground.runs.store import Run, RunStore
@@ -106,18 +104,8 @@ def _find(store: RunStore, text: str) -> Race:
 def _execute(race: Race) -> status.Status:
     """Train in this process. Ctrl-C saves all runs and says how to go on; a second Ctrl-C ends at once."""
     torch.set_num_threads(cores())
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with interruptible() as interrupted:
         return execute_race(race, cache_dir=cache_root(), interrupted=interrupted, watch=_reporter())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _reporter() -> Callable[[Run, Event], None]:

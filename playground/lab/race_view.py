@@ -9,7 +9,6 @@ nothing else.
 from __future__ import annotations
 
 import json
-import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from playground.lab.race_words import conditions, what_differs
 from playground.lab.tuned import families
 from playground.lab.verdict import verdict
 from playground.runs.curves import Columns, Curves
+from playground.runs.log import finite
 from playground.runs.races import Race
 from playground.train.estimate import count_parameters
 from playground.train.flops import training_flops
@@ -96,16 +96,7 @@ def _head(race: Race, found: Sequence[Columns]) -> dict[str, Any]:
 
 
 def _summary(race: Race, curves: Curves) -> dict[str, Any]:
-    return _finite(asdict(verdict(race, curves)))
-
-
-def _finite(value: Any) -> Any:
-    """Numbers that are not finite become null: JSON has none."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return finite(asdict(verdict(race, curves)))
 
 
 def _row(i: int, columns: Columns, had: tuple[str, int, int]) -> dict[str, Any] | None:

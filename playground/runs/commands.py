@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +35,7 @@ from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
 from playground.runs.loading import ModelCache
 from playground.runs.paths import cache_root, data_root, gallery_root
-from playground.runs.processes import cores
+from playground.runs.processes import cores, interruptible
 from playground.runs.progress import ProgressLine
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
@@ -249,19 +247,8 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
 def _execute(run: Run) -> int:
     """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
     torch.set_num_threads(cores())
-    interrupted = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with ProgressLine(sys.stderr, run.train) as progress:
-            ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with interruptible() as interrupted, ProgressLine(sys.stderr, run.train) as progress:
+        ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)
     if ending.state != "finished":
         print(ending.message or f"{ending.state.capitalize()} at step {progress.step}.", file=sys.stderr)
     if ending.state in ("paused", "stopped"):

@@ -23,7 +23,7 @@ CHUNK_BYTES = 4 << 20
 
 def frame(row: dict[str, Any]) -> bytes:
     """One row as a line. Numbers that are not finite become null: JSON has no NaN."""
-    body = json.dumps(_finite(row), allow_nan=False, separators=(",", ":")).encode("ascii")
+    body = json.dumps(finite(row), allow_nan=False, separators=(",", ":")).encode("ascii")
     return b"%s\t%08x\n" % (body, zlib.crc32(body))
 
 
@@ -39,12 +39,13 @@ def unframe(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Numbers that are not finite become null: JSON has none."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 class LogWriter:

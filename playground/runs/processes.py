@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +33,23 @@ _ALLOWED = (
     "PLAYGROUND_DATA", "PLAYGROUND_CACHE",
 )  # fmt: skip
 _ALLOWED_PREFIXES = ("LC_", "OMP_", "KMP_", "MKL_", "GOMP_")
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a polite request to end sets, for training in this process; a second Ctrl-C ends at once."""
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def environment(threads: int) -> dict[str, str]:

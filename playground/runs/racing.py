@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from playground.runs import checkpoints, status
+from playground.runs.failures import explained
 from playground.runs.files import Lock, sweep
 from playground.runs.log import LogWriter
 from playground.runs.races import Race
@@ -28,9 +29,6 @@ from playground.runs.worker import (
     CLAIM_SECONDS,
     AlreadyRunningError,
     divergence,
-    is_disk_full,
-    is_out_of_memory,
-    is_read_only,
     restored,
     settle,
 )
@@ -178,17 +176,8 @@ class _Race:
         return " ".join(self.notes)
 
     def _explain(self, error: BaseException) -> str:
-        if is_out_of_memory(error):
-            return (
-                "Out of memory: this race has too many or too large models. Take fewer arms or seeds, or smaller ones."
-            )
-        if is_disk_full(error):
-            return f"Disk full. {self._kept()} Free some space, then resume."
-        if is_read_only(error):
-            return f"The disk can only be read. {self._kept()} Tell the host."
-        if isinstance(error, ValueError):
-            return str(error)
-        return f"An unexpected error ({type(error).__name__}) ended the race. {self._kept()}"
+        memory = "this race has too many or too large models. Take fewer arms or seeds, or smaller ones."
+        return explained(error, "race", memory, self._kept())
 
     def _kept(self) -> str:
         saved = [runner.saved for runner in self.runners if runner.saved is not None]

@@ -11,7 +11,6 @@ signals within one step.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import signal
@@ -25,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.token_file import Progress
 from playground.runs import baselines, checkpoints, status
 from playground.runs.compiling import Compiling
+from playground.runs.failures import explained
 from playground.runs.files import Lock, sweep
 from playground.runs.limits import Limits
 from playground.runs.log import LogWriter
@@ -51,7 +50,6 @@ CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
 NO_LIMITS = Guard(deadly=True)
 NICE = 5  # workers yield to the web server, which needs little but needs it at once
 BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class AlreadyRunningError(ValueError):
@@ -286,16 +284,9 @@ class _Execution:
         self.saved = state.step
 
     def _explain(self, error: BaseException) -> str:
-        if is_out_of_memory(error):
-            need = estimate(self.run.model, self.run.train).memory_bytes / 1e9
-            return f"Out of memory: this run needs about {need:.1f} GB. Lower the batch, context, width or layers."
-        if is_disk_full(error):
-            return f"Disk full. {self._kept()} Free some space, then resume."
-        if is_read_only(error):
-            return f"The disk can only be read. {self._kept()} Tell the host."
-        if isinstance(error, ValueError):
-            return str(error)
-        return f"An unexpected error ({type(error).__name__}) ended the training. {self._kept()}"
+        need = estimate(self.run.model, self.run.train).memory_bytes / 1e9
+        memory = f"this run needs about {need:.1f} GB. Lower the batch, context, width or layers."
+        return explained(error, "training", memory, self._kept())
 
     def _kept(self) -> str:
         return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
@@ -320,29 +311,6 @@ def divergence(event: Diverged) -> str:
         f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
         f"{event.learning_rate:.2g}, last losses {losses}. Try a lower learning rate, a longer warm-up or clipping."
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """torch's CPU allocator raises a plain RuntimeError, so its text has to be read."""
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in text or "not enough memory" in text)
-    )
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """safetensors and torch wrap the system's error in their own, so its text has to be read."""
-    if isinstance(error, OSError):
-        return error.errno in _DISK_FULL
-    words = ("No space left", "os error 28", "File too large", "os error 27", "Disk quota")
-    return isinstance(error, (RuntimeError, SafetensorError)) and any(word in str(error) for word in words)
-
-
-def is_read_only(error: BaseException) -> bool:
-    """As `is_disk_full`, for a disk that the system has locked after a fault."""
-    if isinstance(error, OSError):
-        return error.errno == errno.EROFS
-    return isinstance(error, (RuntimeError, SafetensorError)) and "Read-only file system" in str(error)
 
 
 def warm_up() -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from playground.config import ModelConfig
-from playground.runs import checkpoints, status, worker
+from playground.runs import checkpoints, failures, status, worker
 from playground.runs.files import Lock
 from playground.runs.history import History
 from playground.runs.log import Tail
@@ -188,7 +188,7 @@ def test_out_of_memory_is_a_state_with_advice(
 def test_a_real_allocation_failure_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert worker.is_out_of_memory(caught.value)
+    assert failures.is_out_of_memory(caught.value)
 
 
 FULL = [

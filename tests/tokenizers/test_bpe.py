@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,13 +94,16 @@ def test_a_million_of_anything_is_cut_into_short_pieces(text: str) -> None:
 def test_each_merge_joins_a_most_frequent_pair(text: str) -> None:
     learned = learn_bpe(text, 330)
     assert learned.vocab_size == 330
+    cut = Counter(piece.encode() for part in words(text) for piece in part)
+    pieces = {piece: list(piece) for piece in cut}
     for n, pair in enumerate(learned.merges):
-        before = [scratch.encode(word, learned.merges[:n]) for part in words(text) for word in part]
-        counts: dict[tuple[int, int], int] = {}
-        for ids in before:
-            for neighbours in pairwise(ids):
-                counts[neighbours] = counts.get(neighbours, 0) + 1
+        counts: Counter[tuple[int, int]] = Counter()
+        for piece, times in cut.items():
+            for neighbours in pairwise(pieces[piece]):
+                counts[neighbours] += times
         assert counts[pair] == max(counts.values())
+        pieces = {piece: scratch.merge(ids, pair, 256 + n) for piece, ids in pieces.items()}
+    assert all(ids == scratch.encode(piece.decode(), learned.merges) for piece, ids in pieces.items())
 
 
 def test_learning_is_deterministic_and_a_smaller_vocabulary_is_its_beginning() -> None:
