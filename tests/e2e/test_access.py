@@ -21,13 +21,34 @@ def test_axe_finds_nothing_serious_on_any_tab(page: Page, app: App, theme: str) 
         open_tab(page, tab)
         page.wait_for_timeout(1500)
         page.wait_for_function(SETTLED, timeout=SLOW)
-        found = Axe().run(page).response["violations"]
-        serious = [
-            (tab, violation["id"], violation["nodes"][0]["html"][:200])
-            for violation in found
-            if violation["impact"] in ("serious", "critical") and violation["id"] not in GRADIOS_OWN
-        ]
-        assert not serious, serious
+        assert not serious(page), tab
+
+
+def serious(page: Page) -> list[tuple[str, str]]:
+    """What axe calls serious or critical, each with one place."""
+    return [
+        (violation["id"], violation["nodes"][0]["html"][:200])
+        for violation in Axe().run(page).response["violations"]
+        if violation["impact"] in ("serious", "critical") and violation["id"] not in GRADIOS_OWN
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_any_view_inside(page: Page, app: App, theme: str) -> None:
+    open_page(page, f"{app.url}?__theme={theme}", "Inside")
+    expect(page.locator("#inside-run input")).not_to_have_value("", timeout=SLOW)
+    for view in ("Heads", "Causes", "One head by hand", "Experts", "Embeddings", "Positions", "Probes", "Search"):
+        open_tab(page, view)
+        expect(page.locator(".pg-alert-busy:visible")).to_have_count(0, timeout=SLOW)
+        page.wait_for_function(SETTLED, timeout=SLOW)
+        assert not serious(page), view
+    open_tab(page, "Attention")
+    page.locator("#reading-induction").click()
+    expect(page.locator(".pg-guide")).to_be_visible(timeout=SLOW)
+    page.locator("#attention-grid").get_by_text("Zero", exact=True).click()
+    expect(page.locator(".pg-head-cards .pg-verdict")).to_contain_text("nats per token", timeout=SLOW)
+    page.wait_for_function(SETTLED, timeout=SLOW)
+    assert not serious(page)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

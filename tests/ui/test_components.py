@@ -19,7 +19,7 @@ HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
 FACTORIES: dict[str, Callable[..., gr.HTML]] = {
     "live_run": lambda value: components.live_run(dict, dict, value=value),
     "compare_chart": lambda value: components.compare_chart(dict, value=value),
-    "attention_grid": lambda value: components.attention_grid(dict, dict, value=value),
+    "attention_grid": lambda value: components.attention_grid(dict, dict, dict, dict, value=value),
     "data_card": lambda value: components.data_card(value=value),
     "batch_view": lambda value: components.batch_view(dict, value=value),
     "head_by_hand": lambda value: components.head_by_hand(dict, value=value),
