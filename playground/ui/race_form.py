@@ -26,6 +26,7 @@ from playground.ui.texts import Wish, own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
 TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
+STEPS = 300  # of a race that nobody has set a budget for
 MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
 BY = {"mlp": "MLP size", "width": "width"}
 
@@ -97,7 +98,7 @@ def _build_settings(parts: dict[str, Any], services: Services) -> None:
     parts["train"] |= build_form(TrainConfig, TRAIN_FIELDS, training, explain=False)
     units = [(words, kind) for kind, words in UNITS.items()]
     parts["budget"] = gr.Dropdown(units, value="steps", label="Budget in", elem_classes="pg-compact")
-    parts["amount"] = gr.Number(300, label="Budget of each run", elem_classes="pg-compact", elem_id="race-amount")
+    parts["amount"] = gr.Number(STEPS, label="Budget of each run", elem_classes="pg-compact", elem_id="race-amount")
     parts["seeds"] = gr.Slider(
         1, MAX_SEEDS, value=3, step=1, label="Seeds", buttons=[], elem_classes="pg-compact", elem_id="race-seeds"
     )
@@ -219,6 +220,21 @@ def text_for_all(services: Services, wish: Wish, corpus_bytes: Any) -> str | Non
 
 def _budget(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
     return {"budget": data[form.budget], "amount": data[form.amount], "seeds": data[form.seeds]}
+
+
+def usual_amount(form: RaceForm, data: Mapping[Any, Any]) -> float:
+    """What the first arm costs in 300 steps, in the unit that was chosen: somewhere to begin, to two digits."""
+    unit = data[form.budget]
+    if unit == "seconds":
+        return 20
+    try:
+        values = {"arms": data[form.arms] or [], "shared": _shared(form, data), "amount": STEPS}
+        first = plan_race(RaceSpec.from_dict(values))[0]
+        tokens, flops = first.tokens_per_step, first.flops_per_token
+    except (ValueError, TypeError, KeyError):
+        tokens, flops = 1_024, 1e6  # the form says elsewhere what is wrong with it
+    each = {"tokens": tokens, "flops": tokens * flops}.get(unit, 1)
+    return float(f"{STEPS * each:.2g}")
 
 
 def own_spec(form: RaceForm, data: Mapping[Any, Any]) -> RaceSpec:

@@ -11,7 +11,7 @@ import pytest
 
 from playground.lab.recipes import RECIPES, race_of
 from playground.runs.races import get_race, plan_race
-from playground.train.race import parse_arm
+from playground.train.race import UNITS, parse_arm
 from playground.ui import race_form, race_tab, text_card
 from playground.ui.app import start_numerics
 from playground.ui.race_form import (
@@ -24,6 +24,7 @@ from playground.ui.race_form import (
     own_spec,
     preview,
     recipe_spec,
+    usual_amount,
 )
 from playground.ui.services import Services
 from playground.ui.tabs import train
@@ -104,6 +105,18 @@ def test_a_race_goes_back_into_the_form(recipe: str, local: Services, form: Race
         (arm.model, arm.train, arm.solved) for arm in theirs
     ]
     assert (again.budget, again.amount, again.seeds, again.match) == (spec.budget, 1e5, (0, 1), spec.match)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_another_unit_of_the_budget_begins_with_about_as_long_a_race(unit: str, form: RaceForm) -> None:
+    data = filled(form, {form.budget: unit})
+    amount = usual_amount(form, data)
+    if unit == "seconds":
+        assert amount == 20
+        return
+    steps = plan_race(own_spec(form, {**data, form.amount: amount}))[0].train.steps
+    assert steps == pytest.approx(300, rel=0.05)
+    assert usual_amount(form, {**data, form.arms: ["modern + wings=2"]}) > 0
 
 
 @pytest.mark.parametrize("way", ["pasted", "uploaded", "path"])
