@@ -311,7 +311,7 @@ def _train_and_kill(app: App, store: RunStore, victims: str, after: float) -> tu
             print(str(error).splitlines()[0], file=sys.stderr)
             app.stop(signal.SIGKILL)
     assert app.process is not None
-    client = Client(app.url, verbose=False, analytics_enabled=False)
+    client = Client(app.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     answer = client.predict(settings=WHOLE, api_name="/train")
     run, told, deadline = store.get(answer["run"], answer["token"]), 0, None
     while deadline is None or time.monotonic() < deadline:
