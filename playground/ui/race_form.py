@@ -121,6 +121,8 @@ def _build_arms(parts: dict[str, Any]) -> None:
 
 def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
     """The list of arms with one more."""
+    if not isinstance(arms or [], list) or not isinstance(to or "", str):
+        raise ValueError("Arms must be a list, and what one changes to a word or a number. Choose them in the form.")
     found = [*(arms or []), f"{start} + {change}={(to or '').strip()}"]
     RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
     return gr.update(value=found, choices=list(dict.fromkeys([*PRESETS, *found])))
