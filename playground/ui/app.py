@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import gradio as gr
+from gradio.server_messages import ProcessCompletedMessage
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
@@ -20,7 +21,7 @@ from playground.ui.early import EarlyScript
 from playground.ui.forms import read_form
 from playground.ui.guard import Guard
 from playground.ui.picker import QUIET
-from playground.ui.services import Services, sendable
+from playground.ui.services import Services, plain, sendable
 from playground.ui.sessions import describe_once
 from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
@@ -129,6 +130,15 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
     """
     demo.queue(default_concurrency_limit=4, max_size=64)
     demo._queue.sleep_when_free = 0.01  # seconds
+    send = demo._queue.send_message
+
+    def send_plain(event: Any, message: Any) -> None:
+        """Gradio's own complaints quote what was sent, which may be half a surrogate pair: no JSON in UTF-8 has that."""
+        if isinstance(message, ProcessCompletedMessage) and not message.success:
+            message.output = plain(message.output)
+        send(event, message)
+
+    demo._queue.send_message = send_plain  # type: ignore[method-assign]
     return demo
 
 

@@ -162,6 +162,8 @@ def offer(start: str, name: str) -> Any:
 
 def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
     """The list of arms with one more, and all of them to start from the next time."""
+    if not isinstance(arms or [], list) or not isinstance(to or "", str) or not isinstance(start, str):
+        raise ValueError("Arms must be a list, and what one changes to a word or a number. Choose them in the form.")
     found = [*(arms or []), _changed(start, change, (to or "").strip())]
     RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
     known = list(dict.fromkeys([*PRESETS, *found]))

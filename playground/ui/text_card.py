@@ -147,6 +147,8 @@ def wish_of(card: TextChoice, data: Mapping[Any, Any]) -> Wish:
 
 def show_text(choice: str, size: Any) -> tuple[Any, ...]:
     """The controls that belong to the chosen kind of text, and a text size that it can have."""
+    if not isinstance(choice, str) or (choice not in ABOUT and choice not in CORPORA):
+        raise ValueError(f"Text must be one of {', '.join(CORPORA)}; {str(choice)[:40]!r} is not.")
     task = choice == "task"
     too_large = choice != "own" and _cap(size) > MAX_BYTES
     return (

@@ -57,6 +57,8 @@ def main(arguments: list[str]) -> None:
         print(f"{outcome:48} {count:8,}")
     for ending, count in Counter(found.traces).most_common(20):
         print(f"{count:4}  {ending}")
+    for name in sorted(found.strays)[:10]:
+        print(f"outside of the store: {name}")
     figure("fuzzed_calls", sum(found.outcomes.values()), f">= {options.calls}")
     figure("server_errors_and_hangs", found.problems, "0")
     figure("uncaught_errors_of_ours", len(found.traces), "0")

@@ -103,7 +103,7 @@ def _soak(app: App, run: str, token: str, minutes: float, history: History) -> N
 
 
 def _train(app: App) -> tuple[str, str]:
-    client = Client(app.url, verbose=False, analytics_enabled=False)
+    client = Client(app.url, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 120})
     run = client.predict(settings={"steps": 5000, "sample_interval": 0, "checkpoint_interval": 1000}, api_name="/train")
     return run["run"], run["token"]
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import orjson
 import pytest
+from gradio.server_messages import ProcessCompletedMessage
 
+from playground.ui.app import queued
+from playground.ui.race_form import add_arm
 from playground.ui.services import plain, said, sendable
+from playground.ui.tabs.inside import look_beside
+from playground.ui.text_card import show_text
 
 ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]
 
@@ -66,3 +73,27 @@ def test_a_complaint_is_made_once() -> None:
     with pytest.raises(gr.Error) as caught:
         function.fn("x")
     assert caught.value.message == "Not 'this' &amp; that."
+
+
+def test_gradios_own_complaints_can_travel_too() -> None:
+    """They quote what was sent."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        box = gr.Dropdown(["a"])
+        box.change(lambda value: value, box, box)
+    queue = queued(demo)._queue
+    event = SimpleNamespace(_id="e", session_hash="s", alive=True, n_calls=0, run_time=0.0)
+    queue.pending_messages_per_session["s"] = Queue()
+    complaint = {"error": "Value: \ud800 is not in the list of choices: ['a']"}
+    queue.send_message(event, ProcessCompletedMessage(output=complaint, success=False))
+    sent = queue.pending_messages_per_session["s"].get_nowait()
+    assert orjson.loads(orjson.dumps(sent.output))["error"].startswith("Value: ? is not in the list")
+
+
+def test_a_form_that_was_not_filled_in_on_the_page_is_told_so() -> None:
+    assert look_beside("no question", None, None) == {"beside": None}  # type: ignore[arg-type]
+    for call in (lambda: show_text(None, 5), lambda: show_text(["tales"], 5)):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="Text must be one of"):
+            call()
+    for call in (lambda: add_arm(7, "modern", "n_layer", "2"), lambda: add_arm(None, "modern", "n_layer", 2)):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="Arms must be a list"):
+            call()

@@ -154,7 +154,8 @@ def look(
 
 def look_beside(question: dict[str, Any] | None, beside: str | None, beside_step: Any) -> dict[str, Any]:
     """A question about one checkpoint as one about two, or about one again."""
-    return {**(question or {}), "beside": {"run": beside, "step": beside_step} if beside else None}
+    known = question if isinstance(question, dict) else {}
+    return {**known, "beside": {"run": beside, "step": beside_step} if beside else None}
 
 
 def look_patched(
