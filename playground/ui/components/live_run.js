@@ -4,7 +4,8 @@
 
 const P = window.Playground;
 const root = element.querySelector(".pg-live");
-const page = element.closest(".pg-main") ?? root; // its data-run is the run's state, "none" without one: the style sheet shows the buttons that fit
+const page = element.closest(".pg-main") ?? root; // the style sheet shows the buttons that fit what its data-can says
+const CAN = { loading: "see pause stop", queued: "see pause stop", running: "see pause stop", crashed: "see resume stop", paused: "see resume", stopped: "see resume", failed: "see resume" };
 const BEAT = 500; // milliseconds
 const ENDED = ["finished", "stopped", "failed", "diverged", "crashed", "paused"];
 
@@ -132,7 +133,7 @@ function drawSamples(run) {
 function drawRun(run) {
   P.say(state, P.stateWords(run.state));
   state.dataset.state = run.state;
-  page.dataset.run = run.state;
+  page.dataset.can = CAN[run.state] ?? "see";
   P.say(facts, factsOf(run));
   P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
   const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
@@ -186,7 +187,7 @@ async function refresh() {
     }
     styles.keep([]);
     empty.hidden = Boolean(run);
-    page.dataset.run = run ? "loading" : "none";
+    page.dataset.can = run ? CAN.loading : "start";
     filled.hidden = !run;
     filled.classList.add("pg-waiting");
   }
