@@ -85,5 +85,6 @@ def wire_bring_in(
     panel.bring.click(
         services.bind(bring_and_show), [panel.files, panel.repository, panel.name, visitor],
         [*outputs, panel.files, panel.repository, panel.name],
-        show_progress="minimal", concurrency_limit=2, api_visibility="private",
+        # Else a refusal would put its mark on each of the outputs.
+        show_progress="minimal", show_progress_on=panel.files, concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
