@@ -122,6 +122,16 @@ def test_a_place_is_called_after_what_heads_look_for(shared: Any, row: int, colu
     )
 
 
+def test_letters_can_be_read_on_the_whole_palette(shared: Any) -> None:
+    def luminance(rgb: list[int]) -> float:
+        x = np.array(rgb) / 255
+        return float(np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+    for rgb, ink in shared.evaluate("() => Playground.cividis.map((rgb) => [rgb, Playground.readable(rgb)])"):
+        light, dark = sorted((luminance(rgb), {"#000": 0.0, "#fff": 1.0}[ink]), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, rgb
+
+
 def test_a_head_is_called_after_where_it_looks_or_not_at_all(shared: Any) -> None:
     scores = {"previous": 0.1, "duplicate": 0.2, "induction": 0.92, "sink": 0.3, "entropy": 2.0, "distance": 7.96}
     said = "(scores) => Playground.headInWords(scores)"

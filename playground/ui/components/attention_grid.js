@@ -25,7 +25,7 @@ const note = P.small();
 const mapCard = P.el("section", { class: "pg-panel pg-map-card" },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, heading, " who looks at whom"), ways), mapPart, linesPart, note);
 const time = P.el("div", { class: "pg-time" });
-const timeCard = P.panel("Through training", "move the slider, or press ▶", time);
+const timeCard = P.panel("Through training", "slide, or press ▶", time);
 timeCard.classList.add("pg-time-card");
 const card = P.headCard({
   scores: (step) => view.ask(server.heads, { step }, { quietly: true }),
@@ -33,7 +33,7 @@ const card = P.headCard({
 });
 const cards = P.el("div", { class: "pg-head-cards pg-stack" }, ...card.nodes);
 const guide = P.guide({ go: visit });
-const filled = P.el("div", { class: "pg-attention-filled" }, guide.node, timeCard, gridCard, mapCard, cards);
+const filled = P.el("div", { class: "pg-stack" }, guide.node, P.el("div", { class: "pg-attention-filled" }, timeCard, gridCard, mapCard, cards));
 
 // ---- the weights --------------------------------------------------------------------------------------------------
 

@@ -113,12 +113,18 @@
 
   // ---- cells on the palette -------------------------------------------------------------------------------------
 
+  /** Black or white, whichever can be read on a colour: one of them always has a contrast of 4.5 (WCAG 2.1). */
+  function readable(rgb) {
+    const [r, g, b] = rgb.map((x) => (x <= 10 ? x / 3294.6 : ((x / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
+  }
+
   /** Give a cell the palette's colour for a share between 0 and 1, and letters that can be read on it; null clears it. */
   function shade(node, share) {
     const byte = Math.round(255 * Math.max(0, Math.min(1, share ?? 0)));
-    const [r, g, b] = P.cividis[byte];
-    node.style.background = share == null ? "none" : `rgb(${r},${g},${b})`;
-    node.style.color = share == null ? "inherit" : byte > 120 ? "#111" : "#fff";
+    const rgb = P.cividis[byte];
+    node.style.background = share == null ? "none" : `rgb(${rgb})`;
+    node.style.color = share == null ? "inherit" : readable(rgb);
   }
 
   /** The palette as a bar, to stand between the words for its two ends. */
@@ -188,6 +194,6 @@
   /** The three parts of a row of likeliest tokens: the token, a bar, its probability. */
   const alternative = (text, p) => [P.el("code", { text: P.visible(text) }), shareBar(p), P.el("span", { class: "pg-number", text: P.percent(p) })];
 
-  Object.assign(P, { view, panel, small, relation, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
+  Object.assign(P, { view, panel, small, relation, readable, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
     surpriseLegend, tokenSpan, tokenWords, shareBar, alternative });
 })();

@@ -15,7 +15,7 @@ const SCHEMES = {
 
 const title = P.el("b");
 const words = P.small();
-const map = P.el("canvas", { class: "pg-positions-map", role: "img", tabindex: 0 });
+const map = P.el("canvas", { class: "pg-positions-map", role: "img", tabindex: 0, "aria-label": "How alike any two positions are; arrow keys move the row" });
 const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
 const mapCard = P.panel("Position by position", "how alike any two are", map, readout, P.el("div", { class: "pg-scale" }, P.el("span", { text: "−1" }), P.paletteBar(), P.el("span", { text: "1" }), P.el("span", { class: "pg-soft", text: "cosine; arrow keys move the row" })));
 const curve = P.el("div", { class: "pg-lines-plot", role: "img", "aria-label": "Similarity of the chosen position with every other" });
