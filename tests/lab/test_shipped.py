@@ -35,6 +35,13 @@ def test_they_say_what_their_words_say(shipped):
     assert shipped["Classic against modern on Tales"][1].headline.startswith("Modern is better by 0.4")
     assert shipped["Classic against modern on Python source"][1].headline.startswith("Modern is better by 0.4")
     assert "not distinguishable" in shipped["A short budget: 100 steps on Python source"][1].headline
+    tuned = shipped["Each at its best rate on Tales"][1]
+    assert tuned.headline.startswith("Each at its best learning rate: Modern is better by 0.4")
+    assert [tuned.table[i]["arm"] for i in tuned.best] == ["Classic 0.003", "Modern 0.003"]
+    classic, modern = ([row["loss"] for row in tuned.table[i : i + 3]] for i in (0, 3))
+    gaps = [a - b for a, b in zip(classic, modern, strict=True)]
+    assert gaps[1] > max(gaps[0], gaps[2]) > 0
+    assert modern[2] > classic[1]
     muon = shipped["AdamW against Muon on Tales"][1]
     assert muon.headline.startswith("Muon, rate 0.02 is better than AdamW by 0.6")
     assert muon.comparisons[0].words[0].startswith("Muon, same rate is worse than AdamW")
