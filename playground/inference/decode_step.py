@@ -7,8 +7,7 @@ compiler, for models that it does not cover (mixtures of experts, norms after th
 it is ready, `Reader` goes the plain way through `Transformer`. Both give the same text: a test compares them, weight for
 weight and variant for variant.
 
-Reading the weights is what takes the time of larger models. Snapshots and shipped runs keep theirs as bfloat16; a matrix
-whose float32 numbers are all bfloat16 numbers is read from a copy of half the size. Nothing is rounded for that.
+Reading the weights is what takes the time of larger models: `panels.py` lays them out for that.
 """
 
 from __future__ import annotations

@@ -157,6 +157,17 @@ def test_the_loss_at_a_step_lies_on_the_line_that_is_drawn(shared: Any) -> None:
     assert shared.evaluate(at, [{"step": [10], "loss": [2.0]}, 3]) is None
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0, "0.0 %"), (0.0002, "< 0.1 %"), (0.032, "3.2 %"), (0.412, "41 %"), (0.994, "99 %"), (0.9964, "99.6 %"),
+        (0.99971, "> 99.9 %"), (0.9999999, "100 %"), (1, "100 %"),
+    ],
+)  # fmt: skip
+def test_shares_are_none_and_all_only_where_that_is_true(shared: Any, share: float, shown: str) -> None:
+    assert shared.evaluate("(share) => Playground.percent(share)", share) == shown
+
+
 def test_smoothing_is_an_unbiased_moving_average(shared: Any) -> None:
     values = [5.0, 4.0, None, 3.0, 2.5]
     expected, total, mass = [], 0.0, 0.0

@@ -225,8 +225,10 @@ window.Playground = (() => {
   /** 0.41, "< 0.01" rather than a misleading zero. */
   const probability = (p) => (p > 0 && p < 0.005 ? "< 0.01" : p.toFixed(2));
 
+  /** 41 %, and no 0 % or 100 % where something else has a chance. */
   function percent(p) {
     if (p > 0 && p < 0.001) return "< 0.1 %";
+    if (p >= 0.995 && p < 1 - 1e-5) return p < 0.9995 ? `${(100 * p).toFixed(1)} %` : "> 99.9 %";
     return `${(100 * p).toFixed(p < 0.1 ? 1 : 0)} %`;
   }
 
