@@ -37,7 +37,8 @@ class Compiling:
         self._library = self._folder / name_of(run.model, run.train, torch.get_num_threads())
         self._process: subprocess.Popen[bytes] | None = None
         self._config: Path | None = None
-        self._done = run.train.compile == "off" and state.compiled_from < 0
+        unasked = run.train.compile == "off" and state.compiled_from < 0
+        self._done = unasked or state.model.embed.weight.device.type != "cpu"  # a GPU's compiler: `gradients.traced`
         self._first = state.step
         self._spent = state.seconds
         self._began = 0.0

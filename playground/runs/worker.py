@@ -41,6 +41,7 @@ from playground.runs.texts import dataset
 from playground.runs.watchdog import Guard, Watchdog
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
+from playground.train.devices import training_device
 from playground.train.distributed import ALONE, Group, joined, processes
 from playground.train.estimate import estimate
 from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, StepDone
@@ -295,7 +296,7 @@ class _Execution:
 def restored(run: Run) -> tuple[TrainState, int | None, str]:
     """The state to continue from (the newest good checkpoint's, or a new one), that checkpoint's step, and what the user
     should know about where it went on from, or nothing."""
-    state = TrainState.new(run.model, run.train)
+    state = TrainState.new(run.model, run.train, training_device())
     saved = checkpoints.load_checkpoint(run.path)
     if saved is None:
         return state, None, ""

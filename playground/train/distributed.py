@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from playground.train.devices import training_device
+
 
 @dataclass(frozen=True)
 class Group:
@@ -66,11 +68,14 @@ def processes() -> int:
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """The group of the processes that torchrun started, over gloo; a group of one without torchrun."""
+    """The group of the processes that torchrun started, over gloo, and nccl between GPUs; one process without torchrun."""
     if processes() == 1:
         yield ALONE
         return
-    dist.init_process_group("gloo")
+    device = training_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), dist.get_world_size())
     finally:

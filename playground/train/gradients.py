@@ -20,7 +20,7 @@ from playground.models.transformer import Transformer
 from playground.train.lanes import Lanes, collect
 from playground.train.routing import router_loss
 
-Passes = Callable[[Tensor, Tensor, int, float], float]  # as `compiled.Passes` and `plain_passes`
+Passes = Callable[[Tensor, Tensor, int, float], float]  # as `compiled.Passes` and `faster_passes`
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -55,12 +55,19 @@ def accumulate(
     return loss
 
 
-def plain_passes(model: Transformer, config: TrainConfig) -> Passes | None:
-    """Passes that cores share by sequences, for models so small that they gain by it; None for others."""
+def faster_passes(model: Transformer, config: TrainConfig) -> Passes | None:
+    """A faster way than the plain one, where there is one that needs no preparation: lanes, or a GPU's own compiler."""
+    device = model.embed.weight.device.type
+    if device == "cpu":
+        lanes = Lanes.of(model.config, config, torch.get_num_threads())
+        return _laned(model, config, lanes) if lanes.count > 1 else None
+    plain = config.precision != "fp16" and not config.recompute and model.config.n_expert == 1
+    return traced(model, config) if device == "cuda" and config.compile == "on" and plain else None
+
+
+def _laned(model: Transformer, config: TrainConfig, lanes: Lanes) -> Passes:
+    """Passes that cores share by sequences."""
     parameters = list(model.parameters())
-    lanes = Lanes.of(model.config, config, torch.get_num_threads())
-    if lanes.count == 1 or parameters[0].device.type != "cpu":
-        return None
 
     def passes(x: Tensor, y: Tensor, targets: int, share: float) -> float:
         def lane(x: Tensor, y: Tensor) -> Sequence[Tensor]:
@@ -70,6 +77,18 @@ def plain_passes(model: Transformer, config: TrainConfig) -> Passes | None:
         loss, *gradients = lanes.sums(lane, x, y)
         collect(parameters, gradients)
         return loss.item() / targets
+
+    return passes
+
+
+def traced(model: Transformer, config: TrainConfig, backend: str = "inductor") -> Passes:
+    """Passes that `torch.compile` fuses when they are first called. Dropout draws other random numbers than without."""
+    fused = torch.compile(losses, backend=backend, dynamic=False)
+
+    def passes(x: Tensor, y: Tensor, targets: int, share: float) -> float:
+        part, asked = fused(model, x, y, config)
+        (part / targets + asked * share).backward()
+        return float(part.item()) / targets
 
     return passes
 

@@ -62,7 +62,7 @@ def _orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
     for index, matrix in enumerate(lying):
         shapes.setdefault(matrix.shape, []).append(index)
     found = list(matrices)
-    count = torch.get_num_threads()
+    count = torch.get_num_threads() if matrices[0].device.type == "cpu" else 1
     shares = [part for indices in shapes.values() for part in _dealt(indices, count)]
     stacks = (torch.stack([lying[index] for index in share]) for share in shares)
     each = map if count == 1 else threads(count).map

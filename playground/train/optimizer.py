@@ -107,7 +107,7 @@ def load_optimizer_tensors(optimizer: Optimizers, model: nn.Module, tensors: dic
     for full_name, value in tensors.items():
         name, key = full_name.rsplit("/", 1)
         parameter, state = states[name]
-        state[key] = value.clone() if key == "step" else value.to(parameter.device).clone()
+        state[key] = value.to(parameter.device).clone()  # the count of steps too: the fused AdamW reads it there
 
 
 def clip_gradients(model: nn.Module, limit: float) -> float:

@@ -29,7 +29,7 @@ from playground.train.dataset import Dataset
 from playground.train.distributed import ALONE, Group
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.gradients import Passes, accumulate, plain_passes, unscale
+from playground.train.gradients import Passes, accumulate, faster_passes, unscale
 from playground.train.optimizer import (
     Optimizers,
     build_optimizer,
@@ -140,7 +140,7 @@ def train(
     yield Started(
         state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat
     )
-    state.passes = state.passes or plain_passes(state.model, config)
+    state.passes = state.passes or faster_passes(state.model, config)
     snapshots = snapshot_steps(config.steps, config.snapshots)
     recent: deque[float] = deque(maxlen=3)
     while True:
@@ -169,8 +169,9 @@ def _step(
     x, y = random_windows(
         data.train, data.train_mask, block_size=block_size, count=count, seed=config.seed, step=number
     )
+    targets = max(1, int((y != IGNORED).sum()))
     x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-    targets, mine = max(1, int((y != IGNORED).sum())), (group.share(x), group.share(y))
+    mine = group.share(x), group.share(y)
     while True:
         if model.config.dropout:
             torch.manual_seed((config.seed << 31) + number + (group.rank << 60) & 0x7FFF_FFFF_FFFF_FFFF)

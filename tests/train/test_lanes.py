@@ -7,7 +7,7 @@ import torch
 
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
-from playground.train.gradients import accumulate, plain_passes
+from playground.train.gradients import accumulate, faster_passes
 from playground.train.lanes import Lanes
 from tests.train.test_trainer import FAST, losses, run
 
@@ -57,7 +57,7 @@ def test_lanes_give_the_loss_and_gradients_of_one_thread(name, precision, three_
     found = []
     for lanes in (False, True, True):
         model = initialise(Transformer(architecture), 0).train()
-        passes = plain_passes(model, config) if lanes else None
+        passes = faster_passes(model, config) if lanes else None
         loss = accumulate(model, x, y, config, targets=187, count=12, passes=passes)
         found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
     (plain_loss, plain), (loss, gradient), again = found
@@ -79,7 +79,7 @@ def test_a_run_in_lanes_goes_one_threads_way_and_is_the_same_each_time(three_thr
 
 
 def test_threads_elsewhere_keep_their_number(three_threads) -> None:
-    plain_passes(Transformer(preset("modern", **SMALL)), TRAIN)
+    faster_passes(Transformer(preset("modern", **SMALL)), TRAIN)
     within = Lanes(3, 2, 1).sums(lambda x, y: [torch.tensor(torch.get_num_threads())], *torch.ones(2, 6, 4))
     assert within == [3], "one each"
     assert torch.get_num_threads() == 3
