@@ -107,7 +107,7 @@ def test_without_a_host_who_wants_it_nobody_signs_in(space: Services, monkeypatc
     assert token_of(off, BROWSER, ANN) == BROWSER
     monkeypatch.setattr(accounts, "find_spec", lambda name: None)
     assert token_of(space, BROWSER, ANN) == BROWSER
-    full = {"SPACE_ID": "x/y", "SYSTEM": "spaces", **{name: "hush" for name in SIGN_IN}}
+    full = {"SPACE_ID": "x/y", "SYSTEM": "spaces", **dict.fromkeys(SIGN_IN, "hush")}
     for missing in ("SYSTEM", *SIGN_IN):
         assert Hosting.read({name: value for name, value in full.items() if name != missing}).account_secret == ""
     assert Hosting.read(full).account_secret == "hush"
