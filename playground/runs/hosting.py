@@ -14,6 +14,8 @@ from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
 
 PREFIX = "PLAYGROUND_"
 KEEP_DAYS = 14.0
+# What a Space has whose README says `hf_oauth: true`. Anywhere else Gradio's own button would end the start.
+SIGN_IN = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Hosting:
             else (KEEP_DAYS if public else None)
         )
         archive = Path(said["ARCHIVE"]).expanduser().absolute() if said["ARCHIVE"] else None
-        secret = environment.get("OAUTH_CLIENT_SECRET", "") if environment.get("OAUTH_CLIENT_ID") else ""
+        signs_in = environment.get("SYSTEM") == "spaces" and all(environment.get(name) for name in SIGN_IN)
+        secret = environment.get("OAUTH_CLIENT_SECRET", "") if signs_in else ""
         return cls(
             public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive, secret
         )

@@ -138,7 +138,7 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
             message.output = plain(message.output)
         send(event, message)
 
-    demo._queue.send_message = send_plain  # type: ignore[method-assign, assignment]
+    demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]
     return demo
 
 

@@ -101,15 +101,17 @@ def forked(work: Callable[[int], None]) -> tuple[int, int]:
         os._exit(1)
 
 
-def killed(child: int, pipe: int, after: float, from_first_word: bool = False) -> bytes:
-    """What it said until it was killed, `after` seconds from now, or from the first thing that it says."""
-    if from_first_word:
-        select.select([pipe], [], [], 20)
+def killed(child: int, pipe: int, after: float, said_first: int = 0) -> bytes:
+    """What it said until it was killed: `after` seconds from when it had said so many bytes, or had 20 seconds for it."""
+    said, deadline = b"", time.monotonic() + 20
+    while len(said) < said_first and time.monotonic() < deadline:
+        if select.select([pipe], [], [], 0.2)[0]:
+            said += os.read(pipe, 1 << 16)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    with open(pipe, "rb") as said:
-        return said.read()
+    with open(pipe, "rb") as rest:
+        return said + rest.read()
 
 
 # Workers
@@ -123,8 +125,8 @@ def workers(root: Path, kills: int, rng: random.Random, lost: Losses) -> int:
     course, run, ended = _course(reference), _new_run(store), 0
     for kill in range(kills):
         child, pipe = forked(lambda pipe, run=run: _train(run, pipe))  # type: ignore[misc]
-        loading = rng.random() < 0.25
-        said = killed(child, pipe, rng.random() * 0.3, from_first_word=not loading)
+        steps = 0 if rng.random() < 0.2 else rng.randrange(1, 60)  # one in five while it still loads
+        said = killed(child, pipe, rng.random() * (0.02 if steps else 0.3), 8 * steps)
         told = max(struct.unpack(f"<{len(said) // 8}q", said[: len(said) // 8 * 8]), default=0)
         _check_run(run, told, f"worker kill {kill}", lost)
         last = kill == kills - 1
@@ -195,7 +197,7 @@ def apps(root: Path, kills: int, rng: random.Random, lost: Losses) -> int:
     for kill in range(kills):
         seed = rng.random()
         child, pipe = forked(lambda pipe, seed=seed: _click(store, pipe, random.Random(seed)))  # type: ignore[misc]
-        said = killed(child, pipe, 0.02 + rng.random() * 0.4).decode()
+        said = killed(child, pipe, rng.random() * 0.05, rng.randrange(3_000)).decode()
         lines = [json.loads(line) for line in said.splitlines() if line.endswith("}")]
         for line in lines:
             if "done" in line:

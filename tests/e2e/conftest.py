@@ -72,6 +72,7 @@ class App:
                 return self
             except OSError:
                 time.sleep(0.1)
+        self.stop(signal.SIGKILL)
         raise RuntimeError("the app did not start:\n" + self.log.read_text(errors="replace"))
 
     def stop(self, how: int = signal.SIGINT) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from playground.runs.accounts import Accounts, hand_over
 from playground.runs.files import read_json, write_json
-from playground.runs.hosting import Hosting
+from playground.runs.hosting import SIGN_IN, Hosting
 from playground.runs.races import create_race, get_race, prepare_race
 from playground.runs.store import Run, RunNotFound, hashed
 from playground.ui import accounts
@@ -107,11 +107,11 @@ def test_without_a_host_who_wants_it_nobody_signs_in(space: Services, monkeypatc
     assert token_of(off, BROWSER, ANN) == BROWSER
     monkeypatch.setattr(accounts, "find_spec", lambda name: None)
     assert token_of(space, BROWSER, ANN) == BROWSER
-    read = Hosting.read
-    assert read({"SPACE_ID": "x/y", "OAUTH_CLIENT_SECRET": "hush"}).account_secret == ""
-    with_both = read({"SPACE_ID": "x/y", "OAUTH_CLIENT_SECRET": "hush", "OAUTH_CLIENT_ID": "id"})
-    assert with_both.account_secret == "hush"
-    assert "hush" not in repr(with_both)
+    full = {"SPACE_ID": "x/y", "SYSTEM": "spaces", **dict.fromkeys(SIGN_IN, "hush")}
+    for missing in ("SYSTEM", *SIGN_IN):
+        assert Hosting.read({name: value for name, value in full.items() if name != missing}).account_secret == ""
+    assert Hosting.read(full).account_secret == "hush"
+    assert "hush" not in repr(Hosting.read(full))
 
 
 def test_nothing_is_given_twice(space: Services, make_run: MakeRun) -> None:
