@@ -302,7 +302,7 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
     gr.on(
         [form.change.input, form.start_from.input], race_form.offer, [form.start_from, form.change], form.to, **QUIET,
     )  # fmt: skip
-    form.budget.input(partial(race_form.usual_amount, form), form.settings, form.amount, **QUIET)
+    form.budget.input(partial(race_form.usual_amount, form), form.settings, form.amount, **QUIET)  # type: ignore[arg-type]
     gr.on(
         [control.change for control in form.settings],  # type: ignore[attr-defined]
         partial(race_form.preview, form), form.settings, [form.waiting, form.preview], trigger_mode="always_last", **QUIET,
