@@ -153,7 +153,7 @@ def claims_something(found):
 def test_identical_arms_are_rarely_called_different_whatever_is_compared(recipe):
     """All that a race says together keeps the promise: steps of a ladder and the choice of a rate count too."""
     spec = race_of(RECIPES[recipe], SHARED, amount=5)
-    rng, n = np.random.default_rng(0), 1000
+    rng, n = np.random.default_rng(0), 5000
     drawn = rng.normal(2.0, 0.05, (n, 1, 3)) + rng.normal(0, 0.05, (n, len(spec.arms), 3))
     arms = measured(spec, drawn[0].tolist())
     wrong = 0
