@@ -76,6 +76,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=3, help="of both sides in the same configuration")
     parser.add_argument("--iters", type=int, default=2000, help="of nanoGPT's README run; fewer only to try this out")
     options = parser.parse_args(arguments)
     machine()
@@ -84,7 +85,7 @@ def main(arguments: list[str]) -> None:
         bench = Bench(Path(folder), options.nanogpt, options.text.read_text("utf-8"))
         parts = {
             "readme": lambda: readme(bench, options.seeds, options.iters),
-            "same": lambda: same(bench),
+            "same": lambda: same(bench, options.turns),
             "large": lambda: large(bench),
             "flops": lambda: flops(bench),
             "memory": lambda: memory(bench),
@@ -182,7 +183,7 @@ def readme(bench: Bench, seeds: int, iters: int) -> None:
     for seed in range(seeds):
         caches = {"warm": bench.warm, "cold": bench.cold} if seed == 0 else {"warm": bench.warm}
         for name, cache in caches.items():
-            run, _ = bench.ours("speedrun", {}, {"seed": seed, "eval_interval": 10, "eval_tokens": 10_000_000}, cache)
+            run, _ = bench.ours("speedrun", {}, {"seed": seed, "eval_interval": 20, "eval_tokens": 10_000_000}, cache)
             seconds, step, loss = time_to_goal(run)
             *_, ended = (row["loss"] for row in Tail(run.log).rows() if row["event"] == "Evaluated")
             reached = f"{loss:.4f} after {step} steps, {seconds:.2f} s"
@@ -204,10 +205,10 @@ def readme(bench: Bench, seeds: int, iters: int) -> None:
 WAYS = {"bf16": {"precision": "bf16"}, "bf16, compiled": {"precision": "bf16", "compile": "on"}, "fp32": {}}
 
 
-def same(bench: Bench, steps: int = 150) -> None:
+def same(bench: Bench, turns: int, steps: int = 150) -> None:
     """nanoGPT's configuration and mathematics: AdamW, the same batch; ours at either precision."""
     rates: dict[str, list[float]] = {"nanoGPT": [], **{name: [] for name in WAYS}}
-    for turn in range(3):
+    for turn in range(turns):
         times = iteration_times(bench.nanogpt(README | {"max_iters": steps, "eval_interval": 10_000}).output, 10_000)
         rates["nanoGPT"].append(1 / statistics.median(times[10:]))
         for name, how in WAYS.items():
