@@ -12,7 +12,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -96,6 +96,8 @@ def _soak(app: App, run: str, token: str, minutes: float, history: History) -> N
             flush=True,
         )
     first, last = census[0], census[-1]  # the first minute brings up threads and caches
+    for problem, count in Counter(problems).most_common(5):
+        print(f"problem: {count} times {problem}")
     figure("soak_errors", len(problems), "0")
     figure("soak_drift_megabytes", last[0] - first[0], "< 20")
     figure("soak_open_files_and_threads_more", max(last[1] - first[1], last[2] - first[2]), "<= 2")
