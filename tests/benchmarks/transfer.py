@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(options.threads)
     config = TrainConfig(
         steps=options.steps, batch_size=8, optimizer=options.optimizer, eval_interval=options.steps, sample_interval=0,
-        eval_tokens=32_768, precision=options.precision, snapshots=0,
+        eval_tokens=32_768, precision=options.precision, snapshots=0, warmup_steps=min(50, options.steps),
     )  # fmt: skip
     text, rates = tales(N_BYTES), sorted({*options.rates, config.learning_rate})
     print(f"{options.preset}, {options.optimizer}, {options.steps} steps of 8 x 64 bytes, seeds {options.seeds}")
