@@ -61,7 +61,8 @@ class Reader:
                 context += new
             limit = self.model.config.block_size
             if len(self.context) > limit:
-                keep = limit if self.cache.length == 0 else max(1, limit // 2)
+                nothing_read = self.cache.length == 0 and not self._steps
+                keep = limit if nothing_read else max(1, limit // 2)
                 fresh = [context[-keep:] for context in self.contexts]
                 self.contexts = [list(context) for context in fresh]
                 self.cache, self._steps = KVCache(self.model.config, len(fresh)), []
