@@ -46,6 +46,8 @@ def test_axe_finds_nothing_serious_in_any_view_inside(page: Page, app: App, them
     open_tab(page, "Attention")
     page.locator("#reading-induction").click()
     expect(page.locator(".pg-guide")).to_be_visible(timeout=SLOW)
+    expect(page.locator('.pg-head-cards [data-step="0"]')).to_be_visible(timeout=SLOW)  # where the reading begins
+    page.wait_for_function(SETTLED, timeout=SLOW)
     page.locator("#attention-grid").get_by_text("Zero", exact=True).click()
     expect(page.locator(".pg-head-cards .pg-verdict")).to_contain_text("nats per token", timeout=SLOW)
     page.wait_for_function(SETTLED, timeout=SLOW)

@@ -30,9 +30,12 @@ let cell = null; // { depth, position }
 
 /** Blue for what restores, orange for the opposite; full from 1 on. */
 function tint(td, share) {
-  const { blue, vermilion } = P.colours();
-  td.style.background = P.faint(share < 0 ? vermilion : blue, Math.min(0.85, 0.85 * Math.abs(share)));
-  td.style.color = Math.abs(share) > 0.6 ? "var(--pg-on-blue)" : "var(--pg-ink)";
+  const { blue, vermilion, card } = P.colours();
+  const opacity = Math.min(0.85, 0.85 * Math.abs(share));
+  const [full, none] = [share < 0 ? vermilion : blue, card].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+  const rgb = full.map((x, i) => Math.round(opacity * x + (1 - opacity) * none[i]));
+  td.style.background = `rgb(${rgb})`;
+  td.style.color = P.readable(rgb);
 }
 
 const percent = (share) => `${share < -0.005 ? "−" : ""}${Math.abs(100 * share).toFixed(0)} %`;
