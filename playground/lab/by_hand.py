@@ -89,5 +89,6 @@ def _traced(model: Transformer, ids: Sequence[int], layer: int, head: int) -> tu
 def source() -> str:
     """The code that ran: who sees whom, attention, and the layer around it, as they stand in the project."""
     return "\n\n".join(
-        inspect.getsource(part).rstrip() for part in (visible, attention.attend, attention.Attention.forward)
+        inspect.getsource(part).rstrip()
+        for part in (visible, attention.attend, attention.spelled_out, attention.Attention.forward)
     )

@@ -73,12 +73,10 @@ def attend(
     if not spelled:
         return _fused(q, k, v, mask, dropout)
     n_key = k.size(2) - (sinks is not None)
-    return _spelled_out(q, k, v, mask, look, dropout, n_key)
+    return spelled_out(q, k, v, mask, look, dropout, n_key)
 
 
-def _spelled_out(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, look: Look | None, dropout: float, n_key: int
-) -> Tensor:
+def spelled_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, look: Look | None, dropout: float, n_key: int) -> Tensor:
     """The formula as it stands in papers, for the first `n_key` keys; what others take of the softmax goes nowhere."""
     batch, n_head, n_query, size = q.shape
     grouped = q.reshape(batch, k.size(1), -1, n_query, size)  # (B, K, H / K, T, D)

@@ -114,6 +114,8 @@ def answer(call: Callable[[], Any], *known: str) -> str:
             found = list(islice(found, 3)) if inspect.isgenerator(found) else found  # some go on for ever
         except ValueError as error:  # gr.Error too
             found = ["refused", str(getattr(error, "message", error))]
+    if isinstance(found, dict):  # by component, from a handler that fills a form
+        found = {str(key): value for key, value in found.items()}
     text = json.dumps([found, [str(one.message) for one in shown]], default=in_words)
     text = re.sub(r'"(nonce|seconds|stamp)": [0-9.e+]+', "", text)
     for number, one in enumerate(known):
