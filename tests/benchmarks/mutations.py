@@ -84,8 +84,8 @@ MUTATIONS = (
         f"{STREAMING}[modern-torch.float32-cpu]",
     ),
     one(
-        "a mean of the micro-batches' means", "train/trainer.py", "wanted) / targets",
-        "wanted) / max(1, int((wanted != IGNORED).sum())) * len(inputs) / len(x)",
+        "a mean of the micro-batches' means", "train/gradients.py", "total = part / targets",
+        "total = part / max(1, int((wanted != IGNORED).sum())) * len(inputs) / count",
         "tests/train/test_trainer.py::test_accumulation_equals_one_batch[ragged]",
     ),
     one(
