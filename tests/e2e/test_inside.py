@@ -167,11 +167,11 @@ def test_a_hostile_text_is_only_text(page: Page, app: App, text: str) -> None:
     alert = page.locator("#attention-grid .pg-alert-bad")
     page.locator("#attention-text textarea").fill("")
     page.locator("#look").click()
-    expect(alert).to_have_text("The text is empty. Write a sentence to look at.")
+    expect(alert).to_have_text("The text is empty. Write a sentence to look at.", timeout=SLOW)
     page.locator("#attention-text textarea").fill("x" * 300)
     page.locator("#look").click()
-    expect(page.get_by_text("The text has 300 tokens; the model reads the last 256.")).to_be_visible()
-    expect(alert).to_be_hidden()
+    expect(page.get_by_text("The text has 300 tokens; the model reads the last 256.")).to_be_visible(timeout=SLOW)
+    expect(alert).to_be_hidden(timeout=SLOW)
 
 
 def test_surprise_and_the_answer_after_every_layer(page: Page, app: App) -> None:
