@@ -42,6 +42,7 @@ SMALL = preset("modern", vocab_size=256, block_size=256, n_layer=4, n_embd=128)
 LARGE = preset("modern", vocab_size=32_000, block_size=256, n_layer=6, n_embd=288, n_head=6, n_kv_head=6)
 SAMPLING = SampleConfig(temperature=1.0, seed=0)
 TURNS = 5
+ROLLS = 5
 VISITORS, FIRSTS = 10, 12
 READING = 25  # characters a second: 250 words a minute, with their blanks
 
@@ -182,26 +183,31 @@ def _write_llama2c(config: ModelConfig, path: Path) -> None:
 
 
 def _rolling(n: int) -> None:
-    """A rolling buffer of 128 over many tokens: memory at the start and the end, time per token early and late."""
+    """A rolling buffer of 128 over many tokens, in turns: memory gained, time per token early and late."""
     config = SMALL.replace(window=128)
     model = initialise(Transformer(config), 0).eval().requires_grad_(False)
-    reader, process = Reader(model), psutil.Process()
-    reader.feed([1])
-    times, began = [], time.perf_counter()
-    memory = 0
-    for at in range(1, n + 1):
-        reader.feed([at % 251])
-        if at % 1000 == 0:
-            times.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            memory = memory or process.memory_info().rss
+    process = psutil.Process()
     print(f"\nrolling buffer of 128, {n:,} tokens")
-    tenth = max(1, len(times) // 10)
-    early, late = (statistics.median(part) for part in (times[:tenth], times[-tenth:]))
-    row("a token, first tenth", [1000 * t for t in times[:tenth]], "µs")
-    row("a token, last tenth", [1000 * t for t in times[-tenth:]], "µs")
-    figure("rolling buffer, late / early time per token", late / early, "0.95 to 1.05")
-    figure("rolling buffer, memory gained, MiB", (process.memory_info().rss - memory) / 2**20, "about 0")
+    tenths, ratios, gained = ([], []), [], []
+    for _ in range(ROLLS):
+        reader, times, memory = Reader(model), [], 0
+        reader.feed([1])
+        began = time.perf_counter()
+        for at in range(1, n + 1):
+            reader.feed([at % 251])
+            if at % 1000 == 0:
+                times.append(1000 * (time.perf_counter() - began))  # µs a token
+                began = time.perf_counter()
+                memory = memory or process.memory_info().rss
+        part = max(1, len(times) // 10)
+        for kept, values in zip(tenths, (times[:part], times[-part:]), strict=True):
+            kept.append(statistics.median(values))
+        ratios.append(tenths[1][-1] / tenths[0][-1])
+        gained.append((process.memory_info().rss - memory) / 2**20)
+    row("a token, first tenth", tenths[0], "µs")
+    row("a token, last tenth", tenths[1], "µs")
+    figure("rolling buffer, late / early time per token", statistics.median(ratios), "0.95 to 1.05")
+    figure("rolling buffer, memory gained, MiB", statistics.median(gained), "about 0")
 
 
 def _through_the_app() -> None:
