@@ -32,6 +32,7 @@ from gradio_client import Client
 from playground.runs import checkpoints, status
 from playground.runs.history import History
 from playground.runs.launcher import Launcher
+from playground.runs.processes import cores
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
 from playground.tokenizers import build_tokenizer
@@ -285,6 +286,7 @@ def _check_store(store: RunStore, known: dict[str, Any], pending: str, where: st
 
 def whole_apps(folder: Path, kills: int, rng: random.Random, lost: Losses) -> int:
     """The app as it is deployed: a client starts a run and reads its curve; app, worker or both are killed."""
+    torch.set_num_threads(cores())  # as its workers have: with another number, sums are added up in another order
     app = App(folder, public=True)
     store, courses = RunStore(app.data / "runs"), []
     try:
