@@ -26,9 +26,10 @@ def main() -> None:
 
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)  # before torch is loaded, which reads them then
-    from playground.ui import zero_gpu
+    from playground.ui import memory, zero_gpu
 
     zero_gpu.announce()  # likewise
+    memory.keep_flat()
     import torch
 
     from playground.ui.app import build_app, launch_options, queued

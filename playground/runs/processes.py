@@ -26,6 +26,10 @@ STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIG
 # Read by libgomp when torch loads it, so it has to be in the environment before.
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
+# glibc gives every thread a heap of its own, so what evaluation frees in one, training allocates again in another. A worker
+# in nanoGPT's configuration peaks at 405 MB with these and at 432 without.
+FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
+
 # What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.
 _ALLOWED = (
     "PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -57,7 +61,7 @@ def environment(threads: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)}
     kept |= {"PYTHONPATH": str(code_root()), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     kept |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**PATIENT_THREADS, **kept}
+    return {**PATIENT_THREADS, **FEW_HEAPS, **kept}
 
 
 def cores() -> int:

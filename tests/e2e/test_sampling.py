@@ -69,7 +69,11 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     page.locator("#stop-streaming").click()
     expect(page.locator("#streaming-answer")).to_contain_text("and stopped", timeout=SLOW)
     page.wait_for_timeout(1_000)  # a click that comes together with the stop would be stopped with it
-    page.locator("#find-sinks").click()
+    page.locator("#write-endlessly").click()
+    expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
+    page.locator("#find-sinks").click()  # which ends what was going on
     expect(page.locator("#streaming-answer")).to_contain_text("on the first token", timeout=SLOW)
+    page.wait_for_timeout(1_500)
+    expect(page.locator("#streaming-answer")).to_contain_text("on the first token")
     page.locator("#three-softmaxes").click()
     expect(page.locator("#streaming-table")).to_contain_text("4 + 60")

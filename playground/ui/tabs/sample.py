@@ -21,6 +21,7 @@ from playground.ui import branches, layout, writing
 from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import next_token, token_text
 from playground.ui.forms import Form, as_it_comes, build_form
+from playground.ui.latest import Latest
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
@@ -278,17 +279,21 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
     both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
+    latest = Latest()
+
+    def alone(handler: Any) -> Any:
+        return latest.only(services.bind(handler))
+
+    beside = [tab.ways, tab.n_beam, *tab.other.both, *ahead]
     writes = [
-        tab.generate.click(services.bind(write), ahead, both, **slow),
-        tab.more.click(services.bind(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
-        tab.text.branch(services.bind(branch_off), on, both, **slow),
-        tab.beside.click(
-            services.bind(write_beside), [tab.ways, tab.n_beam, *tab.other.both, *ahead], tab.text, **slow
-        ),
+        tab.generate.click(alone(write), ahead, both, **slow),
+        tab.more.click(alone(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
+        tab.text.branch(alone(branch_off), on, both, **slow),
+        tab.beside.click(alone(write_beside), beside, tab.text, **slow),
     ]
     tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
     # What is on its way when somebody says stop still arrives, and only after that is it known where the text stands.
-    tab.stop.click(None, None, None, cancels=writes).then(stopped, tab.text, tab.text, **QUIET)
+    tab.stop.click(latest.end_what_runs, None, None, cancels=writes, **QUIET).then(stopped, tab.text, tab.text, **QUIET)
     tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
     tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
 

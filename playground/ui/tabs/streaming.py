@@ -26,6 +26,7 @@ from playground.ui import streaming_view as view
 from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import cache_slots, line_chart, token_text
 from playground.ui.forms import as_it_comes
+from playground.ui.latest import Latest
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 from playground.ui.streaming_view import TAIL, TEXTS
@@ -270,12 +271,16 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
     chosen, memory = tab.picker.both, [tab.window, tab.n_sink]
     results = [tab.answer, tab.first, tab.second, tab.table, tab.text]
+    latest = Latest()
+    tries: list[tuple[gr.Button, Any, list[Any]]] = [
+        (tab.prove, prove, [*chosen, tab.window, tab.prompt, visitor]),
+        (tab.read, read, [*chosen, *memory, visitor]),
+        (tab.endless, endless, [*chosen, *memory, tab.prompt, visitor]),
+        (tab.sinks, find_sinks, [*chosen, visitor]),
+    ]
     running: list[Any] = [
-        tab.prove.click(services.bind(prove), [*chosen, tab.window, tab.prompt, visitor], results, **slow),
-        tab.read.click(services.bind(read), [*chosen, *memory, visitor], results, **slow),
-        tab.endless.click(services.bind(endless), [*chosen, *memory, tab.prompt, visitor], results, **slow),
-        tab.sinks.click(services.bind(find_sinks), [*chosen, visitor], results, **slow),
+        button.click(latest.only(services.bind(handler)), needs, results, **slow) for button, handler, needs in tries
     ]
     tab.three.click(services.bind(show_three), None, results, **QUIET)
     # What is on its way when somebody says stop still arrives: only after that is it known what to say.
-    tab.stop.click(None, None, None, cancels=running).then(stopped, tab.answer, tab.answer, **QUIET)
+    tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(stopped, tab.answer, tab.answer, **QUIET)

@@ -1,0 +1,37 @@
+"""What threads have freed leaves the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from playground.ui import memory
+
+CHILD = """
+import psutil, threading
+from playground.ui import memory
+assert memory.keep_flat()
+resident = psutil.Process().memory_info
+def fill():
+    parts = [bytearray(5_000) for _ in range(20_000)]
+    kept.extend(parts[::100])  # what lies between keeps an arena from shrinking by itself
+kept = []
+workers = [threading.Thread(target=fill) for _ in range(4)]
+[worker.start() for worker in workers]
+[worker.join() for worker in workers]
+before = resident().rss
+assert memory.give_back()
+print(before - resident().rss)
+"""
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="another C library than glibc")
+def test_what_threads_have_freed_goes_back() -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 20e6
+
+
+def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_glibc", lambda: None)
+    assert memory.keep_flat() is False
+    assert memory.give_back() is False
