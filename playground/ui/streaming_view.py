@@ -146,10 +146,10 @@ def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
 
 
 def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
-    """The end of an endless text."""
+    """The end of an endless text. No branch begins there: what came before is forgotten."""
     root = branches.branch("")
     root["tokens"] = tokens
-    return branches.snapshot(branches.new_tree("", [root], f"the last {TAIL} tokens"), state)
+    return {**branches.snapshot(branches.new_tree("", [root], f"the last {TAIL} tokens"), state), "fixed": True}
 
 
 def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:

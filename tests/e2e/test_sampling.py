@@ -68,6 +68,9 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
     page.locator("#stop-streaming").click()
     expect(page.locator("#streaming-answer")).to_contain_text("and stopped", timeout=SLOW)
+    page.locator("#streaming-text .pg-token").last.hover()
+    expect(page.locator("#streaming-text .pg-token-panel")).to_contain_text("%")
+    expect(page.locator("#streaming-text")).not_to_contain_text("branch off")  # there is nothing to go on from
     page.wait_for_timeout(1_000)  # a click that comes together with the stop would be stopped with it
     page.locator("#write-endlessly").click()
     expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)

@@ -13,7 +13,8 @@ const legend = P.surpriseLegend();
 const list = P.el("div", { class: "pg-branches" });
 const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
-const hint = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was and what else could have come; choose another to branch off there.";
+const reach = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was";
+const hint = () => (value?.fixed ? `${reach}.` : `${reach} and what else could have come; choose another to branch off there.`);
 const explained = P.el("span", { text: " the deeper the colour, the more it surprised the model" });
 const filled = P.el("div", { class: "pg-panel", hidden: true },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), explained), legend),
@@ -91,7 +92,7 @@ function draw() {
   const count = `${P.whole(n)} ${n === 1 ? "token" : "tokens"}`;
   const words = { writing: "Writing…", done: count, stopped: `${count}, stopped`, idle: "" }[value.state] ?? "";
   P.say(state, [words, value.note].filter(Boolean).join(" · "));
-  if (!shown) P.say(panel, n ? hint : "");
+  if (!shown) P.say(panel, n ? hint() : "");
 }
 
 function drawBranches() {
@@ -139,7 +140,7 @@ function show(place) {
   shown = place;
   const token = place && value.branches[place.branch]?.tokens[place.index];
   if (!token) {
-    P.say(panel, hint);
+    P.say(panel, hint());
     return;
   }
   const { flow } = views[place.branch];
@@ -149,14 +150,14 @@ function show(place) {
   const at = (value.branches[place.branch].at ?? 0) + place.index;
   const rows = (token.alternatives ?? []).map(([id, text, p]) => alternative(place.branch, at, token, id, text, p));
   panel.replaceChildren(
-    P.el("p", {}, ...P.tokenWords(token.text, token.p), rows.length ? ". Choose another to branch off here." : ""),
+    P.el("p", {}, ...P.tokenWords(token.text, token.p), rows.length && !value.fixed ? ". Choose another to branch off here." : ""),
     ...(rows.length ? [P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows)] : []));
 }
 
 function alternative(branch, at, token, id, text, p) {
   const taken = id === token.id;
-  const button = P.el("button", { type: "button", class: "pg-alternative-button", disabled: taken || value.state === "writing",
-    "aria-label": `${P.visible(text)}, ${P.percent(p)}${taken ? ", taken" : ", branch off here"}` },
+  const button = P.el("button", { type: "button", class: "pg-alternative-button", disabled: taken || value.fixed || value.state === "writing",
+    "aria-label": `${P.visible(text)}, ${P.percent(p)}${taken ? ", taken" : value.fixed ? "" : ", branch off here"}` },
   ...P.alternative(text, p));
   button.addEventListener("click", () => trigger("branch", { branch, at, id }));
   return P.el("li", { class: taken ? "pg-alternative-taken" : "" }, button);

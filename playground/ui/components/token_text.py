@@ -23,7 +23,8 @@ def token_text(*, value: Mapping[str, Any] | None = None, elem_id: str | None = 
     """Show texts as they are written, and let a reader branch off them.
 
     value: ``{"prompt": str, "branches": [branch, ...], "chosen": int, "state": "idle" | "writing" | "done" | "stopped",
-    "note": str, "plain": bool, "nonce": anything}``; plain: no colours to explain, nothing to branch off. A branch is
+    "note": str, "plain": bool, "fixed": bool, "nonce": anything}``; plain: no colours to explain; fixed: nobody
+    branches off. A branch is
     ``{"name": str, "note": str, "parent": int | None, "at": int, "tokens": [{"id": int, "text": str, "p": float,
     "alternatives": [[id, str, float], ...]}, ...]}``: it goes on where its parent's whole text had `at` tokens. p is a
     token's probability before any filter. Replace the whole value as often as eight times a second: what is on the page

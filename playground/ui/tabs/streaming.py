@@ -283,4 +283,6 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     ]
     tab.three.click(services.bind(show_three), None, results, **QUIET)
     # What is on its way when somebody says stop still arrives: only after that is it known what to say.
-    tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(stopped, tab.answer, tab.answer, **QUIET)
+    tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(
+        stopped, tab.answer, tab.answer, **QUIET
+    )
