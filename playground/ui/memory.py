@@ -1,27 +1,31 @@
 """The app's memory over hours: what nobody uses any more goes back to the system.
 
-Some forty threads answer requests in turns, and glibc lets each fill an arena of its own, none of which shrinks by itself.
-Seven minutes of the load of docs/benchmarks.md left 2 MB more in use and 32 MB more in arenas. So there are few of them, and
-once a minute all are trimmed. Where the C library is another one, nothing of this happens.
+Some forty threads answer requests in turns. glibc lets each fill an arena of its own, none of which shrinks by itself, and
+puts even megabytes there once it has seen one freed. Seven minutes of the load of docs/benchmarks.md left 2 MB more in use
+and 32 MB more in arenas. So there is one for all, large blocks have pages of their own, which go when they go, and once a
+minute the arena is trimmed. Where the C library is another one, nothing of this happens.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from typing import Any
 
-ARENAS = 2  # threads that allocate at the same moment: Python's lock lets few
 MINUTE = 60.0
-_ARENA_MAX = -8  # mallopt's M_ARENA_MAX
+LARGE = 128 * 1024  # bytes: where glibc begins, before it learns otherwise
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # mallopt's names
 
 
 def keep_flat() -> bool:
-    """To be called before threads start. Tells whether this C library can do it."""
+    """To be called before Gradio is loaded and threads start. Tells whether this C library can do it."""
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # of its last 10,000 requests it would keep something
     library = _glibc()
     if library is None:
         return False
-    library.mallopt(_ARENA_MAX, ARENAS)
+    library.mallopt(_ARENA_MAX, 1)  # Python's own lock lets few allocate at the same moment
+    library.mallopt(_MMAP_THRESHOLD, LARGE)
     threading.Thread(target=_every_minute, args=(library,), name="memory", daemon=True).start()
     return True
 

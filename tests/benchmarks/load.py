@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> None:
         PAUSES[kind] *= options.slower
     machine()
     with tempfile.TemporaryDirectory() as folder:
-        app = App(Path(folder) / "data", public=True).start()
+        kept = {"GRADIO_TEMP_DIR": str(Path(folder) / "gradio")}
+        app = App(Path(folder) / "data", public=True, settings=kept).start()
         try:
             _measure(app, options.seconds, options.soak)
         finally:
@@ -89,7 +90,7 @@ def _soak(app: App, run: str, token: str, minutes: float, history: History) -> N
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         problems += asyncio.run(_load(app, run, token, 60, history))[1]
-        temporary = sum(1 for _ in Path(tempfile.gettempdir(), "gradio").rglob("*"))
+        temporary = sum(1 for _ in Path(app.settings["GRADIO_TEMP_DIR"]).rglob("*"))
         census.append((_resident(app), process.num_fds(), process.num_threads(), temporary))
         print(
             "minute {}: {:.1f} MB, {} files open, {} threads, {} temporary files".format(len(census), *census[-1]),
@@ -123,7 +124,8 @@ async def _load(app: App, run: str, token: str, seconds: float, history: History
     """Waits by kind, what went wrong, and the steps per second of the training meanwhile."""
     waits: Waits = defaultdict(list)
     problems: list[str] = []
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+    # The server closes what was quiet for five seconds: a client that waits as long may ask at that very moment.
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=2)
     async with httpx.AsyncClient(limits=limits) as client:
         server = await Server(app.url, client).look()
         reference = next(
