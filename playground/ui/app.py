@@ -18,6 +18,7 @@ from playground.ui import accounts, endpoints, health, links, race_form, race_ta
 from playground.ui.api import add_api
 from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
+from playground.ui.fetching import fetch_nothing
 from playground.ui.forms import read_form
 from playground.ui.guard import Guard
 from playground.ui.picker import QUIET
@@ -40,6 +41,7 @@ BROWSER_KEY = "llm-playground"
 
 def build_app(services: Services) -> gr.Blocks:
     """The app, ready to launch with `launch_options`."""
+    fetch_nothing()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):

@@ -1,7 +1,8 @@
-"""What is refused before Gradio sees it: requests of other sites' pages, and bodies without end."""
+"""What is refused before Gradio sees it: requests of other sites' pages or for them, and bodies without end."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 64_000_000  # bytes of a request that is no upload: a text of 20 MB, pasted, with every letter escaped once
 SAFE = ("GET", "HEAD", "OPTIONS")
+PROXY = re.compile(r"/proxy=|/file=\s*\w{2,}:/")  # Gradio would fetch what follows: `ui.fetching` refuses it too
 OWN = ("same-origin", "none")  # what a browser says of a page's own requests, and of an address that was typed
 
 
@@ -43,6 +45,9 @@ class Guard:
         if scope["method"] not in SAFE and not _is_own(headers):
             refusal = PlainTextResponse("Requests from pages of other sites are refused.", 403)
             await refusal(scope, receive, send)
+            return
+        if PROXY.search(scope["path"]):
+            await PlainTextResponse("Not Found", 404)(scope, receive, send)
             return
         too_large = PlainTextResponse(f"The request is larger than {self.max_body // 1_000_000} MB.", 413)
         upload = scope["path"].rstrip("/").endswith("/upload")

@@ -22,7 +22,8 @@ def client() -> TestClient:
     async def echo(request: Request) -> Response:
         return PlainTextResponse(str(len(await request.body())))
 
-    routes = [Route(path, echo, methods=["GET", "POST", "DELETE"]) for path in ("/call/train", "/gradio_api/upload")]
+    paths = ("/call/train", "/gradio_api/upload", "/gradio_api/file={path:path}")
+    routes = [Route(path, echo, methods=["GET", "POST", "DELETE"]) for path in paths]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Guard, max_body=1_000_000)]))
 
 
@@ -46,6 +47,18 @@ def test_a_page_of_another_site_changes_nothing(client: TestClient, headers: dic
     for method in ("POST", "DELETE"):
         assert client.request(method, "/call/train", headers=headers).status_code == status
     assert client.get("/call/train", headers=headers).status_code == 200  # links lead here from anywhere
+
+
+def test_nothing_is_fetched_for_anybody(client: TestClient) -> None:
+    for path in (
+        "/gradio_api/file=http://127.0.0.1/",
+        "/file=HTTPS://example.org/x",
+        "/proxy=https://x.hf.space/",
+        "/a/proxy=",
+    ):
+        assert (client.get(path).status_code, client.get(path).text) == (404, "Not Found")
+    assert client.get("/call/train?next=/file=http://x/").status_code == 200
+    assert client.get("/gradio_api/file=C:/Users/ann/text.txt").text != "Not Found"
 
 
 def test_answers_are_what_they_say(client: TestClient) -> None:
