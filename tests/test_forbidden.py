@@ -43,7 +43,8 @@ def sins(code: str) -> list[str]:
 @pytest.mark.parametrize(
     "code",
     ["import pickle", "from dill import loads", "eval('1')", "import torch\ntorch.load('x', weights_only=True)",
-     "subprocess.run('ls', shell=True)", "gr.HTML(f'<b>{name}</b>')", "AutoModel.from_pretrained(x, trust_remote_code=True)"],
+     "subprocess.run('ls', shell=True)", "gr.HTML(f'<b>{name}</b>')",
+     "AutoModel.from_pretrained(x, trust_remote_code=True)"],
 )  # fmt: skip
 def test_a_sin_is_found(code: str) -> None:
     assert sins(code)
