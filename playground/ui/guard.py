@@ -11,6 +11,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
+from playground.runs.networks import network_of
 from playground.ui.uploads import Uploads
 
 Message = MutableMapping[str, Any]
@@ -59,6 +60,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = _known_by_sender(scope)
         headers = Headers(scope=scope)
         if scope["method"] not in SAFE and not _is_own(headers):
             refusal = PlainTextResponse("Requests from pages of other sites are refused.", 403)
@@ -126,6 +128,16 @@ class Guard:
             self._held -= held
         if refusal is not None and not begun:
             await refusal(scope, receive, send)
+
+
+def _known_by_sender(scope: Message) -> Message:
+    """The request, which says of a public sender what is true, whatever that sender has written there: an agent's tools are
+    called by Gradio with the agent's headers, from this machine (`ui.whence`)."""
+    sender = str((scope.get("client") or ("",))[0])
+    if network_of(sender) is None:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"x-forwarded-for"]
+    return {**scope, "headers": [*others, (b"x-forwarded-for", sender.encode())]}
 
 
 def _declared(send: Send) -> Send:

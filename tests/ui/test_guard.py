@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -183,3 +183,20 @@ def test_what_waits_is_weighed() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert weight(deep) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("sender", "written", "known"),
+    [
+        ("8.8.4.4", "1.1.1.1", ["8.8.4.4"]), ("8.8.4.4", None, ["8.8.4.4"]),  # nobody between: what is written is a lie
+        ("10.16.3.80", "1.1.1.1, 8.8.4.4", ["1.1.1.1, 8.8.4.4"]),  # a proxy's word stays
+        ("127.0.0.1", None, []),
+    ],
+)  # fmt: skip
+def test_a_public_sender_cannot_write_who_it_is(sender: str, written: str | None, known: list[str]) -> None:
+    async def heard(request: Request) -> Response:
+        return JSONResponse(request.headers.getlist("x-forwarded-for"))
+
+    app = Starlette(routes=[Route("/gradio_api/mcp/", heard, methods=["POST"])], middleware=[Middleware(Guard)])
+    headers = {} if written is None else {"x-forwarded-for": written}
+    assert TestClient(app, client=(sender, 5)).post("/gradio_api/mcp/", headers=headers).json() == known
