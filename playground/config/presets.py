@@ -79,7 +79,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 def recipe(name: str, kind: type[Settings]) -> dict[str, Any]:
     """The settings of one kind, `ModelConfig` or `TrainConfig`, that a preset brings besides its architecture."""
     known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    return {key: value for key, value in RECIPES.get(name, {}).items() if key in known}
+    return {key: value for key, value in RECIPES.get(str(name), {}).items() if key in known}
 
 
 def preset(name: str, **changes: Any) -> ModelConfig:
@@ -87,7 +87,7 @@ def preset(name: str, **changes: Any) -> ModelConfig:
 
     `n_kv_head` follows `n_head` in the preset's proportion unless it is given. Raises ValueError for an unknown preset.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"Preset must be one of {', '.join(PRESETS)}. You sent {shown(name)}.")
     values = {**PRESETS[name], **changes}
     n_head = values["n_head"]

@@ -263,8 +263,9 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
     config = config.replace(stop="\n".join(options.stop or ()))
     ids = encode_prompt(run.tokenizer, options.prompt)
+    model = ModelCache().get(run, options.step)
     decode_step.warm()
-    rows = write_rows(ModelCache().get(run, options.step), run.tokenizer, ids, config)
+    rows = write_rows(model, run.tokenizer, ids, config)
     if config.n_sample == 1:
         _print_as_it_comes(options.prompt, (row[0] for row in rows), config)
     else:

@@ -22,6 +22,7 @@ from playground.runs import status
 from playground.runs.files import Lock, discard
 from playground.runs.journal import Journal, Tell, to_nobody
 from playground.runs.limits import LOCAL, Limits
+from playground.runs.networks import Networks, Whence, from_nowhere
 from playground.runs.processes import STOP_SECONDS, Worker, cores, press
 from playground.runs.queue import Job, Line, Turns, line
 from playground.runs.races import Race, check_job, jobs, own_job
@@ -60,8 +61,10 @@ class Launcher:
         limits: Limits = LOCAL,
         keep_days: float | None = None,
         tell: Tell = to_nobody,
+        whence: Whence = from_nowhere,
     ) -> None:
         """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
+        `whence` says from which network it is that a button was just pressed.
 
         Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
         """
@@ -70,6 +73,8 @@ class Launcher:
         self.limits = limits
         self.keep_days = keep_days
         self.usage = Usage(store.root / "usage.json")
+        self.networks = Networks()
+        self._whence = whence
         self.space = Space(store)
         self._turns = Turns()
         self._journal = Journal(tell)
@@ -202,6 +207,7 @@ class Launcher:
             status.withdraw(run.path)
             queued = Status("queued", queued=_after_all_queued(statuses))
             status.declare(run.path, queued)
+            self.networks.started(run.id, self._whence())
             self._seen = None
         self._wake.set()
         return queued
@@ -244,6 +250,12 @@ class Launcher:
                     f"Queue: you have {own} in it and would add {n_jobs}; the limit here is {most}, training and waiting. "
                     "Wait until one ends, or stop one."
                 )
+        near = self.networks.jobs(self._whence(), (job.id for job, now in statuses if now.active))
+        if limits.network_runs is not None and near + n_jobs > limits.network_runs:
+            raise ValueError(
+                f"Queue: {near} from your network are in it; the limit here is {limits.network_runs} for one network, "
+                "training and waiting. Wait until one ends, or look at a reference run meanwhile."
+            )
         waiting = sum(now.state == "queued" for _, now in statuses)
         if limits.queue_length is not None and waiting + n_jobs > limits.queue_length:
             raise ValueError(
@@ -259,7 +271,7 @@ class Launcher:
             )
 
     def _line(self, statuses: list[tuple[Job, Status]]) -> Line:
-        return line(statuses, self.usage.seconds, self._turns)
+        return line(statuses, self.usage.seconds, self._turns, self.networks.seconds)
 
     def _statuses(self) -> list[tuple[Job, Status]]:
         return [(job, job.status()) for job in jobs(self.store)]
@@ -295,6 +307,7 @@ class Launcher:
                 print(f"launcher: {gone} was removed to make room", flush=True)
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self._flushed = time.monotonic()
+            self.networks.keep(job.id for job, _ in statuses)
             self.usage.flush()
 
     def _count(self, running: tuple[Job, ...]) -> None:
@@ -302,6 +315,7 @@ class Launcher:
         now = time.monotonic()
         for job in running:
             self.usage.add(job.owner, now - self._ticked)
+            self.networks.add(job.id, now - self._ticked)
         self._ticked = now
 
     def _next(self, now: Line) -> list[Job]:

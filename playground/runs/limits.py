@@ -36,6 +36,7 @@ class Limits:
     daily_minutes: float | None = _limit("Training time of a visitor within 24 hours, in minutes.")
     running_runs: int | None = _limit("Runs and races of a visitor that train at the same time.")
     waiting_runs: int | None = _limit("Runs and races of a visitor that wait in the queue. A duel needs four.")
+    network_runs: int | None = _limit("Runs and races that train or wait, of all visitors from one network.")
     queue_length: int | None = _limit("Runs and races that wait in the queue, of all visitors together.")
     visitor_mb: int | None = _limit("Disk space of a visitor's runs, in MB.")
     total_mb: int | None = _limit("Disk space of all runs, in MB: beyond it the oldest go.")
@@ -149,7 +150,7 @@ def starting_values(preset: str) -> dict[str, Any]:
 LOCAL = Limits()
 PUBLIC = Limits(
     max_parameters=5_000_000, max_context=512, max_batch_tokens=16_384, max_vocabulary=4_096, memory_mb=2_000,
-    run_minutes=10, daily_minutes=30, running_runs=1, waiting_runs=4, queue_length=40, visitor_mb=500, total_mb=10_000,
-    new_tokens=512,
+    run_minutes=10, daily_minutes=30, running_runs=1, waiting_runs=4, network_runs=10, queue_length=40, visitor_mb=500,
+    total_mb=10_000, new_tokens=512,
 )  # fmt: skip
-CLASSROOM = replace(PUBLIC, run_minutes=5, daily_minutes=60, queue_length=120)
+CLASSROOM = replace(PUBLIC, run_minutes=5, daily_minutes=60, network_runs=None, queue_length=120)

@@ -48,17 +48,25 @@ class Turns:
         self._round, self._next = 0, {}
 
 
-def line(statuses: Sequence[tuple[Job, Status]], used: Callable[[str | None], float], turns: Turns) -> Line:
-    """The queue as it stands. `used` gives the seconds that an owner has trained within the last 24 hours.
+def line(
+    statuses: Sequence[tuple[Job, Status]],
+    used: Callable[[str | None], float],
+    turns: Turns,
+    used_around: Callable[[str], float] = lambda job_id: 0.0,
+) -> Line:
+    """The queue as it stands. `used` gives the seconds that an owner has trained within the last 24 hours, `used_around`
+    what all have from the network that a job came from.
 
-    Nobody's second job comes before somebody's first; in a round those who have used least come first, then first come
-    first. One visitor's jobs keep the order in which they came.
+    Nobody's second job comes before somebody's first; in a round those whose network has used least come first, then those
+    who have used least themselves, then first come first. One visitor's jobs keep the order in which they came.
     """
     running = tuple(job for job, now in statuses if now.state == "running")
     waiting = [(job, now) for job, now in statuses if now.state == "queued"]
     before: Counter[str | None] = Counter()
     keyed = []
     for job, now in sorted(waiting, key=lambda pair: (pair[1].queued, pair[0].id)):
-        keyed.append(((turns.of(job.owner) + before[job.owner], used(job.owner), now.queued, job.id), job))
+        keyed.append(
+            ((turns.of(job.owner) + before[job.owner], used_around(job.id), used(job.owner), now.queued, job.id), job)
+        )
         before[job.owner] += 1
     return Line(running, tuple(job for _, job in sorted(keyed, key=lambda pair: pair[0])))

@@ -39,13 +39,18 @@ class Space:
         no limit."""
         if limits.visitor_mb is not None:  # else there is nothing to measure
             self.check_room(job.owner, job_bytes(job), limits, apart_from=job.id)
-        if limits.total_mb is not None:
-            free = shutil.disk_usage(self._store.root).free
-            if self.total() / 1e6 > limits.total_mb or free < MIN_FREE:
-                raise ValueError(
-                    f"Disk space: all runs here take {self.total() / 1e6:,.0f} MB of {limits.total_mb:,}, "
-                    f"{free / 1e6:,.0f} MB are free. Old runs go every few minutes: try again then, or delete a run."
-                )
+        self._check_total(limits)
+
+    def _check_total(self, limits: Limits, need: int = 0) -> None:
+        """Raise ValueError if all runs are too large already, or the disk has no room for `need` more bytes."""
+        if limits.total_mb is None:
+            return
+        free = shutil.disk_usage(self._store.root).free
+        if self.total() / 1e6 > limits.total_mb or free - need < MIN_FREE:
+            raise ValueError(
+                f"Disk space: all runs here take {self.total() / 1e6:,.0f} MB of {limits.total_mb:,}, "
+                f"{free / 1e6:,.0f} MB are free. Old runs go every few minutes: try again then, or delete a run."
+            )
 
     def check_room(self, owner: str | None, need: int, limits: Limits, apart_from: str = "") -> None:
         """Raise ValueError if `need` more bytes are too many beside what an owner keeps. `owner` is hashed."""
@@ -58,6 +63,13 @@ class Space:
                 f"Disk space: your other runs take {others / 1e6:,.0f} MB, this one needs up to {need / 1e6:,.0f} MB; "
                 f"the limit here is {limits.visitor_mb:,} MB. Delete a run, or lower the snapshots."
             )
+
+    def check_brought(self, owner: str | None, need: int, limits: Limits) -> None:
+        """Raise ValueError if a model of `need` bytes that somebody brings is too much. `owner` is hashed."""
+        self.check_room(owner, need, limits)
+        self._check_total(limits, need)
+        if self._total is not None:
+            self._total = (self._total[0], self._total[1] + need)  # others who come within the minute count it too
 
     def total(self) -> int:
         """Bytes of all runs, as of the last minute."""

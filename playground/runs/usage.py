@@ -19,9 +19,12 @@ Bins = dict[int, float]  # seconds of training by ten-minute bin of the wall clo
 
 
 class Usage:
-    """Seconds by owner; None is the one person of a local app. All methods may be called from any thread."""
+    """Seconds by owner; None is the one person of a local app. All methods may be called from any thread.
 
-    def __init__(self, path: Path) -> None:
+    Without a path nothing is written, and what was used is forgotten with the app.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
@@ -58,10 +61,15 @@ class Usage:
             for owner, seconds in self._added.items():
                 bins = owners.setdefault(owner, {})
                 bins[now] = bins.get(now, 0.0) + seconds
-            write_json(self._path, {owner: {str(at): s for at, s in bins.items()} for owner, bins in owners.items()})
+            if self._path is not None:
+                write_json(
+                    self._path, {owner: {str(at): s for at, s in bins.items()} for owner, bins in owners.items()}
+                )
             self._saved, self._added, self._stamp = owners, {}, self._found()
 
     def _found(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
         try:
             found = self._path.stat()
         except OSError:
@@ -70,7 +78,7 @@ class Usage:
 
     def _refresh(self) -> None:
         stamp = self._found()
-        if stamp != self._stamp:
+        if self._path is not None and stamp != self._stamp:
             self._stamp = stamp
             self._saved = {owner: _bins(values) for owner, values in (read_json(self._path) or {}).items()}
         # A bin from the future means that the clock was set back: it counts as now, and so still ends after a day.

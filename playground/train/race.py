@@ -120,7 +120,7 @@ class RaceSpec:
         if not isinstance(arms, Sequence) or isinstance(arms, str):
             raise ValueError('The race\'s \'arms\' must be a list, such as ["classic", "modern"].')
         if isinstance(seeds, (int, float)) and not isinstance(seeds, bool):
-            if seeds != int(seeds) or not 1 <= seeds <= MAX_SEEDS:
+            if not 1 <= seeds <= MAX_SEEDS or seeds != int(seeds):  # NaN and infinity have no int
                 raise ValueError(f"Seeds must be 1 to {MAX_SEEDS}; {seeds!r:.40} is not.")
             seeds = range(int(seeds))
         if not isinstance(seeds, (list, tuple, range)):
@@ -138,6 +138,8 @@ def _arm(value: object) -> Arm:
         arm = Arm(**value)  # type: ignore[arg-type]
     except TypeError:
         raise ValueError(f"An arm is text or an object with name, preset and changes; {value!r:.60} is not.") from None
+    if not isinstance(arm.name, str) or not isinstance(arm.preset, str):
+        raise ValueError(f"An arm's name and preset must be text; {value!r:.60} has others.")
     if not isinstance(arm.changes, Mapping):
         raise ValueError(f"The changes of arm {arm.name!r:.40} must be an object of settings.")
     return arm

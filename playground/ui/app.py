@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
@@ -18,14 +21,16 @@ from playground.ui import accounts, endpoints, health, links, race_form, race_ta
 from playground.ui.api import add_api
 from playground.ui.components import link_box, status_pill
 from playground.ui.early import EarlyScript
+from playground.ui.fetching import fetch_nothing
 from playground.ui.forms import read_form
-from playground.ui.guard import Guard
+from playground.ui.guard import LARGE, MAX_HELD, Guard
 from playground.ui.picker import QUIET
 from playground.ui.services import Services, plain, sendable
 from playground.ui.sessions import describe_once
 from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
+from playground.ui.uploads import Uploads
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
@@ -40,6 +45,7 @@ BROWSER_KEY = "llm-playground"
 
 def build_app(services: Services) -> gr.Blocks:
     """The app, ready to launch with `launch_options`."""
+    fetch_nothing()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):
@@ -130,7 +136,7 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
     """
     demo.queue(default_concurrency_limit=4, max_size=64)
     demo._queue.sleep_when_free = 0.01  # seconds
-    send = demo._queue.send_message
+    send, push = demo._queue.send_message, demo._queue.push
 
     def send_plain(event: Any, message: Any) -> None:
         """Gradio's own complaints quote what was sent, which may be half a surrogate pair: no JSON in UTF-8 has that."""
@@ -138,8 +144,28 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
             message.output = plain(message.output)
         send(event, message)
 
+    async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
+        """Gradio counts what waits and not what it weighs: 64 texts of 60 MB would be more than the machine has."""
+        size = weight(body.data)
+        if size > LARGE:
+            waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
+            if size + waiting > MAX_HELD:
+                return False, "Too many large requests wait. Try again in a moment.", "queue_full"
+        return await push(body, *rest, **named)
+
     demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]
+    demo._queue.push = push_what_fits  # type: ignore[method-assign]
     return demo
+
+
+def weight(value: Any) -> int:
+    """About how many bytes of memory what was sent takes: its texts, and something for all else."""
+    waits, total = [value], 0
+    while waits:
+        each = waits.pop()
+        total += sys.getsizeof(each)
+        waits += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return total
 
 
 def see_batch(
@@ -155,11 +181,15 @@ def see_batch(
 
 def launch_options(services: Services) -> dict[str, Any]:
     """What `launch` needs for the page to look and behave as it should."""
+    uploads = Uploads(Path(get_upload_folder())) if services.public else None
     return {
         "theme": THEME,
         "css_paths": [CSS_PATH],
         "head": head_html(),
-        "app_kwargs": {"middleware": [Middleware(Guard), Middleware(EarlyScript)], "routes": health.routes(services)},
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, uploads=uploads), Middleware(EarlyScript)],
+            "routes": health.routes(services),
+        },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,
         "run_history": False,

@@ -64,7 +64,7 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
     if not files:
         raise ValueError("No files are chosen. Choose a model's config.json, tokenizer.json and .safetensors together.")
     need = 2 * sum(Path(file).stat().st_size for file in files)  # half-precision weights double
-    services.launcher.space.check_room(hashed(owner), need, services.limits)
+    services.launcher.space.check_brought(hashed(owner), need, services.limits)
     return adopt_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
 
 

@@ -168,7 +168,7 @@ class Setup:
 
 
 def _known(name: Any) -> ModelConfig:
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"Preset must be one of {', '.join(PRESETS)}; {str(name)[:40]!r} is not.")
     return preset(name)
 

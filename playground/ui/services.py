@@ -23,9 +23,11 @@ from playground.runs.journal import to_nobody, to_output
 from playground.runs.launcher import Launcher
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
+from playground.runs.networks import from_nowhere
 from playground.runs.paths import cache_root, data_root, gallery_root
 from playground.runs.races import Race, get_race, list_races
 from playground.runs.store import Run, RunStore
+from playground.ui.whence import whence
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 NOBODY = "nobody"  # a visitor without a token of ours: owns nothing, sees what is shared
@@ -58,6 +60,7 @@ class Services:
             limits=hosting.limits,
             keep_days=hosting.keep_days,
             tell=to_output if hosting.public else to_nobody,
+            whence=whence if hosting.public else from_nowhere,
         )
         for sentence in store.unreadable():
             print(f"store: {sentence}", flush=True)

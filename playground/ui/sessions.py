@@ -3,6 +3,9 @@
 For every new session Gradio 6.31 describes each component of the page anew, for links to a session's state, which this page
 does not have. With 560 components that is 50 ms and more in which the server answers nobody else. Here each is described
 once, and a session has copies, as deep as Gradio changes them.
+
+For the same links Gradio keeps the last value that each component of a session was sent, as long as there is the session:
+megabytes of pasted text, times 200, and the visitor's secret. Here they are not kept.
 """
 
 from __future__ import annotations
@@ -21,6 +24,14 @@ def describe_once(demo: gr.Blocks) -> gr.Blocks:
     return demo
 
 
+class _Props(dict[str, Any]):
+    """What describes a part. Its value stays as it was when the page was laid out."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key != "value":
+            super().__setitem__(key, value)
+
+
 class _Parts(BlocksConfig):
     """The parts of a page. A session begins with a copy of them (`__copy__`)."""
 
@@ -36,7 +47,7 @@ class _Parts(BlocksConfig):
         if _id not in self._known:
             self._known[_id] = self.config_for_block(_id, [], block)
         found = self._known[_id]
-        return {**found, "props": {**found["props"]}}
+        return {**found, "props": _Props(found["props"])}
 
 
 class _SessionParts(BlocksConfig):
@@ -54,4 +65,5 @@ class _SessionParts(BlocksConfig):
     ) -> Description:
         if renderable is None and self._origin.blocks.get(_id) is block:
             return self._origin.described(_id, block)
-        return BlocksConfig.config_for_block(_id, rendered_ids, block, renderable)
+        found = BlocksConfig.config_for_block(_id, rendered_ids, block, renderable)
+        return {**found, "props": _Props(found["props"])} if "props" in found else found

@@ -197,3 +197,54 @@ def test_what_was_used_survives_the_app(store: RunStore, make_run: MakeRun, monk
     office.launcher.close()
     with Launcher(store, supervise=False, spare=False) as launcher:
         assert launcher.usage.seconds(hashed("ann")) == pytest.approx(91, abs=1)
+
+
+FAR = "9.9.9.9"
+
+
+def test_new_browsers_of_one_network_have_no_more_of_the_queue(
+    store: RunStore, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody drops the token each time; the bound is what they cannot drop."""
+    office = Office(store, monkeypatch, Limits(running_runs=1, waiting_runs=4, network_runs=3, queue_length=10))
+    here = ["8.8.8.8"]
+    monkeypatch.setattr(office.launcher, "_whence", lambda: here[0])
+    for n in range(3):
+        office.launcher.admit(f"browser {n}")
+        office.launcher.begin(make_run(owner=f"browser {n}"), f"browser {n}")
+    sentence = "3 from your network are in it; the limit here is 3 for one network, training and waiting. Wait until"
+    with pytest.raises(ValueError, match=sentence):
+        office.launcher.admit("browser 3")
+    refused = make_run(owner="browser 4")
+    with pytest.raises(ValueError, match=sentence):
+        office.launcher.begin(refused, "browser 4")
+    assert not refused.path.exists()
+    for network in (FAR, None):  # others come in, and so do those of whom nothing is known
+        here[0] = network
+        office.launcher.begin(make_run(owner=f"of {network}"), f"of {network}")
+    here[0] = "8.8.8.8"
+    first = office.launcher.line().waiting[0]
+    office.launcher.stop(first.id, "browser 0")
+    office.launcher.admit("browser 5")
+
+
+def test_a_network_that_has_used_much_comes_after_those_who_have_not(
+    store: RunStore, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(store, monkeypatch, Limits(running_runs=1))
+    here = ["8.8.8.8"]
+    monkeypatch.setattr(office.launcher, "_whence", lambda: here[0])
+    first = make_run(name="first", owner="browser 0")
+    office.launcher.start(first, "browser 0")
+    office.tick()
+    office.launcher.start(make_run(name="greedy", owner="browser 1"), "browser 1")
+    here[0] = FAR
+    office.launcher.start(make_run(name="honest", owner="ann"), "ann")
+    assert [run.name for run in office.launcher.line().waiting] == ["greedy", "honest"], "first come, first served"
+    office.finish(first.id, 60)
+    office.launcher._flushed -= 60
+    office.tick()
+    assert office.names() == ["first", "honest"]
+    office.launcher.networks.keep([])
+    office.launcher.networks.keep([])
+    assert office.launcher.networks.jobs(FAR, [run.id for run in store.list()]) == 0, "gone jobs are forgotten"

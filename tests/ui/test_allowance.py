@@ -157,3 +157,17 @@ def test_a_model_that_is_brought_takes_of_the_visitors_disk_space(tmp_path: Path
     ):
         bring(found, [str(tmp_path / "model.safetensors")], "", "", ANN)
     assert found.store.list() == []
+
+
+def test_many_who_bring_models_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """A new token each time has a new visitor's space, but there is one disk."""
+    found = services(tmp_path, limits=Limits(visitor_mb=100, total_mb=2))
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"x" * 600_000)
+    said = []
+    for token in (ANN, BOB, "c" * 32):
+        with pytest.raises(ValueError, match=r".") as caught:
+            bring(found, [str(file)], "", "", token)
+        said.append(str(caught.value))
+    assert "config.json" in said[0], "there would have been room for it"
+    assert said[2].startswith("Disk space: all runs here take 2 MB of 2")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from playground.ui.app import weight
 from playground.ui.guard import Guard
+from playground.ui.uploads import Uploads
 
 HOST = "http://testserver"
 
@@ -22,7 +28,8 @@ def client() -> TestClient:
     async def echo(request: Request) -> Response:
         return PlainTextResponse(str(len(await request.body())))
 
-    routes = [Route(path, echo, methods=["GET", "POST", "DELETE"]) for path in ("/call/train", "/gradio_api/upload")]
+    paths = ("/call/train", "/gradio_api/upload", "/gradio_api/file={path:path}")
+    routes = [Route(path, echo, methods=["GET", "POST", "DELETE"]) for path in paths]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(Guard, max_body=1_000_000)]))
 
 
@@ -48,6 +55,18 @@ def test_a_page_of_another_site_changes_nothing(client: TestClient, headers: dic
     assert client.get("/call/train", headers=headers).status_code == 200  # links lead here from anywhere
 
 
+def test_nothing_is_fetched_for_anybody(client: TestClient) -> None:
+    for path in (
+        "/gradio_api/file=http://127.0.0.1/",
+        "/file=HTTPS://example.org/x",
+        "/proxy=https://x.hf.space/",
+        "/a/proxy=",
+    ):
+        assert (client.get(path).status_code, client.get(path).text) == (404, "Not Found")
+    assert client.get("/call/train?next=/file=http://x/").status_code == 200
+    assert client.get("/gradio_api/file=C:/Users/ann/text.txt").text != "Not Found"
+
+
 def test_answers_are_what_they_say(client: TestClient) -> None:
     assert client.get("/call/train").headers["x-content-type-options"] == "nosniff"
 
@@ -64,3 +83,120 @@ def test_a_body_has_an_end(client: TestClient) -> None:
     assert (answer.status_code, answer.text) == (413, "The request is larger than 1 MB.")
     assert client.post("/gradio_api/upload", content=b"x" * 2_000_000).text == "2000000"  # Gradio limits those
     assert client.post("/call/train", headers={"content-length": "x"}, content=b"").status_code in (400, 413)
+
+
+def test_what_the_page_has_no_use_for_is_not_there(client: TestClient) -> None:
+    for path in (
+        "deep_link?session_hash=x",
+        "monitoring",
+        "monitoring/summary",
+        "process_recording",
+        "vibe-code/",
+        "run-history/x",
+    ):
+        for prefix in ("/gradio_api/", "/", "/behind/a/prefix/"):
+            assert client.get(prefix + path).status_code == 404
+            assert client.get(prefix + path).text == "Not Found"
+
+
+def test_large_bodies_are_few_at_a_time() -> None:
+    """Whoever sends another one while too much is being read is sent away; small ones always come through."""
+
+    async def ask(guard: Guard, pieces: list[int], pause: anyio.Event | None = None) -> int:
+        sent: list[Any] = []
+        waiting = [{"type": "http.request", "body": b"x" * n, "more_body": True} for n in pieces]
+
+        async def receive() -> Any:
+            if waiting:
+                return waiting.pop(0)
+            if pause is not None:
+                await pause.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/call/train", "headers": [], "query_string": b""}
+        await guard(scope, receive, send)
+        return int(sent[0]["status"])
+
+    async def read(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await PlainTextResponse("read")(scope, receive, send)
+
+    async def all_of_it() -> None:
+        guard, later = Guard(read, max_body=5_000_000, max_held=8_000_000), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, guard, [2_000_000, 2_000_000], later)
+            tasks.start_soon(ask, guard, [3_000_000], later)
+            await anyio.wait_all_tasks_blocked()
+            assert await ask(guard, [2_000_000]) == 503
+            assert await ask(guard, [100_000]) == 200
+            assert await ask(guard, [4_000_000, 4_000_000]) == 503
+            later.set()
+        assert await ask(guard, [2_000_000, 2_000_000]) == 200
+        assert await ask(guard, [4_000_000, 4_000_000]) == 413
+        assert guard._held == 0
+
+    anyio.run(all_of_it)
+
+
+def test_uploads_have_room_or_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads = Uploads(tmp_path / "new", at_once=1_000, most=2_500)
+    assert uploads.begin(None)[0] == 411
+    assert uploads.begin(1_001) == (413, "An upload may have 0 MB; this one has 0. Send fewer files.")
+    assert [uploads.begin(1_000)[0] for _ in range(3)] == [200, 200, 503], "what is on its way counts"
+    uploads.end(1_000)
+    uploads.end(1_000)
+    kept = tmp_path / "new" / "sha" / "text.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x" * 1_000)
+    broken = tmp_path / "new" / "tmpxyz"
+    broken.write_bytes(b"x" * 1_000)
+    assert uploads.begin(1_000)[0] == 503
+    os.utime(broken, (0, 0))
+    os.utime(kept, (0, 0))
+    assert uploads.begin(1_000)[0] == 200, "what broke off long ago is gone"
+    assert (kept.exists(), broken.exists()) == (True, False)
+    monkeypatch.setattr("playground.ui.uploads.MIN_FREE", 10**18)
+    assert uploads.begin(10)[0] == 507
+
+
+def test_an_upload_that_is_too_much_is_answered_before_it_is_read(tmp_path: Path) -> None:
+    async def echo(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    uploads = Uploads(tmp_path, at_once=1_000_000)
+    routes = [Route("/gradio_api/upload", echo, methods=["POST"])]
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(Guard, max_body=10, uploads=uploads)]))
+    assert client.post("/gradio_api/upload", content=b"x" * 1_000).text == "1000"
+    assert client.post("/gradio_api/upload", content=b"x" * 1_000_001).status_code == 413
+    assert client.post("/gradio_api/upload", content=iter([b"x"])).status_code == 411
+    assert uploads._coming == 0
+
+
+def test_what_waits_is_weighed() -> None:
+    assert weight(["x" * 1_000_000, {"a": ["é€" * 1_000_000]}]) > 5_000_000
+    assert weight(None) < 100
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert weight(deep) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("sender", "written", "known"),
+    [
+        ("8.8.4.4", "1.1.1.1", ["8.8.4.4"]), ("8.8.4.4", None, ["8.8.4.4"]),  # nobody between: what is written is a lie
+        ("10.16.3.80", "1.1.1.1, 8.8.4.4", ["1.1.1.1, 8.8.4.4"]),  # a proxy's word stays
+        ("127.0.0.1", None, []),
+    ],
+)  # fmt: skip
+def test_a_public_sender_cannot_write_who_it_is(sender: str, written: str | None, known: list[str]) -> None:
+    async def heard(request: Request) -> Response:
+        return JSONResponse(request.headers.getlist("x-forwarded-for"))
+
+    app = Starlette(routes=[Route("/gradio_api/mcp/", heard, methods=["POST"])], middleware=[Middleware(Guard)])
+    headers = {} if written is None else {"x-forwarded-for": written}
+    assert TestClient(app, client=(sender, 5)).post("/gradio_api/mcp/", headers=headers).json() == known

@@ -39,6 +39,8 @@ def test_what_changes_in_one_session_stays_in_it() -> None:
     one[box] = gr.Textbox("replaced", label="New", render=False)
     one._update_config(box)
     assert one.config_values[box]["props"]["label"] == "New"
+    one._update_value_in_config(box, "x" * 1_000)
+    assert "x" not in one.config_values[box]["props"]["value"], "what was sent is not kept"
     assert two.config_values[box]["props"]["value"] == "first"
     assert SessionState(demo).config_values[box]["props"]["label"] == "Box"
     assert copy(one.blocks_config).blocks[box] is not demo.blocks[box]

@@ -1,0 +1,65 @@
+"""Whom a request comes from, whatever it says about itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from playground.runs.networks import Networks, network_of, origin
+
+ANN, EVIL = "8.8.4.4", "1.1.1.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        (ANN, ANN), (" 8.8.4.4 ", ANN), ("::ffff:8.8.4.4", ANN), ("2606:4700:1:1234::5", "2606:4700:1:1200::/56"),
+        ("[2606:4700:1:12ff::9]", "2606:4700:1:1200::/56"),
+    ],
+)  # fmt: skip
+def test_a_public_address_is_a_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "127.0.0.1", "::1", "10.16.3.80", "192.168.0.7", "172.17.0.1", "169.254.169.254", "100.64.0.1", "fe80::1%eth0",
+     "fd00::1", "0.0.0.0", "224.0.0.1", "localhost", "testclient", "8.8.4", "0x8.8.8.8", "8.8.8.8:1", "x" * 10_000],
+)  # fmt: skip
+def test_all_else_is_none(address: str) -> None:
+    assert network_of(address) is None
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "network"),
+    [
+        (ANN, [], ANN),
+        (ANN, [EVIL], ANN),  # no proxy, a forged header
+        (ANN, ["127.0.0.1"], ANN),
+        ("10.16.3.80", [ANN], ANN),  # behind a proxy
+        ("10.16.3.80", [f"{EVIL}, {ANN}"], ANN),  # the visitor sent the first, the proxy added the second
+        ("10.16.3.80", [EVIL, ANN], ANN),  # as two headers
+        ("10.16.3.80", [f"{EVIL}, {ANN}, 10.0.0.5, 10.0.0.6"], ANN),  # proxies behind each other
+        ("127.0.0.1", [f"{'x,' * 5_000}{ANN}"], ANN),
+        ("127.0.0.1", [], None),
+        ("192.168.0.7", ["192.168.0.9"], None),  # a class in one room
+        ("testclient", ["unknown"], None),
+    ],
+)
+def test_nobody_chooses_their_network_by_a_header(peer: str, forwarded: list[str], network: str | None) -> None:
+    assert origin(peer, forwarded) == network
+
+
+def test_what_a_network_used_is_known_by_its_jobs() -> None:
+    networks = Networks()
+    networks.started("first", ANN)
+    networks.started("second", ANN)
+    networks.started("nobody's", None)
+    for job in ("first", "nobody's", "unheard of"):
+        networks.add(job, 60)
+    assert [networks.seconds(job) for job in ("first", "second", "nobody's")] == [60, 60, 0]
+    assert networks.jobs(ANN, ["first", "second", "nobody's"]) == 2
+    assert networks.jobs(None, ["first", "nobody's"]) == 0
+    networks.keep(["second"])  # "first" has just come, for all that is known
+    networks.keep(["second"])
+    assert networks.jobs(ANN, ["first", "second"]) == 1
+    assert networks.seconds("second") == 60, "what a deleted run has used stays used"

@@ -1,0 +1,50 @@
+"""A handler knows from which network its request came, and no header of the visitor's changes that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+
+from playground.ui.services import said
+from playground.ui.whence import whence
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    def where() -> str:
+        return str(whence())
+
+    def slowly() -> Iterator[str]:
+        yield "…"
+        yield str(whence())
+
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.api(said(where), api_name="where")  # type: ignore[attr-defined]
+        shown = gr.Textbox()
+        gr.Button().click(said(slowly), None, shown, api_name="slowly")
+    _, url, _ = demo.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    yield url
+    demo.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "network"),
+    [
+        ({}, "None"),  # of this machine itself
+        ({"x-forwarded-for": "8.8.4.4"}, "8.8.4.4"),  # through a proxy on this machine
+        ({"x-forwarded-for": "1.1.1.1, 8.8.4.4"}, "8.8.4.4"),
+        ({"x-forwarded-for": "1.1.1.1, 8.8.4.4, 10.0.0.3"}, "8.8.4.4"),
+        ({"x-forwarded-for": "nonsense", "x-real-ip": "1.1.1.1", "forwarded": "for=1.1.1.1"}, "None"),
+    ],
+)
+def test_buttons_and_endpoints_know_the_network(url: str, headers: dict[str, str], network: str) -> None:
+    client = Client(url, verbose=False, analytics_enabled=False, headers=headers)
+    assert client.predict(api_name="/where") == network
+    assert client.predict(api_name="/slowly") == network
+
+
+def test_without_a_request_there_is_none() -> None:
+    assert whence() is None
