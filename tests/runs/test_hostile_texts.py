@@ -1,4 +1,4 @@
-"""Texts that are hard on a program: each is prepared without endless work and kept to the letter, or refused in a sentence."""
+"""Texts that are hard on a program: each is prepared without endless work and kept to the letter, or refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.runs.create import create_run, prepare_run
 from playground.runs.store import RunStore
 from playground.tokenizers import decode
 
-SECONDS = 30.0  # of this process: no measure of speed (all take less than 2), but what goes over a text again and again fails
+SECONDS = 30.0  # of this process: no measure of speed (all take less than 2); what reads a text again and again fails
 TEXTS = {
     "one line of 2 MB": "a word and " * 180_000,
     "one letter": "a" * 1_000_000,
