@@ -26,6 +26,13 @@ def build(services: Services) -> None:
         gr.LoginButton("Sign in", "Sign out ({})", size="sm", elem_id="sign-in", min_width=100, scale=0)
 
 
+def keep_private(demo: gr.Blocks) -> None:
+    """What Gradio's button asks when a page opens is no endpoint for programs, and no tool for agents."""
+    for function in demo.fns.values():
+        if getattr(function.fn, "__name__", "") == "_check_login_status":
+            function.api_visibility = "private"
+
+
 def token_of(services: Services, known: Any, profile: Mapping[str, Any] | None) -> str:
     """The token that a browser keeps from now on; `profile` is what the host's session says of who is signed in.
 

@@ -80,6 +80,7 @@ def build_app(services: Services) -> gr.Blocks:
         )
         links.wire(link, built, services, visitor)
         add_api(services)
+    accounts.keep_private(demo)
     return describe_once(sendable(demo))
 
 

@@ -23,6 +23,7 @@ from playground.ui.services import TOKEN, Services
 from tests.runs.test_races import SPEC
 from tests.runs.test_races import TEXT as RACE_TEXT
 from tests.ui.conftest import MakeRun
+from tests.ui.test_api import PUBLIC
 
 FACES = {"profile": "https://example.org", "picture": "https://example.org/a.png"}
 ANN = {"sub": "64b0", "name": "Ann", "preferred_username": "ann", **FACES}
@@ -135,6 +136,7 @@ def test_the_page_has_the_button_and_reads_the_session(
     monkeypatch.setattr("gradio.routes.attach_oauth", lambda app: None)  # whose libraries need not be here
     demo = build_app(space)
     assert [button.value for button in buttons(demo)] == ["Sign in"]
+    assert set(demo.get_api_info()["named_endpoints"]) == {f"/{name}" for name in PUBLIC}
     request = SimpleNamespace(query_params={})
     mine = opened(demo)(BROWSER, request, gr.OAuthProfile(ANN))[0]
     assert mine == token_of(space, BROWSER, ANN)
