@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from playground.runs.paths import cache_root, gallery_root
 from playground.runs.store import RunStore
 from playground.runs.texts import dataset
 from playground.ui.readings import READINGS, Reading
-from playground.ui.tabs.attention import opening
+from playground.ui.tabs.attention import Begun, look
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,24 @@ def test_heads_find_their_word_as_the_reading_says(read):
 def test_a_reading_opens_with_its_run_its_text_and_its_first_stage(local, tmp_path):
     reading = READINGS["induction"]
     shipped = replace(local, store=RunStore(tmp_path, gallery_root()))
-    run, text, value = opening(reading)(shipped, "")
+    run, text, value = Begun().opening(reading)(shipped, "", page("a"))
     assert run["value"] == value["run"] == reading.run
     assert reading.run in [known for _, known in run["choices"]]
     assert text == value["text"] == reading.text
     assert [stage["step"] for stage in value["reading"]["stages"]] == [0, 112, 161, 233, 1000]
+
+
+def page(session):
+    return SimpleNamespace(session_hash=session)
+
+
+def test_opening_the_tab_does_not_put_itself_in_a_readings_place(local, tmp_path):
+    """What a slow server answers late, asked with what the page showed before the click."""
+    begun, shipped = Begun(), replace(local, store=RunStore(tmp_path, gallery_root()))
+    before = look("r", "old text", "")
+    assert begun.look_on_opening("r", "old text", "", None, page("a"))["text"] == "old text"
+    *_, reading = begun.opening(READINGS["induction"])(shipped, "", page("a"))
+    assert begun.look_on_opening("r", "old text", "", before, page("a")) == gr.skip()
+    assert begun.look_on_opening(reading["run"], reading["text"], "", reading, page("a")) == gr.skip()  # it goes on
+    assert begun.look_on_opening("r", "another text", "", reading, page("a"))["text"] == "another text"
+    assert begun.look_on_opening("r", "old text", "", before, page("b"))["text"] == "old text"

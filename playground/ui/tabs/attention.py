@@ -23,6 +23,8 @@ NOTICE = (
     "Bright spots far from the diagonal are memory; small models have little of it after a minute. Press ▶: none of this "
     "was there at step 0, it was learned, and much of it early."
 )
+MOST_PAGES = 10_000  # of which something is remembered
+ROUNDING = 10_000  # nanoseconds: what numbers lose in a browser, once a machine has been up for months
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,46 @@ def look(run_id: str | None, text: str, token: str) -> dict[str, Any]:
     return {"visitor": token, "run": run_id or "", "text": text or "", "nonce": time.monotonic_ns()}
 
 
-def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
-    """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
+class Begun:
+    """When each page was last given a guided reading. Opening the tab looks too, and must not put itself in its place."""
 
-    def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
-        run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
-        return run, reading.text, {**look(reading.run, reading.text, token), "reading": reading.as_value()}
+    def __init__(self) -> None:
+        self._nonces: dict[str | None, int] = {}  # by session, oldest first
 
-    return read
+    def opening(self, reading: Reading) -> Callable[..., tuple[Any, str, dict[str, Any]]]:
+        """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
+
+        def read(services: Services, token: str, request: gr.Request) -> tuple[Any, str, dict[str, Any]]:
+            run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
+            shown = look(reading.run, reading.text, token)
+            self._nonces.pop(request.session_hash, None)
+            self._nonces[request.session_hash] = shown["nonce"]
+            while len(self._nonces) > MOST_PAGES:
+                del self._nonces[next(iter(self._nonces))]
+            return run, reading.text, {**shown, "reading": reading.as_value()}
+
+        return read
+
+    def look_on_opening(
+        self, run_id: str | None, text: str, token: str, grid: dict[str, Any] | None, request: gr.Request
+    ) -> Any:
+        """`look`, unless a reading goes on there or is on its way to the page, which asked before it had arrived."""
+        known = grid if isinstance(grid, dict) else {}
+        nonce = known.get("nonce")
+        arrived = nonce if isinstance(nonce, int) else 0
+        reads = bool(known.get("reading")) and (known.get("run"), known.get("text")) == (run_id, text)
+        if reads or arrived + ROUNDING < self._nonces.get(request.session_hash, 0):
+            return gr.skip()
+        return look(run_id, text, token)
 
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [tab.run, tab.text, visitor]
-    for event in (*wire_run(tab.run, services, visitor, tab.tab), tab.look.click, tab.text.submit):
+    asked, begun = [tab.run, tab.text, visitor], Begun()
+    opened, chosen = wire_run(tab.run, services, visitor, tab.tab)
+    opened(begun.look_on_opening, [*asked, tab.grid], tab.grid, **QUIET)
+    for event in (chosen, tab.look.click, tab.text.submit):
         event(look, asked, tab.grid, **QUIET)
     for name, button in tab.readings.items():
-        button.click(services.bind(opening(READINGS[name])), visitor, [tab.run, tab.text, tab.grid], **QUIET)
+        read = services.bind(begun.opening(READINGS[name]))
+        button.click(read, visitor, [tab.run, tab.text, tab.grid], **QUIET)
