@@ -2,9 +2,8 @@
 
 ``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
 -march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number
-is a median of turns in which everybody writes once. "Weights read once a token" is the memory's own limit. "bf16 weights"
-are the same weights rounded to what snapshots keep, for both sides: they are read in half the bytes here and computed with
-in float32, so the text is that of the plain path.
+is a median of turns in which everybody writes once. "bf16 weights" are the same weights rounded to what snapshots
+keep, for both sides: they are read in half the bytes here and computed with in float32, so the text is that of the plain path.
 """
 
 from __future__ import annotations
@@ -78,7 +77,6 @@ def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path 
         "playground, step not compiled": (n, lambda: _uncompiled(model, prompt, settings)),
         "playground, four texts at once (sum)": (4 * n, lambda: _drain(generate_rows(model, prompt, many))),
         "transformers.generate": (n, _transformers(config, prompt, n)),
-        "weights read once a token, no more": (n, _reading(model, n)),
     }  # fmt: skip
     speeds: dict[str, list[float]] = {way: [] for way in ways}
     others: list[float] = []
@@ -94,9 +92,6 @@ def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path 
     first = [_first(model, prompt) for _ in range(TURNS)]
     row("first token of 128", first, "ms")
     ours, exact = middle["playground"], middle["playground, bf16 weights"]
-    print(
-        f"({100 * ours / middle['weights read once a token, no more']:.0f} % of what reading fp32 weights alone allows)"
-    )
     figure(f"{name} against transformers.generate", ours / middle["transformers.generate"], f">= {goal}")
     print(f"(the compiled step: {ours / middle['playground, step not compiled']:.1f} times the plain path)")
     assert _texts(rounded, prompt, settings) == _texts(rounded, prompt, settings, compiled=False)
@@ -144,13 +139,6 @@ def _transformers(config: ModelConfig, prompt: list[int], n: int) -> Callable[[]
     ids = torch.tensor([prompt])
     options: dict[str, Any] = {"do_sample": True, "top_k": 0, "min_new_tokens": n, "max_new_tokens": n}
     return lambda: other.generate(ids, attention_mask=torch.ones_like(ids), **options)
-
-
-def _reading(model: Transformer, n: int) -> Callable[[], object]:
-    """One product by torch's own kernel over as many float32 numbers as the model has: what no exact step can be above."""
-    numbers, columns = model.n_parameters(), model.config.n_embd
-    matrix, vector = torch.randn(numbers // columns, columns), torch.randn(columns)
-    return lambda: _drain(torch.mv(matrix, vector) for _ in range(n))
 
 
 def _llama2c(config: ModelConfig, folder: Path, n: int) -> float:
