@@ -3,7 +3,8 @@
 ``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
 -march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number
 is a median of turns in which everybody writes once. "bf16 weights" are the same weights rounded to what snapshots
-keep, for both sides: they are read in half the bytes here and computed with in float32, so the text is that of the plain path.
+keep, for both sides: they are read in half the bytes here and computed with in float32, so the text is that of the plain
+path.
 """
 
 from __future__ import annotations
