@@ -27,7 +27,7 @@ STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIG
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
 # glibc gives every thread a heap of its own, so what evaluation frees in one, training allocates again in another. A worker
-# in nanoGPT's configuration peaks at 405 MB with these and at 432 without.
+# in nanoGPT's configuration peaked at 456 MB before, and at 430 with these (`tests.benchmarks time_to_loss --part memory`).
 FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
 
 # What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.

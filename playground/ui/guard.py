@@ -123,7 +123,7 @@ class Guard:
         try:
             await self.app(scope, counted, _declared(answer))
         except Refused:
-            pass
+            pass  # it has done its work, which was to end the app's; what is said of it comes below
         finally:
             self._held -= held
         if refusal is not None and not begun:

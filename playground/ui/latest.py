@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
+Known = TypeVar("Known")
 MOST_PAGES = 10_000  # of which something is remembered
+
+
+class Pages(dict[str | None, Known]):
+    """What is remembered of pages, by session: of the latest `MOST_PAGES` of which something was said."""
+
+    def __setitem__(self, session: str | None, known: Known) -> None:
+        self.pop(session, None)
+        super().__setitem__(session, known)
+        while len(self) > MOST_PAGES:
+            del self[next(iter(self))]
 
 
 class Latest:
     """For the handlers of one tab."""
 
     def __init__(self) -> None:
-        self._last: dict[str | None, object] = {}  # by session, oldest first
+        self._last: Pages[object] = Pages()
 
     def end_what_runs(self, request: gr.Request) -> None:
         """End what this page has started, before it shows anything else."""
@@ -48,8 +59,5 @@ class Latest:
         return latest
 
     def _take(self, session: str | None) -> object:
-        self._last.pop(session, None)
         self._last[session] = mine = object()
-        while len(self._last) > MOST_PAGES:
-            del self._last[next(iter(self._last))]
         return mine

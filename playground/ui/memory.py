@@ -1,9 +1,9 @@
 """The app's memory over hours: what nobody uses any more goes back to the system.
 
 Some forty threads answer requests in turns. glibc lets each fill an arena of its own, none of which shrinks by itself, and
-puts even megabytes there once it has seen one freed. Seven minutes of the load of docs/benchmarks.md left 2 MB more in use
-and 32 MB more in arenas. So there is one for all, large blocks have pages of their own, which go when they go, and once a
-minute the arena is trimmed. Where the C library is another one, nothing of this happens.
+puts even megabytes there once it has seen one freed: they grow for hours though little more is in use. So there is one for
+all, large blocks have pages of their own, which go when they go, and once a minute the arena is trimmed. Where the C library
+is another one, nothing of this happens.
 """
 
 from __future__ import annotations

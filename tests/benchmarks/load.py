@@ -101,10 +101,11 @@ def _soak(app: App, run: str, token: str, minutes: float, history: History) -> N
         print(f"problem: {count} times {problem}")
     figure("soak_errors", len(problems), "0")
     figure("soak_drift_megabytes", last[0] - first[0], "< 20")
+    figure("soak_open_files_and_threads_more", max(last[1] - first[1], last[2] - first[2]), "<= 2")
     third = max(1, len(census) // 3)  # a pool's threads come and go with the minute: what stays is the least there was
     for name, column in (("open_files", 1), ("threads", 2)):
         early, late = (min(row[column] for row in rows) for rows in (census[:third], census[-third:]))
-        figure(f"soak_{name}_more", late - early, "<= 2")
+        figure(f"soak_{name}_more_that_stay", late - early, "<= 2")
     figure("soak_temporary_files_more", last[3] - first[3], "<= 0")
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import attention_grid
+from playground.ui.latest import Pages
 from playground.ui.picker import QUIET, build_run, wire_run
 from playground.ui.readings import READINGS, Reading
 from playground.ui.services import Services
@@ -23,7 +24,6 @@ NOTICE = (
     "Bright spots far from the diagonal are memory; small models have little of it after a minute. Press ▶: none of this "
     "was there at step 0, it was learned, and much of it early."
 )
-MOST_PAGES = 10_000  # of which something is remembered
 ROUNDING = 10_000  # nanoseconds: what numbers lose in a browser, once a machine has been up for months
 
 
@@ -76,7 +76,7 @@ class Begun:
     """When each page was last given a guided reading. Opening the tab looks too, and must not put itself in its place."""
 
     def __init__(self) -> None:
-        self._nonces: dict[str | None, int] = {}  # by session, oldest first
+        self._nonces: Pages[int] = Pages()
 
     def opening(self, reading: Reading) -> Callable[..., tuple[Any, str, dict[str, Any]]]:
         """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
@@ -84,10 +84,7 @@ class Begun:
         def read(services: Services, token: str, request: gr.Request) -> tuple[Any, str, dict[str, Any]]:
             run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
             shown = look(reading.run, reading.text, token)
-            self._nonces.pop(request.session_hash, None)
             self._nonces[request.session_hash] = shown["nonce"]
-            while len(self._nonces) > MOST_PAGES:
-                del self._nonces[next(iter(self._nonces))]
             return run, reading.text, {**shown, "reading": reading.as_value()}
 
         return read
