@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import gradio as gr
+
 from playground.inference.generation import GeneratedToken, StreamDecoder, Written
 from playground.tokenizers import Tokenizer, pieces
 
@@ -37,6 +39,12 @@ def snapshot(tree: Tree, state: str, note: str | None = None) -> Tree:
     ]
     shown = tree["note"] if note is None else note
     return {**tree, "branches": branches, "state": state, "note": shown, "nonce": time.monotonic_ns()}
+
+
+def stopped(text: Any) -> Any:
+    """The text as it stood when *Stop* was pressed."""
+    being_written = isinstance(text, dict) and text.get("state") == "writing"
+    return {**text, "state": "stopped", "nonce": time.monotonic_ns()} if being_written else gr.skip()
 
 
 def read_tree(value: object) -> Tree:

@@ -68,6 +68,8 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
     page.locator("#stop-streaming").click()
     expect(page.locator("#streaming-answer")).to_contain_text("and stopped", timeout=SLOW)
+    expect(page.locator("#streaming-text .pg-tokens-state")).to_contain_text("stopped")
+    expect(page.locator("#streaming-text .pg-caret:visible")).to_have_count(0)
     page.locator("#streaming-text .pg-token").last.hover()
     expect(page.locator("#streaming-text .pg-token-panel")).to_contain_text("%")
     expect(page.locator("#streaming-text")).not_to_contain_text("branch off")  # there is nothing to go on from

@@ -198,12 +198,6 @@ def write_beside(
     yield from writing.beside(services.models.get, jobs, checked_prompt(prompt))
 
 
-def stopped(text: Any) -> Any:
-    """The text as it stood when *Stop* was pressed."""
-    being_written = isinstance(text, dict) and text.get("state") == "writing"
-    return {**text, "state": "stopped", "nonce": time.monotonic_ns()} if being_written else gr.skip()
-
-
 def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> dict[str, Any] | None:
     """The distribution of the token after the prompt; nothing while there is no run."""
     *settings, token = rest
@@ -293,7 +287,9 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     ]
     tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
     # What is on its way when somebody says stop still arrives, and only after that is it known where the text stands.
-    tab.stop.click(latest.end_what_runs, None, None, cancels=writes, **QUIET).then(stopped, tab.text, tab.text, **QUIET)
+    tab.stop.click(latest.end_what_runs, None, None, cancels=writes, **QUIET).then(
+        branches.stopped, tab.text, tab.text, **QUIET
+    )
     tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
     tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
 

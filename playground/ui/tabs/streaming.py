@@ -249,9 +249,10 @@ def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterat
     yield results(sinks.in_words(points, length), view.masses(points, length), view.rates(points))
 
 
-def stopped(words: Any) -> Any:
-    """What the answer says once nothing goes on."""
-    return words.replace(", and on", ", and stopped") if isinstance(words, str) else gr.skip()
+def stopped(words: Any, text: Any) -> tuple[Any, Any]:
+    """What the answer and the text say once nothing goes on."""
+    said = words.replace(", and on", ", and stopped") if isinstance(words, str) else gr.skip()
+    return said, branches.stopped(text)
 
 
 def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
@@ -284,5 +285,5 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     tab.three.click(services.bind(show_three), None, results, **QUIET)
     # What is on its way when somebody says stop still arrives: only after that is it known what to say.
     tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(
-        stopped, tab.answer, tab.answer, **QUIET
+        stopped, [tab.answer, tab.text], [tab.answer, tab.text], **QUIET
     )
