@@ -288,7 +288,7 @@ typedef struct {        // room to choose in
   const uint8_t *seen;  // marks the ids of the text so far, for the penalty
   double *scores, *weights;                  // (V): logits after the penalty, what is drawn from
   double *peaks, *tops, *own, *sums;         // of each panel: the largest logit and score; the sums of exp(logits), of weights
-  int *order;           // 2 V
+  int *ids;             // (V), to be ranked
 } Room;
 
 // What a token is chosen from, before anything is filtered. Each thread weighs its own panels.
@@ -338,41 +338,48 @@ static double sum_of(const double *x, int n) {
 
 // Ranks ids: higher scores first, lower ids first among equals.
 static inline int before(const double *scores, int a, int b) {
-  return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  return (scores[a] > scores[b]) | ((scores[a] == scores[b]) & (a < b));
 }
 
-static void sift(int *heap, int n, int at, const double *scores) {
-  for (int child; (child = 2 * at + 1) < n; at = child) {
-    if (child + 1 < n && before(scores, heap[child + 1], heap[child])) child++;
-    if (before(scores, heap[at], heap[child])) return;
-    const int other = heap[at];
-    heap[at] = heap[child], heap[child] = other;
+// Brings to the front the ids that rank first, in any order: as few as weigh `goal` together (each one, if `weights` is null),
+// but one at least. Returns how many. Only the part in which the border lies is looked at again (Hoare's selection), so this
+// takes a time like n, where ranking everything takes many times that.
+static int front(int *ids, int n, const double *scores, const double *weights, double goal) {
+  int from = 0, to = n;  // those before `from` belong to them, those from `to` on do not
+  double reached = 0;
+  while (to - from > 1) {
+    const int middle = from + (to - from) / 2, pivot = ids[middle];
+    int end = from;  // ids[from] to ids[end - 1] rank before the pivot, which waits at the end
+    double sum = 0;
+    ids[middle] = ids[to - 1], ids[to - 1] = pivot;
+    for (int i = from; i < to - 1; i++) {  // without a branch, which a processor would guess wrongly every other time
+      const int id = ids[i], first = before(scores, id, pivot);
+      sum += first * (weights ? weights[id] : 1);
+      ids[i] = ids[end], ids[end] = id, end += first;
+    }
+    ids[to - 1] = ids[end], ids[end] = pivot;
+    const double with = reached + sum + (weights ? weights[pivot] : 1);
+    if (reached + sum >= goal)
+      to = end;
+    else if (with >= goal)
+      return end + 1;
+    else
+      from = end + 1, reached = with;
   }
+  return to || !n ? to : 1;
 }
 
-static int pop(int *heap, int *left, const double *scores) {
-  const int first = heap[0];
-  heap[0] = heap[--*left];
-  sift(heap, *left, 0, scores);
-  return first;
-}
-
-// Leaves in `weights`, whose sum is `total`, only what top-k and top-p keep. `order` has room for 2 `size` numbers.
-static void ranked(double *weights, const double *scores, int *order, int size, int k, double top_p, double total) {
+// Leaves in `weights`, whose sum is `total`, only what top-k and top-p keep. `ids` has room for `size` numbers.
+static void ranked(double *weights, const double *scores, int *ids, int size, int k, double top_p, double total) {
   const double least = k < size ? 0 : (1 - top_p) / size * total * (1 - 1e-9);  // all smaller ones together are beyond top-p
-  int *heap = order + size, left = 0, found = 0, kept = 0;
-  for (int i = 0; i < size; i++)
-    if (weights[i] >= least) heap[left++] = i;
-  for (int at = left / 2 - 1; at >= 0; at--) sift(heap, left, at, scores);
+  int n = 0;
+  for (int i = 0; i < size; i++) ids[n] = i, n += weights[i] >= least;
   if (k < size) {  // top-p counts what top-k has left
-    total = 0;
-    for (; found < k && left; found++) total += weights[order[found] = pop(heap, &left, scores)];
+    n = front(ids, n, scores, 0, k), total = 0;
+    for (int i = 0; i < n; i++) total += weights[ids[i]];
   }
-  for (double reached = 0; !kept || reached < top_p; reached += weights[order[kept++]] / total) {
-    if (kept == found && (found == k || !left)) break;
-    if (kept == found) order[found++] = pop(heap, &left, scores);
-  }
-  for (int i = 0; i < kept; i++) weights[order[i]] *= -1;
+  if (top_p < 1) n = front(ids, n, scores, weights, top_p * total);
+  for (int i = 0; i < n; i++) weights[ids[i]] *= -1;
   for (int i = 0; i < size; i++) weights[i] = weights[i] < 0 ? -weights[i] : 0;
 }
 
@@ -428,7 +435,7 @@ static int choose(const Session *s, const Choice *c, double uniform, const Room 
   if (k > 1) {
     const double least = c->min_p * r->weights[token];
     const int ranks = k < size || c->top_p < 1;
-    if (ranks) ranked(r->weights, r->scores, r->order, size, k, c->top_p, sum_of(r->sums, n));
+    if (ranks) ranked(r->weights, r->scores, r->ids, size, k, c->top_p, sum_of(r->sums, n));
     for (int i = 0; least > 0 && i < size; i++) r->weights[i] = r->weights[i] >= least ? r->weights[i] : 0;
     for (panel = 0; (ranks || least > 0) && panel < n; panel++)
       r->sums[panel] = sum_of(r->weights + panel * PANEL, panel + 1 < n ? PANEL : size - panel * PANEL);
@@ -440,12 +447,12 @@ static int choose(const Session *s, const Choice *c, double uniform, const Room 
 }
 
 // Write n tokens after `token`: feed one, choose the next, feed that. `seen` is kept up to date. `room` has place for 2 V + 4
-// numbers a panel, `order` for 2 V. For each token `out` gets what `choose` says.
-void decode_write(Session *s, const Choice *c, int token, int n, const double *uniforms, uint8_t *seen, double *room, int *order,
+// numbers a panel, `ids` for V. For each token `out` gets what `choose` says.
+void decode_write(Session *s, const Choice *c, int token, int n, const double *uniforms, uint8_t *seen, double *room, int *ids,
                   Drawn *out) {
   const int size = s->vocab_size, each = panels(size);
   double *of_panels = room + 2 * (size_t)size;
-  const Room r = {seen, room, room + size, of_panels, of_panels + each, of_panels + 2 * each, of_panels + 3 * each, order};
+  const Room r = {seen, room, room + size, of_panels, of_panels + each, of_panels + 2 * each, of_panels + 3 * each, ids};
   Meeting meeting = {0};
 #pragma omp parallel num_threads(s->n_threads) if (s->n_threads > 1)
   {

@@ -220,12 +220,12 @@ class DecodeStep:
         choice = _Choice(
             config.temperature, config.top_p, config.min_p, config.repetition_penalty, config.top_k, n_alternatives
         )
-        room, order = np.empty(2 * size + 4 * -(-size // PANEL)), np.empty(2 * size, dtype=np.int32)
+        room, ids = np.empty(2 * size + 4 * -(-size // PANEL)), np.empty(size, dtype=np.int32)
         drawn = np.empty((n, 1 + n_alternatives), dtype=DRAWN)
         with _at_work(self._session):
             _library.decode_write(
                 self._at, ctypes.addressof(choice), token, n,
-                *(array.ctypes.data for array in (uniforms, seen, room, order, drawn)),
+                *(array.ctypes.data for array in (uniforms, seen, room, ids, drawn)),
             )  # fmt: skip
         self.position += n
         return drawn

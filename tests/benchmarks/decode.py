@@ -2,9 +2,10 @@
 
 ``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
 -march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number
-is a median of turns in which everybody writes once. "bf16 weights" are the same weights rounded to what snapshots
-keep, for both sides: they are read in half the bytes here and computed with in float32, so the text is that of the plain
-path.
+is a median of turns in which everybody writes once. llama2.c writes as it does when nothing is said (temperature 1, top-p
+0.9), and with top-p switched off; it is compared with the same settings here. "bf16 weights" are the same weights rounded
+to what snapshots keep, for both sides: they are read in half the bytes here and computed with in float32, so the text is
+that of the plain path.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from tests.visitor import Visitor
 SMALL = preset("modern", vocab_size=256, block_size=256, n_layer=4, n_embd=128)
 LARGE = preset("modern", vocab_size=32_000, block_size=256, n_layer=6, n_embd=288, n_head=6, n_kv_head=6)
 SAMPLING = SampleConfig(temperature=1.0, seed=0)
+NUCLEUS = 0.9  # llama2.c's top-p when nothing is said
 TURNS = 5
 ROLLS = 5
 VISITORS, FIRSTS = 10, 12
@@ -71,37 +73,41 @@ def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path 
     print(f"\n{name}: {model.n_parameters():,} parameters, {n} tokens after a prompt of 8")
     prompt = list(range(1, 9))
     settings = SAMPLING.replace(max_new_tokens=n)
-    many = settings.replace(n_sample=4)
+    many, nucleus = settings.replace(n_sample=4), settings.replace(top_p=NUCLEUS)
     ways: dict[str, tuple[int, Callable[[], object]]] = {
         "playground": (n, lambda: _drain(generate(model, prompt, settings))),
         "playground, bf16 weights": (n, lambda: _drain(generate(rounded, prompt, settings))),
+        f"playground, top-p {NUCLEUS}": (n, lambda: _drain(generate(model, prompt, nucleus))),
+        f"playground, bf16 weights, top-p {NUCLEUS}": (n, lambda: _drain(generate(rounded, prompt, nucleus))),
         "playground, step not compiled": (n, lambda: _uncompiled(model, prompt, settings)),
         "playground, four texts at once (sum)": (4 * n, lambda: _drain(generate_rows(model, prompt, many))),
         "transformers.generate": (n, _transformers(config, prompt, n)),
     }  # fmt: skip
     speeds: dict[str, list[float]] = {way: [] for way in ways}
-    others: list[float] = []
+    others: dict[float, list[float]] = {NUCLEUS: [], 0.0: []}
     for turn in range(TURNS + 1):
         for way, (written, work) in ways.items():
             began = time.perf_counter()
             work()
             if turn:  # the first is for warming up
                 speeds[way].append(written / (time.perf_counter() - began))
-        if llama2c is not None:
-            others.append(_llama2c(config, llama2c, n))
+        for top_p, values in others.items() if llama2c is not None else ():
+            values.append(_llama2c(config, llama2c, n, top_p))
     middle = {way: row(way, values, "tokens/s") for way, values in speeds.items()}
     first = [_first(model, prompt) for _ in range(TURNS)]
     row("first token of 128", first, "ms")
-    ours, exact = middle["playground"], middle["playground, bf16 weights"]
+    ours = middle["playground"]
     figure(f"{name} against transformers.generate", ours / middle["transformers.generate"], f">= {goal}")
     print(f"(the compiled step: {ours / middle['playground, step not compiled']:.1f} times the plain path)")
     assert _texts(rounded, prompt, settings) == _texts(rounded, prompt, settings, compiled=False)
     assert _texts(model, prompt, settings) == _texts(model, prompt, settings, compiled=False)
-    if others:
-        other = row("llama2.c", others[1:], "tokens/s")
-        target = ">= 1.5" if name == "15M" else "about 1"
-        figure(f"{name} against llama2.c, fp32 weights", ours / other, target)
-        figure(f"{name} against llama2.c, bf16 weights", exact / other, target)
+    assert _texts(model, prompt, nucleus) == _texts(model, prompt, nucleus, compiled=False)
+    for top_p, values in others.items() if llama2c is not None else ():
+        how = f", top-p {top_p}" if top_p else ""
+        other = row(f"llama2.c{how}", values[1:], "tokens/s")
+        for weights in ("", ", bf16 weights"):
+            target = ">= 1.5" if name == "15M" else "about 1"
+            figure(f"{name} against llama2.c{how}{weights}", middle[f"playground{weights}{how}"] / other, target)
 
 
 def _texts(model: Transformer, prompt: list[int], settings: SampleConfig, compiled: bool = True) -> list[int]:
@@ -142,23 +148,13 @@ def _transformers(config: ModelConfig, prompt: list[int], n: int) -> Callable[[]
     return lambda: other.generate(ids, attention_mask=torch.ones_like(ids), **options)
 
 
-def _llama2c(config: ModelConfig, folder: Path, n: int) -> float:
+def _llama2c(config: ModelConfig, folder: Path, n: int, top_p: float) -> float:
     """Tokens a second as its own program prints them."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.bin"
         _write_llama2c(config, path)
-        command = [
-            str(folder / "run"),
-            str(path),
-            "-z",
-            str(folder / "tokenizer.bin"),
-            "-t",
-            "1.0",
-            "-p",
-            "0",
-            "-n",
-            str(n),
-        ]
+        options = {"-z": folder / "tokenizer.bin", "-t": 1.0, "-p": top_p, "-n": n}
+        command = [str(folder / "run"), str(path), *(str(part) for option in options.items() for part in option)]
         own = {name: value for name, value in os.environ.items() if name not in PATIENT_THREADS}  # as it comes
         own["OMP_NUM_THREADS"] = str(torch.get_num_threads())
         for seed in range(1, 20):  # a random model may draw its end-of-text token early

@@ -63,6 +63,7 @@ def test_the_same_seed_writes_the_same_text_as_the_plain_path(name, plain):
     [
         dict(temperature=0.0), dict(temperature=1.0), dict(temperature=5.0), dict(temperature=1e-9), dict(top_k=1),
         dict(top_k=7), dict(top_k=10_000), dict(top_p=0.0), dict(top_p=0.5), dict(top_p=0.999), dict(min_p=0.05),
+        dict(top_k=300, top_p=0.9), dict(top_p=0.9, temperature=3.0),
         dict(min_p=1.0), dict(repetition_penalty=1.4), dict(repetition_penalty=0.7, temperature=0.0),
         dict(top_k=40, top_p=0.8, min_p=0.02, repetition_penalty=1.1, temperature=1.3),
     ],
@@ -84,6 +85,21 @@ def test_it_chooses_as_the_reference_does(settings):
             assert one.probability == pytest.approx(other.probability, abs=1e-5)
             assert [id for id, _ in one.alternatives] == [id for id, _ in other.alternatives]
             assert np.allclose([p for _, p in one.alternatives], [p for _, p in other.alternatives], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [dict(top_k=300), dict(top_p=0.4321), dict(top_k=1), dict(top_k=37, top_p=0.77)], ids=str
+)
+def test_among_equals_the_first_are_kept(settings):
+    """Thousands of tokens that are all as likely, and a few that are more so."""
+    model = build(VARIANTS["modern"].replace(vocab_size=3000, tie_embeddings=False)).requires_grad_(False)
+    model.head.weight.zero_()
+    model.head.weight[2001:2004] = 1.0
+    config = SampleConfig(seed=2, max_new_tokens=60, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        fast = [token.id for token in generate(model, [5, 6, 7], config)]
+        patch.setattr(decode_step, "_library", None)
+        assert fast == [token.id for token in generate(model, [5, 6, 7], config)]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
