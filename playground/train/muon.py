@@ -7,14 +7,12 @@ tiny products, and the time goes into starting them. Steps are scaled to the siz
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-
-from playground.train.threads import threads
 
 COEFFICIENTS = (
     3.4445,
@@ -36,16 +34,18 @@ class Muon(Optimizer):
         """One step along the gradients; parameters without one stay."""
         assert closure is None, "the loss is never evaluated again"
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if not parameters:
-                continue
-            gradients = [p.grad for p in parameters]
-            moments = [self._moment(p) for p in parameters]
-            torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
-            directions = _orthogonalised(torch._foreach_lerp(gradients, moments, group["momentum"]))
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            for parameter, direction in zip(parameters, directions, strict=True):
-                parameter.add_(direction, alpha=-group["lr"] * 0.2 * math.sqrt(max(parameter.shape)))
+            shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes.setdefault(parameter.shape, []).append((parameter, parameter.grad))
+            for shape, alike in shapes.items():
+                parameters, gradients = (list(part) for part in zip(*alike, strict=True))
+                moments = [self._moment(parameter) for parameter in parameters]
+                torch._foreach_lerp_(moments, gradients, 1 - group["momentum"])
+                ahead = torch._foreach_lerp(gradients, moments, group["momentum"])
+                directions = orthogonalise(torch.stack(ahead)).float().unbind()
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, directions, alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))
 
     def _moment(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
@@ -55,31 +55,10 @@ class Muon(Optimizer):
         return moment
 
 
-def _orthogonalised(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """`orthogonalise` of each, those of one shape, or of one lying down, together."""
-    lying = [m if m.size(0) <= m.size(1) else m.T for m in matrices]
-    shapes: dict[torch.Size, list[int]] = {}
-    for index, matrix in enumerate(lying):
-        shapes.setdefault(matrix.shape, []).append(index)
-    found = list(matrices)
-    count = torch.get_num_threads() if matrices[0].device.type == "cpu" else 1
-    shares = [part for indices in shapes.values() for part in _dealt(indices, count)]
-    stacks = (torch.stack([lying[index] for index in share]) for share in shares)
-    each = map if count == 1 else threads(count).map
-    for share, directions in zip(shares, each(orthogonalise, stacks), strict=True):
-        for index, direction in zip(share, directions, strict=True):
-            found[index] = direction if lying[index] is matrices[index] else direction.T
-    return found
-
-
-def _dealt(indices: list[int], count: int) -> list[list[int]]:
-    """The indices in at most `count` parts, so that each core has some of every shape."""
-    size = -(-len(indices) // count)
-    return [indices[start : start + size] for start in range(0, len(indices), size)]
-
-
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """U S' Vᵀ for each U S Vᵀ of a stack (N, m, n), m ≤ n, with S' near one: five Newton-Schulz steps in bfloat16."""
+    """U S' Vᵀ for each U S Vᵀ of a stack (N, m, n), with S' near one: five Newton-Schulz steps in bfloat16."""
+    if matrices.size(1) > matrices.size(2):
+        return orthogonalise(matrices.mT).mT
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16()
     x = x / x.flatten(1).norm(dim=1).clamp(min=EPSILON)[:, None, None]  # no singular value above one

@@ -4,10 +4,13 @@
 * ``muon``: Muon (Jordan 2024) for the matrices inside the blocks, AdamW for embeddings, head, router and
   vectors. Muon's steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
 * ``sgd``: plain gradient descent with momentum `beta1`.
+
+On a processor every core steps some of the parameters. None of them needs to know about another's.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,15 +20,16 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from playground.config import TrainConfig
 from playground.train.muon import Muon
+from playground.train.threads import threads
 
 Named = list[tuple[str, nn.Parameter]]
 
 
 class Optimizers:
-    """One or two torch optimizers that share a model's parameters among them and step together."""
+    """Torch optimizers that share a model's parameters among them and step together, `at_once` at a time."""
 
-    def __init__(self, parts: list[Optimizer]) -> None:
-        self.parts = parts
+    def __init__(self, parts: list[Optimizer], at_once: int = 1) -> None:
+        self.parts, self._at_once = parts, at_once
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -39,8 +43,8 @@ class Optimizers:
 
     def step(self) -> None:
         """One step of each."""
-        for part in self.parts:
-            part.step()
+        each = map if self._at_once == 1 else threads(self._at_once, 1).map
+        deque(each(lambda part: part.step(), self.parts), maxlen=0)
 
     def states(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, dict[str, Tensor]]]:
         """Every parameter by name with its own optimizer's state of it, which may be changed."""
@@ -50,24 +54,29 @@ class Optimizers:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizers:
-    """The config's optimizer for a model. Norm scales and biases are not decayed: pulling them to zero helps nothing."""
-    return Optimizers(_BUILDERS[config.optimizer](list(model.named_parameters()), config))
+    """The config's optimizer for a model, shared by torch's threads. Norm scales and biases are not decayed: pulling them
+    to zero helps nothing."""
+    # Dealt out from large to small: matrices of one shape, which cost the same, go to all in turn.
+    named = sorted(model.named_parameters(), key=lambda item: -item[1].numel())
+    at_once = torch.get_num_threads() if all(p.device.type == "cpu" for _, p in named) else 1
+    shares = (named[index::at_once] for index in range(at_once))
+    return Optimizers([part for share in shares for part in _BUILDERS[config.optimizer](share, config)], at_once)
 
 
 def _adamw(parameters: Named, config: TrainConfig) -> list[Optimizer]:
-    groups = _groups(parameters, config)
-    return [AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)] if groups else []
+    betas = config.beta1, config.beta2
+    return [AdamW(groups, lr=config.learning_rate, betas=betas, fused=True) for groups in _groups(parameters, config)]
 
 
 def _sgd(parameters: Named, config: TrainConfig) -> list[Optimizer]:
-    return [SGD(_groups(parameters, config), lr=config.learning_rate, momentum=config.beta1)]
+    return [SGD(groups, lr=config.learning_rate, momentum=config.beta1) for groups in _groups(parameters, config)]
 
 
 def _muon(parameters: Named, config: TrainConfig) -> list[Optimizer]:
     hidden = [parameter for name, parameter in parameters if is_hidden_matrix(name, parameter)]
     rest = [(name, parameter) for name, parameter in parameters if not is_hidden_matrix(name, parameter)]
-    muon = Muon(hidden, lr=config.learning_rate, weight_decay=config.weight_decay, momentum=MUON_MOMENTUM)
-    return [muon, *_adamw(rest, config)]
+    options = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "momentum": MUON_MOMENTUM}
+    return [*([Muon(hidden, **options)] if hidden else []), *_adamw(rest, config)]
 
 
 MUON_MOMENTUM = 0.95  # Jordan's
@@ -79,11 +88,13 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     return name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith(("router.weight", "bias"))
 
 
-def _groups(parameters: Named, config: TrainConfig) -> list[dict[str, Any]]:
+def _groups(parameters: Named, config: TrainConfig) -> list[list[dict[str, Any]]]:
+    """What one optimizer is told of the parameters; nothing where there are none, for torch wants some."""
     matrices = [parameter for name, parameter in parameters if is_matrix(name, parameter)]
     vectors = [parameter for name, parameter in parameters if not is_matrix(name, parameter)]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    filled = [group for group in groups if group["params"]]
+    return [filled] if filled else []
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:

@@ -30,7 +30,7 @@ import torch
 from playground.config import TrainConfig
 from playground.runs.create import create_run, prepare_run
 from playground.runs.log import Tail
-from playground.runs.processes import FEW_HEAPS, PATIENT_THREADS, cores, environment
+from playground.runs.processes import KEPT_HEAPS, PATIENT_THREADS, cores, environment
 from playground.runs.store import Run, RunStore
 from playground.train.dataset import split
 from playground.train.estimate import estimate
@@ -113,7 +113,7 @@ class Bench:
     def nanogpt(self, settings: dict[str, Any]) -> Done:
         """Its train.py with its config for Tiny Shakespeare and these settings on top."""
         options = [f"--{name}={value}" for name, value in {**settings, "out_dir": "out"}.items()]
-        ours = {**PATIENT_THREADS, **FEW_HEAPS}
+        ours = {**PATIENT_THREADS, **KEPT_HEAPS}
         plain = {name: value for name, value in environment(cores()).items() if name not in ours}
         return run_process(
             [sys.executable, "train.py", "config/train_shakespeare_char.py", *options], self.theirs, plain
