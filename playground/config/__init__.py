@@ -7,6 +7,7 @@ validation: an instance that exists is valid. Presets are data.
 
 from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
+from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
 from playground.config.settings import Settings, setting
 from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
@@ -38,6 +39,7 @@ __all__ = [
     "TokenizerName",
     "TrainConfig",
     "config_diff",
+    "followed_rate",
     "label",
     "parsed",
     "preset",
@@ -45,4 +47,5 @@ __all__ = [
     "setting",
     "setting_kinds",
     "spelled",
+    "usual_rate",
 ]

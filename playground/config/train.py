@@ -49,7 +49,12 @@ class TrainConfig(Settings):
         "or not at all.",
     )
     learning_rate: float = setting(
-        3e-3, "Learning rate", "Size of a step at its highest, after the warm-up.", low=1e-6, high=1.0, step=1e-4
+        3e-3,
+        "Learning rate",
+        "Size of a step at its highest, after the warm-up. Until you choose one it follows optimizer and width.",
+        low=1e-6,
+        high=1.0,
+        step=1e-4,
     )
     min_lr_ratio: float = setting(
         0.1, "Final rate", "Learning rate at the end, as a share of the highest.", low=0.0, high=1.0, step=0.05

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig, recipe, spelled
+from playground.config import ModelConfig, TrainConfig, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
@@ -58,7 +58,8 @@ def prepare_run(
 ) -> Prepared:
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
-    What a preset with a recipe says counts where no change is given. The vocabulary follows from tokenizer and text.
+    What a preset with a recipe says counts where no change is given. The vocabulary follows from tokenizer and text, the
+    learning rate from optimizer and width unless one is given.
     `own_text`, a string or a file that `sources.gather` made, makes the corpus "own"; a corpus that is downloaded is
     fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `limits` are what this
     visitor may use. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
@@ -66,11 +67,14 @@ def prepare_run(
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
-    train = TrainConfig.from_dict(_with_own_text({**recipe(preset, TrainConfig), **(train_changes or {})}, own_text))
+    asked = {**recipe(preset, TrainConfig), **(train_changes or {})}
+    train = TrainConfig.from_dict(_with_own_text(asked, own_text))
     given = {**recipe(preset, ModelConfig), **(model_changes or {})}
     changes = {name: value for name, value in given.items() if name != "vocab_size"}
     model = preset_config(preset, **changes)  # settings first: the text may take seconds
     limits.check_frozen({**(model_changes or {}), **(train_changes or {})}, starting_values(preset))
+    if not {"learning_rate"} & {*asked, *limits.frozen}:
+        train = train.replace(learning_rate=usual_rate(train.optimizer, model.n_embd))
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
         model = preset_config(preset, **changes, vocab_size=train.bpe_vocab)
@@ -91,7 +95,12 @@ def prepare_run(
     if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
         prepare(text, tokenizer, model, train)
     own = own_text if train.corpus == "own" else None
-    return Prepared(preset, model, train, tokenizer, own, _notes(train, tokenizer))
+    notes = _notes(train, tokenizer)
+    if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
+        notes += (
+            f"The learning rate is {train.learning_rate:g}, as usual for this optimizer at width {model.n_embd}.",
+        )
+    return Prepared(preset, model, train, tokenizer, own, notes)
 
 
 def _check_task(train: TrainConfig) -> None:

@@ -94,6 +94,20 @@ def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -
     expect(page.locator("#estimate")).to_contain_text("parameters")
 
 
+def test_the_learning_rate_follows_the_width_until_one_is_typed(page: Page, app: App) -> None:
+    open_page(page, app.url)
+    rate = page.get_by_role("spinbutton", name="Learning rate")
+    set_slider(page, "Width", 256)
+    expect(rate).to_have_value("0.0015", timeout=SLOW)
+    expect(page.get_by_text("usual for AdamW at width 256")).to_be_visible()
+    rate.fill("0.004")
+    rate.press("Tab")
+    set_slider(page, "Width", 512)
+    expect(page.locator("#estimate")).to_contain_text("parameters")
+    page.wait_for_timeout(1500)
+    expect(rate).to_have_value("0.004")
+
+
 def test_a_text_shorter_than_the_context_is_explained(page: Page, app: App) -> None:
     open_page(page, app.url)
     page.get_by_role("radio", name="Your text").check(force=True)

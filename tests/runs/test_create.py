@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from playground.config import TrainConfig, usual_rate
 from playground.runs.create import check_memory, create_run, prepare_run
+from playground.runs.limits import Limits
 from playground.runs.store import RunStore
 from playground.tokenizers import import_tokenizer, learn_bpe
 from tests.runs.conftest import MODEL, TEXT, TRAIN
@@ -128,3 +130,15 @@ def test_a_full_disk_is_said_and_leaves_nothing(store: RunStore, monkeypatch: py
     with pytest.raises(ValueError, match="could not be written: No space left on device"):
         create_run(store, prepared)
     assert [path.name for path in store.root.iterdir()] == [".lock"]
+
+
+def test_the_learning_rate_follows_width_and_optimizer_unless_one_is_given() -> None:
+    model = {"n_layer": 1, "n_embd": 256, "block_size": 16}
+    wide = prepare_run("modern", model, {}, TEXT)
+    assert wide.train.learning_rate == usual_rate("adamw", 256) < TrainConfig().learning_rate
+    assert wide.notes == ("The learning rate is 0.0015, as usual for this optimizer at width 256.",)
+    assert prepare_run("modern", model, {"optimizer": "muon"}, TEXT).train.learning_rate == usual_rate("muon", 256)
+    given = prepare_run("modern", model, {"learning_rate": 0.003}, TEXT)
+    assert given.train.learning_rate == 0.003 and given.notes == ()
+    fixed = prepare_run("modern", model, {}, TEXT, limits=Limits(frozen=("learning_rate",)))
+    assert fixed.train.learning_rate == TrainConfig().learning_rate

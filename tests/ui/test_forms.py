@@ -5,7 +5,7 @@ from dataclasses import fields
 import gradio as gr
 import pytest
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, preset
+from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, preset, usual_rate
 from playground.runs.create import prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
@@ -135,3 +135,19 @@ def test_mistakes_are_shown_escaped_and_signatures_survive():
 @pytest.mark.parametrize("seconds", [(0.2, "1 s"), (42, "42 s"), (89, "89 s"), (120, "2 min"), (5400, "1.5 h")])
 def test_durations_in_words(seconds):
     assert endpoints.duration(seconds[0]) == seconds[1]
+
+
+def test_the_forms_rate_follows_width_and_optimizer_but_never_replaces_ones_own():
+    assert train.follow_rate(0.003, "adamw", 256) == 0.0015
+    assert train.follow_rate(0.003, "muon", 128) == usual_rate("muon", 128)
+    for rate, optimizer, width in (
+        (0.004, "adamw", 256),
+        (0.003, "adamw", 128),
+        (None, "adamw", 256),
+        (0.003, "x", []),
+    ):
+        assert is_skip(train.follow_rate(rate, optimizer, width)), (rate, optimizer, width)
+
+
+def is_skip(answer):
+    return isinstance(answer, dict) and answer == gr.skip()
