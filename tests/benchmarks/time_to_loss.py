@@ -6,6 +6,9 @@ DIR is a checkout of nanoGPT, FILE Tiny Shakespeare. Both sides run one after th
 all cores. nanoGPT is its own `train.py`, with the settings of its README for CPUs and torch's own way of waiting for
 threads, which on a quiet machine is the fastest; ours is `playground.runs.worker`, in the environment that the app gives
 it. Losses are over the whole validation split in windows of 64 tokens, for both. Evaluation counts for neither.
+
+Where a target is a multiple of nanoGPT's speed, the multiple is printed as well that a model would reach whose every
+operation ran at the rate of large bf16 matrix products on this machine: no way of training could be faster.
 """
 
 from __future__ import annotations
@@ -218,6 +221,7 @@ def same(bench: Bench, turns: int, steps: int = 150) -> None:
             run, _ = bench.ours("classic", *twin(README, steps, **how))
             rates[name].append(1 / statistics.median(step_times(run)[10:]))
     middle = {name: row(f"{name}, steps", values, "1/s") for name, values in rates.items()}
+    _bound(run, middle["nanoGPT"], "steps")
     for name in WAYS:
         label = re.sub("[^a-z0-9]+", "_", name)
         figure(f"same_configuration_steps_ratio_{label}", middle[name] / middle["nanoGPT"], ">= 3 for the fastest")
@@ -249,6 +253,8 @@ def large(bench: Bench) -> None:
         run, _ = bench.ours("classic", *twin(LARGE, 12, **how))
         name = f"playground, {label}"
         rates[name] = row(name, [tokens / seconds for seconds in step_times(run)[3:]], "tokens/s")
+    for how in ("eager", "compiled"):
+        _bound(run, rates[f"nanoGPT, {how}"] / tokens, how)
     figure("large_tokens_ratio_eager", rates["playground, bf16"] / rates["nanoGPT, eager"], ">= 3")
     figure("large_tokens_ratio_compiled", rates["playground, bf16, compiled"] / rates["nanoGPT, compiled"], ">= 3")
 
@@ -262,6 +268,13 @@ def peak_rate(dtype: torch.dtype, size: int = 2048) -> float:
         a @ b
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
+
+
+def _bound(run: Run, theirs: float, what: str) -> None:
+    """What the machine's matrix peak would allow in a run's configuration, over nanoGPT's steps a second."""
+    torch.set_num_threads(cores())
+    most = peak_rate(torch.bfloat16) / estimate(run.model, run.train).flops_per_step
+    row(f"bf16 peak over nanoGPT, {what}", [most / theirs], "times")
 
 
 def flops(bench: Bench) -> None:
