@@ -28,7 +28,7 @@ from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference import decode_step
 from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
-from playground.runs import status
+from playground.runs import heap, status
 from playground.runs.adopt import adopt_folder, adopt_from_hub
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
@@ -246,6 +246,7 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
 
 def _execute(run: Run) -> int:
     """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
+    heap.keep()
     torch.set_num_threads(cores())
     with interruptible() as interrupted, ProgressLine(sys.stderr, run.train) as progress:
         ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)

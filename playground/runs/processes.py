@@ -26,14 +26,6 @@ STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIG
 # Read by libgomp when torch loads it, so it has to be in the environment before.
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
-# glibc gives every thread a heap of its own, so what evaluation frees in one, training allocates again in another. A worker
-# in nanoGPT's configuration peaked at 456 MB before, and at 430 with two (`tests.benchmarks time_to_loss --part memory`).
-# What a step frees, the next one needs again; glibc would give it back to the system each time, which then has to fill new
-# pages with zeros: 1,500 a step, a seventh of the time of a compiled one.
-KEPT_HEAPS = {
-    "MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
-}  # fmt: skip
-
 # What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.
 _ALLOWED = (
     "PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -65,7 +57,7 @@ def environment(threads: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)}
     kept |= {"PYTHONPATH": str(code_root()), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     kept |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**PATIENT_THREADS, **KEPT_HEAPS, **kept}
+    return {**PATIENT_THREADS, **kept}
 
 
 def cores() -> int:

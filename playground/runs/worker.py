@@ -27,7 +27,7 @@ import torch
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data.token_file import Progress
-from playground.runs import baselines, checkpoints, status
+from playground.runs import baselines, checkpoints, heap, status
 from playground.runs.compiling import Compiling
 from playground.runs.failures import explained
 from playground.runs.files import Lock, sweep
@@ -401,6 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.wait == (options.run is not None):
         parser.error("give either a run's folder or --wait")
+    heap.keep()
     torch.set_num_threads(max(1, options.threads))
     os.nice(NICE)
     interrupted = threading.Event()

@@ -8,31 +8,31 @@ is another one, nothing of this happens.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from typing import Any
 
+from playground.runs.heap import ARENA_MAX, MMAP_THRESHOLD, glibc
+
 MINUTE = 60.0
 LARGE = 128 * 1024  # bytes: where glibc begins, before it learns otherwise
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # mallopt's names
 
 
 def keep_flat() -> bool:
     """To be called before Gradio is loaded and threads start. Tells whether this C library can do it."""
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # of its last 10,000 requests it would keep something
-    library = _glibc()
+    library = glibc()
     if library is None:
         return False
-    library.mallopt(_ARENA_MAX, 1)  # Python's own lock lets few allocate at the same moment
-    library.mallopt(_MMAP_THRESHOLD, LARGE)
+    library.mallopt(ARENA_MAX, 1)  # Python's own lock lets few allocate at the same moment
+    library.mallopt(MMAP_THRESHOLD, LARGE)
     threading.Thread(target=_every_minute, args=(library,), name="memory", daemon=True).start()
     return True
 
 
 def give_back() -> bool:
     """Return free memory to the system. Tells whether there was any to return."""
-    library = _glibc()
+    library = glibc()
     return library is not None and bool(library.malloc_trim(0))
 
 
@@ -40,11 +40,3 @@ def _every_minute(library: Any) -> None:
     while True:
         threading.Event().wait(MINUTE)
         library.malloc_trim(0)  # milliseconds, and Python goes on meanwhile
-
-
-def _glibc() -> Any:
-    try:
-        library = ctypes.CDLL(None)
-        return library if library.mallopt and library.malloc_trim else None
-    except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
-        return None

@@ -33,7 +33,7 @@ import torch
 from playground.config import TrainConfig
 from playground.runs.create import create_run, prepare_run
 from playground.runs.log import Tail
-from playground.runs.processes import KEPT_HEAPS, PATIENT_THREADS, cores, environment
+from playground.runs.processes import PATIENT_THREADS, cores, environment
 from playground.runs.store import Run, RunStore
 from playground.train.dataset import split
 from playground.train.estimate import estimate
@@ -116,8 +116,7 @@ class Bench:
     def nanogpt(self, settings: dict[str, Any]) -> Done:
         """Its train.py with its config for Tiny Shakespeare and these settings on top."""
         options = [f"--{name}={value}" for name, value in {**settings, "out_dir": "out"}.items()]
-        ours = {**PATIENT_THREADS, **KEPT_HEAPS}
-        plain = {name: value for name, value in environment(cores()).items() if name not in ours}
+        plain = {name: value for name, value in environment(cores()).items() if name not in PATIENT_THREADS}
         return run_process(
             [sys.executable, "train.py", "config/train_shakespeare_char.py", *options], self.theirs, plain
         )

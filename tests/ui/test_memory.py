@@ -25,13 +25,13 @@ print(before - resident().rss)
 """
 
 
-@pytest.mark.skipif(memory._glibc() is None, reason="another C library than glibc")
+@pytest.mark.skipif(memory.glibc() is None, reason="another C library than glibc")
 def test_what_threads_have_freed_goes_back() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 20e6
 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_glibc", lambda: None)
+    monkeypatch.setattr(memory, "glibc", lambda: None)
     assert memory.keep_flat() is False
     assert memory.give_back() is False

@@ -1,0 +1,36 @@
+"""What a step frees is there for the next one."""
+
+import subprocess
+import sys
+
+import pytest
+
+from playground.runs import heap
+from playground.runs.paths import code_root
+
+STEPS = """
+import resource, threading, torch
+from playground.runs import heap
+assert not {keep} or heap.keep()
+pages = []
+def lane():
+    torch.set_num_threads(1)
+    for _ in range(25):
+        pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+        held = [torch.empty(300_000).fill_(1.0) for _ in range(20)]
+        while held:
+            held.pop()
+thread = threading.Thread(target=lane)
+thread.start()
+thread.join()
+print(pages[-1] - pages[5])
+"""
+
+
+@pytest.mark.skipif(heap.glibc() is None, reason="another C library than glibc")
+def test_no_step_asks_the_system_for_the_pages_that_it_has_had() -> None:
+    def pages(keep: bool) -> int:
+        command = [sys.executable, "-c", STEPS.format(keep=keep)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=code_root()).stdout)
+
+    assert pages(keep=True) < 200 < 2_000 < pages(keep=False)
