@@ -1,6 +1,6 @@
 """Training speed against nanoGPT's own script: time to a loss, steps and tokens a second, FLOP utilisation, memory.
 
-python -m tests.benchmarks time_to_loss --nanogpt DIR --text FILE [--part readme same large flops memory]
+python -m tests.benchmarks time_to_loss --nanogpt DIR --text FILE [--part readme same large flops memory profile]
 
 DIR is a checkout of nanoGPT, FILE Tiny Shakespeare. Both sides run one after the other as processes of their own, with
 all cores. nanoGPT is its own `train.py`, with the settings of its README for CPUs and torch's own way of waiting for
@@ -35,11 +35,16 @@ from playground.runs.create import create_run, prepare_run
 from playground.runs.log import Tail
 from playground.runs.processes import PATIENT_THREADS, cores, environment
 from playground.runs.store import Run, RunStore
+from playground.train.compiled import Passes as CompiledPasses
+from playground.train.compiled import build
 from playground.train.dataset import split
 from playground.train.estimate import estimate
+from playground.train.gradients import Passes, accumulate
+from playground.train.lanes import Lanes
+from playground.train.trainer import TrainState
 from tests.benchmarks._report import figure, machine, row
 
-PARTS = ("readme", "same", "large", "flops", "memory")
+PARTS = ("readme", "same", "large", "flops", "memory", "profile")
 GOAL = 1.88
 README = dict(
     device="cpu", compile=False, eval_iters=20, log_interval=1, block_size=64, batch_size=12, n_layer=4, n_head=4,
@@ -92,6 +97,7 @@ def main(arguments: list[str]) -> None:
             "large": lambda: large(bench),
             "flops": lambda: flops(bench),
             "memory": lambda: memory(bench),
+            "profile": lambda: profile(bench),
         }
         for name in options.part:
             print(f"\n{name}")
@@ -299,3 +305,42 @@ def memory(bench: Bench) -> None:
     row("nanoGPT", [theirs.memory / 1e6], "MB")
     row("playground", [ours.memory / 1e6], "MB")
     figure("peak_memory_ratio", ours.memory / theirs.memory, "< 1.2")
+
+
+KINDS = {  # of what the profiler names: the first that fits counts
+    "products of weights": r"(aten::|aoti_torch_cpu_)(mm|addmm)(_out)?$",
+    "products of attention": r"(aten::|aoti_torch_cpu_)bmm(_out)?$",
+    "GELU and its derivative": "tanh|gelu",
+    "softmax of attention": "softmax|amax.*bitwise",
+    "LayerNorm": "layer_norm|rsqrt",
+    "copies and conversions": "copy_|_to_copy|clone|convert_element_type_[0-9]+$",
+}
+
+
+def profile(bench: Bench, turns: int = 20) -> None:
+    """Where the time of forward and backward pass goes in nanoGPT's configuration: one lane of it, on one thread."""
+    settings = prepare_run("classic", *twin(README, 1, precision="bf16"), bench.text)
+    torch.set_num_threads(1)
+    model, rows = (
+        TrainState.new(settings.model, settings.train).model,
+        Lanes.of(settings.model, settings.train, cores()).rows,
+    )
+    lane, library = Lanes(1, rows, 1), bench.warm.parent / "profiled.so"
+    with torch._inductor.config.patch({"cpp.enable_kernel_profile": True}):
+        build(settings.model, settings.train, lane, library)
+    x = torch.randint(0, settings.model.vocab_size, (rows, settings.model.block_size))
+    batch = settings.train.replace(batch_size=rows)
+    ways: dict[str, Passes | None] = {"plain": None, "compiled": CompiledPasses(library, model, lane)}
+    for name, passes in ways.items():
+        for _ in range(2):  # the first time is for warming up
+            with torch.profiler.profile() as seen:
+                for _ in range(turns):
+                    accumulate(model, x, x, batch, targets=x.numel(), count=rows, passes=passes)
+        spent = dict.fromkeys([*KINDS, "all the rest"], 0.0)
+        for item in seen.key_averages():
+            kind = next((kind for kind, names in KINDS.items() if re.search(names, item.key)), "all the rest")
+            spent[kind] += item.self_cpu_time_total / turns / 1000
+        total = sum(spent.values())
+        print(f"{name}, {rows} sequences: {total:.1f} ms")
+        for kind, milliseconds in spent.items():
+            print(f"    {kind:26} {milliseconds:5.2f} ms  {milliseconds / total:4.0%}")
