@@ -10,7 +10,6 @@ On a processor every core steps some of the parameters. None of them needs to kn
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,7 +43,8 @@ class Optimizers:
     def step(self) -> None:
         """One step of each."""
         each = map if self._at_once == 1 else threads(self._at_once, 1).map
-        deque(each(lambda part: part.step(), self.parts), maxlen=0)
+        for _ in each(lambda part: part.step(), self.parts):
+            pass
 
     def states(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, dict[str, Tensor]]]:
         """Every parameter by name with its own optimizer's state of it, which may be changed."""

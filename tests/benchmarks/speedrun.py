@@ -1,10 +1,11 @@
 """What each choice of the speedrun recipe brings: one of them taken back at a time, steps and seconds to 1.88.
 
-python -m tests.benchmarks speedrun --text FILE [--seeds 3] [--only NAME ...]
+python -m tests.benchmarks speedrun --text FILE [--seeds 3] [--only NAME ...] [--longest 1]
 
 Every row trains the recipe with one change. A schedule ends with its run, so a row that misses the loss in the recipe's
 steps is trained again from the start with more of them, until it reaches it: "steps" is the shortest run that does, of
-lengths that grow by a fifth.
+lengths that grow by a fifth, up to `--longest` times the recipe's. With 1 every row gets the recipe's steps, and its loss
+after them is what tells.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from playground.config import RECIPES, ModelConfig, TrainConfig, setting_kinds
+from playground.runs import heap
 from playground.runs.create import prepare_run
 from playground.runs.processes import cores
 from playground.train.dataset import prepare
@@ -52,21 +54,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--only", nargs="*", default=list(CHANGES))
+    parser.add_argument("--longest", type=float, default=LONGEST)
     options = parser.parse_args(arguments)
     machine()
+    heap.keep()
     torch.set_num_threads(options.threads)
     text = options.text.read_text("utf-8")
-    print(
-        "| change | parameters | steps to 1.88 | seconds | ms a step | loss then |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| change | parameters | steps | reach 1.88 | seconds | ms a step | loss then |")
+    print("| --- " * 7 + "|")
     for name in (name for name in CHANGES if any(name.startswith(wish) for wish in options.only)):
-        found = [_reached(text, CHANGES[name], seed) for seed in range(options.seeds)]
+        found = [_reached(text, CHANGES[name], seed, options.longest) for seed in range(options.seeds)]
         steps, seconds, losses, sizes = zip(*found, strict=True)
         spread = f"{min(seconds):.1f} to {max(seconds):.1f}"
         per_step = statistics.median(1000 * s / n for s, n in zip(seconds, steps, strict=True))
         print(
-            f"| {name} | {sizes[0] / 1e6:.2f} M | {_set(steps)} | {statistics.median(seconds):.1f} ({spread}) | "
-            f"{per_step:.1f} | {statistics.fmean(losses):.3f} |",
+            f"| {name} | {sizes[0] / 1e6:.2f} M | {_set(steps)} | {sum(loss <= GOAL for loss in losses)} of {len(losses)} | "
+            f"{statistics.median(seconds):.1f} ({spread}) | {per_step:.1f} | "
+            f"{statistics.fmean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) |",
             flush=True,
         )
 
@@ -75,15 +79,15 @@ def _set(values: tuple[int, ...]) -> str:
     return str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}"
 
 
-def _reached(text: str, changes: dict[str, Any], seed: int) -> tuple[int, float, float, int]:
+def _reached(text: str, changes: dict[str, Any], seed: int, longest: float) -> tuple[int, float, float, int]:
     """Steps, seconds of training and loss of the shortest run that reaches the goal; and the model's size."""
     length = 1.0
     while True:
         steps = round(BASE["steps"] * length)
         seconds, loss, size = _trained(text, {**changes, "steps": steps}, seed)
-        if loss <= GOAL or length > LONGEST:
-            return steps, seconds, loss, size
         length *= GROWTH
+        if loss <= GOAL or length > longest:
+            return steps, seconds, loss, size
 
 
 def _trained(text: str, changes: dict[str, Any], seed: int) -> tuple[float, float, int]:
