@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 
-from playground.config.train import TrainConfig
-
 WIDTH = 128  # for which these suit
-RATES: dict[str, float] = {"adamw": 3e-3, "muon": 12e-3, "sgd": 0.05}
+RATES = {"adamw": 3e-3, "muon": 12e-3, "sgd": 0.05}
 OCTAVES = range(4)  # of width, up to 1,024; narrower models than `WIDTH` bear no more than it
 
 
@@ -25,6 +23,3 @@ def followed_rate(rate: float, optimizer: str, n_embd: int) -> float:
     """`rate` if somebody has chosen it; the usual one in place of what would be usual for another width or optimizer."""
     usual = (known * 2.0**-octave for known in RATES.values() for octave in OCTAVES)
     return usual_rate(optimizer, n_embd) if any(math.isclose(rate, one) for one in usual) else rate
-
-
-assert TrainConfig().learning_rate == RATES[TrainConfig().optimizer], "forms begin with what is usual"
