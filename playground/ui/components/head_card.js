@@ -30,7 +30,7 @@
     let wish = null; // { step, head, heads }
     let how = "on";
     let resting = 0; // a timer
-    let asked = ""; // what the newest measurement is of
+    let asked = ""; // what the newest measurement is of, under way or shown
 
     const sentence = P.el("p", { class: "pg-verdict-small", "aria-live": "polite" });
     const table = P.el("table", { class: "pg-table pg-card-table" });
@@ -86,12 +86,17 @@
 
     async function measureEffect() {
       const { step, heads } = wish;
-      const mine = (asked = JSON.stringify([step, heads, how]));
+      const mine = JSON.stringify([step, heads, how]);
+      if (mine === asked) return;
+      asked = mine;
       if (how === "on") return say("", "Zero: the head writes nothing. Mean: it writes the same everywhere. What then becomes of the loss on text that the model has not read?");
       say("", "Measuring on validation text…");
       const answer = await ablate(step, heads.map(({ layer, head }) => [layer, "head", head]), how);
       if (mine !== asked) return;
-      if (!answer) return say("", "This could not be measured: the validation text is not here, or the server did not answer.");
+      if (!answer) {
+        asked = ""; // it may be tried again
+        return say("", "This could not be measured: the validation text is not here, or the server did not answer.");
+      }
       drawEffect(answer, heads);
     }
 
