@@ -20,6 +20,6 @@ def usual_rate(optimizer: str, n_embd: int) -> float:
 
 
 def followed_rate(rate: float, optimizer: str, n_embd: int) -> float:
-    """`rate` if somebody has chosen it; the usual one in place of what would be usual for another width or optimizer."""
+    """The usual rate in place of one that is usual for some width and optimizer; any other `rate` is somebody's own."""
     usual = (known * 2.0**-octave for known in RATES.values() for octave in OCTAVES)
     return usual_rate(optimizer, n_embd) if any(math.isclose(rate, one) for one in usual) else rate

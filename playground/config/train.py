@@ -51,7 +51,7 @@ class TrainConfig(Settings):
     learning_rate: float = setting(
         3e-3,
         "Learning rate",
-        "Size of a step at its highest, after the warm-up. Until you choose one it follows optimizer and width.",
+        "Size of a step at its highest, after the warm-up. A usual one follows optimizer and width.",
         low=1e-6,
         high=1.0,
         step=1e-4,

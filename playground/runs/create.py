@@ -73,7 +73,7 @@ def prepare_run(
     changes = {name: value for name, value in given.items() if name != "vocab_size"}
     model = preset_config(preset, **changes)  # settings first: the text may take seconds
     limits.check_frozen({**(model_changes or {}), **(train_changes or {})}, starting_values(preset))
-    if not {"learning_rate"} & {*asked, *limits.frozen}:
+    if "learning_rate" not in asked and "learning_rate" not in limits.frozen:
         train = train.replace(learning_rate=usual_rate(train.optimizer, model.n_embd))
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this

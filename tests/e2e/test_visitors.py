@@ -94,7 +94,7 @@ def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -
     expect(page.locator("#estimate")).to_contain_text("parameters")
 
 
-def test_the_learning_rate_follows_the_width_until_one_is_typed(page: Page, app: App) -> None:
+def test_the_learning_rate_follows_the_width_until_another_is_typed(page: Page, app: App) -> None:
     open_page(page, app.url)
     rate = page.get_by_role("spinbutton", name="Learning rate")
     set_slider(page, "Width", 256)

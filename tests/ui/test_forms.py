@@ -11,7 +11,7 @@ from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store import RunStore
 from playground.train.estimate import estimate
-from playground.ui import endpoints, forms
+from playground.ui import endpoints, forms, rate
 from playground.ui.services import NOBODY, Services, said
 from playground.ui.tabs import sample, train
 
@@ -138,15 +138,15 @@ def test_durations_in_words(seconds):
 
 
 def test_the_forms_rate_follows_width_and_optimizer_but_never_replaces_ones_own():
-    assert train.follow_rate(0.003, "adamw", 256) == 0.0015
-    assert train.follow_rate(0.003, "muon", 128) == usual_rate("muon", 128)
-    for rate, optimizer, width in (
+    assert rate.follow_rate(0.003, "adamw", 256) == 0.0015
+    assert rate.follow_rate(0.003, "muon", 128) == usual_rate("muon", 128)
+    for given, optimizer, width in (
         (0.004, "adamw", 256),
         (0.003, "adamw", 128),
         (None, "adamw", 256),
         (0.003, "x", []),
     ):
-        assert is_skip(train.follow_rate(rate, optimizer, width)), (rate, optimizer, width)
+        assert is_skip(rate.follow_rate(given, optimizer, width)), (given, optimizer, width)
 
 
 def is_skip(answer):

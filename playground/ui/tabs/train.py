@@ -10,18 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import (
-    PRESETS,
-    RECIPES,
-    ModelConfig,
-    TrainConfig,
-    config_diff,
-    followed_rate,
-    label,
-    preset,
-    recipe,
-    spelled,
-)
+from playground.config import PRESETS, RECIPES, ModelConfig, TrainConfig, config_diff, label, preset, recipe, spelled
 from playground.lab.architecture import describe
 from playground.lab.numerics import numerics_race
 from playground.lab.pace import seconds_of
@@ -37,6 +26,7 @@ from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
+from playground.ui.rate import wire_rate
 from playground.ui.schedule_chart import FIELDS as SCHEDULE_FIELDS
 from playground.ui.schedule_chart import schedule_chart, show_schedule
 from playground.ui.services import Services
@@ -210,23 +200,6 @@ def show_recipe(name: str, *shown: Any) -> list[Any]:
         return _whole(name)
     untouched = any(list(shown) == _whole(other) for other in RECIPES)
     return _whole("") if untouched else [gr.skip()] * len(shown)
-
-
-def follow_rate(rate: Any, optimizer: str, width: Any) -> Any:
-    """The learning rate that suits what has just been chosen, unless it is somebody's own."""
-    try:
-        width = ModelConfig.from_dict({"n_embd": width, "n_head": 1, "n_kv_head": 1}).n_embd
-        rate = TrainConfig.from_dict({"learning_rate": rate, "optimizer": optimizer}).learning_rate
-    except (ValueError, TypeError):
-        return gr.skip()  # what is wrong is said below the form
-    new = followed_rate(rate, optimizer, width)
-    if new == rate:
-        return gr.skip()
-    gr.Info(
-        f"Learning rate {new:g}: usual for {spelled(optimizer)} at width {width}. One that you type stays as it is.",
-        duration=8,
-    )
-    return new
 
 
 def _whole(name: str) -> list[Any]:
@@ -419,12 +392,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     of_model, of_train = _recipe_fields()
     whole = [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)]
     tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
-    if "learning_rate" not in services.limits.frozen:
-        rate, followed = tab.train["learning_rate"], [tab.train["optimizer"], tab.model["n_embd"]]
-        gr.on(
-            [control.input for control in followed],  # type: ignore[attr-defined]
-            follow_rate, [rate, *followed], rate, trigger_mode="always_last", **QUIET,
-        )  # fmt: skip
+    wire_rate(tab.model, tab.train, services.limits)
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
         partial(show_estimate, services, tab),
