@@ -9,12 +9,13 @@ from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, No
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
-from playground.config.settings import Settings, setting
+from playground.config.settings import ANY, Settings, setting, unsupported
 from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
 from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
 
 __all__ = [
     "ADDED",
+    "ANY",
     "CLASSIC",
     "GATED",
     "GPT_OSS",
@@ -47,5 +48,6 @@ __all__ = [
     "setting",
     "setting_kinds",
     "spelled",
+    "unsupported",
     "usual_rate",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import field, fields
 from typing import Any, Self, get_args, get_type_hints
 
@@ -54,6 +54,23 @@ class Settings:
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated again."""
         return type(self).from_dict({**self.to_dict(), **changes})
+
+
+class _Anything:
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+ANY: Container[Any] = _Anything()  # in a table for `unsupported`: every value of this field
+
+
+def unsupported(values: Mapping[str, Any], supported: Mapping[str, Container[Any]]) -> list[str]:
+    """Names of the settings in `values` that code does not handle, given the values that it `supported`s of each.
+
+    A setting that the table does not name is not supported, whatever its value: code that was written before a setting
+    existed does not know what it means.
+    """
+    return [name for name, value in values.items() if value not in supported.get(name, ())]
 
 
 def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:

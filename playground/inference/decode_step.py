@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from playground.config import SampleConfig
+from playground.config import ANY, SampleConfig, unsupported
 from playground.inference.panels import PANEL, panels_of
 from playground.models.kv_cache import KVCache
 from playground.models.positional import rotate
@@ -38,10 +38,19 @@ SOURCE = Path(__file__).with_suffix(".c")
 AHEAD = 1024  # positions for which rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
 MLP_CODES = {"gelu": 0, "relu2": 1, "swiglu": 2, "geglu": 3, "clamped_swiglu": 4}
-# All that it knows of each axis; a model with a choice that was added since goes through `Transformer`.
-KNOWN = {
+# What the C code computes, for every setting of a model. One that is not named here, because it was added since, or a
+# value that is not, goes through `Transformer`.
+SUPPORTED: dict[str, Container[Any]] = {
     "position": ("none", "learned", "sinusoidal", "rope", "alibi"), "norm": ("layernorm", "rmsnorm"),
-    "norm_placement": ("pre",), "mlp": MLP_CODES, "sink_logit": ("none", "zero", "learned"),
+    "norm_placement": ("pre",), "mlp": MLP_CODES, "sink_logit": ("none", "zero", "learned"), "n_expert": (1,),
+    "shared_expert": (False,),
+    **dict.fromkeys((
+        "vocab_size", "block_size", "n_layer", "n_embd", "n_head", "rope_theta", "rope_fraction", "norm_eps", "qk_norm",
+        "n_kv_head", "head_size", "window", "global_every", "n_sink", "match_parameters", "mlp_width", "bias",
+        "tie_embeddings", "logit_softcap",
+    ), ANY),
+    # These change nothing where there is one expert, after the start, and outside training.
+    **dict.fromkeys(("n_expert_active", "router_norm", "init", "dropout"), ANY),
 }  # fmt: skip
 
 _MATRICES = ("qkv", "out", "up", "down")
@@ -127,13 +136,10 @@ def _load() -> None:
 
 def covers(model: Transformer, cache: KVCache) -> bool:
     """Whether the compiled step is ready and computes this model with such a cache."""
-    config = model.config
-    known = all(getattr(config, axis) in choices for axis, choices in KNOWN.items())
-    plain = config.n_expert == 1 and not cache.streams
     return (
         _library is not None
-        and known
-        and plain
+        and not unsupported(model.config.to_dict(), SUPPORTED)
+        and not cache.streams
         and not model.training
         and all(p.dtype == torch.float32 and p.device.type == "cpu" and p.is_contiguous() for p in model.parameters())
     )

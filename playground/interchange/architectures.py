@@ -8,33 +8,43 @@ transformers 4 are understood.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
-from playground.config import ModelConfig, label, spelled
+from playground.config import ANY, ModelConfig, label, spelled, unsupported
 from playground.interchange.names import Rule, interleaved, joined, one_by_one, same, transposed, zeros
 
 PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}
 GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu_pytorch_tanh"}
 
-# What every architecture here has in common: a field, and the values of it that can be expressed.
-_COMMON: dict[str, tuple[Any, ...]] = {
-    "rope_fraction": (1.0,), "norm_placement": ("pre",), "n_sink": (0,), "logit_softcap": (0.0,), "shared_expert": (False,),
-    "router_norm": (True,),
+Supported = dict[str, Container[Any]]
+
+# What every architecture here has in common: a setting, and the values of it that can be expressed.
+_COMMON: Supported = {
+    "rope_fraction": (1.0,), "norm_placement": ("pre",), "n_sink": (0,), "logit_softcap": (0.0,),
+    "shared_expert": (False,), "router_norm": (True,),
+    **dict.fromkeys((
+        "vocab_size", "block_size", "n_layer", "n_embd", "n_head", "n_kv_head", "head_size", "rope_theta", "norm_eps",
+        "match_parameters", "mlp_width", "n_expert_active", "tie_embeddings", "init", "dropout",
+    ), ANY),
 }  # fmt: skip
-_ROTARY: dict[str, tuple[Any, ...]] = {"position": ("rope",), "norm": ("rmsnorm",)}
-_NO_SINK: dict[str, tuple[Any, ...]] = {"sink_logit": ("none",)}
-_DENSE: dict[str, tuple[Any, ...]] = {"n_expert": (1,)}
+_ROTARY: Supported = {"position": ("rope",), "norm": ("rmsnorm",)}
+_NO_SINK: Supported = {"sink_logit": ("none",)}
+_DENSE: Supported = {"n_expert": (1,)}
+_NO_BIAS: Supported = {"bias": (False,)}
+_FULL: Supported = {"window": (0,), "global_every": (0,)}
+_ONE_WINDOW: Supported = {"window": ANY, "global_every": (0,)}
+_ANY_WINDOW: Supported = {"window": ANY, "global_every": ANY}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One class of Transformers. `allowed` lists the values that a field may have; a field that it leaves out is free."""
+    """A class of Transformers. `allowed` names the values that it can express of settings that `_COMMON` leaves out."""
 
     model_type: str
     name: str  # as people write it
-    allowed: dict[str, tuple[Any, ...]]
+    allowed: Supported
     config: Callable[[ModelConfig], dict[str, Any]]
     rules: Callable[[ModelConfig], list[Rule]]
 
@@ -43,15 +53,19 @@ class Architecture:
         """The name of its class for language models in transformers."""
         return {"gpt2": "GPT2LMHeadModel"}.get(self.model_type, f"{self.name}ForCausalLM")
 
+    @property
+    def supported(self) -> Supported:
+        """The values that it can express, of every setting."""
+        return _COMMON | self.allowed
+
     def obstacles(self, model: ModelConfig) -> list[str]:
         """Names of the fields whose values it cannot express."""
-        values = _effective(model)
-        found = [name for name, allowed in (_COMMON | self.allowed).items() if values[name] not in allowed]
+        found = unsupported(_effective(model), self.supported)
         if self.model_type == "gpt2" and model.n_kv_head != model.n_head:
             found.append("n_kv_head")
         if self.model_type == "gpt2" and model.n_head * model.head_dim != model.n_embd:
             found.append("head_size")
-        if self.model_type == "mixtral" and model.n_expert == 1:
+        if self.model_type in ("mixtral", "gpt_oss") and model.n_expert == 1:
             found.append("n_expert")
         return found
 
@@ -253,34 +267,35 @@ def _gpt_oss_config(model: ModelConfig) -> dict[str, Any]:
 
 GPT2 = Architecture(
     "gpt2", "GPT2",
-    {"position": ("learned",), "norm": ("layernorm",), "mlp": tuple(PLAIN_ACTIVATIONS), "qk_norm": (False,), "window": (0,),
-     **_NO_SINK, **_DENSE},
+    {"position": ("learned",), "norm": ("layernorm",), "mlp": tuple(PLAIN_ACTIVATIONS), "qk_norm": (False,), "bias": ANY,
+     **_FULL, **_NO_SINK, **_DENSE},
     _gpt2_config, _gpt2_rules,
 )  # fmt: skip
 LLAMA = Architecture(
     "llama", "Llama",
-    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "window": (0,), **_NO_SINK, **_DENSE},
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "bias": ANY, **_FULL, **_NO_SINK, **_DENSE},
     _llama_config, _llama_rules,
 )  # fmt: skip
 MISTRAL = Architecture(
     "mistral", "Mistral",
-    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "global_every": (0,), "bias": (False,), **_NO_SINK,
-     **_DENSE},
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), **_ONE_WINDOW, **_NO_BIAS, **_NO_SINK, **_DENSE},
     _windowed_config, _llama_rules,
 )  # fmt: skip
 MIXTRAL = Architecture(
     "mixtral", "Mixtral",
-    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "global_every": (0,), "bias": (False,), **_NO_SINK},
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "n_expert": ANY, **_ONE_WINDOW, **_NO_BIAS,
+     **_NO_SINK},
     _mixtral_config, _mixtral_rules,
 )  # fmt: skip
 QWEN3 = Architecture(
     "qwen3", "Qwen3",
-    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (True,), "bias": (False,), **_NO_SINK, **_DENSE},
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (True,), **_ANY_WINDOW, **_NO_BIAS, **_NO_SINK, **_DENSE},
     _qwen3_config, _llama_rules,
 )  # fmt: skip
 GPT_OSS = Architecture(
     "gpt_oss", "GptOss",
-    {**_ROTARY, "mlp": ("clamped_swiglu",), "qk_norm": (False,), "sink_logit": ("zero", "learned")},
+    {**_ROTARY, "mlp": ("clamped_swiglu",), "qk_norm": (False,), "sink_logit": ("zero", "learned"), "bias": ANY,
+     "n_expert": ANY, **_ANY_WINDOW},
     _gpt_oss_config, _gpt_oss_rules,
 )  # fmt: skip
 ARCHITECTURES = {item.model_type: item for item in (GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN3, GPT_OSS)}
@@ -307,7 +322,7 @@ def choose(model: ModelConfig) -> Architecture:
 
 
 def _said(model: ModelConfig, name: str) -> str:
-    return f"{label(ModelConfig, name)} {spelled(getattr(model, name))}"
+    return f"{label(type(model), name)} {spelled(getattr(model, name))}"
 
 
 def transformers_config(item: Architecture, model: ModelConfig) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.config import GATED, ModelConfig, Settings, TrainConfig, label, spelled
+from playground.config import ANY, GATED, ModelConfig, Settings, TrainConfig, label, spelled, unsupported
 from playground.data.tasks import TASKS
 from playground.models.positional import alibi_slopes
 from playground.tokenizers import Tokenizer
@@ -44,17 +44,25 @@ _OPTIMIZERS = {
     "muon": "Muon (Jordan 2024) for matrices inside blocks, AdamW for the rest",
     "sgd": "Gradient descent with momentum",
 }
-# What the file knows of each axis of the architecture.
-_AXES: dict[str, Collection[str]] = {
+# What the file can express of every setting of the model.
+MODEL: dict[str, Container[Any]] = {
     "position": ("learned", "sinusoidal", "rope", "alibi", "none"), "norm": ("layernorm", "rmsnorm"),
     "norm_placement": ("pre", "post"), "mlp": _BENDS, "sink_logit": ("none", "zero", "learned"), "init": _INITS,
+    **dict.fromkeys((
+        "vocab_size", "block_size", "n_layer", "n_embd", "n_head", "rope_theta", "rope_fraction", "norm_eps", "qk_norm",
+        "n_kv_head", "head_size", "window", "global_every", "n_sink", "match_parameters", "mlp_width", "n_expert",
+        "n_expert_active", "router_norm", "shared_expert", "bias", "tie_embeddings", "logit_softcap", "dropout",
+    ), ANY),
 }  # fmt: skip
-# Settings of training that the file has, or that change nothing in it.
-_KNOWN = {
-    "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
-    "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
-    "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
-    "seed", "bpe_vocab", "optimizer", "schedule", "z_loss", "ema", "recompute", "compile",
+# And of training: what the file has, and what changes nothing in it.
+TRAINING: dict[str, Container[Any]] = {
+    "precision": ("fp32", "bf16"), "optimizer": _OPTIMIZERS, "schedule": _SCHEDULES,
+    **dict.fromkeys((
+        "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
+        "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
+        "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
+        "router_z_loss", "seed", "bpe_vocab", "z_loss", "ema", "recompute", "compile",
+    ), ANY),
 }  # fmt: skip
 
 
@@ -103,15 +111,9 @@ def write_program(
 
 
 def _check_known(model: ModelConfig, train: TrainConfig) -> None:
-    for axis, known in _AXES.items():
-        if getattr(model, axis) not in known:
-            raise ValueError(_not_written(ModelConfig, axis, getattr(model, axis)))
-    plain = TrainConfig()
-    train = train.replace(precision=plain.precision) if train.precision == "bf16" else train  # in the file; fp16 is not
-    for item in fields(TrainConfig):
-        value = getattr(train, item.name)
-        if item.name not in _KNOWN and value != getattr(plain, item.name):
-            raise ValueError(_not_written(TrainConfig, item.name, value))
+    for config, supported in ((model, MODEL), (train, TRAINING)):
+        for name in unsupported(config.to_dict(), supported):
+            raise ValueError(_not_written(type(config), name, getattr(config, name)))
 
 
 def _not_written(kind: type[Settings], name: str, value: Any) -> str:

@@ -11,6 +11,13 @@ from playground.data.batches import random_windows
 from playground.train.gradients import losses
 from playground.train.trainer import TrainState
 
+# Settings that change nothing in what a step holds; runs that differ in these alone are measured once.
+IRRELEVANT = (
+    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "steps", "grad_accum", "schedule", "learning_rate", "min_lr_ratio",
+    "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
+    "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss", "compile", "seed",
+)  # fmt: skip
+
 
 @lru_cache(maxsize=256)
 def training_memory(model: ModelConfig, train: TrainConfig) -> int:
@@ -19,8 +26,7 @@ def training_memory(model: ModelConfig, train: TrainConfig) -> int:
     Measured on one real step with random tokens: the tensors are counted, each once, however many names it has.
     """
     plain = TrainConfig(steps=1, warmup_steps=0)
-    same = ("optimizer", "batch_size", "precision", "recompute", "ema", "z_loss")
-    return _training_memory(model, plain.replace(**{name: getattr(train, name) for name in same}))
+    return _training_memory(model, train.replace(**{name: getattr(plain, name) for name in IRRELEVANT}))
 
 
 @lru_cache(maxsize=256)

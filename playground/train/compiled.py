@@ -31,7 +31,15 @@ from playground.models.transformer import Transformer
 from playground.train.gradients import losses
 from playground.train.lanes import Lanes, collect
 
-FORMAT = 2  # counted up when what is compiled changes
+FORMAT = 3  # counted up when what is compiled changes
+# Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is
+# part of a library's name. The number of rows, which batch and threads decide, is another part of it.
+ELSEWHERE = (
+    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "steps", "batch_size", "grad_accum", "optimizer", "schedule",
+    "learning_rate", "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval",
+    "eval_tokens", "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
+    "router_z_loss", "ema", "compile", "seed",
+)  # fmt: skip
 COMPILERS = ("c++", "g++", "clang++")
 
 
@@ -51,9 +59,10 @@ def obstacle(model: ModelConfig, train: TrainConfig) -> str:
 def name_of(model: ModelConfig, train: TrainConfig, threads: int) -> str:
     """The library's file name: equal for all runs that can share one."""
     lanes = Lanes.of(model, train, threads)
+    training = {name: value for name, value in train.to_dict().items() if name not in ELSEWHERE}
     parts = {
-        "format": FORMAT, "model": model.to_dict(), "rows": lanes.rows, "precision": train.precision,
-        "z_loss": train.z_loss, "threads": lanes.threads, "torch": torch.__version__,
+        "format": FORMAT, "model": model.to_dict(), "rows": lanes.rows, "training": training,
+        "threads": lanes.threads, "torch": torch.__version__,
         "processor": [platform.machine(), torch.backends.cpu.get_cpu_capability(), _flags()],
     }  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32] + ".so"

@@ -26,6 +26,28 @@ MODELS = {
     "solved MLP": preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4, mlp_width=77),
 }
 
+# A change of every setting, from a model with which it makes a difference: the count holds for each. One that is added
+# needs its line here.
+_DENSE = preset("modern", block_size=32, n_layer=2, n_embd=32, n_head=4, n_kv_head=2)
+_MIXED = _DENSE.replace(n_expert=4, n_expert_active=2)
+CHANGES = {
+    "vocab_size": _DENSE.replace(vocab_size=300), "block_size": _DENSE.replace(block_size=40),
+    "n_layer": _DENSE.replace(n_layer=3), "n_embd": _DENSE.replace(n_embd=48), "n_head": _DENSE.replace(n_head=8),
+    "n_kv_head": _DENSE.replace(n_kv_head=1), "head_size": _DENSE.replace(head_size=12),
+    "position": _DENSE.replace(position="learned"), "rope_theta": _DENSE.replace(rope_theta=99.0),
+    "rope_fraction": _DENSE.replace(rope_fraction=0.5), "norm": _DENSE.replace(norm="layernorm"),
+    "norm_eps": _DENSE.replace(norm_eps=1e-3), "norm_placement": _DENSE.replace(norm_placement="post"),
+    "qk_norm": _DENSE.replace(qk_norm=True), "window": _DENSE.replace(window=12),
+    "global_every": _DENSE.replace(window=12, global_every=2), "n_sink": _DENSE.replace(window=12, n_sink=2),
+    "sink_logit": _DENSE.replace(sink_logit="learned"), "mlp": _DENSE.replace(mlp="gelu"),
+    "match_parameters": _DENSE.replace(match_parameters=False), "mlp_width": _DENSE.replace(mlp_width=72),
+    "n_expert": _MIXED, "n_expert_active": _MIXED.replace(n_expert_active=3),
+    "router_norm": _MIXED.replace(router_norm=False), "shared_expert": _MIXED.replace(shared_expert=True),
+    "bias": _DENSE.replace(bias=True), "tie_embeddings": _DENSE.replace(tie_embeddings=False),
+    "logit_softcap": _DENSE.replace(logit_softcap=9.0), "init": _DENSE.replace(init="zero"),
+    "dropout": _DENSE.replace(dropout=0.1),
+}  # fmt: skip
+
 
 def counted(model, backward):
     """FLOPs of one pass over a full context as torch's counter sees them, with attention spelled out in full squares."""
@@ -39,14 +61,15 @@ def counted(model, backward):
 
 
 def hidden_half(model):
-    """What the counter sees more per token: products with keys that the query cannot see."""
-    unseen = sum(model.block_size - mean_visible(model, window) for window in model.windows)
+    """What the counter sees more per token: products with keys that the query cannot see, and with a sink's key of zeros."""
+    sink = model.sink_logit != "none"
+    unseen = sum(model.block_size + sink - mean_visible(model, window) for window in model.windows)
     return 2 * 2 * model.n_head * model.head_dim * unseen
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *CHANGES])
 def test_forward_and_training_equal_torchs_counter(name):
-    model = MODELS[name]
+    model = (MODELS | CHANGES)[name]
     forward = counted(model, backward=False) / model.block_size
     assert forward_flops(model) + hidden_half(model) == pytest.approx(forward, rel=1e-9)
     both = counted(model, backward=True) / model.block_size
