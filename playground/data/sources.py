@@ -7,6 +7,7 @@ part of a path of ours.
 """
 
 import codecs
+import contextlib
 import hashlib
 import io
 import os
@@ -128,32 +129,46 @@ def _size(path: Path) -> int:
 
 
 def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | None) -> Iterator[str]:
-    """The texts of all files; between two of them the line is ended and an empty one follows."""
+    """The texts of all files in pieces: two documents of a file have an empty line between them, and so have two files."""
     done = 0
-    last = ""
+    last = ""  # the latest piece that is not empty
     for path in paths:
-        if done:
-            yield "\n" if last.endswith("\n") else "\n\n"
-        for piece in _file(path, field):
-            if piece:
-                last = piece
-                yield piece
+        first = True  # of this file's documents
+        for document in documents(path, field):
+            if last:
+                yield "\n" if first and last.endswith("\n") else "\n\n"
+            first = False
+            for piece in document:
+                if piece:
+                    last = piece
+                    yield piece
         done += path.stat().st_size
         if progress is not None:
             progress(done, total)
 
 
-def _file(path: Path, field: str) -> Iterator[str]:
+def documents(path: Path, field: str = "") -> Iterator[Iterator[str]]:
+    """The documents of a file in their order: the rows of JSON lines, else the whole file as one.
+
+    A document is an iterator of its text's pieces, with ``\\n`` newlines, and must be used up before the next one is asked
+    for. Raises ValueError with one sentence that names the file.
+    """
     name = shown(path)
+    with _reading(name), open(path, "rb") as file:
+        start = file.read(4096)
+        refuse_other_formats(start, name)
+        file.seek(0)
+        if path.suffix.lower() in _JSON_LINES:
+            yield from _json_lines(file, name, field)
+        else:
+            yield _plain(file, name, start)
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What the system says of a file that it cannot read becomes a ValueError."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(4096)
-            refuse_other_formats(start, name)
-            file.seek(0)
-            if path.suffix.lower() in _JSON_LINES:
-                yield from _json_lines(file, name, field)
-            else:
-                yield from _plain(file, name, start)
+        yield
     except OSError as error:
         raise ValueError(f"Cannot read {name}: {error.strerror or 'the disk failed'}.") from error
 
@@ -165,14 +180,17 @@ def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
     done = 0
     blank = True
     try:
-        while chunk := file.read(_CHUNK_BYTES):
+        while True:
+            with _reading(name):
+                chunk = file.read(_CHUNK_BYTES)
             done += len(chunk)
-            text = decoder.decode(chunk)
+            text = decoder.decode(chunk, final=not chunk)
             text = text.lstrip("\ufeff") if beginning else text
             beginning = beginning and not text
             blank = blank and (not text or text.isspace())
             yield text
-        yield decoder.decode(b"", final=True)
+            if not chunk:
+                break
     except UnicodeDecodeError as error:
         wrong = done - len(error.object) + error.start + 1  # `object` begins with what the chunk before left over
         raise ValueError(f"{not_utf8(start, name)} The first wrong byte is number {wrong:,}.") from error
@@ -180,15 +198,13 @@ def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
         raise ValueError(f"{name} is empty. Leave it out or choose another text.")
 
 
-def _json_lines(file: io.BufferedReader, name: str, field: str) -> Iterator[str]:
+def _json_lines(file: io.BufferedReader, name: str, field: str) -> Iterator[Iterator[str]]:
+    """Each row that has text is a document."""
     reader = Reader(name, field)
-    started = False
     while line := file.readline(MAX_LINE_BYTES + 1):
-        text = reader.read(line)
+        text = re.sub("\r\n?", "\n", (reader.read(line) or "").lstrip("\ufeff"))
         if text:
-            text = re.sub("\r\n?", "\n", text.lstrip("\ufeff"))
-            yield f"\n\n{text}" if started else text
-            started = True
+            yield iter((text,))
     reader.finish()
 
 

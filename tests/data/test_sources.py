@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from playground.data import sources
 from playground.data.corpora import check_text
-from playground.data.sources import TextFile, gather, shown
+from playground.data.sources import TextFile, documents, gather, shown
 
 Write = Callable[..., Path]
 
@@ -51,6 +51,13 @@ def test_several_files_follow_each_other_after_an_empty_line(write: Write) -> No
         write("c.jsonl", lines({"text": "three"}, {"text": "4"})),
     ]
     assert gather(paths) == "# One\n\ntwo = 2\n\nthree\n\n4"
+
+
+def test_documents_are_rows_or_whole_files(write: Write) -> None:
+    rows = write("rows.jsonl", lines({"text": "one"}, {"text": None}, {"text": "\ufeff"}, {"text": "two\r\nlines"}))
+    assert ["".join(document) for document in documents(rows)] == ["one", "two\nlines"]
+    assert ["".join(document) for document in documents(write("a.txt", "one\n\nfile"))] == ["one\n\nfile"]
+    assert gather([rows]) == "one\n\ntwo\nlines"
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1))
