@@ -68,7 +68,8 @@ class Curves:
         return frame
 
     def evaluations(self, run: Run) -> pd.DataFrame:
-        """Every measurement on the validation text: step, tokens, seconds, loss, bits_per_byte, accuracy, exact_match."""
+        """Every measurement on the validation text: step, tokens, seconds, loss, loss_se (its standard error in nats per
+        token, or None), bits_per_byte, accuracy, exact_match."""
         reader = self._reader(run)
         with reader.lock:
             reader.refresh(run)
@@ -219,6 +220,7 @@ class _Reader:
             "tokens": [event.tokens for event in events],
             "seconds": [rounded(event.seconds, 6) for event in events],
             "loss": [rounded(event.loss, 5) for event in events],
+            "loss_se": [None if event.loss_se is None else rounded(event.loss_se, 3) for event in events],
             "bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events],
             "accuracy": [rounded(event.accuracy, 4) for event in events],
             "exact_match": [event.exact_match for event in events],

@@ -99,7 +99,8 @@ class History:
 
 
 def _check_numbers(event: Evaluated) -> None:
-    for value in (event.step, event.tokens, event.seconds, event.loss, event.accuracy):
+    known = [] if event.loss_se is None else [event.loss_se]
+    for value in (event.step, event.tokens, event.seconds, event.loss, event.accuracy, *known):
         value + 0  # a null, which stands for a number that was not finite, raises TypeError
 
 

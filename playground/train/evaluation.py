@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,24 +33,50 @@ def evaluating(model: Transformer) -> Iterator[None]:
         model.train(was_training)
 
 
-def evaluate(model: Transformer, tokens: np.ndarray, mask: np.ndarray | None, n_tokens: int) -> tuple[float, float]:
-    """Mean loss (nats per token) and next-token accuracy over about `n_tokens` targets spread through a stream.
+class Evaluation(NamedTuple):
+    """What a model does on text that it has not trained on. Losses in nats per target."""
+
+    loss: float
+    accuracy: float  # share of targets that were the model's first guess
+    loss_se: float | None  # standard error of the loss over windows; None of fewer than two
+
+
+def evaluate(model: Transformer, tokens: np.ndarray, mask: np.ndarray | None, n_tokens: int) -> Evaluation:
+    """Mean loss, next-token accuracy and the loss's standard error over about `n_tokens` targets spread through a stream.
 
     The windows depend on the stream's length and the context alone: every model is asked the same questions each time.
     """
     block_size = model.config.block_size
     device = model.embed.weight.device
     offsets = spread_windows(len(tokens), block_size, n_tokens)
-    loss, hits, count = 0.0, 0, 0
+    sums, counts, hits = [], [], 0  # of windows
     with evaluating(model):
         at_once = min(BATCH_TOKENS, BATCH_LOGITS // model.config.vocab_size)
         for part in np.array_split(offsets, min(len(offsets), max(1, len(offsets) * block_size // at_once))):
             x, y = (t.to(device) for t in windows(tokens, mask, part, block_size))
             logits = model(x).float()
-            loss += F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORED, reduction="sum").item()
+            losses = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORED, reduction="none")
+            sums.append(losses.view_as(y).sum(1).cpu().numpy().astype(np.float64))
+            counts.append((y != IGNORED).sum(1).cpu().numpy())
             hits += int((logits.argmax(-1) == y).sum())
-            count += int((y != IGNORED).sum())
-    return loss / max(1, count), hits / max(1, count)
+    loss, loss_se = mean_with_error(np.concatenate(sums), np.concatenate(counts))
+    return Evaluation(loss, hits / max(1, int(np.concatenate(counts).sum())), loss_se)
+
+
+def mean_with_error(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float | None]:
+    """The mean loss of a target and its standard error, from sums of losses (W,) and numbers of targets (W,) of windows.
+
+    The targets of one window share a context and a topic, so windows, not targets, are what is independent: the standard
+    error is that of a ratio estimate over clusters (Cochran, Sampling Techniques, 6.4), and does not shrink with targets
+    that say the same. Windows without a target count for nothing; with fewer than two others there is no error: None.
+    """
+    sums, counts = sums[counts > 0], counts[counts > 0]
+    n = len(sums)
+    mean = float(sums.sum() / max(1, counts.sum()))
+    if n < 2:
+        return mean, None
+    residuals = sums - mean * counts
+    return mean, math.sqrt(n / (n - 1) * float(np.square(residuals).sum())) / float(counts.sum())
 
 
 def exact_match(model: Transformer, tokenizer: Tokenizer, task: str, n: int = 32, seed: int = 0) -> float:

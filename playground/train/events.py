@@ -44,6 +44,7 @@ class Evaluated:
     loss: float
     accuracy: float  # share of next tokens that were the model's first guess
     exact_match: float | None = None  # algorithmic tasks: share of whole answers that are right
+    loss_se: float | None = None  # standard error of `loss` over windows of validation text; older logs have none
 
 
 @dataclass(frozen=True)

@@ -202,9 +202,9 @@ def _observations(
     step, last = state.step, state.step >= config.steps
     if last or step % config.eval_interval == 0:
         with state.averaged() as model:
-            loss, accuracy = evaluate(model, data.validation, data.validation_mask, config.eval_tokens)
+            found = evaluate(model, data.validation, data.validation_mask, config.eval_tokens)
             right = exact_match(model, tokenizer, data.task) if data.task else None
-        yield Evaluated(step, state.tokens, state.seconds, loss, accuracy, right)
+        yield Evaluated(step, state.tokens, state.seconds, found.loss, found.accuracy, right, found.loss_se)
     if config.sample_interval and (last or step % config.sample_interval == 0):
         choice = SampleConfig(temperature=0.8, max_new_tokens=SAMPLE_TOKENS, seed=config.seed)
         with state.averaged() as model:

@@ -50,5 +50,5 @@ def _model(text: str, config: TrainConfig) -> float:
         if isinstance(event, StepDone) and event.step % 500 == 0:
             print(f"  step {event.step}, loss {event.loss:.3f}, {time.monotonic() - began:.0f} s", flush=True)
     print(f"  {state.model.n_parameters():,} parameters")
-    loss, _ = evaluate(state.model, data.validation[:200_000], None, 200_000)
+    loss, *_ = evaluate(state.model, data.validation[:200_000], None, 200_000)
     return loss / math.log(2)

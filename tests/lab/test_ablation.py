@@ -111,13 +111,13 @@ def measured():
 def test_the_change_of_the_loss_is_that_of_two_evaluations(measured):
     model, data = measured
     on = probe(model, data, 1_000)
-    loss, _ = evaluate(model, data.validation, data.validation_mask, 1_000)
+    loss, *_ = evaluate(model, data.validation, data.validation_mask, 1_000)
     assert on.loss == pytest.approx(loss, rel=1e-6)
     part = Part(0, "head", 1)
     without = copy.deepcopy(model)
     with torch.no_grad():
         without.blocks[0].attn.out.weight[:, 8:16] = 0
-    other, _ = evaluate(without, data.validation, data.validation_mask, 1_000)
+    other, *_ = evaluate(without, data.validation, data.validation_mask, 1_000)
     assert effect(model, on, [part]).change == pytest.approx(other - loss, abs=1e-6)
 
 

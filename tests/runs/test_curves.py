@@ -78,7 +78,7 @@ def curves(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> Curves:
 
 def test_the_first_answer_has_everything(curves: Curves, make_run: MakeRun) -> None:
     run = make_run(name="mine", steps=800)
-    log(run, started(run), Evaluated(0, 0, 0.0, 5.5, 0.01), Sampled(0, "p", "text"), *steps(1, 4))
+    log(run, started(run), Evaluated(0, 0, 0.0, 5.5, 0.01, loss_se=0.01234567), Sampled(0, "p", "text"), *steps(1, 4))
     answer = curves.since(run)
     assert set(answer) == ALWAYS | HEAD | DATA
     assert answer["reset"] is True
@@ -86,8 +86,8 @@ def test_the_first_answer_has_everything(curves: Curves, make_run: MakeRun) -> N
     assert (answer["model"], answer["corpus"], answer["steps"]) == ("Modern", "Your own text", 800)
     assert answer["train"]["step"] == [2, 4]  # 800 steps on 400 points
     assert answer["validation"] == {
-        "step": [0], "tokens": [0], "seconds": [0.0], "loss": [5.5], "bits_per_byte": [7.9348], "accuracy": [0.01],
-        "exact_match": [None],
+        "step": [0], "tokens": [0], "seconds": [0.0], "loss": [5.5], "loss_se": [0.0123], "bits_per_byte": [7.9348],
+        "accuracy": [0.01], "exact_match": [None],
     }  # fmt: skip
     assert answer["samples"] == [{"step": 0, "prompt": "p", "text": "text"}]
 

@@ -68,7 +68,7 @@ def test_weights_score_what_the_log_says(gallery, runs, name):
     run = runs[name, 0]
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes)
     data = prepare(text, run.tokenizer, run.model, run.train)
-    loss, accuracy = evaluate(ModelCache().get(run), data.validation, None, run.train.eval_tokens)
+    loss, accuracy, _ = evaluate(ModelCache().get(run), data.validation, None, run.train.eval_tokens)
     logged = Curves(gallery).evaluations(run).iloc[-1]
     assert loss == pytest.approx(logged["loss"], abs=0.005)
     assert accuracy == pytest.approx(logged["accuracy"], abs=0.005)

@@ -244,7 +244,7 @@ def test_snapshots_are_spaced_by_the_logarithm():
 def test_evaluation_equals_a_sum_by_hand():
     state, _ = run(TrainConfig(**FAST))
     stream = np.frombuffer(TEXT.encode(), dtype=np.uint8)
-    loss, accuracy = evaluate(state.model, stream, None, 160)
+    loss, accuracy, _ = evaluate(state.model, stream, None, 160)
     total, hits = 0.0, 0
     twin = state.model.double().eval()
     for offset in spread_windows(len(stream), 16, 160):

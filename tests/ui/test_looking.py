@@ -127,7 +127,7 @@ def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, mak
     found = effect(model, probe(model, data, 4_000), off)
     assert answer["change"] == pytest.approx(found.change, rel=1e-3)
     assert answer["standard_error"] == pytest.approx(found.error, rel=1e-3)
-    whole, _ = evaluate(model, data.validation, None, 4_000)
+    whole, *_ = evaluate(model, data.validation, None, 4_000)
     assert answer["loss"] == pytest.approx(whole, rel=1e-4)
     without = continuation(model, list(b"the cat"), off, None, 48)
     assert answer["after"] == bytes(without.ids).decode("utf-8", errors="replace")
