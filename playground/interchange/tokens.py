@@ -31,7 +31,7 @@ def _characters(values: dict[str, Any]) -> Tokenizer | None:
     if not isinstance(vocab, dict) or not all(len(word) == 1 for word in vocab):
         return None
     try:
-        candidate = CharacterTokenizer("".join(sorted(vocab)))
+        candidate = CharacterTokenizer("".join(sorted(vocab)), eos=bool(values.get("added_tokens")))
     except ValueError:
         return None
     return candidate if json.loads(tokenizers_json(candidate)) == values else None
@@ -39,4 +39,5 @@ def _characters(values: dict[str, Any]) -> Tokenizer | None:
 
 def _bytes(tokenizer: Tokenizer) -> Tokenizer:
     """BPE that merges nothing is the byte tokenizer."""
-    return ByteTokenizer() if isinstance(tokenizer, BPETokenizer) and not tokenizer.merges else tokenizer
+    bare = isinstance(tokenizer, BPETokenizer) and not tokenizer.merges
+    return ByteTokenizer(tokenizer.eos is not None) if bare else tokenizer

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from tokenizers import Regex, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
-from playground.tokenizers.bpe import BPETokenizer, Learning, learn_bpe
+from playground.tokenizers.bpe import MIN_VOCAB, BPETokenizer, Learning, learn_bpe
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
 from playground.tokenizers.imported import ImportedTokenizer
+from playground.tokenizers.special import END_OF_TEXT
 
 
 class Tokenizer(Protocol):
@@ -26,8 +27,20 @@ class Tokenizer(Protocol):
     def vocab_size(self) -> int:
         """How many different tokens there are."""
 
+    @property
+    def bos(self) -> int | None:
+        """The token with which a text begins, or None if there is none."""
+
+    @property
+    def eos(self) -> int | None:
+        """The token with which a text ends, or None if there is none."""
+
     def encode(self, text: str) -> np.ndarray:
-        """Ids (T,) of a text. Raises ValueError naming characters that it cannot express."""
+        """Ids (T,) of a text, without special tokens. Raises ValueError naming characters that it cannot express."""
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of a text as Transformers reads a prompt: with the special tokens that it names, and with those that the
+        tokenizer's file adds to every text. Raises ValueError as `encode` does."""
 
     def token_bytes(self, token: int) -> bytes:
         """The UTF-8 bytes that one token stands for; they may be part of a character."""
@@ -66,18 +79,22 @@ def build_tokenizer(
     vocab_size: int = 1_000,
     imported: Tokenizer | None = None,
     progress: Learning | None = None,
+    eos: bool = False,
 ) -> Tokenizer:
     """A tokenizer of the named kind, fitted to a text where its kind needs one.
 
-    "bpe" learns up to `vocab_size` tokens and tells `progress`; "imported" is `imported`. Raises ValueError for an unknown
-    name, or when nothing was imported.
+    "bpe" learns up to `vocab_size` tokens and tells `progress`; "imported" is `imported`. With `eos` an end-of-text token
+    is among them, for which bytes and characters get one more, and BPE beside its 256 bytes at least. Raises ValueError
+    for an unknown name, or when nothing was imported.
     """
     if name == "byte":
-        return ByteTokenizer()
+        return ByteTokenizer(eos)
     if name == "char":
-        return CharacterTokenizer.from_text(text)
+        return CharacterTokenizer.from_text(text, eos)
     if name == "bpe":
-        return learn_bpe(text, vocab_size, progress)
+        if not eos:
+            return learn_bpe(text, vocab_size, progress)
+        return BPETokenizer(learn_bpe(text, max(MIN_VOCAB, vocab_size - 1), progress).merges, eos)
     if name == "imported":
         if imported is None:
             raise ValueError("Tokenizer is set to imported, but no file was given. Choose a tokenizer.json.")
@@ -87,11 +104,11 @@ def build_tokenizer(
 
 def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
     """A tokenizer from what `to_dict` gave. Raises ValueError when that is not a saved tokenizer."""
-    kind, characters = values.get("name"), values.get("characters")
+    kind, characters, eos = values.get("name"), values.get("characters"), values.get("eos") is True
     if kind == "byte":
-        return ByteTokenizer()
+        return ByteTokenizer(eos)
     if kind == "char" and isinstance(characters, str):
-        return CharacterTokenizer(characters)
+        return CharacterTokenizer(characters, eos)
     if isinstance(values.get("model"), dict):
         try:
             return BPETokenizer.from_dict(values)
@@ -118,5 +135,7 @@ def tokenizers_json(tokenizer: Tokenizer) -> str:
         library = Library(models.WordLevel({char: n for n, char in enumerate(tokenizer.characters)}, unk_token=""))
         library.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?m:.)|\n"), "isolated")
         library.decoder = decoders.Fuse()
+        if tokenizer.eos is not None:
+            library.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
         return str(library.to_str(pretty=False))
-    return BPETokenizer([]).json_text  # the 256 bytes, and nothing merged
+    return BPETokenizer([], tokenizer.eos is not None).json_text  # the 256 bytes, and nothing merged

@@ -15,9 +15,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from playground.tokenizers.presplit import CHUNK, PATTERN, chunks, words
+from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
 MIN_VOCAB, MAX_VOCAB = 256, 32_000
 LEARN_BYTES = 20_000_000  # of a longer text only the beginning is learned from
@@ -38,16 +39,24 @@ CHAR_TO_BYTE = {char: byte for byte, char in BYTE_TO_CHAR.items()}
 class BPETokenizer:
     """Token ids 0 to 255 are the bytes; the others follow in the order in which they were learned.
 
-    All its state is the merges: pairs of ids, the first learned first.
+    All its state is the merges: pairs of ids, the first learned first; and whether there is an end-of-text token, which
+    is the last then.
     """
 
     name = "bpe"
+    bos = None
 
-    def __init__(self, merges: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, merges: Sequence[tuple[int, int]], eos: bool = False) -> None:
         """Raises ValueError for a merge of tokens that do not exist yet."""
         self.merges = tuple(merges)
         self.tokens = _tokens(self.merges)
         self._library = _library(self.tokens, self.merges)
+        self.eos = len(self.tokens) if eos else None
+        if eos:
+            if END_OF_TEXT.encode() in self.tokens:
+                raise ValueError(f"A merge spells {END_OF_TEXT}, which is the end-of-text token.")
+            self._library.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+            self.tokens.append(END_OF_TEXT.encode())
         self._ids = _Words(self._library)
 
     @property
@@ -62,12 +71,17 @@ class BPETokenizer:
     def encode(self, text: str) -> np.ndarray:
         """Ids (T,) uint16. Raises ValueError for a lone surrogate, which UTF-8 cannot express.
 
-        Nothing in a text is special: there are no special tokens. Texts repeat their words, so each is merged once.
+        Nothing in a text is special: ``<|endoftext|>`` is thirteen characters. Texts repeat their words, so
+        each is merged once.
         """
         check_encodable(text)
         return np.frombuffer(
             b"".join(b"".join(map(self._ids.__getitem__, part)) for part in words(text)), dtype=np.uint16
         )
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of a text in which ``<|endoftext|>`` is a token, if there is one."""
+        return encode_marked(self.encode, text, self.eos)
 
     def encode_bytes(self, data: bytes) -> np.ndarray:
         """Ids (T,) uint16 of any bytes. What is no UTF-8 is written byte by byte."""
@@ -92,7 +106,7 @@ class BPETokenizer:
         """Back from what `to_dict` gave. Raises ValueError for any other ``tokenizer.json``: `imported` reads those."""
         try:
             vocab, merges = values["model"]["vocab"], values["model"]["merges"]
-            tokenizer = cls([(vocab[left], vocab[right]) for left, right in merges])
+            tokenizer = cls([(vocab[left], vocab[right]) for left, right in merges], eos=bool(values["added_tokens"]))
         except (KeyError, TypeError, AttributeError, IndexError):
             raise ValueError(NOT_OURS) from None
         if tokenizer.to_dict() != dict(values):

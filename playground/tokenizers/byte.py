@@ -1,4 +1,6 @@
-"""The byte tokenizer: the 256 bytes of UTF-8 are the tokens. Nothing to learn, and every text can be written."""
+"""The byte tokenizer: the 256 bytes of UTF-8 are the tokens. Nothing to learn, and every text can be written.
+
+With an end-of-text token there are 257."""
 
 from __future__ import annotations
 
@@ -6,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from playground.tokenizers.special import END_OF_TEXT, encode_marked
+
 
 class ByteTokenizer:
-    """Token id = byte value."""
+    """Token id = byte value; 256 is the end of a text, if there is such a token."""
 
     name = "byte"
-    vocab_size = 256
+    bos = None
+
+    def __init__(self, eos: bool = False) -> None:
+        self.eos = 256 if eos else None
+
+    @property
+    def vocab_size(self) -> int:
+        return 256 if self.eos is None else 257
 
     def encode(self, text: str) -> np.ndarray:
         """Ids (T,) uint8. Raises ValueError for a lone surrogate, which UTF-8 cannot express."""
@@ -22,12 +33,16 @@ class ByteTokenizer:
                 f"The text contains an invalid character at position {error.start + 1}. Remove it."
             ) from None
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of a text in which ``<|endoftext|>`` is a token, if there is one."""
+        return encode_marked(self.encode, text, self.eos)
+
     def encode_bytes(self, data: bytes) -> np.ndarray:
         """Ids (T,) uint8 of any bytes."""
         return np.frombuffer(data, dtype=np.uint8)
 
     def token_bytes(self, token: int) -> bytes:
-        return bytes([token])
+        return END_OF_TEXT.encode() if token == self.eos else bytes([token])
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name}
+        return {"name": self.name} if self.eos is None else {"name": self.name, "eos": True}

@@ -28,7 +28,7 @@ def fingerprint(tokenizer: Tokenizer) -> str:
 
 def saved_fingerprint(values: Mapping[str, Any]) -> str:
     """`fingerprint` of a tokenizer as `to_dict` saved it, without building it."""
-    return _bytes_fingerprint() if values.get("name") == "byte" else _digest(values)
+    return _bytes_fingerprint(values.get("eos") is True) if values.get("name") == "byte" else _digest(values)
 
 
 def same_tokens(a: Tokenizer, b: Tokenizer) -> bool:
@@ -37,9 +37,9 @@ def same_tokens(a: Tokenizer, b: Tokenizer) -> bool:
 
 
 @cache
-def _bytes_fingerprint() -> str:
+def _bytes_fingerprint(eos: bool) -> str:
     """Bytes are a BPE that has merged nothing: the same ids, however it is saved."""
-    return _digest(BPETokenizer([]).to_dict())
+    return _digest(BPETokenizer([], eos).to_dict())
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -12,13 +12,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer as Library
 
 from playground.tokenizers import limited
 from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer, check_encodable
 from playground.tokenizers.presplit import PATTERN, chunks
+from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
 
 MAX_BYTES = 4_000_000
 MAX_ID = 1_000_000
+SPECIAL = "special"  # our own key of a saved tokenizer: what a model's other files say of it
 CHUNK = 1_000_000
 PROBES = ("Hello world, it's 2024!\n\n  def f(x):\treturn x", "नमस्ते 你好 مرحبا 👩‍👩‍👧 é", "Once there was a fox.")
 _CL100K = (
@@ -45,7 +48,7 @@ class ImportedTokenizer:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         """`values`: the file's content. Raises ValueError if the library cannot read it."""
-        self._values = dict(values)
+        self._values = {name: value for name, value in values.items() if name != SPECIAL}
         if isinstance(self._values.get("model"), dict) and self._values["model"].get("dropout"):
             self._values["model"] = {**self._values["model"], "dropout": None}  # or the same text would vary
         self.json_text = json.dumps(self._values, ensure_ascii=False)
@@ -54,12 +57,41 @@ class ImportedTokenizer:
             self._library = limited.load(self.json_text)
         except Exception as error:  # noqa: BLE001 - the library raises plain Exception
             raise ValueError(f"{limited.UNUSABLE} ({str(error)[:120]}). Export it again.") from None
+        self._special_values = values.get(SPECIAL)
         self.vocab_size = 1 + max(self._library.get_vocab(with_added_tokens=True).values())
         if self.vocab_size > MAX_ID:
             raise ValueError(
                 f"The ids in this tokenizer.json reach {self.vocab_size - 1:,}; the limit is {MAX_ID - 1:,}. "
                 "Number its tokens from 0."
             )
+
+    @cached_property
+    def special(self) -> Special:
+        """Which tokens begin and end a text, as the model's files say, or else as ``tokenizer.json`` suggests."""
+        if self._special_values is not None:
+            return special_from_dict(self._special_values, self.vocab_size)
+        return special_of(self._values)
+
+    @property
+    def bos(self) -> int | None:
+        return self.special.bos
+
+    @property
+    def eos(self) -> int | None:
+        return next(iter(self.special.eos), None)
+
+    @property
+    def adds(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids that the file puts before and after each text; `encode` leaves them out, `encode_prompt` does not."""
+        return template(self._values)
+
+    def with_special(self, special: Special) -> ImportedTokenizer:
+        """The same tokenizer with these tokens at the beginning and end of a text."""
+        return ImportedTokenizer({**self._values, SPECIAL: special.to_dict()})
+
+    def plain(self) -> ImportedTokenizer:
+        """The same tokenizer as one trains with it here: nothing is put before or after a text."""
+        return self if self.adds == ((), ()) else ImportedTokenizer(without_template(self.to_dict()))
 
     @cached_property
     def tokens(self) -> list[bytes]:
@@ -90,11 +122,24 @@ class ImportedTokenizer:
         found = limited.encode(self._library, parts) if self.trusted else limited.encode_limited(self.json_text, parts)
         return np.concatenate(found)
 
+    def encode_prompt(self, text: str) -> list[int]:
+        """Ids of a text as Transformers reads a prompt: special tokens in it are such, and those that the file adds to
+        every text are there. Raises ValueError as `encode` does."""
+        check_encodable(text)
+        if self.trusted:
+            return limited.encode(self._prompt_library, [text], special=True)[0].tolist()
+        return limited.encode_limited(self.json_text, [text], special=True)[0].tolist()
+
+    @cached_property
+    def _prompt_library(self) -> Library:
+        return limited.load(self.json_text, special=True)
+
     def token_bytes(self, token: int) -> bytes:
         return self.tokens[token]
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(self._values)
+        own = {} if self._special_values is None else {SPECIAL: self.special.to_dict()}
+        return {**self._values, **own}
 
 
 def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:

@@ -4,8 +4,9 @@ The patterns in a ``tokenizer.json`` run on a backtracking engine: a short hosti
 native code that no thread can interrupt. So a file is tried here first, and one with patterns that we do not know is
 never used anywhere else.
 
-    python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...]} from standard input and
-                                                writes one line, {"lengths": [...]}, then all ids as uint32
+    python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...], "special": bool} from
+                                                standard input and writes one line, {"lengths": [...]}, then all ids
+                                                as uint32
 """
 
 from __future__ import annotations
@@ -26,28 +27,38 @@ AT_ONCE = 4  # texts
 UNUSABLE = "This tokenizer.json does not work: the tokenizers library gives up"
 
 
-def load(text: str) -> Tokenizer:
-    """The library's object for a file's text, without padding, truncation or special tokens in what is encoded."""
+def load(text: str, special: bool = False) -> Tokenizer:
+    """The library's object for a file's text, without padding or truncation.
+
+    Unless `special`, nothing in a text is a special token.
+    """
     library = Tokenizer.from_str(text)
     library.no_padding()
     library.no_truncation()
-    library.encode_special_tokens = True  # "<|endoftext|>" in a user's text is fifteen characters and nothing more
+    library.encode_special_tokens = (
+        not special
+    )  # "<|endoftext|>" in a user's text is fifteen characters and nothing more
     return library
 
 
-def encode(library: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids (T,) uint32 of each text. What the library makes of a text takes thirty times its size: a few at a time."""
+def encode(library: Tokenizer, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
+    """Ids (T,) uint32 of each text, with the tokens that the file adds to each if `special`.
+
+    What the library makes of a text takes thirty times its size: a few at a time.
+    """
     ids = []
     for start in range(0, len(texts), AT_ONCE):
-        found = library.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=False)
+        found = library.encode_batch_fast(list(texts[start : start + AT_ONCE]), add_special_tokens=special)
         ids += [np.array(text.ids, dtype=np.uint32) for text in found]
     return ids
 
 
-def encode_limited(tokenizer: str, texts: Sequence[str], seconds: float = SECONDS) -> list[np.ndarray]:
+def encode_limited(
+    tokenizer: str, texts: Sequence[str], seconds: float = SECONDS, special: bool = False
+) -> list[np.ndarray]:
     """`encode` in a process of its own. Raises ValueError if the file is broken or takes too long."""
     allowed = seconds + SECONDS_PER_MEGABYTE * sum(map(len, texts)) / 1e6
-    order = json.dumps({"tokenizer": tokenizer, "texts": list(texts)}).encode("ascii")
+    order = json.dumps({"tokenizer": tokenizer, "texts": list(texts), "special": special}).encode("ascii")
     try:
         done = subprocess.run(
             [sys.executable, "-m", "playground.tokenizers.limited"],
@@ -80,7 +91,7 @@ def main() -> int:
     _limit_memory()
     asked = json.load(sys.stdin.buffer)
     try:
-        found = encode(load(asked["tokenizer"]), asked["texts"])
+        found = encode(load(asked["tokenizer"], asked["special"]), asked["texts"], asked["special"])
     except BaseException as error:  # noqa: BLE001 - a boundary: the library panics with exceptions of its own
         print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
         return 1

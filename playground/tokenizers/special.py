@@ -1,0 +1,116 @@
+"""Special tokens: ids that stand for no text, such as the end of a document.
+
+A tokenizer has them as `bos` and `eos` or has none. In a text that is trained on they are never spelled out: `encode`
+takes what looks like one for the characters that it is. A prompt may name them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+END_OF_TEXT = "<|endoftext|>"  # GPT-2's
+EOS_NAMES = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|eos|>", "<EOS>")
+BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|bos|>", "<BOS>")
+
+
+def encode_marked(encode: Callable[[str], np.ndarray], text: str, eos: int | None) -> list[int]:
+    """Ids of a text in which ``<|endoftext|>`` is the token `eos`; without such a token, in which it is plain text."""
+    if eos is None:
+        return [int(token) for token in encode(text)]
+    ids: list[int] = []
+    for number, part in enumerate(text.split(END_OF_TEXT)):
+        ids += [eos] if number else []
+        ids += map(int, encode(part)) if part else ()
+    return ids
+
+
+@dataclass(frozen=True)
+class Special:
+    """The special tokens of a ``tokenizer.json``: where a text begins, and all tokens at which generation ends."""
+
+    bos: int | None = None
+    eos: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"bos": self.bos, "eos": list(self.eos)}
+
+
+def special_of(values: Mapping[str, Any]) -> Special:
+    """What a ``tokenizer.json`` itself says: the one token that it puts before or after each text, else a usual name."""
+    before, after = template(values)
+    ids = {token.get("content"): token.get("id") for token in values.get("added_tokens") or []}
+    named = [[ids[name] for name in names if type(ids.get(name)) is int] for names in (BOS_NAMES, EOS_NAMES)]
+    bos = before[0] if len(before) == 1 else next(iter(named[0]), None)
+    eos = after if len(after) == 1 else tuple(named[1][:1])
+    return Special(bos, tuple(eos))
+
+
+def special_from_dict(values: Any, vocab_size: int) -> Special:
+    """What `Special.to_dict` gave. Raises ValueError for anything else."""
+    bos, eos = (values.get("bos"), values.get("eos")) if isinstance(values, Mapping) else (None, None)
+    ids = [*([] if bos is None else [bos]), *(eos if isinstance(eos, list) else [None])]
+    if not all(type(token) is int and 0 <= token < vocab_size for token in ids):
+        raise ValueError("The special tokens of this tokenizer are not ids of its vocabulary. Export it again.")
+    return Special(bos, tuple(eos or ()))
+
+
+def template(values: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids that a ``tokenizer.json`` puts before and after each text, in the words of its post-processor."""
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    for node in _processors(values.get("post_processor")):
+        if node.get("type") in ("BertProcessing", "RobertaProcessing"):
+            before, after = (int(node["cls"][1]), *before), (*after, int(node["sep"][1]))
+        if node.get("type") == "TemplateProcessing":
+            at = next(n for n, piece in enumerate(node["single"]) if "Sequence" in piece)
+            known = node["special_tokens"]
+            ids = [
+                known[piece["SpecialToken"]["id"]]["ids"] if "SpecialToken" in piece else [] for piece in node["single"]
+            ]
+            before, after = (*chain(*ids[:at]), *before), (*after, *chain(*ids[at:]))
+    return before, after
+
+
+def without_template(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same ``tokenizer.json``, but nothing is put before or after a text."""
+    kept = [node for node in _processors(values.get("post_processor")) if node.get("type") == "ByteLevel"]
+    return {**values, "post_processor": kept[0] if kept else None}
+
+
+def with_template(values: Mapping[str, Any], bos: str | None, eos: str | None) -> dict[str, Any]:
+    """The same ``tokenizer.json`` with these tokens before and after each text, and no others.
+
+    Raises ValueError for a token that it does not have.
+    """
+    ids = {**_vocabulary(values), **{token["content"]: token["id"] for token in values.get("added_tokens") or []}}
+    if missing := [token for token in (bos, eos) if token is not None and token not in ids]:
+        raise ValueError(f"The tokenizer has no token {missing[0][:40]!r}, which its settings put around each text.")
+    pieces: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
+    pieces = [*_piece(bos), *pieces, *_piece(eos)]
+    special = {
+        token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (bos, eos) if token is not None
+    }
+    pair = [*pieces, {"Sequence": {"id": "B", "type_id": 1}}]
+    node = {"type": "TemplateProcessing", "single": pieces, "pair": pair, "special_tokens": special}
+    return {**values, "post_processor": node if special else None}
+
+
+def _piece(token: str | None) -> list[dict[str, Any]]:
+    return [] if token is None else [{"SpecialToken": {"id": token, "type_id": 0}}]
+
+
+def _vocabulary(values: Mapping[str, Any]) -> dict[str, int]:
+    vocab = values["model"]["vocab"]
+    return vocab if isinstance(vocab, dict) else {token: number for number, (token, _) in enumerate(vocab)}
+
+
+def _processors(value: Any) -> list[dict[str, Any]]:
+    """A post-processor, or those of a sequence."""
+    if not isinstance(value, dict):
+        return []
+    return [node for part in value.get("processors") or () for node in _processors(part)] or [value]
