@@ -1,19 +1,28 @@
-# make run: start the app.   make test: every check.   Both set up what they need, with nothing but Python, git and make.
+# make run: start the app.   make check: the fast checks.   make test: every check.   make nightly: what takes hours.
+# Each sets up what it needs, with nothing but Python, git and make.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint unit e2e browser gallery screenshots clean
+.PHONY: run check test nightly lint fast everything browser gallery screenshots clean
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
 
-# Types are checked while the first tests run; the browser has the machine to itself.
-test:
-	$(MAKE) -j2 lint unit
-	$(MAKE) e2e
+# Minutes: what to run before every commit. Types are checked beside the tests.
+check: $(VENV)/.installed-dev
+	$(MAKE) -j2 lint fast
+
+# Everything, as continuous integration runs it.
+test: $(VENV)/.installed-dev browser
+	$(MAKE) -j2 lint everything
+
+# Hours: the full products of the tests, and every benchmark at a tiny size.
+nightly: $(VENV)/.installed-dev browser
+	$(BIN)/python -m tests.benchmarks --nightly
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -21,11 +30,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q --ignore=tests/e2e
+fast: $(VENV)/.installed-dev
+	$(PYTEST) -n 2 -m "not slow and not browser"
 
-e2e: $(VENV)/.installed-dev browser
-	$(BIN)/python -m pytest -q tests/e2e
+# Browser tests wait more than they compute, so three at a time keep two cores busy.
+everything: $(VENV)/.installed-dev
+	$(PYTEST) -n 3 --durations=25
 
 # Chromium: Debian's package where there is apt, else whatever browser is installed (tests/e2e/conftest.py looks for it).
 browser:

@@ -1,12 +1,61 @@
-"""One thread and fixed seeds: numbers in tests are the same each time."""
+"""One thread and fixed seeds: numbers in tests are the same each time. And the rule that keeps the fast tests fast."""
 
+import asyncio
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 import torch
+
+BROWSER_TESTS = Path(__file__).parent / "e2e"
+MAX_CPU_SECONDS = 5.0  # of a test without the mark `slow`, with its fixtures and the processes that it waited for
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the browser tests, and let what takes longest begin first, so that all workers end at about the same time."""
+    for item in items:
+        if item.path.is_relative_to(BROWSER_TESTS):
+            item.add_marker(pytest.mark.browser)
+    items.sort(key=lambda item: not _is_marked(item, "browser", "slow"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that needs too much CPU time and does not say so. CPU time, because a busy machine changes it little."""
+    began = _cpu_seconds()
+    with contextlib.nullcontext() if _is_marked(item, "browser") else _without_event_loop():
+        yield
+    used = _cpu_seconds() - began
+    if used > MAX_CPU_SECONDS and not _is_marked(item, "browser", "slow"):
+        pytest.fail(
+            f"This test used {used:.1f} s of CPU time; the limit is {MAX_CPU_SECONDS:.0f} s. "
+            "Make it faster, or mark it with @pytest.mark.slow so that `make check` leaves it out."
+        )
+
+
+def _is_marked(item: pytest.Item, *names: str) -> bool:
+    return any(item.get_closest_marker(name) for name in names)
+
+
+@contextlib.contextmanager
+def _without_event_loop() -> Iterator[None]:
+    """Hide the event loop that Playwright keeps running in the thread of a worker that has driven a browser."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 @pytest.fixture(autouse=True)

@@ -227,6 +227,7 @@ def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: 
     assert main(["sample", "ab1", "--tokens", "1"]) == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(root: Path, capsys: Captured) -> None:
     command = [sys.executable, "-m", "playground", "train", *TINY, "--steps", "100000", "--set", "warmup_steps=0"]
     environment = {**os.environ, "PYTHONPATH": str(code_root())}
@@ -252,6 +253,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(root: Path, capsys: Captured) -> Non
     assert store.get(run_id).steps_available()[-1] == paused + 5
 
 
+@pytest.mark.slow
 def test_output_that_nobody_reads_to_the_end(capsys: Captured) -> None:
     run_id = trained(capsys)
     environment = {**os.environ, "PYTHONPATH": str(code_root())}

@@ -25,6 +25,7 @@ def write(tmp_path, values):
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_race_from_a_file_is_the_one_that_the_page_runs(tmp_path, capsys):
     data = tmp_path / "data"
     code = main(["race", write(tmp_path, RACE), "--data", str(data), "--csv", str(tmp_path / "out.csv")])

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks NAME [options]``; without a name, what there is."""
+"""``python -m tests.benchmarks NAME [options]``; without a name, what there is; ``--nightly`` runs all of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 
 import tests.benchmarks
 from playground.runs.processes import PATIENT_THREADS
+from tests.benchmarks._nightly import nightly
 
 
 def main() -> int:
@@ -17,6 +18,8 @@ def main() -> int:
     names = [
         module.name for module in pkgutil.iter_modules(tests.benchmarks.__path__) if not module.name.startswith("_")
     ]
+    if sys.argv[1:2] == ["--nightly"]:
+        return nightly(sys.argv[2:] or names) > 0
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         for name in names:
             story = importlib.import_module(f"tests.benchmarks.{name}").__doc__ or ""

@@ -31,6 +31,7 @@ AT_ONCE = 20  # bodies on their way
 UPLOAD = 38_000_000  # bytes of a file, less than one may have
 PIECE = b"a" * 1_000_000
 ENDS = re.compile(r"^Traceback .*\n(?:[ +|].*\n|\n)*(\S.*)", re.MULTILINE)  # of tracebacks, what they end in
+TINY = ["--bodies", "4"]
 
 
 def main(arguments: list[str]) -> None:

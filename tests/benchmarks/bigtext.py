@@ -25,6 +25,8 @@ from playground.runs.processes import environment
 from playground.runs.store import Run, RunStore
 from tests.benchmarks._report import figure, machine, row
 
+TINY = ["--megabytes", "3", "--steps", "20"]
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bigtext", description=__doc__)

@@ -18,6 +18,8 @@ from playground.data.tales import tales
 from playground.tokenizers import BPETokenizer, decode, learn_bpe
 from tests.benchmarks._report import figure, machine, row
 
+TINY = ["--turns", "1"]
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="bpe", description=__doc__)

@@ -48,6 +48,7 @@ TURNS = 5
 ROLLS = 5
 VISITORS, FIRSTS = 10, 12
 READING = 25  # characters a second: 250 words a minute, with their blanks
+TINY = ["--endless", "2000"]
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -43,6 +43,7 @@ KEYS = [
     "visitor", "run", "race", "step", "text", "layer", "head", "position", "key", "cursors", "cursor", "kind", "ids",
     "target", "parts", "tokenizers", "learned", "width", "other", "page", "query",
 ]  # fmt: skip
+TINY = ["--calls", "200"]
 
 
 def main(arguments: list[str]) -> None:

@@ -81,6 +81,7 @@ LOOK = f"""async () => {{
   {FRAME}
   return performance.now() - began;
 }}"""
+TINY = ["--rounds", "1"]
 
 
 def main(arguments: list[str]) -> None:

@@ -37,6 +37,8 @@ while client.predict(run["run"], run["token"], api_name="/status")["state"] != "
 print(client.predict(run["run"], run["token"], api_name="/status")["state"])
 """
 
+TINY = ["--resolve-only"]
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="install", description=__doc__)

@@ -18,6 +18,7 @@ from tests.interchange import test_program as programs
 from tests.interchange.models import CASES, package
 
 QUICK = ("classic", "modern", "mixture", "gpt-oss")
+TINY = []
 
 
 def main(arguments: list[str]) -> None:

@@ -49,6 +49,7 @@ WHOLE = {
     "warmup_steps": 2, "corpus_bytes": 20_000, "sample_interval": 0, "eval_interval": 50, "eval_tokens": 64, "snapshots": 2,
     "checkpoint_interval": 20,
 }  # fmt: skip
+TINY = ["--kills", "4"]
 
 
 def main(arguments: list[str]) -> None:

@@ -31,6 +31,7 @@ PAUSES = {"polls": 1.0, "texts": 2.0, "attention": 2.0}  # seconds between two o
 SETTLED = 15.0  # seconds after which the next worker has loaded torch, and the training has its usual speed
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 Waits = dict[str, list[float]]
+TINY = ["--seconds", "5"]
 
 
 def main(arguments: list[str]) -> None:

@@ -19,6 +19,7 @@ from playground.models.moe import MoE
 from tests.benchmarks._report import figure, machine, row
 
 STEP = Step({})
+TINY = ["--rounds", "2"]
 
 
 def main(arguments: list[str]) -> None:

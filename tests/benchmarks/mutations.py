@@ -100,6 +100,7 @@ MUTATIONS = (
         "tests/train/test_trainer.py::test_targets_are_the_inputs_shifted_by_one",
     ),
 )  # fmt: skip
+TINY = ["--only", "GELU"]
 
 
 def main(arguments: list[str]) -> None:

@@ -14,6 +14,8 @@ from playground.tokenizers import build_tokenizer
 from playground.train.dataset import split
 from tests.benchmarks._report import figure, machine, row
 
+TINY = ["--rounds", "1"]
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="ngram", description=__doc__)

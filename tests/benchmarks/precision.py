@@ -14,6 +14,8 @@ from playground.train.events import Evaluated
 from playground.train.trainer import TrainState, train
 from tests.benchmarks._report import figure, machine, row
 
+TINY = ["--presets", "modern", "--steps", "20"]
+
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="precision", description=__doc__)

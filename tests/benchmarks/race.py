@@ -33,14 +33,16 @@ from playground.train.trainer import TrainState, train
 from tests.benchmarks._report import figure, machine, row
 
 PARTS = ("interleaving", "redraw", "stream", "claims")
+TINY = ["--races", "4"]
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="race", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--races", type=int, default=200, help="of identical arms")
     options = parser.parse_args(arguments)
     machine()
-    parts = {"interleaving": interleaving, "redraw": redraw, "stream": stream, "claims": claims}
+    parts = {"interleaving": interleaving, "redraw": redraw, "stream": stream, "claims": lambda: claims(options.races)}
     for name in options.only:
         parts[name]()
 
@@ -193,21 +195,21 @@ def stream(arms: int = 8, seeds: int = 5, points: int = 2000, per_second: float 
 # How often identical arms are called different
 
 
-def claims(races: int = 200, real: int = 20) -> None:
+def claims(races: int) -> None:
     """A against A: simulated at the level of final losses, and among really trained tiny models of different seeds."""
     rng = np.random.default_rng(0)
     for n_seeds in (3, 5):
-        for count in (races, 20_000):
+        for count in (races, 100 * races):
             share = _claimed(rng, count, n_seeds)
             print(
                 f"simulated, {n_seeds} seeds: {100 * share:.2f} % of {count} races between identical arms claim something"
             )
     figure(
-        "race_false_positives_percent_of_200",
+        f"race_false_positives_percent_of_{races}",
         100 * _claimed(np.random.default_rng(1), races, 3),
         f"<= {100 * LEVEL:.0f}",
     )
-    finals = _tiny_models(6 * real // 2)
+    finals = _tiny_models(max(6, 3 * races // 10))
     drawn = [rng.permutation(len(finals))[:6] for _ in range(races)]
     wrong = sum(_outcome([finals[i] for i in some[:3]], [finals[i] for i in some[3:]]) for some in drawn)
     print(f"{len(finals)} trained tiny models, {races} races of 3 seeds drawn from them: {wrong} claim something")

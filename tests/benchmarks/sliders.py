@@ -39,6 +39,7 @@ REDRAW = """(settings) => settings.map((detail) => {
   document.dispatchEvent(new CustomEvent("playground:sampling", { detail }));
   return Number(document.querySelector("#next-token .pg-next").dataset.ms);
 })"""
+TINY = []
 
 
 def main(arguments: Sequence[str]) -> None:

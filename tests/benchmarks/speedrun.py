@@ -25,7 +25,8 @@ from playground.train.dataset import prepare
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated
 from playground.train.trainer import TrainState, train
-from tests.benchmarks._report import machine
+from tests.benchmarks._report import figure, machine
+from tests.texts import real_text
 
 GOAL, GROWTH, LONGEST = 1.88, 1.2, 4.0
 BASE = RECIPES["speedrun"]
@@ -46,24 +47,28 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batch 12, as nanoGPT's": {"batch_size": 12},
     "fp32": {"precision": "fp32"},
 }
+TINY = ["--only", "the recipe", "--seeds", "1", "--shorter", "20"]
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="speedrun", description=__doc__)
-    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--text", type=Path, help="default: Tiny Shakespeare")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--only", nargs="*", default=list(CHANGES))
-    parser.add_argument("--longest", type=float, default=LONGEST)
+    parser.add_argument("--longest", type=float, default=LONGEST, help="of the runs tried, over the recipe's")
+    parser.add_argument(
+        "--shorter", type=float, default=1, help="how many times shorter than the recipe the first run is"
+    )
     options = parser.parse_args(arguments)
     machine()
     heap.keep()
     torch.set_num_threads(options.threads)
-    text = options.text.read_text("utf-8")
+    text = (options.text or real_text()).read_text("utf-8")
     print("| change | parameters | steps | reach 1.88 | seconds | ms a step | loss then |")
     print("| --- " * 7 + "|")
     for name in (name for name in CHANGES if any(name.startswith(wish) for wish in options.only)):
-        found = [_reached(text, CHANGES[name], seed, options.longest) for seed in range(options.seeds)]
+        found = [_reached(text, CHANGES[name], seed, options.longest, options.shorter) for seed in range(options.seeds)]
         steps, seconds, losses, sizes = zip(*found, strict=True)
         spread = f"{min(seconds):.1f} to {max(seconds):.1f}"
         per_step = statistics.median(1000 * s / n for s, n in zip(seconds, steps, strict=True))
@@ -73,20 +78,24 @@ def main(arguments: list[str]) -> None:
             f"{statistics.fmean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) |",
             flush=True,
         )
+        if not CHANGES[name]:
+            figure("speedrun_recipe_seconds", statistics.median(seconds), "-")
 
 
 def _set(values: tuple[int, ...]) -> str:
     return str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}"
 
 
-def _reached(text: str, changes: dict[str, Any], seed: int, longest: float) -> tuple[int, float, float, int]:
+def _reached(
+    text: str, changes: dict[str, Any], seed: int, longest: float, shorter: float
+) -> tuple[int, float, float, int]:
     """Steps, seconds of training and loss of the shortest run that reaches the goal; and the model's size."""
-    length = 1.0
+    length = 1 / shorter
     while True:
         steps = round(BASE["steps"] * length)
         seconds, loss, size = _trained(text, {**changes, "steps": steps}, seed)
         length *= GROWTH
-        if loss <= GOAL or length > longest:
+        if loss <= GOAL or length > longest or shorter > 1:
             return steps, seconds, loss, size
 
 

@@ -21,6 +21,7 @@ from playground.train.trainer import TrainState, train
 from tests.benchmarks._report import figure, machine, row
 
 N_BYTES = 4_000_000
+TINY = ["--steps", "20"]
 
 
 def main(arguments: list[str]) -> None:

@@ -43,8 +43,10 @@ from playground.train.gradients import Passes, accumulate
 from playground.train.lanes import Lanes
 from playground.train.trainer import TrainState
 from tests.benchmarks._report import figure, machine, row
+from tests.texts import real_text
 
 PARTS = ("readme", "same", "large", "flops", "memory", "profile")
+ALONE = ("flops", "profile")  # need our side alone
 GOAL = 1.88
 README = dict(
     device="cpu", compile=False, eval_iters=20, log_interval=1, block_size=64, batch_size=12, n_layer=4, n_head=4,
@@ -78,19 +80,25 @@ class Done:
     output: str
 
 
+TINY = ["--part", *ALONE]
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="time_to_loss", description=__doc__)
-    parser.add_argument("--nanogpt", type=Path, required=True)
-    parser.add_argument("--text", type=Path, required=True)
-    parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--nanogpt", type=Path, help="without it only the parts that need our side alone can run")
+    parser.add_argument("--text", type=Path, help="default: Tiny Shakespeare")
+    parser.add_argument("--part", nargs="*", choices=PARTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3, help="of both sides in the same configuration")
     parser.add_argument("--iters", type=int, default=2000, help="of nanoGPT's README run; fewer only to try this out")
     options = parser.parse_args(arguments)
+    chosen = options.part or (PARTS if options.nanogpt else ALONE)
+    if options.nanogpt is None and not set(chosen) <= set(ALONE):
+        parser.error(f"without --nanogpt only {' and '.join(ALONE)} can run; --part is {' '.join(chosen)}")
     machine()
     print(f"torch {torch.__version__}, {cores()} threads on both sides")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.nanogpt, options.text.read_text("utf-8"))
+        bench = Bench(Path(folder), options.nanogpt, (options.text or real_text()).read_text("utf-8"))
         parts = {
             "readme": lambda: readme(bench, options.seeds, options.iters),
             "same": lambda: same(bench, options.turns),
@@ -99,7 +107,7 @@ def main(arguments: list[str]) -> None:
             "memory": lambda: memory(bench),
             "profile": lambda: profile(bench),
         }
-        for name in options.part:
+        for name in chosen:
             print(f"\n{name}")
             parts[name]()
 
@@ -107,9 +115,11 @@ def main(arguments: list[str]) -> None:
 class Bench:
     """Both sides on one text, in a folder of their own. nanoGPT gets our split, a few characters off its own."""
 
-    def __init__(self, folder: Path, nanogpt: Path, text: str) -> None:
+    def __init__(self, folder: Path, nanogpt: Path | None, text: str) -> None:
         self.text, self.store, self.theirs = text, RunStore(folder / "runs"), folder / "nanoGPT"
         self.warm, self.cold = folder / "warm", folder / "cold"  # caches: of compiled passes, and of nothing
+        if nanogpt is None:
+            return
         shutil.copytree(nanogpt, self.theirs, ignore=shutil.ignore_patterns(".git", "assets", "*.ipynb"))
         letters = sorted(set(text))
         number = {letter: index for index, letter in enumerate(letters)}

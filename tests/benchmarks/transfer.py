@@ -27,6 +27,7 @@ from tests.benchmarks._report import figure, machine
 
 SIZES = ("4x32", "4x64", "2x128", "4x128", "8x128", "4x256", "2x512")
 N_BYTES = 1_000_000
+TINY = ["--sizes", "4x32", "--factors", "1", "--steps", "20"]
 
 
 def main(arguments: list[str]) -> None:

@@ -21,6 +21,7 @@ from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import tile, wait_for
 
 READABLE = 0.9  # share of whole words in a sample that the text also has
+TINY = ["--rounds", "1"]
 
 
 def main(arguments: list[str]) -> None:

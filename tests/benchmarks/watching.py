@@ -23,10 +23,11 @@ from playground.tokenizers import build_tokenizer
 from playground.train.events import Evaluated, Event, Sampled, Started, StepDone
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
-from tests.e2e.steps import wait_for
+from tests.e2e.steps import set_slider, wait_for
 
 POLL_SECONDS = 1.0  # of the Compare chart
 SETTLE_SECONDS = 2.0  # the page has drawn itself; what a browser still does then is counted as watching
+TINY = ["--turns", "1", "--seconds", "3"]
 
 
 def main(arguments: list[str]) -> None:
@@ -62,8 +63,8 @@ def _turns(app: App, browser: Browser, turns: int, seconds: float) -> list[float
     page.get_by_role("button", name="Every training setting").click()
     for name in ("Evaluate every", "Sample every", "Checkpoint every"):
         page.get_by_label(name).fill("5000")
-    page.get_by_label("number input for Steps").fill("5000")
-    page.get_by_label("number input for Steps").press("Tab")
+    for name, value in (("Steps", 5000), ("Batch", 32)):  # so that the run lasts longer than the measurement
+        set_slider(page, name, value)
     page.locator("#start").click()
     store = RunStore(app.data / "runs")
     wait_for(store.list)
@@ -84,7 +85,12 @@ def _speed(history: History, seconds: float) -> float:
     step, trained = history.train["step"][-1], history.train["seconds"][-1]
     time.sleep(seconds)
     history.refresh()
-    return float((history.train["step"][-1] - step) / (history.train["seconds"][-1] - trained))
+    done, elapsed = history.train["step"][-1] - step, history.train["seconds"][-1] - trained
+    if not done:
+        raise SystemExit(
+            f"The run made no step within {seconds:g} s; it stands at step {step}. It may have ended: use fewer turns."
+        )
+    return float(done / elapsed)
 
 
 def _traffic(watched_seconds: float = 40.0, steps_per_second: float = 5.0) -> float:

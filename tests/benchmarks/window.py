@@ -15,6 +15,7 @@ from playground.models.attention import attend, visible
 from tests.benchmarks._report import figure, machine, row
 
 WINDOW, HEADS, SIZE = 64, 4, 32
+TINY = ["--rounds", "2"]
 
 
 def main(arguments: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests import texts
 
 PROJECT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -179,22 +180,5 @@ def page(watch: Watch) -> Page:
 
 @pytest.fixture(scope="session")
 def real_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny Shakespeare: a copy in a folder beside the project or in the cache, else downloaded.
-
-    Without network and copy, the standard library's source takes its place, so that the test runs everywhere.
-    """
-    from playground.data.downloads import DOWNLOADS, fetch
-    from playground.data.python_source import python_source
-    from playground.runs.paths import cache_root
-
-    source, target = DOWNLOADS["tiny_shakespeare"], tmp_path_factory.mktemp("text") / "text.txt"
-    near = [*PROJECT.parent.glob("*/data/tinyshakespeare.txt"), *cache_root().glob("*hakespeare*")]
-    for path in near:
-        if hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256:
-            shutil.copyfile(path, target)
-            return target
-    try:
-        return fetch(source.url, source.sha256, target, max_bytes=source.n_bytes)
-    except ValueError:
-        target.write_text(python_source(1_000_000), "utf-8")
-        return target
+    """A copy of a text that people know."""
+    return shutil.copyfile(texts.real_text(), tmp_path_factory.mktemp("text") / "text.txt")

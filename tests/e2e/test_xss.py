@@ -69,6 +69,9 @@ BORN = """() => [...document.querySelectorAll("*")].filter((element) => [...elem
   .map((element) => element.outerHTML.slice(0, 200))"""
 
 
+pytestmark = pytest.mark.xdist_group("hostile")  # all on one worker, because its store takes long to make
+
+
 @pytest.fixture(scope="module")
 def hostile_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app on a store whose runs, races, texts, tokens, samples and messages are all made of payloads."""
@@ -267,15 +270,15 @@ def import_names(page: Page, folder: Path) -> None:
     assert_harmless(page)
 
 
-@pytest.mark.parametrize("field", ["text", "tab", "run", "race", "step", "setup"])
-def test_an_address_made_of_payloads(page: Page, hostile_app: App, field: str) -> None:
-    tab = "" if field == "tab" else "&tab=attention"
-    page.goto(f"{hostile_app.url}?{field}={quote(ALL[:1_900])}{tab}")
-    page.get_by_role("tab", name="Train", exact=True).wait_for(timeout=SLOW)
-    page.wait_for_timeout(1500)
-    if field == "text":
-        expect(page.locator("#attention-text textarea")).to_have_value(re.compile("onerror=pwn"), timeout=SLOW)
-    assert_harmless(page)
+def test_an_address_made_of_payloads(page: Page, hostile_app: App) -> None:
+    for field in ("text", "tab", "run", "race", "step", "setup"):
+        tab = "" if field == "tab" else "&tab=attention"
+        page.goto(f"{hostile_app.url}?{field}={quote(ALL[:1_900])}{tab}")
+        page.get_by_role("tab", name="Train", exact=True).wait_for(timeout=SLOW)
+        page.wait_for_timeout(1500)
+        if field == "text":
+            expect(page.locator("#attention-text textarea")).to_have_value(re.compile("onerror=pwn"), timeout=SLOW)
+        assert_harmless(page)
 
 
 def test_a_file_called_by_a_payload(page: Page, hostile_app: App) -> None:

@@ -28,6 +28,7 @@ def notes(run: Run) -> list[str]:
     return [row["text"] for row in Tail(run.log).rows() if row["event"] == "Noted"]
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(
     ("name", "precision", "tolerance", "lanes"),
@@ -58,6 +59,7 @@ def test_compiled_passes_give_the_gradients_of_the_plain_ones(
     assert not list(tmp_path.glob(".compiling*")), "nothing is left behind"
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_run: MakeRun, tmp_path: Path) -> None:
     model = MODEL.replace(dropout=0.0)
@@ -75,6 +77,7 @@ def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_ru
     assert_same_course(broken, whole)
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_long_run_is_compiled_beside_its_first_steps_and_remembers_since_when(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -48,6 +48,7 @@ def assert_close(run: Run, reference: Run) -> None:
         assert abs(loss - same_loss) < 1e-5
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: MakeRun) -> None:
     """Batches of an odd number of sequences, accumulation, an average; asked to pause before and amid the training."""
     wish = dict(steps=50, batch_size=3, grad_accum=3, ema=0.9, z_loss=1e-3)
@@ -75,6 +76,7 @@ def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: Ma
     assert_close(run, reference)
 
 
+@pytest.mark.slow
 def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: MakeRun) -> None:
     """Two sequences of 16 tokens a step and 64 experts: half of them at least learn nothing at each step."""
     model = MODEL.replace(dropout=0.0, n_expert=64, router_norm=False)
@@ -88,6 +90,7 @@ def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: Ma
     assert_close(run, reference)
 
 
+@pytest.mark.slow
 def test_a_step_with_fewer_sequences_than_processes_fails_with_a_remedy(make_run: MakeRun) -> None:
     run = make_run(batch_size=1, grad_accum=1)
     code, _ = torchrun(run.path)

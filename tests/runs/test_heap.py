@@ -27,6 +27,7 @@ print(pages[-1] - pages[5])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(heap.glibc() is None, reason="another C library than glibc")
 def test_no_step_asks_the_system_for_the_pages_that_it_has_had() -> None:
     def pages(keep: bool) -> int:

@@ -62,6 +62,7 @@ def state_is(run: Run, *states: str) -> Callable[[], bool]:
     return lambda: run.state() in states
 
 
+@pytest.mark.slow
 def test_a_run_is_queued_trained_and_finished(launch: Launch, make_run: MakeRun) -> None:
     launcher, run, reference = launch(), make_run(), make_run()
     assert launcher.start(run).state == "queued"
@@ -78,6 +79,7 @@ def test_a_run_is_queued_trained_and_finished(launch: Launch, make_run: MakeRun)
     wait_until(state_is(run, "finished"))
 
 
+@pytest.mark.slow
 def test_first_come_first_served_and_one_at_a_time(launch: Launch, store: RunStore, make_run: MakeRun) -> None:
     launcher, runs = launch(), [make_run(name=f"run {n}") for n in range(3)]
     for run in reversed(runs):  # started in another order than they were created
@@ -191,6 +193,7 @@ def test_only_the_owner_presses_buttons(idle: Launcher, store: RunStore, make_ru
     assert idle.start(run, "me").state == "queued"
 
 
+@pytest.mark.slow
 def test_pause_resume_and_stop(launch: Launch, make_run: MakeRun) -> None:
     launcher, run = launch(), make_run(**LONG)
     launcher.start(run)
@@ -206,6 +209,7 @@ def test_pause_resume_and_stop(launch: Launch, make_run: MakeRun) -> None:
     assert run.steps_available() == [paused, step_of(run)]
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_before_it_is_deleted(launch: Launch, store: RunStore, make_run: MakeRun) -> None:
     launcher, run, other = launch(), make_run(**LONG), make_run()
     launcher.start(run)
@@ -231,6 +235,7 @@ def test_a_worker_that_hangs_is_killed(launch: Launch, make_run: MakeRun, monkey
     assert "ended by force" in run.status().message
 
 
+@pytest.mark.slow
 def test_a_killed_worker_has_crashed_and_the_next_run_begins(launch: Launch, make_run: MakeRun) -> None:
     launcher, run, reference = launch(), make_run(steps=60), make_run(steps=60)
     other = make_run()
@@ -247,6 +252,7 @@ def test_a_killed_worker_has_crashed_and_the_next_run_begins(launch: Launch, mak
     assert_same_course(run, reference)
 
 
+@pytest.mark.slow
 def test_a_spare_worker_starts_at_once(launch: Launch, make_run: MakeRun) -> None:
     launcher, run = launch(spare=True), make_run()
     wait_until(lambda: launcher._spare is not None)
@@ -289,6 +295,7 @@ def app(store: RunStore, *options: str) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.slow
 def test_workers_survive_the_app_and_are_found_again(launch: Launch, store: RunStore, make_run: MakeRun) -> None:
     training, waiting = make_run(**LONG), make_run()
     process = app(store)
@@ -309,6 +316,7 @@ def test_workers_survive_the_app_and_are_found_again(launch: Launch, store: RunS
     assert list(history.train["step"]) == list(range(1, history.step + 1))
 
 
+@pytest.mark.slow
 def test_workers_can_die_with_the_app(store: RunStore, make_run: MakeRun) -> None:
     for ending in ("close", "kill"):
         run = make_run(**LONG)

@@ -64,6 +64,7 @@ def test_every_flipped_bit_of_a_line_is_noticed() -> None:
         assert unframe(bytes(flipped)) is None
 
 
+@pytest.mark.slow
 def test_a_log_cut_at_any_byte_gives_its_complete_rows_and_then_the_rest(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole", life())
     path = tmp_path / "log"

@@ -99,6 +99,7 @@ def test_paused_and_resumed_a_race_is_the_same(store, cut):
         assert_same_course(ours, theirs)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_a_race_is_the_same(store):
     spec = RaceSpec.from_dict({**SPEC.to_dict(), "amount": 200})
     race, twin = make(store, spec), make(store, spec)

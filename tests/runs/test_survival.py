@@ -27,6 +27,7 @@ from tests.runs.test_worker import assert_same_course, step_of, wait_until
 DAY = 86_400.0
 
 
+@pytest.mark.slow
 def test_app_and_worker_killed_together_lose_nothing(store: RunStore, make_run: MakeRun) -> None:
     """kill -9 of both at random moments; PLAYGROUND_KILLS=50 for the long version."""
     rng = random.Random(int.from_bytes(os.urandom(4)))

@@ -279,6 +279,7 @@ def step_of(run: Run) -> int:
     return history.step
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> None:
     """kill -9 at random moments; PLAYGROUND_KILLS=50 for the long version."""
     import random
@@ -306,6 +307,7 @@ def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> N
     assert_same_course(run, reference)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_pauses(make_run: MakeRun) -> None:
     run = make_run(steps=100_000, checkpoint_interval=100_000)
     with working(run) as process:
@@ -317,6 +319,7 @@ def test_sigterm_saves_and_pauses(make_run: MakeRun) -> None:
     assert run.steps_available() == [step_of(run)]
 
 
+@pytest.mark.slow
 def test_a_sleeping_worker_looks_dead_until_it_wakes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "STALE_SECONDS", 2.5)
     run = make_run(steps=100_000)

@@ -35,6 +35,7 @@ TIKTOKEN = tiktoken.Encoding(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=10_000, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_come_back(data: bytes) -> None:

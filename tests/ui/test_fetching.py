@@ -90,6 +90,7 @@ def test_there_are_enough_of_them() -> None:
     assert {url.partition(":")[0].lower() for url in URLS} >= {"http", "https", "file", "gopher", "ftp", "data"}
 
 
+@pytest.mark.slow
 def test_no_field_of_ours_asks_an_address(services: Services, silence: list[str]) -> None:
     for word in WORDS:
         for field in ("path", "dataset", "pasted", "field", "column", "split", "corpus"):

@@ -222,6 +222,7 @@ def test_no_handler_tells_a_stranger_anything(stage: Stage) -> None:
 SILENT = re.compile(r"show_run|show|(look|look_on_opening|look_patched|look_beside|partial)(_\d+)?|add_file|stopped")
 
 
+@pytest.mark.slow
 def test_every_one_of_these_handlers_answers_its_owner(stage: Stage) -> None:
     """Otherwise the test above would prove nothing."""
     silent, count = [], 0

@@ -119,6 +119,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 def test_what_makes_no_sense_is_answered_in_a_sentence(served):
     """Through HTTP, where no slider stands in the way; and each time the next one is answered."""
     url, run = served

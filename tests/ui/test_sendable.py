@@ -75,6 +75,7 @@ def test_a_complaint_is_made_once() -> None:
     assert caught.value.message == "Not 'this' &amp; that."
 
 
+@pytest.mark.slow
 def test_gradios_own_complaints_can_travel_too() -> None:
     """They quote what was sent."""
     with gr.Blocks(analytics_enabled=False) as demo:

@@ -32,6 +32,7 @@ def a_run(services, preset):
     )
 
 
+@pytest.mark.slow
 def test_the_proof_ends_with_the_same_text(services, short):
     run = a_run(services, "classic")
     *_, (words, pace, memory, _, texts) = streaming.prove(services, run.id, None, 64, "Once there was a " * 20, "")
@@ -71,6 +72,7 @@ def test_endless_writing_keeps_its_memory(services, short):
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 
 
+@pytest.mark.slow
 def test_sinks_through_training(services, short):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))
     *_, (words, masses, rates, _, _) = streaming.find_sinks(services, run.id, None, "")

@@ -142,6 +142,7 @@ def test_no_upload_is_a_file_that_was_none(stage: tuple[Services, gr.Blocks, lis
         LocalContext.blocks.set(None)
 
 
+@pytest.mark.slow
 def test_no_address_leads_out(stage: tuple[Services, gr.Blocks, list[str]]) -> None:
     services, demo, spellings = stage
     demo.max_file_size = None
