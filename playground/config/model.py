@@ -10,7 +10,7 @@ from playground.config.settings import Settings, setting
 Position = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
 Placement = Literal["pre", "post"]
-MLPKind = Literal["gelu", "relu2", "swiglu", "geglu", "clamped_swiglu"]
+MLPKind = Literal["gelu", "gelu_exact", "relu2", "swiglu", "geglu", "clamped_swiglu"]
 SinkLogit = Literal["none", "zero", "learned"]
 Init = Literal["gpt2", "depth_scaled", "zero"]
 
@@ -107,8 +107,9 @@ class ModelConfig(Settings):
     )  # fmt: skip
     mlp: MLPKind = setting(
         "gelu", "MLP",
-        "Two matrices with GELU (Hendrycks & Gimpel 2016) or squared ReLU between (So et al. 2021), or three with a gate: "
-        "SwiGLU, GeGLU (Shazeer 2020), SwiGLU with clamped inputs (gpt-oss 2025).",
+        "Two matrices with GELU between (Hendrycks & Gimpel 2016; in the tanh form of GPT-2, or exact, with erf, as in "
+        "nanoGPT) or squared ReLU (So et al. 2021), or three with a gate: SwiGLU, GeGLU (Shazeer 2020), SwiGLU with "
+        "clamped inputs (gpt-oss 2025).",
         group="MLP and experts",
     )  # fmt: skip
     match_parameters: bool = setting(

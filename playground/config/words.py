@@ -19,7 +19,8 @@ def config_diff(a: Settings, b: Settings) -> dict[str, tuple[Any, Any]]:
 _WORDS = {
     "pre": "before (pre)", "post": "after (post)",
     "learned": "learned", "sinusoidal": "sinusoidal", "rope": "RoPE", "alibi": "ALiBi", "none": "none",
-    "layernorm": "LayerNorm", "rmsnorm": "RMSNorm", "gelu": "GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
+    "layernorm": "LayerNorm", "rmsnorm": "RMSNorm",
+    "gelu": "GELU", "gelu_exact": "exact GELU", "relu2": "ReLU²", "swiglu": "SwiGLU", "geglu": "GeGLU",
     "clamped_swiglu": "clamped SwiGLU", "gpt2": "GPT-2", "depth_scaled": "depth-scaled", "byte": "bytes",
     "char": "characters", "bpe": "BPE", "imported": "imported file",
     "classic": "Classic", "modern": "Modern", "mixture": "Mixture", "gpt-oss": "gpt-oss", "speedrun": "Speedrun",

@@ -39,7 +39,7 @@ typedef struct {
   float *x, *qkv, *z, *gated, *up, *scores, *logits;  // room, for whole panels
 } Session;
 
-enum { GELU, RELU2, SWIGLU, GEGLU, CLAMPED_SWIGLU };
+enum { GELU, GELU_EXACT, RELU2, SWIGLU, GEGLU, CLAMPED_SWIGLU };  // from SWIGLU on they have a gate
 
 // ---- threads --------------------------------------------------------------------------------------------------------------
 
@@ -158,6 +158,9 @@ static void bend(float *restrict out, const float *restrict gate, const float *r
   switch (kind) {
     case GELU:
       for (int i = 0; i < n; i++) out[i] = gelu(up[i]);
+      break;
+    case GELU_EXACT:
+      for (int i = 0; i < n; i++) out[i] = 0.5f * up[i] * (1.0f + erff(0.7071067811865476f * up[i]));
       break;
     case RELU2:
       for (int i = 0; i < n; i++) out[i] = up[i] > 0 ? up[i] * up[i] : 0;

@@ -37,7 +37,7 @@ from playground.models.transformer import Transformer
 SOURCE = Path(__file__).with_suffix(".c")
 AHEAD = 1024  # positions for which rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
-MLP_CODES = {"gelu": 0, "relu2": 1, "swiglu": 2, "geglu": 3, "clamped_swiglu": 4}
+MLP_CODES = {"gelu": 0, "gelu_exact": 1, "relu2": 2, "swiglu": 3, "geglu": 4, "clamped_swiglu": 5}
 # What the C code computes, for every setting of a model. One that is not named here, because it was added since, or a
 # value that is not, goes through `Transformer`.
 SUPPORTED: dict[str, Container[Any]] = {

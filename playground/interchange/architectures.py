@@ -15,8 +15,13 @@ from typing import Any
 from playground.config import ANY, ModelConfig, label, spelled, unsupported
 from playground.interchange.names import Rule, interleaved, joined, one_by_one, same, transposed, zeros
 
-PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}
+PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "gelu_exact": "gelu", "relu2": "relu2"}
 GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu_pytorch_tanh"}
+# Other names of the same functions.
+SAME_FUNCTION = (
+    {"silu", "swish"}, {"gelu", "gelu_python"},
+    {"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate"}
+)  # fmt: skip
 
 Supported = dict[str, Container[Any]]
 

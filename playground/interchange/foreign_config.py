@@ -15,6 +15,7 @@ from playground.interchange.architectures import (
     ARCHITECTURES,
     GATED_ACTIVATIONS,
     PLAIN_ACTIVATIONS,
+    SAME_FUNCTION,
     Architecture,
 )
 from playground.interchange.refusal import shown
@@ -81,6 +82,11 @@ def from_transformers(values: Values) -> Foreign:
     return (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
 
 
+def same_function(name: str) -> set[str]:
+    """All names in Transformers of the activation function that has this one."""
+    return next((names for names in SAME_FUNCTION if name in names), {name})
+
+
 class _Reader:
     """Takes keys out of a config, each with the check of its type."""
 
@@ -109,7 +115,7 @@ class _Reader:
         """Our word for one of theirs; `names` maps ours to theirs."""
         value = self.values.get(key)
         for ours, theirs in names.items():
-            if value == theirs:
+            if isinstance(value, str) and theirs in same_function(value):
                 return ours
         raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names.values())} can be expressed here.")
 

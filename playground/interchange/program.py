@@ -23,6 +23,7 @@ TEMPLATE = Path(__file__).with_name("program.py.txt")
 _MARK = re.compile(r"  #: if ([a-z_ ]+)$")
 _BENDS = {
     "gelu": 'F.gelu(up, approximate="tanh")',
+    "gelu_exact": "F.gelu(up)",
     "relu2": "F.relu(up).square()",
     "swiglu": "F.silu(gate) * up",
     "geglu": 'F.gelu(gate, approximate="tanh") * up',

@@ -23,6 +23,11 @@ def gelu(up: Tensor) -> Tensor:
     return F.gelu(up, approximate="tanh")
 
 
+def gelu_exact(up: Tensor) -> Tensor:
+    """GELU as it is defined, x Φ(x) by the error function: torch's default, and so nanoGPT's."""
+    return F.gelu(up)
+
+
 def relu2(up: Tensor) -> Tensor:
     """Squared ReLU (So et al. 2021)."""
     return F.relu(up).square()
@@ -45,7 +50,8 @@ def clamped_swiglu(gate: Tensor, up: Tensor) -> Tensor:
 
 
 BENDS: dict[str, Callable[..., Tensor]] = {
-    "gelu": gelu, "relu2": relu2, "swiglu": swiglu, "geglu": geglu, "clamped_swiglu": clamped_swiglu,
+    "gelu": gelu, "gelu_exact": gelu_exact, "relu2": relu2, "swiglu": swiglu,
+    "geglu": geglu, "clamped_swiglu": clamped_swiglu,
 }  # fmt: skip
 
 

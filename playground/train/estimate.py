@@ -15,7 +15,7 @@ from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
 
 # Hidden-wide tensors that an MLP keeps for its backward pass; another than these is taken to keep as many as any.
-MLP_KEEPS = {"gelu": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
+MLP_KEEPS = {"gelu": 4, "gelu_exact": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
 

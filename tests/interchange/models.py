@@ -16,6 +16,7 @@ CASES: dict[str, tuple[str, ModelConfig]] = {
     "GPT-2": ("GPT2LMHeadModel", preset("classic", **SMALL)),
     "GPT-2, no biases": ("GPT2LMHeadModel", preset("classic", **SMALL, bias=False)),
     "GPT-2, relu2, untied": ("GPT2LMHeadModel", preset("classic", **SMALL, mlp="relu2", tie_embeddings=False)),
+    "GPT-2, exact GELU": ("GPT2LMHeadModel", preset("classic", **SMALL, mlp="gelu_exact")),
     "Llama": ("LlamaForCausalLM", preset("modern", **SMALL)),
     "Llama, untied": ("LlamaForCausalLM", preset("modern", **SMALL, tie_embeddings=False, n_kv_head=4, rope_theta=500.0)),
     "Llama, biases, GeGLU": ("LlamaForCausalLM", preset("modern", **SMALL, bias=True, mlp="geglu", norm_eps=1e-5)),

@@ -138,6 +138,8 @@ class Oracle:
         up = part("up", x)
         if self.config.mlp == "gelu":
             return part("down", gelu(up))
+        if self.config.mlp == "gelu_exact":
+            return part("down", 0.5 * up * torch.special.erfc(-up / math.sqrt(2)))
         if self.config.mlp == "relu2":
             return part("down", torch.where(up > 0, up * up, torch.zeros_like(up)))
         gate = part("gate", x)

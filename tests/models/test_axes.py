@@ -38,6 +38,7 @@ SWAPS = [
     ("norm_placement", "pre", "post"),
     ("norm_placement", "post", "pre"),
     ("mlp", "relu2", "gelu"),
+    ("mlp", "relu2", "gelu_exact"),
     ("mlp", "swiglu", "geglu"),
     ("sink_logit", "none", "zero"),
     ("init", "gpt2", "depth_scaled"),

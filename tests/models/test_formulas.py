@@ -1,5 +1,6 @@
 """The parts against their formulas, written out again in float64 numpy."""
 
+import math
 from typing import get_args
 
 import numpy as np
@@ -46,6 +47,7 @@ def silu(x, alpha=1.0):
 
 FORMULAS = {
     "gelu": lambda up, gate: gelu(up),
+    "gelu_exact": lambda up, gate: up * (1 + np.vectorize(math.erf)(up / math.sqrt(2))) / 2,
     "relu2": lambda up, gate: np.maximum(up, 0) ** 2,
     "swiglu": lambda up, gate: silu(gate) * up,
     "geglu": lambda up, gate: gelu(gate) * up,

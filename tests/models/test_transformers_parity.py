@@ -29,6 +29,7 @@ OSS = preset("gpt-oss", **SMALL, window=16)
 CASES: dict[str, ModelConfig] = {
     "GPT2": preset("classic", **SMALL),
     "GPT2, untied, relu2, two heads": preset("classic", **{**SMALL, "n_head": 2}, tie_embeddings=False, mlp="relu2"),
+    "GPT2, exact GELU": preset("classic", **SMALL, mlp="gelu_exact"),
     "Llama, grouped": MODERN,
     "Llama, untied": MODERN.replace(tie_embeddings=False, n_kv_head=4, rope_theta=500.0, norm_eps=1e-5),
     "Llama, multi-query, geglu, biases": MODERN.replace(n_kv_head=1, mlp="geglu", bias=True, match_parameters=False),

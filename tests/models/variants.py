@@ -22,6 +22,7 @@ VARIANTS: dict[str, ModelConfig] = {
     "qk-norm": preset("modern", **SMALL, qk_norm=True),
     "classic swiglu": preset("classic", **SMALL, mlp="swiglu", match_parameters=False),
     "relu2": preset("modern", **SMALL, mlp="relu2"),
+    "exact gelu": preset("classic", **SMALL, mlp="gelu_exact"),
     "geglu": preset("modern", **SMALL, mlp="geglu"),
     "clamped swiglu": preset("classic", **SMALL, mlp="clamped_swiglu"),
     "multi-query": preset("modern", **SMALL, n_kv_head=1),

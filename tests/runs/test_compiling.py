@@ -38,8 +38,8 @@ def notes(run: Run) -> list[str]:
 def test_compiled_passes_give_the_gradients_of_the_plain_ones(
     name, precision, tolerance, lanes, tmp_path: Path
 ) -> None:
-    """A window, sinks, a soft cap and two micro-batches in three lanes on one side; biases and a z-loss on the other."""
-    changes = {"window": 8, "n_sink": 2, "logit_softcap": 15.0} if name == "modern" else {}
+    """A window, sinks, a soft cap, two micro-batches in three lanes; and biases, exact GELU, a z-loss."""
+    changes = {"window": 8, "n_sink": 2, "logit_softcap": 15.0} if name == "modern" else {"mlp": "gelu_exact"}
     model = preset("modern" if name == "modern" else "classic", **SMALL, **changes)
     config = TrainConfig(batch_size=3, grad_accum=2, z_loss=0.0 if lanes > 1 else 0.1).replace(precision=precision)
     library, split = tmp_path / "passes.so", Lanes.of(model, config, 3)

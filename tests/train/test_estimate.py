@@ -20,6 +20,7 @@ MODELS = {
     "qk-norm": preset("modern", qk_norm=True),
     "clamped": preset("modern", mlp="clamped_swiglu"),
     "post-norm, relu2": preset("classic", norm_placement="post", mlp="relu2"),
+    "exact gelu": preset("classic", mlp="gelu_exact"),
     "mixture": preset("mixture"),
     "many experts": preset("modern", n_expert=8, n_expert_active=4, shared_expert=True),
     "gpt-oss": preset("gpt-oss"),
