@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playground.data.downloads import DOWNLOADS, Progress, fetch
-from playground.data.encoding import decode_utf8
+from playground.data.encoding import Checker, decode_utf8, refuse_other_formats
 from playground.data.python_source import python_source
 from playground.data.tales import tales
 from playground.data.tasks import TASKS, task_text
@@ -115,7 +115,7 @@ def load_text(
     if corpus.kind == "task":
         return task_text(name, size, seed)
     if corpus.kind == "own":
-        return _cut(check_text("" if own_text is None else own_text), size)
+        return _cut(check_text("" if own_text is None else own_text, stored=True), size)
     if cache_dir is None:
         raise ValueError(f"{corpus.label} is downloaded and needs a cache folder; none was given.")
     download = DOWNLOADS[name]
@@ -130,13 +130,14 @@ def load_text(
     return _cut(text, size)
 
 
-def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text") -> str:
+def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text", stored: bool = False) -> str:
     """Return a user's text, from a box (str) or a file (bytes of UTF-8), ready for training.
 
     Byte order marks at the start are dropped and `\\r\\n` and `\\r` become `\\n`, because a model should not spend its
-    capacity on what kind of computer wrote the file; everything else, NUL and other controls included, is kept.
-    Raises ValueError, naming the text by `name`, if it is empty or only white space, not UTF-8 (with a guess what it is
-    instead), contains a lone surrogate, or has more than `max_bytes` bytes. Linear in time and memory.
+    capacity on what kind of computer wrote the file; everything else, a few control characters included, is
+    kept. Raises ValueError, naming the text by `name`, if it is empty or only white space, not UTF-8 or text of another
+    encoding in disguise (with a guess what it is instead), contains a lone surrogate, or has more than `max_bytes` bytes.
+    A `stored` text, which a run has been trained on, is never refused for looking odd. Linear in time and memory.
     """
     if not isinstance(data, (bytes, str)):  # an API call can send anything
         raise ValueError(f"The {name} must be text; a {type(data).__name__} was sent. Send a string or a UTF-8 file.")
@@ -158,6 +159,12 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text or text.isspace():
         raise ValueError(f"The {name} is empty. Paste some text or choose a sample.")
+    if not stored:
+        shown = "This file" if isinstance(data, bytes) else f"The {name}"
+        refuse_other_formats(text[:512].encode("utf-8"), shown)
+        checker = Checker()
+        checker.add(text)
+        checker.finish(shown)
     return text
 
 

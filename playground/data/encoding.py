@@ -1,4 +1,23 @@
-"""What a file is by its first bytes, so that a complaint about one that is no UTF-8 text can say what it looks like."""
+"""Whether bytes and strings are text, and if not, what they are instead.
+
+UTF-8 that decodes is not yet text: Cyrillic in UTF-16 decodes, as letters among control characters. So a text is read in
+pieces by a `Checker`, which counts the characters that no text has many of and looks at its beginning for what is text of
+another encoding in disguise. A complaint names the encoding that is most likely.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+
+from charset_normalizer import from_bytes
+
+SAMPLE_BYTES = 16_384  # of which an encoding is guessed: enough for any, and quick
+_BEGINNING = 65_536  # characters of a text that are looked at for encodings in disguise
+_FEW = 3  # characters that are nothing strange in a short text
+_SHARE = 0.01  # of a text's characters
 
 _SIGNATURES = (
     *((b"PK\x03\x04", "ZIP"), (b"PK\x05\x06", "ZIP"), (b"\x1f\x8b", "GZIP"), (b"BZh", "BZIP2"), (b"\xfd7zXZ", "XZ")),
@@ -8,10 +27,71 @@ _SIGNATURES = (
     *((b"\xd0\xcf\x11\xe0", "an old Office document"), (b"PAR1", "Parquet"), (b"\x80\x02", "a Python pickle")),
     *((b"\x80\x03", "a Python pickle"), (b"\x80\x04", "a Python pickle"), (b"\x80\x05", "a Python pickle")),
     *((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32")),
-    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")),
+    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"{\\rtf", "RTF")),
 )
 # These are valid UTF-8 as far as they go, but no text begins so.
-_NEVER_TEXT = ("ZIP", "PDF", "SQLite")
+_NEVER_TEXT = ("ZIP", "PDF", "SQLite", "RTF", "TAR", "UTF-16", "UTF-32")
+# What is inside a ZIP file that a word processor wrote; its first entry begins at byte 30.
+_INSIDE_ZIP = (
+    *((b"mimetypeapplication/epub+zip", "an EPUB book"), (b"mimetypeapplication/vnd.oasis", "an OpenDocument file")),
+    (b"[Content_Types].xml", "a document of Word, Excel or PowerPoint"),
+)
+
+_LATIN = "Latin-1, Windows-1252 or Windows-1250"
+# The encodings that texts are really found in, by Python's names, and what people call them.
+_ENCODINGS = {
+    "cp1252": _LATIN, "cp1250": _LATIN, "iso8859_15": _LATIN, "iso8859_2": _LATIN, "cp1258": _LATIN,
+    "cp1254": "Windows-1254", "cp1251": "Windows-1251", "koi8_r": "KOI8-R", "koi8_u": "KOI8-U", "cp866": "code page 866",
+    "iso8859_5": "ISO 8859-5", "mac_cyrillic": "Mac Cyrillic", "cp1253": "Windows-1253", "cp1256": "Windows-1256",
+    "iso8859_6": "ISO 8859-6", "cp1255": "Windows-1255", "cp874": "Windows-874", "gb18030": "GB 18030 (GBK)",
+    "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "EUC-KR", "johab": "Johab",
+    "cp850": "code page 850", "cp852": "code page 852", "mac_roman": "Mac Roman", "cp037": "EBCDIC",
+}  # fmt: skip
+_WIDE = {"utf-32-le": "UTF-32-LE", "utf-32-be": "UTF-32-BE", "utf-16-le": "UTF-16-LE", "utf-16-be": "UTF-16-BE"}
+
+# Control characters but for white space, backspace and the escape that colours a terminal; noncharacters; and U+FFFD, which
+# stands where a letter was lost.
+_STRANGE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffd-\uffff]")
+_LOST = re.compile("\ufffd")
+_ISO_2022 = re.compile(r"\x1b\$[@AB()]")
+_HZ = re.compile(r"~\{(?:[!-w][!-~])+~\}")
+_SEPARATORS = re.compile("[ \n\u3000-\u3002\uff0c]")
+
+
+class Checker:
+    """Whether a text in pieces is one. Feed `add` every piece, then call `finish`; the pieces' sizes make no difference."""
+
+    def __init__(self) -> None:
+        self._length = self._strange = self._lost = 0
+        self._start = ""
+
+    def add(self, piece: str) -> None:
+        """Take the next piece."""
+        if len(self._start) < _BEGINNING:
+            self._start += piece[: _BEGINNING - len(self._start)]
+        self._length += len(piece)
+        found = len(_STRANGE.findall(piece))
+        self._strange += found
+        if found:
+            self._lost += len(_LOST.findall(piece))
+
+    def finish(self, name: str) -> None:
+        """Raise ValueError, naming the text by `name`, if it is no text."""
+        if self._strange > _FEW and self._strange > _SHARE * self._length:
+            raise ValueError(self._complaint(name))
+        hidden = _disguised(self._start)
+        if hidden is not None:
+            raise ValueError(_not_text(name, hidden))
+
+    def _complaint(self, name: str) -> str:
+        share = f"{self._strange / self._length:.0%} of its characters are"
+        if self._lost > self._strange / 2:
+            return (
+                f"{name} has lost letters: {share} the replacement character U+FFFD. "
+                "It was once read in a wrong encoding; use the original file."
+            )
+        kind = _wide(self._start.encode("utf-8")[:SAMPLE_BYTES]) or _disguised(self._start) or "binary data"
+        return _not_text(name, kind, f": {share} control characters")
 
 
 def decode_utf8(data: bytes, name: str = "This file") -> str:
@@ -19,38 +99,148 @@ def decode_utf8(data: bytes, name: str = "This file") -> str:
     refuse_other_formats(data, name)
     try:
         return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(not_utf8(data, name)) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(data, error.start, name)) from None
 
 
 def refuse_other_formats(start: bytes, name: str) -> None:
     """Raise ValueError if a file that begins with `start` is something that is valid UTF-8 and yet no text."""
     kind = _signature(start)
-    if kind in _NEVER_TEXT or kind == "TAR" or _zeros_of_utf16(start) == "UTF-16" or kind == "UTF-16":
-        raise ValueError(not_utf8(start, name))
+    if kind == "RTF":
+        raise ValueError(f"{name} is RTF, a word processor's file, and not plain text. Save it as plain text (.txt).")
+    if kind in _NEVER_TEXT or kind in dict(_INSIDE_ZIP).values():
+        raise ValueError(_not_text(name, str(kind)))
 
 
-def not_utf8(start: bytes, name: str = "This file") -> str:
-    """The complaint about a file that begins with `start` and is not UTF-8."""
-    kind = _zeros_of_utf16(start) or _signature(start) or _guess(start)
-    return f"{name} is not UTF-8 text (looks like {kind}). Save it as plain UTF-8 text."
+def check_beginning(start: bytes, name: str) -> None:
+    """Raise ValueError if the first bytes of a file already show that it is no UTF-8 text."""
+    refuse_other_formats(start, name)
+    checker = Checker()
+    try:
+        checker.add(codecs.getincrementaldecoder("utf-8")().decode(start))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{not_utf8(start, error.start, name)} {first_wrong(error.start)}") from None
+    checker.finish(name)
+
+
+def first_wrong(at: int) -> str:
+    """Where a file stops to be UTF-8, in a sentence; `at` counts from 0."""
+    return f"The first wrong byte is number {at + 1:,}."
+
+
+def not_utf8(data: bytes, wrong: int = 0, name: str = "This file") -> str:
+    """The complaint about bytes that are not UTF-8, the first wrong one at `wrong`."""
+    kind = _signature(data) or _cut_off(data, wrong) or guess_encoding(data[max(0, wrong - SAMPLE_BYTES // 4) :])
+    return _not_text(name, kind)
+
+
+def guess_encoding(data: bytes) -> str:
+    """What bytes that are not UTF-8 most likely are: the name of an encoding, or "binary data"."""
+    data = data[:SAMPLE_BYTES]
+    wide = _wide(data) or (_wide(data[1:]) if len(data) > 64 else None)  # a piece of a file may begin at an odd byte
+    if wide is not None:
+        return wide
+    controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\b\x1b" for byte in data)
+    best = from_bytes(data, cp_isolation=list(_ENCODINGS)).best()
+    if best is None or (controls * 100 > len(data) and best.encoding != "cp037"):  # EBCDIC has its letters elsewhere
+        return "binary data" if controls * 100 > len(data) else _LATIN
+    return _ENCODINGS.get(best.encoding, _LATIN)
+
+
+def _not_text(name: str, kind: str, why: str = "") -> str:
+    return f"{name} is not UTF-8 text (looks like {kind}){why}. Save it as plain UTF-8 text."
 
 
 def _signature(data: bytes) -> str | None:
     if data[257:262] == b"ustar":
         return "TAR"
-    return next((kind for magic, kind in _SIGNATURES if data.startswith(magic)), None)
+    kind = next((kind for magic, kind in _SIGNATURES if data.startswith(magic)), None)
+    inside = data[30:80] if kind == "ZIP" else b""
+    return next((known for magic, known in _INSIDE_ZIP if inside.startswith(magic)), kind)
 
 
-def _zeros_of_utf16(data: bytes) -> str | None:
-    """English in UTF-16 without a byte order mark is valid UTF-8, but every other byte of it is zero."""
-    start = data[:4096]
-    even, odd = start[::2].count(0), start[1::2].count(0)
-    return "UTF-16" if len(start) >= 16 and max(even, odd) > 0.4 * len(start) and min(even, odd) == 0 else None
+def _cut_off(data: bytes, wrong: int) -> str | None:
+    """Whether the bytes end in the middle of a character, and are UTF-8 with others before."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(data)
+    except UnicodeDecodeError:
+        return None
+    return "UTF-8 that is cut off in the middle of a character" if wrong and not text.isascii() else None
 
 
-def _guess(data: bytes) -> str:
-    """What bytes without a known beginning may be: text of an older encoding has hardly any control characters."""
-    start = data[:4096]
-    controls = sum(byte < 32 and byte not in b"\t\n\f\r" for byte in start)
-    return "Latin-1 or Windows-1252" if controls * 100 <= len(start) else "binary data"
+def _wide(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a byte order mark, by what the text would be.
+
+    Natural text has characters of few blocks, so of two byte orders the one whose high bytes vary less is the right one.
+    """
+    found = []
+    for codec, label in _WIDE.items():
+        width = 4 if "32" in codec else 2
+        whole = data[: len(data) // width * width]
+        try:
+            text = codecs.getincrementaldecoder(codec)().decode(whole)
+        except UnicodeDecodeError:
+            continue
+        if len(text) > _FEW and _natural(text):
+            found.append((-width, len({ord(letter) >> 8 for letter in text}), label))
+    return min(found)[2] if found else None
+
+
+def _natural(text: str) -> bool:
+    """Whether every character of a decoded text has a meaning, and words or sentences are kept apart."""
+    strange = len(_STRANGE.findall(text))
+    categories = [unicodedata.category(letter) for letter in set(text)]
+    apart = _SEPARATORS.search(text) is not None or len({ord(letter) >> 8 for letter in text}) == 1
+    return strange * 100 <= len(text) and apart and not {"Cn", "Co", "Cs"} & set(categories)
+
+
+def _disguised(text: str) -> str | None:
+    """What valid UTF-8 is that is text of another encoding: one of seven bits, or UTF-8 that was encoded twice."""
+    if text.isascii():
+        return _seven_bits(text)
+    if sum(letter > "\x7f" for letter in text) < 8:
+        return None
+    for codec, label in (("cp1252", "Windows-1252"), ("cp1251", "Windows-1251")):
+        try:
+            data = b"".join(_byte(letter, codec) for letter in text)
+            again = codecs.getincrementaldecoder("utf-8")().decode(data)
+        except UnicodeError:
+            continue
+        if len(again) < len(text) and not _STRANGE.search(again):
+            return f"UTF-8 that was read as {label} and encoded again"
+    return None
+
+
+def _byte(letter: str, codec: str) -> bytes:
+    """A letter's byte in a code page; many programs keep bytes that have no letter there as control characters."""
+    try:
+        return letter.encode(codec)
+    except UnicodeEncodeError:
+        return letter.encode("latin-1")
+
+
+def _seven_bits(text: str) -> str | None:
+    if _ISO_2022.search(text):
+        return "ISO-2022"
+    pairs = sum(len(found) - 4 for found in _HZ.findall(text))
+    if pairs >= 6 and _decodes(text, "hz") is not None:
+        return "HZ"
+    seven = _decodes(text, "utf-7") if "+" in text else None
+    return "UTF-7" if seven is not None and _natural(seven) and _one_script(seven) else None
+
+
+def _one_script(text: str) -> bool:
+    """Whether the letters that are not ASCII are several, and nearly all of one script: chance would mix them."""
+    letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
+    scripts = Counter(unicodedata.name(letter, "?").split()[0] for letter in letters)
+    scripts["CJK"] += scripts.pop("HIRAGANA", 0) + scripts.pop("KATAKANA", 0)
+    script, count = scripts.most_common(1)[0]
+    return len(letters) >= 4 and count >= 0.9 * len(letters) and (script == "LATIN" or len(set(letters)) >= 4)
+
+
+def _decodes(text: str, codec: str) -> str | None:
+    try:
+        return codecs.getincrementaldecoder(codec)().decode(text.encode("ascii"))
+    except UnicodeError:
+        return None

@@ -26,6 +26,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
 from playground.data.downloads import Progress, network_reason, opener
+from playground.data.encoding import Checker
 from playground.data.sources import MAX_FILE_BYTES, TextFile, write_text_file
 
 T = TypeVar("T")
@@ -138,17 +139,23 @@ def _texts(
 ) -> Iterator[str]:
     """The column's texts with newlines normalised, until they are enough; a null is a text that is not there."""
     done = 0
+    checker = Checker()
     for url in shards:
         for value in _rows(hub, url, name, column, arrow):
             text = re.sub("\r\n?", "\n", value)
             piece = f"\n\n{text}" if done else text
             data = piece.encode("utf-8", errors="replace")[: max_bytes - done]
             done += len(data)
-            yield data.decode("utf-8", errors="ignore")  # ignores only a character cut in two at the very end
+            text = data.decode("utf-8", errors="ignore")  # ignores only a character cut in two at the very end
+            checker.add(text)
+            yield text
             if progress is not None:
                 progress(done, max_bytes)
             if done >= max_bytes:
-                return
+                break
+        if done >= max_bytes:
+            break
+    checker.finish(f"Column {column} of {name}")
 
 
 def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str]:

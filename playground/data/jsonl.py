@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from playground.data.encoding import guess_encoding
+
 MAX_LINE_BYTES = 64_000_000
 _NAMED = 3  # bad lines that a complaint names
 _DEFAULT_FIELD = "text"
@@ -65,8 +67,11 @@ class Reader:
 
     def _object(self, line: bytes) -> dict[str, Any] | None:
         try:
-            value = json.loads(line.decode("utf-8-sig") if self._line == 1 else line)
-        except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+            value = json.loads(line.decode("utf-8-sig" if self._line == 1 else "utf-8"))
+        except UnicodeDecodeError as error:
+            self._complain(f"is not UTF-8 text (looks like {guess_encoding(error.object)})")
+            return None
+        except (ValueError, RecursionError):
             self._complain("is not JSON")
             return None
         if isinstance(value, dict):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playground.data.corpora import MAX_BYTES, check_text
-from playground.data.encoding import not_utf8, refuse_other_formats
+from playground.data.encoding import SAMPLE_BYTES, Checker, check_beginning, first_wrong, not_utf8, refuse_other_formats
 from playground.data.jsonl import MAX_LINE_BYTES, Reader
 
 MAX_FILE_BYTES = 1_000_000_000  # of all files together, where a person's own machine reads them
@@ -134,6 +134,7 @@ def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | 
     last = ""  # the latest piece that is not empty
     for path in paths:
         first = True  # of this file's documents
+        checker = Checker()
         for document in documents(path, field):
             if last:
                 yield "\n" if first and last.endswith("\n") else "\n\n"
@@ -141,7 +142,9 @@ def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | 
             for piece in document:
                 if piece:
                     last = piece
+                    checker.add(piece)
                     yield piece
+        checker.finish(shown(path))
         done += path.stat().st_size
         if progress is not None:
             progress(done, total)
@@ -155,13 +158,14 @@ def documents(path: Path, field: str = "") -> Iterator[Iterator[str]]:
     """
     name = shown(path)
     with _reading(name), open(path, "rb") as file:
-        start = file.read(4096)
-        refuse_other_formats(start, name)
+        start = file.read(SAMPLE_BYTES)
         file.seek(0)
         if path.suffix.lower() in _JSON_LINES:
+            check_beginning(start, name)
             yield from _json_lines(file, name, field)
         else:
-            yield _plain(file, name, start)
+            refuse_other_formats(start, name)
+            yield _plain(file, name)
 
 
 @contextlib.contextmanager
@@ -173,7 +177,7 @@ def _reading(name: str) -> Iterator[None]:
         raise ValueError(f"Cannot read {name}: {error.strerror or 'the disk failed'}.") from error
 
 
-def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
+def _plain(file: io.BufferedReader, name: str) -> Iterator[str]:
     """UTF-8 text with its newlines normalised; byte order marks at the beginning are dropped."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
     beginning = True
@@ -192,10 +196,18 @@ def _plain(file: io.BufferedReader, name: str, start: bytes) -> Iterator[str]:
             if not chunk:
                 break
     except UnicodeDecodeError as error:
-        wrong = done - len(error.object) + error.start + 1  # `object` begins with what the chunk before left over
-        raise ValueError(f"{not_utf8(start, name)} The first wrong byte is number {wrong:,}.") from error
+        at = done - len(error.object) + error.start  # `object` begins with what the chunk before left over
+        raise ValueError(f"{_not_utf8(file, name, at)} {first_wrong(at)}") from None
     if blank:
         raise ValueError(f"{name} is empty. Leave it out or choose another text.")
+
+
+def _not_utf8(file: io.BufferedReader, name: str, at: int) -> str:
+    """The complaint about a file whose byte `at` is wrong, by what stands around it."""
+    begin = max(0, at - SAMPLE_BYTES)
+    with _reading(name):
+        file.seek(begin)
+        return not_utf8(file.read(2 * SAMPLE_BYTES), at - begin, name)
 
 
 def _json_lines(file: io.BufferedReader, name: str, field: str) -> Iterator[Iterator[str]]:

@@ -155,7 +155,7 @@ def encoded(path: Path, start: int, end: int, encode: Encode) -> Iterator[tuple[
                 held, pieces = held[at:], 0
         held += decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise ValueError(not_utf8(b"", "The text")) from error
+        raise ValueError(not_utf8(error.object, error.start, "The text")) from error
     if held:
         yield encode(held), done - start
 

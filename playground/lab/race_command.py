@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from playground.data.corpora import check_text
+from playground.data.sources import gather
 from playground.lab.race_words import conditions, what_differs
 from playground.lab.recipes import RECIPES, race_of
 from playground.lab.verdict import Verdict, verdict
@@ -69,14 +69,13 @@ def _new(options: argparse.Namespace, store: RunStore) -> Race:
     if (options.file is None) == (options.recipe is None):
         raise ValueError("Give either a race's JSON file or --recipe. See python -m playground race --help.")
     spec = race_of(RECIPES[options.recipe]) if options.recipe else read_spec(Path(options.file))
-    own = None
+    own: str | None = None
     if options.text is None and spec.shared.get("corpus") == "own":
         raise ValueError("This race reads a text of its own, which its file does not hold. Give it with --text FILE.")
     if options.text is not None:
-        try:
-            own = check_text(options.text.read_bytes())
-        except OSError as error:
-            raise ValueError(f"Cannot read {options.text}: {error.strerror}.") from None
+        text = gather([options.text])
+        assert isinstance(text, str)  # as there is no folder for a larger one
+        own = text
     return create_race(store, prepare_race(spec, own, cache_dir=cache_root()), name=options.name)
 
 

@@ -30,6 +30,8 @@ TEXTS = {
 
 
 REFUSED = {
+    ("NUL and controls", "byte"): "33% of its characters", ("NUL and controls", "char"): "control characters",
+    ("families", "byte"): "has lost letters", ("families", "char"): "has lost letters",
     ("half pairs", "byte"): "invalid character", ("half pairs", "char"): "invalid character",
     ("nothing", "byte"): "text is empty", ("nothing", "char"): "text is empty",
     ("short", "byte"): "context 16 needs at least", ("short", "char"): "context 16 needs at least",
