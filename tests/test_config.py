@@ -31,7 +31,10 @@ BAD = [
     (ModelConfig, dict(norm_eps=0), "Norm epsilon must be 1e-12 to 0.1; 0 is not."),
     (ModelConfig, dict(norm_placement="sandwich"), "Norm placement must be one of pre, post. You sent 'sandwich'."),
     (ModelConfig, dict(qk_norm=1), "QK-norm must be true or false. You sent 1."),
-    (ModelConfig, dict(mlp="relu"), "MLP must be one of gelu, gelu_exact, relu2, swiglu, geglu, clamped_swiglu. You sent 'relu'."),
+    (
+        ModelConfig, dict(mlp="relu"),
+        "MLP must be one of gelu, gelu_exact, relu2, swiglu, geglu, clamped_swiglu. You sent 'relu'.",
+    ),
     (ModelConfig, dict(global_every=2), "Global layers (2) need a sliding window for the others: set a window"),
     (ModelConfig, dict(window=8, global_every=1), "Global layers 1 makes every layer global, so the window does nothing"),
     (ModelConfig, dict(window=8, global_every=6), "Global layers 6 means none of 4 layers: use 2 to 4, or 0."),

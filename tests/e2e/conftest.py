@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,12 +14,14 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, WebError, sync_playwright
 
 from tests import texts
 
+VIEWPORT: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PROJECT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
@@ -52,6 +55,10 @@ class App:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def start(self) -> App:
         variables = {
@@ -112,22 +119,52 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     end_workers(app.data)
 
 
-@pytest.fixture
-def own_app(tmp_path: Path) -> Iterator[App]:
-    """An app for one test, which may kill it."""
-    app = App(tmp_path / "data").start()
-    yield app
-    app.stop()
-    end_workers(app.data)
+@dataclass
+class Reused:
+    """An app that one test after the other has for itself: emptied in between, started again if a test has ended it."""
+
+    app: App
+
+    def begin(self) -> App:
+        return self.app if self.app.alive else self.app.start()
+
+    def empty(self) -> None:
+        end_workers(self.app.data)
+        for folder in (self.app.data / "runs").glob("*"):
+            if re.fullmatch(r"[0-9a-f]{32}", folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def end(self) -> None:
+        self.app.stop()
+        end_workers(self.app.data)
+
+
+@pytest.fixture(scope="session")
+def reused_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reused]:
+    reused = Reused(App(tmp_path_factory.mktemp("own") / "data"))
+    yield reused
+    reused.end()
+
+
+@pytest.fixture(scope="session")
+def reused_public_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reused]:
+    reused = Reused(App(tmp_path_factory.mktemp("public") / "data", public=True))
+    yield reused
+    reused.end()
 
 
 @pytest.fixture
-def public_app(tmp_path: Path) -> Iterator[App]:
-    """An app as on a Space, where visitors are strangers to each other."""
-    app = App(tmp_path / "data", public=True).start()
-    yield app
-    app.stop()
-    end_workers(app.data)
+def own_app(reused_app: Reused) -> Iterator[App]:
+    """An app without runs, for one test, which may kill it."""
+    yield reused_app.begin()
+    reused_app.empty()
+
+
+@pytest.fixture
+def public_app(reused_public_app: Reused) -> Iterator[App]:
+    """An app as on a Space, where visitors are strangers to each other; without runs."""
+    yield reused_public_app.begin()
+    reused_public_app.empty()
 
 
 @pytest.fixture(scope="session")
@@ -150,16 +187,27 @@ class Watch:
 
     def context(self, **options: object) -> BrowserContext:
         """A visitor: a browser window with storage of its own."""
-        context = self.browser.new_context(viewport={"width": 1280, "height": 900}, **options)
-        context.set_default_timeout(60_000)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        context.on("request", lambda request: self._ask(request.url))
+        context = self.browser.new_context(**VIEWPORT, **options)
         self.contexts.append(context)
+        return self.follow(context)
+
+    def follow(self, context: BrowserContext) -> BrowserContext:
+        """Remember what happens in a context from now on."""
+        context.set_default_timeout(60_000)
+        context.on("weberror", self._fail)
+        context.on("request", self._ask)
         return context
 
-    def _ask(self, url: str) -> None:
-        if not url.startswith(self.home):
-            self.strangers.append(url)
+    def leave(self, context: BrowserContext) -> None:
+        context.remove_listener("weberror", self._fail)
+        context.remove_listener("request", self._ask)
+
+    def _fail(self, error: WebError) -> None:
+        self.errors.append(str(error.error))
+
+    def _ask(self, request: Request) -> None:
+        if not request.url.startswith(self.home):
+            self.strangers.append(request.url)
 
 
 @pytest.fixture
@@ -173,9 +221,33 @@ def watch(browser: Browser) -> Iterator[Watch]:
     assert not watch.strangers, watch.strangers
 
 
+@pytest.fixture(scope="session")
+def warm_context(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser window for all tests of a worker that need no more: it has the app's scripts in its cache."""
+    context = browser.new_context(**VIEWPORT)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(watch: Watch) -> Page:
-    return watch.context().new_page()
+def page(watch: Watch, warm_context: BrowserContext) -> Iterator[Page]:
+    """A new visitor's page: nothing is stored from before, only the cache is warm."""
+    context = watch.follow(warm_context)
+    page = context.new_page()
+    origins: set[str] = set()
+    page.on("framenavigated", lambda frame: origins.add("/".join(frame.url.split("/")[:3])))
+    yield page
+    for other in context.pages:
+        if other is not page:
+            other.close()
+    cleaner = context.new_cdp_session(page)
+    for origin in origins:
+        if origin.startswith("http"):
+            kinds = "cookies,local_storage,indexeddb,websql,service_workers,cache_storage"
+            cleaner.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": kinds})
+    context.clear_permissions()
+    watch.leave(context)
+    page.close()
 
 
 @pytest.fixture(scope="session")

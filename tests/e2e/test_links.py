@@ -94,7 +94,7 @@ Object.defineProperty(document, "cookie", { get: () => "", set: () => {} });"""
 def test_the_page_works_in_a_frame_of_another_site(page: Page, app: App, storage: bool) -> None:
     """As a Space shows it: in a frame, where a browser that keeps third parties out refuses storage and cookies."""
     if not storage:
-        page.context.add_init_script(REFUSED)
+        page.add_init_script(REFUSED)
     with framed(app.url) as address:
         page.goto(address)
         frame = page.frame_locator("iframe")
