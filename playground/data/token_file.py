@@ -18,13 +18,13 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from playground.data.encoding import not_utf8
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 8  # token files in a folder; the ones that were used last stay
 _PIECE_BYTES = 4 << 20
 _LOOK_BACK = 1 << 20  # characters searched for a good place to cut
@@ -49,11 +49,35 @@ class Parts:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Both parts as token streams (N,), mapped from disk, and the size of the validation text."""
+    """Both parts as token streams (N,), mapped from disk, and the size of the validation text.
+
+    `exact`: the validation text is what its tokens decode to; `lost`: the share (0 to 1) of its characters that are not
+    there. True and 0 where nothing was compared.
+    """
 
     train: np.ndarray
     validation: np.ndarray
     validation_bytes: int
+    exact: bool = True
+    lost: float = 0.0
+
+
+class Comparison(Protocol):
+    """What compares a text with what its tokens decode to: `tokenizers.RoundTrip`."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether all that was fed came back as it was."""
+
+    @property
+    def lost(self) -> float:
+        """The share (0 to 1) of its characters that did not."""
+
+    def feed(self, text: str, ids: np.ndarray) -> None:
+        """A part of the text and its ids."""
+
+    def finish(self) -> None:
+        """No more text comes."""
 
 
 def survey(path: Path, max_bytes: int, validation_fraction: float, near: int = 2_000) -> Parts:
@@ -137,27 +161,40 @@ def _byte_of(path: Path, end: int, counts: list[int], character: int) -> int:
     return end
 
 
-def encoded(path: Path, start: int, end: int, encode: Encode) -> Iterator[tuple[np.ndarray, int]]:
+def encoded(
+    path: Path, start: int, end: int, encode: Encode, comparison: Comparison | None = None
+) -> Iterator[tuple[np.ndarray, int]]:
     """The tokens of the bytes from `start` to `end`, piece by piece, each with the bytes that have been read so far.
+
+    `comparison` is fed with all of them.
 
     Pieces are cut at line ends or, failing that, between words, so the tokens are those of encoding it all at once. Only
     where there are neither for 16 MB is a token perhaps cut in two at a seam.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     held, pieces, done = "", 0, start
+
+    def compared(text: str) -> np.ndarray:
+        ids = encode(text)
+        if comparison is not None:
+            comparison.feed(text, ids)
+        return ids
+
     try:
         for piece in _read(path, start, end):
             held += decoder.decode(piece)
             pieces, done = pieces + 1, done + len(piece)
             at = _seam(held, force=pieces >= _LONGEST)
             if at:
-                yield encode(held[:at]), done - start
+                yield compared(held[:at]), done - start
                 held, pieces = held[at:], 0
         held += decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise ValueError(not_utf8(error.object, error.start, "The text")) from error
     if held:
-        yield encode(held), done - start
+        yield compared(held), done - start
+    if comparison is not None:
+        comparison.finish()
 
 
 def _seam(text: str, force: bool) -> int:
@@ -191,10 +228,12 @@ def token_file(
     tokenizer: Mapping[str, Any],
     folder: Path,
     progress: Progress | None = None,
+    comparison: Comparison | None = None,
 ) -> Tokens:
     """The tokens of a text, from `folder` or made now. Raises ValueError when they cannot be stored.
 
-    `tokenizer` is all of the tokenizer's state, as it is saved. What `progress` or `encode` raises leaves nothing behind.
+    `tokenizer` is all of the tokenizer's state, as it is saved. What `progress` or `encode` raises leaves nothing
+    behind. `comparison` is fed with the validation part.
     """
     home = folder / key_of(parts, tokenizer)
     tokens = _open(home, parts)
@@ -204,7 +243,7 @@ def token_file(
     hidden = folder / f".{secrets.token_hex(8)}.tmp"
     try:
         hidden.mkdir(parents=True)
-        _fill(hidden, path, parts, encode, token_type(vocab_size), progress)
+        _fill(hidden, path, parts, encode, token_type(vocab_size), progress, comparison)
         if home.exists():  # damaged, or another process was faster
             shutil.rmtree(home, ignore_errors=True)
         os.replace(hidden, home)
@@ -221,12 +260,20 @@ def token_file(
     return made
 
 
-def _fill(folder: Path, path: Path, parts: Parts, encode: Encode, dtype: np.dtype, progress: Progress | None) -> None:
-    counts = []
+def _fill(
+    folder: Path,
+    path: Path,
+    parts: Parts,
+    encode: Encode,
+    dtype: np.dtype,
+    progress: Progress | None,
+    comparison: Comparison | None,
+) -> None:
+    counts: list[int] = []
     with open(folder / "tokens.bin", "xb") as file:
         for start, end in ((0, parts.cut), (parts.cut, parts.end)):
             count = 0
-            for ids, done in encoded(path, start, end, encode):
+            for ids, done in encoded(path, start, end, encode, comparison if counts else None):
                 file.write(ids.astype(dtype, copy=False).tobytes())
                 count += len(ids)
                 if progress is not None:
@@ -234,7 +281,9 @@ def _fill(folder: Path, path: Path, parts: Parts, encode: Encode, dtype: np.dtyp
             counts.append(count)
         file.flush()
         os.fsync(file.fileno())
-    facts = {"format": FORMAT, "train": counts[0], "validation": counts[1], "dtype": dtype.name}
+    facts: dict[str, Any] = {"format": FORMAT, "train": counts[0], "validation": counts[1], "dtype": dtype.name}
+    if comparison is not None:
+        facts |= {"exact": comparison.exact, "lost": comparison.lost}
     (folder / "tokens.json").write_text(json.dumps(facts), "ascii")
 
 
@@ -243,6 +292,7 @@ def _open(home: Path, parts: Parts) -> Tokens | None:
     try:
         facts = json.loads((home / "tokens.json").read_bytes())
         dtype, train, validation = np.dtype(facts["dtype"]), int(facts["train"]), int(facts["validation"])
+        exact, lost = bool(facts.get("exact", True)), float(facts.get("lost", 0.0))
         if (home / "tokens.bin").stat().st_size != (train + validation) * dtype.itemsize:
             return None
     except (OSError, ValueError, KeyError, TypeError):
@@ -251,6 +301,8 @@ def _open(home: Path, parts: Parts) -> Tokens | None:
         _mapped(home / "tokens.bin", dtype, 0, train),
         _mapped(home / "tokens.bin", dtype, train, validation),
         parts.end - parts.cut,
+        exact,
+        lost,
     )
 
 

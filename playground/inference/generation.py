@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from playground.inference.decode_step import AHEAD, DecodeStep, Floats, Marks, c
 from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import StreamDecoder, Tokenizer
 
 SHORT = 16  # tokens of a prompt that compiled steps read one by one in less time than torch takes to set about it
 BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
@@ -268,22 +267,6 @@ class StopWatch:
         found = [at for stop in self.stops if (at := joined.find(stop)) >= 0]
         self._tail = joined[len(joined) - self.reach :] if self.reach else ""
         return len(joined) - min(found) if found else None
-
-
-class StreamDecoder:
-    """Turns token ids into text as they come; a character's bytes are held back until it is complete."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def feed(self, token: int) -> str:
-        """The text that this token completes; often one character, sometimes none."""
-        return self._decoder.decode(self.tokenizer.token_bytes(token))
-
-    def finish(self) -> str:
-        """What is left when no more tokens come: the replacement character for a cut-off one, or nothing."""
-        return self._decoder.decode(b"", final=True)
 
 
 def write(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SampleConfig) -> str:

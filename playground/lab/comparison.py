@@ -59,7 +59,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
         row |= {
             "validation loss": round(float(last["loss"]), 4),
             "perplexity": round(math.exp(min(float(last["loss"]), 700)), 3),
-            "bits per byte": round(float(last["bits_per_byte"]), 4),
+            "bits per byte": None if pd.isna(last["bits_per_byte"]) else round(float(last["bits_per_byte"]), 4),
             "accuracy": round(float(last["accuracy"]), 4),
             "step": int(last["step"]),
             "tokens": int(last["tokens"]),

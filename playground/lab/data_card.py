@@ -15,7 +15,7 @@ from playground.data.ngram import ngram_entropies
 from playground.data.tasks import answer_mask
 from playground.data.token_file import characters, survey
 from playground.runs.baselines import COUNTED_BYTES, HELD_OUT_BYTES, MAX_ORDER, sample, sample_file
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import Tokenizer, lost_words, round_trip
 from playground.train.dataset import split
 
 SAMPLE_CHARACTERS = 400
@@ -26,12 +26,14 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse
 
 @dataclass(frozen=True)
 class Gram:
-    """A byte n-gram's entropies; `nats_per_token` is the held-out one in the units of a loss with this tokenizer."""
+    """A byte n-gram's entropies; `nats_per_token` is the held-out one in the units of a loss with this tokenizer.
+
+    None where the text does not come back from its tokens: a loss then measures something else."""
 
     name: str
     held_out: float  # bits per byte
     counted: float  # bits per byte, on the text that was counted itself
-    nats_per_token: float
+    nats_per_token: float | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class DataCard:
     answers_only: bool  # of an algorithmic task nothing but the answers can be foretold, and nothing else was judged
     duplicates: Duplicates
     samples: list[tuple[str, str]]  # where, text
+    no_bits: str = ""  # why losses with this tokenizer are not bits per byte, in words
 
     def to_dict(self) -> dict[str, object]:
         """For the page."""
@@ -94,7 +97,9 @@ def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> Da
         raise ValueError("The text is too short to be split into training and validation text. Add some text.")
     validation_bytes = parts.n_bytes - parts.train_bytes
     exact = isinstance(text, str)
-    per_byte = [_tokens_per_byte(tokenizer, data) for data in (_all(text, config) or (parts.train, parts.held_out))]
+    both = _all(text, config) or (parts.train, parts.held_out)
+    per_byte = [_tokens_per_byte(tokenizer, data) for data in both]
+    no_bits = _no_bits(tokenizer, both[1])
     bytes_per_token = 1 / per_byte[1]
     task = CORPORA[config.corpus].kind == "task"
     mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None
@@ -110,7 +115,12 @@ def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> Da
         bytes_per_token=bytes_per_token,
         vocab_size=tokenizer.vocab_size,
         grams=[
-            Gram(gram.name, gram.held_out, gram.counted, gram.held_out * math.log(2) * bytes_per_token)
+            Gram(
+                gram.name,
+                gram.held_out,
+                gram.counted,
+                None if no_bits else gram.held_out * math.log(2) * bytes_per_token,
+            )
             for gram in ngram_entropies(parts.train, parts.held_out, MAX_ORDER, mask)
         ],
         counted_bytes=len(parts.train),
@@ -118,7 +128,15 @@ def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> Da
         answers_only=task,
         duplicates=duplicates(parts.train, parts.held_out),
         samples=parts.samples,
+        no_bits=no_bits,
     )
+
+
+def _no_bits(tokenizer: Tokenizer, data: bytes) -> str:
+    """Why this text, decoded from its tokens, cannot be measured in bits per byte; empty where it can."""
+    text = data.decode("utf-8", errors="ignore")
+    back = round_trip(tokenizer, text, tokenizer.encode(text))
+    return "" if back.exact else lost_words(back.lost)
 
 
 def _all(text: str | Path, config: TrainConfig) -> tuple[bytes, bytes] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -21,6 +21,8 @@ from playground.runs.files import write_bytes
 from playground.runs.log import frame
 from playground.runs.status import Status
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
+from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_share, lost_words
+from playground.tokenizers.imported import PROBES
 from playground.train.events import EVENTS
 
 NO_DATA = "Attention, Sample and Compare work on it; it cannot train on, because its text and optimizer stayed behind."
@@ -65,7 +67,7 @@ def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", own
     Raises ValueError for a bad name or a full disk; nothing is left behind then.
     """
     rows = [frame(_checked_row(number, row)) for number, row in enumerate(package.events, start=1)]
-    notes = " ".join(package.notes)
+    notes = " ".join((*package.notes, *_text_note(package.tokenizer)))
     message = f"Imported from {origin}. {NO_DATA}" + (f" {notes}" if notes else "")
 
     def fill(folder: Path) -> None:
@@ -90,6 +92,13 @@ def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", own
         raise ValueError(f"The model could not be stored: {error.strerror}. Free some space and try again.") from error
 
 
+def _text_note(tokenizer: Tokenizer) -> list[str]:
+    """Whether the tokenizer gives back what it reads, tried on texts of ours."""
+    if not isinstance(tokenizer, ImportedTokenizer) or tokenizer.exact:
+        return []
+    return [lost_words(lost_share(tokenizer, PROBES), "some test texts")]
+
+
 def _unknown_training(package: Package) -> TrainConfig:
     known: TokenizerName = next((name for name in get_args(TokenizerName) if name == package.tokenizer.name), "byte")
     steps = max(1, package.step)
@@ -111,7 +120,11 @@ def _checked_row(number: int, row: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"events.jsonl: line {number:,} has {shown(min(row.keys() - names - {'event'}))}, which is unknown."
         )
-    for name, hint in get_type_hints(kind).items():
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        name, hint = item.name, hints[item.name]
+        if name not in row and item.default is not MISSING:  # a log of an earlier version
+            continue
         if name not in row or not _fits(row[name], hint):
             raise ValueError(f"events.jsonl: line {number:,} has no usable {name}.")
     return row
@@ -119,11 +132,11 @@ def _checked_row(number: int, row: dict[str, Any]) -> dict[str, Any]:
 
 def _fits(value: Any, hint: Any) -> bool:
     if value is None:
-        return hint not in (int, str)  # a number that was not finite
+        return hint not in (int, str, bool)  # a number that was not finite
     if hint is str:
         return isinstance(value, str) and len(value) <= MAX_TEXT
-    if isinstance(value, bool):
-        return False
+    if hint is bool or isinstance(value, bool):
+        return hint is bool and isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and 0 <= value < 2**53
     if isinstance(value, list):

@@ -17,11 +17,12 @@ from playground.data.sources import TextFile
 from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
 from playground.runs.texts import beginning, fitted_tokenizer
-from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer
+from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer, lost_words, round_trip
 from playground.tokenizers.bpe import Learning
 from playground.train.dataset import prepare
 from playground.train.estimate import estimate
 
+COMPARED_BYTES = 200_000  # of a file too large to hold, to tell beforehand whether its text comes back from its tokens
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -93,9 +94,14 @@ def prepare_run(
     limits.check_run(model, train)
     check_memory(model, train, memory_limit)
     if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
-        prepare(text, tokenizer, model, train)
+        prepared = prepare(text, tokenizer, model, train)
+        comes_back, lost = prepared.bits_per_nat is not None, prepared.lost
+    else:
+        start = beginning(text.path, COMPARED_BYTES)
+        back = round_trip(tokenizer, start, tokenizer.encode(start))
+        comes_back, lost = back.exact, back.lost
     own = own_text if train.corpus == "own" else None
-    notes = _notes(train, tokenizer)
+    notes = _notes(train, tokenizer) if comes_back else (lost_words(lost), *_notes(train, tokenizer))
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
         notes += (
             f"The learning rate is {train.learning_rate:g}, as usual for this optimizer at width {model.n_embd}.",

@@ -14,6 +14,7 @@ import zlib
 from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ from playground.runs import baselines
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
-from playground.tokenizers import in_words
+from playground.tokenizers import ImportedTokenizer, in_words, lost_words
 
 POINTS = 400  # per run
 CAPACITY = 128  # runs kept in memory: three of the largest races
@@ -50,7 +51,8 @@ class Curves:
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
         answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
-        ``bits_per_nat`` and ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
+        ``bits_per_nat`` (null where a text does not come back from its tokens, and then ``no_bits`` says so in words) and
+        ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
         and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
         """
         reader = self._reader(run)
@@ -134,7 +136,26 @@ class _Reader:
     @property
     def bits_per_nat(self) -> float | None:
         started = self.history.started
-        return rounded(started.bits_per_nat, 7) if started else None
+        if started is None or started.bits_per_nat is None or not (started.compared or self._gives_back):
+            return None
+        return rounded(started.bits_per_nat, 7)
+
+    @property
+    def no_bits(self) -> str:
+        """Why there are no bits per byte although the run has begun; empty where there are."""
+        started = self.history.started
+        return lost_words(started.lost) if started and self.bits_per_nat is None else ""
+
+    @cached_property
+    def _gives_back(self) -> bool:
+        """Whether the tokens give back the text, of a run whose log does not say: an imported file is tried."""
+        if self._of is None or self._of.train.tokenizer != "imported":
+            return True
+        try:
+            tokenizer = self._of.tokenizer
+            return not isinstance(tokenizer, ImportedTokenizer) or (tokenizer.trusted and tokenizer.exact)
+        except (ValueError, OSError):
+            return False
 
     def refresh(self, run: Run) -> None:
         """Read on; start the thinned curve anew when the old one no longer holds."""
@@ -194,6 +215,7 @@ class _Reader:
             "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
+            "no_bits": self.no_bits,
             "baselines": self.baselines,
         }
 

@@ -12,10 +12,14 @@ from playground.tokenizers.base import (
 )
 from playground.tokenizers.bpe import BPETokenizer, learn_bpe
 from playground.tokenizers.imported import ImportedTokenizer, import_tokenizer
+from playground.tokenizers.round_trip import RoundTrip, lost_share, lost_words, round_trip
+from playground.tokenizers.stream import StreamDecoder
 
 __all__ = [
     "BPETokenizer",
     "ImportedTokenizer",
+    "RoundTrip",
+    "StreamDecoder",
     "Tokenizer",
     "build_tokenizer",
     "decode",
@@ -23,7 +27,10 @@ __all__ = [
     "import_tokenizer",
     "in_words",
     "learn_bpe",
+    "lost_share",
+    "lost_words",
     "pieces",
+    "round_trip",
     "tokenizer_from_dict",
     "tokenizers_json",
 ]

@@ -12,20 +12,26 @@ from playground.config import ModelConfig, TrainConfig
 from playground.data.corpora import CORPORA
 from playground.data.tasks import answer_mask
 from playground.data.token_file import Progress, survey, token_file
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import RoundTrip, Tokenizer, round_trip
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Token streams (N,) with, for algorithmic tasks, flags (N,) of those that are answers and so count as targets."""
+    """Token streams (N,) with, for algorithmic tasks, flags (N,) of those that are answers and so count as targets.
+
+    `bits_per_nat`: a loss in nats per token times this is bits per byte of the validation text. None where the text is not
+    what its tokens decode to: then there is less to predict than the text holds. `lost` is the share (0 to 1) of the
+    validation text's characters that do not come back.
+    """
 
     train: np.ndarray
     validation: np.ndarray
-    bits_per_nat: float  # loss in nats per token times this = bits per byte of the validation text
+    bits_per_nat: float | None
     train_mask: np.ndarray | None = None
     validation_mask: np.ndarray | None = None
     task: str | None = None
     prompt: str = "\n"
+    lost: float = 0.0
 
 
 def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainConfig) -> Dataset:
@@ -38,14 +44,16 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     head, tail = split(text, config.validation_fraction)
     train, validation = tokenizer.encode(head), tokenizer.encode(tail)
     _check_length(train, validation, model)
+    back = round_trip(tokenizer, tail, validation)
     return Dataset(
         train=train,
         validation=validation,
-        bits_per_nat=bits_per_nat(len(validation), len(tail.encode("utf-8"))),
+        bits_per_nat=bits_per_nat(len(validation), len(tail.encode("utf-8"))) if back.exact else None,
         train_mask=answer_mask(task, head) if task else None,
         validation_mask=answer_mask(task, tail) if task else None,
         task=task,
         prompt=config.prompt or corpus.prompt or "\n",
+        lost=back.lost,
     )
 
 
@@ -63,13 +71,16 @@ def prepare_file(
     `prepare`. Raises ValueError as that does, or when the tokens cannot be stored.
     """
     parts = survey(path, config.corpus_bytes, config.validation_fraction)
-    tokens = token_file(path, parts, tokenizer.encode, tokenizer.vocab_size, tokenizer.to_dict(), folder, progress)
+    tokens = token_file(
+        path, parts, tokenizer.encode, tokenizer.vocab_size, tokenizer.to_dict(), folder, progress, RoundTrip(tokenizer)
+    )
     _check_length(tokens.train, tokens.validation, model)
     return Dataset(
         train=tokens.train,
         validation=tokens.validation,
-        bits_per_nat=bits_per_nat(len(tokens.validation), tokens.validation_bytes),
+        bits_per_nat=bits_per_nat(len(tokens.validation), tokens.validation_bytes) if tokens.exact else None,
         prompt=config.prompt or CORPORA["own"].prompt,
+        lost=tokens.lost,
     )
 
 

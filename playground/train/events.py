@@ -19,7 +19,13 @@ class Started:
     parameters: int
     train_tokens: int
     validation_tokens: int
-    bits_per_nat: float  # multiply a loss in nats per token by this to get bits per byte of the text
+    bits_per_nat: (
+        float | None
+    )  # times a loss in nats per token = bits per byte; None where the tokens do not give back the text
+    lost: float = 0.0  # share of the validation text's characters that do not come back from their tokens
+    compared: bool = (
+        False  # the text was compared with what its tokens decode to; logs of earlier versions did not do that
+    )
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,9 @@ def train(
     observes.
     """
     yield Started(
-        state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat
-    )
+        state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat,
+        data.lost, compared=True,
+    )  # fmt: skip
     state.passes = state.passes or faster_passes(state.model, config)
     snapshots = snapshot_steps(config.steps, config.snapshots)
     recent: deque[float] = deque(maxlen=3)

@@ -15,12 +15,12 @@ from typing import Any
 import gradio as gr
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig, setting_kinds
-from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.inference.generation import encode_prompt, generate
 from playground.lab.attention import attention_patterns
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import FORMATS, export_run, zip_folder
 from playground.runs.store import Run
-from playground.tokenizers import pieces
+from playground.tokenizers import StreamDecoder, pieces
 from playground.ui.services import Services, said
 from playground.ui.take_away import file_name
 

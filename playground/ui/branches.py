@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from playground.inference.generation import GeneratedToken, StreamDecoder, Written
-from playground.tokenizers import Tokenizer, pieces
+from playground.inference.generation import GeneratedToken, Written
+from playground.tokenizers import StreamDecoder, Tokenizer, pieces
 
 Branch = dict[str, Any]
 Tree = dict[str, Any]

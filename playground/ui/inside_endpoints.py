@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.inference.generation import StreamDecoder, encode_prompt
+from playground.inference.generation import encode_prompt
 from playground.lab.ablation import Part, Probe, continuation, effect, parts_of, probe
 from playground.lab.by_hand import by_hand, source
 from playground.lab.heads import SCORES, head_scores, letters_of, repeated_tokens
@@ -17,7 +17,7 @@ from playground.lab.lens import TOP, logit_lens
 from playground.lab.patching import patching, telling
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
-from playground.tokenizers import Tokenizer, pieces
+from playground.tokenizers import StreamDecoder, Tokenizer, pieces
 from playground.ui.answers import MAX_TEXT, Answer, Look, look_at, numbers, plain, polite
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS

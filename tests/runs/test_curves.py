@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from playground.lab.comparison import results
 from playground.runs import status
 from playground.runs.curves import POINTS, Curves
-from playground.runs.log import LogWriter
+from playground.runs.log import LogWriter, frame
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
-from playground.train.events import Evaluated, Event, Finished, Sampled, Started, StepDone
-from tests.runs.conftest import MakeRun
+from playground.tokenizers import import_tokenizer, learn_bpe
+from playground.train.events import Evaluated, Event, Finished, Sampled, Started, StepDone, event_to_dict
+from tests.runs.conftest import MODEL, TRAIN, MakeRun
 
 HEAD = {
     "tokenizer",
@@ -25,6 +27,7 @@ HEAD = {
     "corpus",
     "steps",
     "bits_per_nat",
+    "no_bits",
     "baselines",
 }
 ALWAYS = {"id", "cursor", "reset", "step", "tokens_per_second", "eta_seconds"}
@@ -260,6 +263,37 @@ def test_tables(curves: Curves, make_run: MakeRun) -> None:
     assert list(table["step"]) == [0, 900]
     assert table["bits_per_byte"].iloc[1] == pytest.approx(2 * 1.442695, rel=1e-4)
     assert table["exact_match"].iloc[1] == 0.25
+
+
+def run_of_an_imported_tokenizer(store: RunStore, normalizer: str) -> Run:
+    values = json.loads(learn_bpe("the fox saw an owl. " * 50, 280).json_text) | {"normalizer": {"type": normalizer}}
+    tokenizer = import_tokenizer(json.dumps(values))
+    model, train = MODEL.replace(vocab_size=tokenizer.vocab_size), TRAIN.replace(tokenizer="imported")
+    return store.create(model, train, tokenizer, name="imported", preset="modern")
+
+
+def test_where_the_text_does_not_come_back_there_are_no_bits_per_byte(curves: Curves, make_run: MakeRun) -> None:
+    run = make_run()
+    log(run, Started(0, 30, 1000, 3000, 300, None, 0.38, compared=True), *steps(1, 3), Evaluated(3, 9, 9.0, 2.0, 0.5))
+    answer = json.loads(json.dumps(curves.since(run)))
+    assert answer["bits_per_nat"] is None
+    assert answer["no_bits"].startswith("38\u00a0% of the characters of this text do not come back")
+    assert answer["validation"]["bits_per_byte"] == [None]
+    assert curves.dataframe(run)["bits_per_byte"].isna().all()
+    assert results([run], curves)["bits per byte"].isna().all()
+
+
+@pytest.mark.parametrize(("normalizer", "known"), [("Lowercase", False), ("NFKC", False), ("NFC", False), (None, True)])
+def test_an_old_log_is_not_believed_where_the_tokenizer_changes_texts(
+    curves: Curves, store: RunStore, make_run: MakeRun, normalizer: str | None, known: bool
+) -> None:
+    run = run_of_an_imported_tokenizer(store, normalizer) if normalizer else make_run()
+    old = event_to_dict(started(run))
+    for name in ("lost", "compared"):  # earlier versions did not have them
+        del old[name]
+    run.log.write_bytes(frame(old))
+    assert (curves.since(run)["bits_per_nat"] is not None) == known
+    assert (curves.since(run)["no_bits"] == "") == known
 
 
 def poll_bytes_per_second(curves: Curves, make_run: MakeRun, n_runs: int = 4) -> tuple[float, float]:

@@ -85,7 +85,7 @@
     loss: { name: "Loss", axis: "loss (nats per token)", ofLoss: (loss) => loss, train: (r) => r.train.loss, validation: (r) => r.validation.loss },
     perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, ofLoss: perplexity,
       train: (r) => r.train.loss.map(perplexity), validation: (r) => r.validation.loss.map(perplexity) },
-    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", ofLoss: (loss, r) => loss * r.bits_per_nat,
+    bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", ofLoss: (loss, r) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat),
       train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
       validation: (r) => r.validation.bits_per_byte },
     accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null, digits: ".1f",

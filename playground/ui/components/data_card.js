@@ -47,7 +47,7 @@ function entropies(card) {
     mark.style.left = `${Math.min(100, (100 * gram.counted) / 8)}%`;
     return P.el("tr", {}, P.el("th", { scope: "row" }, P.el("b", { text: gram.name }), P.el("span", { class: "pg-soft", text: knows(i) })),
       P.el("td", { class: "pg-data-track", "aria-hidden": "true" }, P.el("span", {}, bar, mark)),
-      P.el("td", { text: gram.held_out.toFixed(2) }), P.el("td", {}, P.el("b", { text: gram.nats_per_token.toFixed(2) })),
+      P.el("td", { text: gram.held_out.toFixed(2) }), P.el("td", {}, P.el("b", { text: gram.nats_per_token == null ? "–" : gram.nats_per_token.toFixed(2) })),
       P.el("td", { class: "pg-soft", text: card.answers_only ? "–" : gram.counted.toFixed(2) }));
   });
   const table = P.el("table", { class: "pg-data-table" },
@@ -63,8 +63,8 @@ function entropies(card) {
     : "";
   return section("What counting knows", "of the validation text, after counting the training text",
     P.el("div", { class: "pg-data-scroll", tabindex: 0, role: "region", "aria-label": "Entropy of n-grams" }, table),
-    P.el("p", { class: "pg-notice" }, what ? `${what} ` : "", "A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }),
-      ` means: better ${than}.${learnt}`),
+    P.el("p", { class: "pg-notice" }, what ? `${what} ` : "", ...(card.no_bits ? [`${card.no_bits} A loss with this tokenizer cannot be compared with these numbers.`]
+      : ["A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }), ` means: better ${than}.${learnt}`])),
     P.el("p", { class: "pg-soft pg-small", text: `n-grams over bytes, interpolated after Witten and Bell; counted on ${bytes(card.counted_bytes)}, judged on ${bytes(card.held_out_bytes)}. A byte without any model costs 8 bits.` }));
 }
 

@@ -14,10 +14,11 @@ import pandas as pd
 
 from playground.config import SampleConfig
 from playground.data.corpora import CORPORA
-from playground.inference.generation import StreamDecoder, encode_prompt, generate
+from playground.inference.generation import encode_prompt, generate
 from playground.lab.beside import compare_text
 from playground.lab.comparison import differences, results, told_apart
 from playground.runs.store import Run
+from playground.tokenizers import StreamDecoder
 from playground.ui import endpoints, race_tab
 from playground.ui.components import compare_chart, loss_compare, side_by_side
 from playground.ui.endpoints import MAX_RUNS

@@ -13,13 +13,14 @@ import numpy as np
 
 from playground.config import SampleConfig
 from playground.data.corpora import load_text
-from playground.inference.generation import Reader, StreamDecoder, continue_rows, encode_prompt
+from playground.inference.generation import Reader, continue_rows, encode_prompt
 from playground.lab import sinks
 from playground.lab import streaming as lab
 from playground.lab.sink_runs import ARMS, measured, run_id
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.runs.store import Run, RunNotFound
+from playground.tokenizers import StreamDecoder
 from playground.train.dataset import split
 from playground.ui import branches, layout
 from playground.ui import streaming_view as view
