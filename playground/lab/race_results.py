@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from playground.config import ModelConfig, TrainConfig
+from playground.runs.comparable import NATS, UNKNOWN, Measure, batches_of
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.runs.store import Run
@@ -22,9 +23,15 @@ class RunCurve:
     steps: list[int]
     seconds: list[float]
     losses: list[float]  # nats per token
-    bits: list[float]  # bits per byte
+    bits: list[float] | None  # bits per byte; None where there are none
     accuracies: list[float]
     state: str
+    speed: float | None = None  # tokens per second of its median step, as measured beside the others
+    errors: list[float | None] = field(default_factory=list)  # standard errors of `losses` over windows of the text
+
+    def values(self, unit: str) -> list[float]:
+        """The curve in a unit of `comparable`; empty where the run has none in it."""
+        return self.losses if unit == NATS else self.bits or []
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,15 @@ class ArmResult:
     parameters: int
     flops_per_token: float
     runs: tuple[RunCurve, ...]
-    speed: float | None  # tokens per second, the median over seeds, as measured beside the others
     solved: str = ""
+    measure: Measure = UNKNOWN  # what its losses are losses of
+    batches: tuple[object, ...] = ()  # equal for arms that read the same batches
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens per second, the median over seeds."""
+        known = [run.speed for run in self.runs if run.speed]
+        return median(known) if known else None
 
     @property
     def tokens_per_step(self) -> int:
@@ -69,12 +83,10 @@ def results(race: Race, curves: Curves) -> list[ArmResult]:
     for arm, members, rows, solved in zip(race.spec.arms, race.members, measured, race.solved, strict=True):
         first = members[0]
         rows = [_cut(row, share * first.train.steps) for row in rows]
-        speeds = [_speed(run, curves) for run in members]
-        known = [speed for speed in speeds if speed]
         arms.append(
             ArmResult(
                 arm.name, arm.preset, first.model, first.train, count_parameters(first.model), training_flops(first.model),
-                tuple(rows), median(known) if known else None, solved,
+                tuple(rows), solved, curves.columns(first).measure, batches_of(first),
             )
         )  # fmt: skip
     return arms
@@ -82,22 +94,28 @@ def results(race: Race, curves: Curves) -> list[ArmResult]:
 
 def _curve(run: Run, curves: Curves) -> RunCurve:
     table = curves.evaluations(run)
-    columns = {name: list(table[name]) for name in ("step", "seconds", "loss", "bits_per_byte", "accuracy")}
-    bits = [float("nan") if value is None else float(value) for value in columns["bits_per_byte"]]
+    columns = {name: list(table[name]) for name in ("step", "seconds", "loss", "bits_per_byte", "accuracy", "loss_se")}
+    bits = [float(value) for value in columns["bits_per_byte"] if value is not None and value == value]  # not NaN
     return RunCurve(
-        run.train.seed, columns["step"], columns["seconds"], columns["loss"], bits, columns["accuracy"], run.state()
-    )
+        run.train.seed, columns["step"], columns["seconds"], columns["loss"],
+        bits if len(bits) == len(columns["loss"]) else None, columns["accuracy"], run.state(), _speed(run, curves),
+        [None if value is None or value != value else float(value) for value in columns["loss_se"]],
+    )  # fmt: skip
 
 
 def _cut(curve: RunCurve, last: float) -> RunCurve:
     n = sum(step <= last + 1e-6 for step in curve.steps)
-    parts = (curve.steps[:n], curve.seconds[:n], curve.losses[:n], curve.bits[:n], curve.accuracies[:n])
-    return RunCurve(curve.seed, *parts, curve.state)
+    return replace(
+        curve, steps=curve.steps[:n], seconds=curve.seconds[:n], losses=curve.losses[:n],
+        bits=None if curve.bits is None else curve.bits[:n], accuracies=curve.accuracies[:n], errors=curve.errors[:n],
+    )  # fmt: skip
 
 
 def _speed(run: Run, curves: Curves) -> float | None:
+    """Of the median step: one that another program disturbed, or that prepared something, moves a mean."""
     history = curves.dataframe(run)
     if len(history) < 2:
         return None
-    elapsed = float(history["seconds"].iloc[-1] - history["seconds"].iloc[0])
-    return float(history["tokens"].iloc[-1] - history["tokens"].iloc[0]) / elapsed if elapsed > 0 else None
+    seconds, tokens = history["seconds"].diff().iloc[1:], history["tokens"].diff().iloc[1:]
+    usual = float((seconds / tokens).median())
+    return 1 / usual if usual > 0 else None

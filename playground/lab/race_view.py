@@ -26,7 +26,7 @@ from playground.train.flops import training_flops
 from playground.train.race import tokens_per_step, written
 
 TRAIN = ("step", "seconds", "loss", "grad_norm")
-VALIDATION = ("step", "seconds", "loss", "accuracy")
+VALIDATION = ("step", "seconds", "loss", "loss_se", "accuracy")
 MATCHED = {"none": "", "parameters": "parameters", "flops": "FLOPs per token"}
 _CURSOR = re.compile(r"([0-9a-f]{4})\.([0-9a-f]{4})((?:,[0-9a-f]{4}\.[0-9]{1,6}\.[0-9]{1,6}){1,40})")
 
@@ -77,7 +77,8 @@ def _head(race: Race, found: Sequence[Columns]) -> dict[str, Any]:
                 "flops_per_token": training_flops(model),
                 "parameters": count_parameters(model),
                 "bits_per_nat": found[number * n_seeds].bits_per_nat,
-                "tokenizer": train.tokenizer,
+                "tokens": found[number * n_seeds].measure.tokens[:16],
+                "text": found[number * n_seeds].measure.text[:16],
                 "solved": solved,
                 "runs": [run.id for run in members],
             }

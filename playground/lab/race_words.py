@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
 from playground.data.corpora import CORPORA
+from playground.runs.comparable import same_batches, text_of
 from playground.runs.races import Race
+from playground.runs.store import Run
 from playground.train.race import UNITS, tokens_per_step
 
 
@@ -48,15 +51,15 @@ def conditions(race: Race) -> str:
         f"{len(spec.arms)} arms × {n} {'seed' if n == 1 else 'seeds'}",
         f"{spec.amount:,.6g} {UNITS[spec.budget]} each",
         equal,
-        "same batches in the same order" if _same_batches(race) else "same text",
+        _what_is_read(firsts),
         f"{tokens_per_step(model, train):,} tokens a step",
         *([f"learning rate {train.learning_rate:g}"] if len(rates) == 1 else []),
     ]
     return " · ".join(parts)
 
 
-def _same_batches(race: Race) -> bool:
-    """Whether equal seeds read the same tokens: one tokenizer, and as many sequences a step."""
-    read = {(run.train.tokenizer, run.model.vocab_size, run.train.batch_size * run.train.grad_accum)
-            for run in (arm[0] for arm in race.members)}  # fmt: skip
-    return len(read) == 1
+def _what_is_read(firsts: Sequence[Run]) -> str:
+    """How much of what they read equal seeds have in common."""
+    if same_batches(firsts):
+        return "same batches in the same order"
+    return "same text" if len({text_of(run) for run in firsts}) == 1 else "different texts"

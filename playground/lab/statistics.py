@@ -13,6 +13,7 @@ LEVEL = 0.05  # promised: in at most this share of races between identical arms 
 # Intervals are stricter than the promise. At 95 % the share would be 5 % in the long run, so a count over some 200
 # races would exceed it every other time; at 98 % such a count stays below it in 998 of 1000.
 STRICT = 0.02
+MOST_LOG = 300.0  # of an interval's ends: two pairs that disagree leave anything possible, but a number stays a number
 
 Outcome = Literal["better", "worse", "unclear", "identical", "one seed"]
 
@@ -43,6 +44,38 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = STR
     if all(difference == 0 for difference in differences):
         outcome = "identical"
     return Difference(mean, half, n, outcome)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of costs: its geometric mean over n pairs, and the interval from `low` to `high`."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low > 1 or self.high < 1
+
+    def inverse(self) -> Ratio:
+        """Of b to a instead of a to b."""
+        return Ratio(1 / self.mean, 1 / self.high, 1 / self.low, self.n)
+
+
+def ratio_interval(ratios: Sequence[float], level: float = STRICT) -> Ratio | None:
+    """The geometric mean of positive ratios with its two-sided t-interval at 1 - level, on their logarithms.
+
+    None with fewer than two: one ratio of two measured times says nothing about how far chance moves it.
+    """
+    if len(ratios) < 2:
+        return None
+    logs, n = [math.log(ratio) for ratio in ratios], len(ratios)
+    mean = fmean(logs)
+    half = min(MOST_LOG - abs(mean), t_quantile(1 - level / 2, n - 1) * stdev(logs) / math.sqrt(n))
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), n)
 
 
 @cache
@@ -90,8 +123,3 @@ def cost_ratio(a: tuple[Sequence[float], Sequence[float]], b: tuple[Sequence[flo
     target = max(min(a[1]), min(b[1]))
     ours, theirs = cost_to_reach(*a, target), cost_to_reach(*b, target)
     return ours / theirs if ours and theirs else None
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    """The mean that treats twice and half alike."""
-    return math.exp(fmean(math.log(value) for value in values))

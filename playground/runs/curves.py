@@ -22,6 +22,7 @@ import pandas as pd
 from playground.config import PRESETS, spelled
 from playground.data.corpora import CORPORA
 from playground.runs import baselines
+from playground.runs.comparable import Measure, text_of, tokens_of
 from playground.runs.history import History, Thinned, rounded
 from playground.runs.status import Status
 from playground.runs.store import Run, RunStore
@@ -51,6 +52,7 @@ class Curves:
         Always there: ``id``, ``cursor`` (to send back), ``reset`` (drop all points before adding these), ``step``,
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
         answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
+        ``tokens`` and ``text`` (digests: losses per token compare where both are equal, bits per byte where ``text`` is),
         ``bits_per_nat`` (null where a text does not come back from its tokens, and then ``no_bits`` says so in words) and
         ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
         and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
@@ -85,7 +87,7 @@ class Curves:
             train = {name: list(column) for name, column in reader.thinned.columns.items()}
             return Columns(
                 reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
-                reader.passes,
+                reader.passes, reader.measure(run),
             )  # fmt: skip
 
     def _reader(self, run: Run) -> _Reader:
@@ -108,6 +110,7 @@ class Columns:
     train: dict[str, list[float]]
     validation: dict[str, list[Any]]
     passes: float  # over the training text
+    measure: Measure  # what its validation losses are losses of
 
 
 class _Reader:
@@ -156,6 +159,10 @@ class _Reader:
             return not isinstance(tokenizer, ImportedTokenizer) or (tokenizer.trusted and tokenizer.exact)
         except (ValueError, OSError):
             return False
+
+    def measure(self, run: Run) -> Measure:
+        """What its validation losses are losses of."""
+        return Measure(tokens_of(run), text_of(run), self.bits_per_nat is not None if self.history.started else None)
 
     def refresh(self, run: Run) -> None:
         """Read on; start the thinned curve anew when the old one no longer holds."""
@@ -216,6 +223,8 @@ class _Reader:
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
             "no_bits": self.no_bits,
+            "tokens": tokens_of(run)[:16],
+            "text": text_of(run)[:16],
             "baselines": self.baselines,
         }
 

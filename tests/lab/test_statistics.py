@@ -9,8 +9,8 @@ from playground.lab.statistics import (
     LEVEL,
     cost_ratio,
     cost_to_reach,
-    geometric_mean,
     paired_difference,
+    ratio_interval,
     t_cdf,
     t_quantile,
 )  # fmt: skip
@@ -75,4 +75,17 @@ def test_costs_are_read_off_straight_lines():
     slow, quick = ([0, 10, 20], [4.0, 3.0, 2.0]), ([0, 10, 20], [4.0, 2.0, 1.0])
     assert cost_ratio(quick, slow) == 0.5
     assert cost_ratio(slow, quick) == 2.0
-    assert geometric_mean([0.5, 2.0]) == pytest.approx(1.0)
+
+
+def test_a_ratio_has_the_interval_of_its_logarithm():
+    found = ratio_interval([0.5, 0.6, 0.55], level=0.05)
+    logs = np.log([0.5, 0.6, 0.55])
+    half = 4.30265 * logs.std(ddof=1) / math.sqrt(3)
+    expected = np.exp([logs.mean(), logs.mean() - half, logs.mean() + half])
+    assert (found.mean, found.low, found.high) == pytest.approx(tuple(expected), rel=1e-5)
+    assert found.clear and found.n == 3
+    back = found.inverse()
+    assert (back.mean, back.low, back.high) == pytest.approx((1 / found.mean, 1 / found.high, 1 / found.low))
+    assert ratio_interval([0.5]) is None, "one ratio has no interval"
+    wide = ratio_interval([1e-9, 1e9])
+    assert wide.low < 1 < wide.high and math.isfinite(wide.high) and not wide.clear

@@ -29,6 +29,8 @@ HEAD = {
     "bits_per_nat",
     "no_bits",
     "baselines",
+    "tokens",
+    "text",
 }
 ALWAYS = {"id", "cursor", "reset", "step", "tokens_per_second", "eta_seconds"}
 DATA = {"train", "validation", "samples"}

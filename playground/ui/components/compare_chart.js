@@ -41,19 +41,28 @@ function whoIsAhead(list) {
   const coming = list.some((run) => ["queued", "running"].includes(run.state) && !measured.includes(run));
   if (measured.length < 2) return coming ? "Waiting for measurements on validation text." : "Choose a second run to compare with.";
   if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs read different texts, so their losses do not measure the same thing. Compare shapes, not heights.";
-  const ratios = measured.map((run) => run.bits_per_nat);
-  const oneTokenizer = Math.max(...ratios) - Math.min(...ratios) < 1e-3 * Math.max(...ratios);
-  const ends = !oneTokenizer && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
+  if (new Set(measured.map((run) => run.text)).size > 1) return "These runs read different amounts or versions of the text and so were measured on different validation texts: their losses do not measure the same thing. Compare shapes, not heights.";
+  const same = new Set(measured.map((run) => run.tokens)).size === 1;
+  const lossy = measured.filter((run) => !run.bits_per_nat);
+  if (!same && lossy.length) return `There is no verdict between these runs: they have different tokens, and the tokenizer of ${lossy.map(nameOf).join(", ")} does not give back the text that it reads, so there are no bits per byte.`;
+  const ends = !same && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
   const step = ends ? Infinity : Math.min(...measured.map((run) => run.validation.step.at(-1)));
-  const unit = oneTokenizer ? "nats per token" : "bits per byte";
-  const column = oneTokenizer ? "loss" : "bits_per_byte";
-  const scores = measured.map((run) => ({ run, value: at(run, column, step) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
+  const unit = same ? "nats per token" : "bits per byte";
+  const column = same ? "loss" : "bits_per_byte";
+  const scores = measured.map((run) => ({ run, value: at(run, column, step), error: errorOf(run, step, same) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
   if (scores.length < 2) return "";
   const [best, next] = scores;
-  const unequal = oneTokenizer ? "" : ` ${whyBits(best.run, next.run)}`;
+  const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
   const when = ends ? "At the end of each" : `At step ${P.whole(step)}, the last that all have reached`;
-  return `${when}, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)} against ` +
-    `${next.value.toFixed(3)} ${unit} for ${nameOf(next.run)}. One run each: another seed may change a small difference.${unequal}`;
+  const meaning = best.error || next.error ? "± is one standard error over windows of the validation text, and not the error of this difference. " : "";
+  return `${when}, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)}${best.error} against ` +
+    `${next.value.toFixed(3)}${next.error} ${unit} for ${nameOf(next.run)}. ${meaning}One run each: another seed may change a small difference.${unequal}`;
+}
+
+/** " ± 0.012": the standard error of a run's loss at a step, in its unit; "" where its log has none. */
+function errorOf(run, step, same) {
+  const error = at(run, "loss_se", step);
+  return error == null ? "" : ` ± ${(error * (same ? 1 : run.bits_per_nat)).toFixed(3)}`;
 }
 
 /** Why losses per token of two tokenizers cannot be compared, in these runs' own numbers. */
@@ -113,7 +122,7 @@ function chooseUnit(list) {
   const key = list.map((run) => run.id).join();
   if (key === decided) return;
   decided = key;
-  if (new Set(list.map((run) => run.tokenizer)).size > 1) chart.choose("bits_per_byte");
+  if (new Set(list.map((run) => run.tokens)).size > 1) chart.choose("bits_per_byte");
 }
 let decided = "";
 

@@ -11,7 +11,7 @@
   // ---- data -----------------------------------------------------------------------------------------------------
 
   const TRAIN = ["step", "tokens", "seconds", "loss", "grad_norm", "learning_rate"];
-  const VALIDATION = ["step", "tokens", "seconds", "loss", "bits_per_byte", "accuracy", "exact_match"];
+  const VALIDATION = ["step", "tokens", "seconds", "loss", "loss_se", "bits_per_byte", "accuracy", "exact_match"];
   const emptyTable = (columns) => Object.fromEntries(columns.map((name) => [name, []]));
 
   /** Append only-new rows; a column that the server left out is padded with null, so that rows stay rows. */
@@ -260,7 +260,16 @@
       if (part === "train" && !metric.unsmoothed) y = smooth(y, chosen.smoothing);
       const x = run[part][chosen.axis];
       const keep = x.map((_, i) => i).filter((i) => x[i] != null && Number.isFinite(y[i]) && (!logs[chosen.metric] || y[i] > 0));
-      return keep.length ? { x: keep.map((i) => x[i]), y: keep.map((i) => y[i]) } : null;
+      return keep.length ? { x: keep.map((i) => x[i]), y: keep.map((i) => y[i]), ...errors(run, part, keep) } : null;
+    }
+
+    /** One standard error to either side of validation losses, in units of the chosen metric; nothing where a log has none. */
+    function errors(run, part, keep) {
+      const { ofLoss } = METRICS[chosen.metric];
+      const { loss, loss_se } = run[part];
+      if (part !== "validation" || !ofLoss || !keep.every((i) => loss_se?.[i] != null)) return {};
+      const [low, high] = [-1, 1].map((side) => keep.map((i) => ofLoss(loss[i] + side * loss_se[i], run)));
+      return { band: { low, high }, half: keep.map((_, i) => (high[i] - low[i]) / 2) };
     }
 
     /** Every line to draw: thin for training, bold for validation (or for the only one that there is). */
@@ -364,7 +373,7 @@
       return bands.concat(all.map((line) => ({
         type: "scatter", mode: line.x.length === 1 || line.dots ? "markers" : "lines", x: line.x, y: line.y, opacity: line.opacity,
         line: { color: line.colour, width: line.width, dash: line.dash }, marker: { color: line.colour, size: 6 },
-        name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${METRICS[chosen.metric].digits ?? ".3f"}}`, showlegend: false,
+        name: P.plain(options.hoverName(line)), hovertemplate: `%{y:${METRICS[chosen.metric].digits ?? ".3f"}}${line.half ? " ± %{customdata:.2g}" : ""}`, customdata: line.half, showlegend: false,
         ...(line.dots ? { error_y: { type: "data", symmetric: false, array: [line.dots.up], arrayminus: [line.dots.down], color: line.colour, thickness: 1.5 } } : {}),
       })));
     }

@@ -28,10 +28,12 @@ const TILES = {
   gradient: ["gradient norm", "L2, last step"],
 };
 const numbers = {};
+const units = {};
 const tiles = P.el("dl", { class: "pg-tiles" });
 for (const [id, [name, unit]] of Object.entries(TILES)) {
   numbers[id] = P.el("dd", { text: "–" });
-  tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], P.el("dd", { class: "pg-unit", text: unit })));
+  units[id] = P.el("dd", { class: "pg-unit", text: unit });
+  tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], units[id]));
 }
 
 /** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
@@ -91,12 +93,12 @@ function factsOf(run) {
   return words.join(" · ");
 }
 
-/** Which n-gram the model has left behind for good, and since when. */
+/** Which n-gram the model has left behind for good, by more than two standard errors, and since when. */
 function placed(run) {
-  const { step, loss } = run.validation;
+  const { step, loss, loss_se } = run.validation;
   let sentence = "";
   for (const gram of grams(run)) {
-    const last = loss.findLastIndex((x) => x != null && x >= gram.loss); // the last measurement that was not better
+    const last = loss.findLastIndex((x, i) => x != null && x + 2 * (loss_se[i] ?? 0) >= gram.loss); // the last measurement that was not clearly better
     const since = loss.findIndex((x, i) => i > last && x != null);
     if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
   }
@@ -147,7 +149,9 @@ function drawRun(run) {
   const loss = P.lastOf(run.validation.loss);
   const smoothed = P.lastOf(P.smooth(run.train.loss, 0.9));
   P.say(numbers.train, P.number(smoothed));
+  const error = P.lastOf(run.validation.loss_se);
   P.say(numbers.validation, P.number(loss));
+  P.say(units.validation, `nats/token${error == null ? "" : `, ± ${error.toFixed(3)} (s.e.)`}`);
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));

@@ -12,7 +12,7 @@ const MOST_POINTS = 250; // a line; a chart is some 700 pixels wide
 let race = null; // { head, summary, state, message, steps, states, cursor, runs: [{ train, validation }] }
 
 const columns = (names) => Object.fromEntries(names.map((name) => [name, []]));
-const newRun = () => ({ train: columns(["step", "seconds", "loss", "grad_norm"]), validation: columns(["step", "seconds", "loss", "accuracy"]) });
+const newRun = () => ({ train: columns(["step", "seconds", "loss", "grad_norm"]), validation: columns(["step", "seconds", "loss", "loss_se", "accuracy"]) });
 
 /** Take a reply in; true if anything that is drawn changed. */
 function absorb(reply) {
@@ -30,7 +30,11 @@ function absorb(reply) {
 
 const nSeeds = () => race.head.seeds.length;
 const runsOf = (arm) => race.head.seeds.map((_, s) => race.runs[arm * nSeeds() + s] ?? newRun());
-const oneTokenizer = () => new Set(race.head.arms.map((arm) => arm.tokenizer)).size === 1;
+const sameTokens = () => new Set(race.head.arms.map((arm) => arm.tokens)).size === 1;
+/** What the verdict compares: nats per token only where all tokens are the same. */
+const unit = () => race?.summary?.unit || (sameTokens() ? "nats per token" : "bits per byte");
+/** Whether an arm's validation text is the first one's, without which there is no difference to draw. */
+const sameText = (arm) => arm.text === race.head.arms[0].text;
 
 // ---- metrics and axes ---------------------------------------------------------------------------------------------
 
@@ -48,7 +52,8 @@ function speed(run, arm) {
 
 const METRICS = {
   loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
-  difference: { name: "Difference", axis: "loss minus the first arm's", train: null, validation: (r) => r.validation.loss, paired: true },
+  difference: { name: "Difference", get axis() { return `${race ? unit() : "loss"} minus the first arm's`; }, train: null, paired: true,
+    validation: (r, arm) => (unit() === "bits per byte" ? r.validation.loss.map(bits(arm)) : r.validation.loss) },
   perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, train: (r) => r.train.loss.map(exp), validation: (r) => r.validation.loss.map(exp) },
   bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", train: (r, arm) => r.train.loss.map(bits(arm)), validation: (r, arm) => r.validation.loss.map(bits(arm)) },
   accuracy: { name: "Accuracy", axis: "right first guesses (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
@@ -146,7 +151,7 @@ function lines(chosen, isLog) {
   const part = metric.validation ? "validation" : "train";
   const out = [];
   race.head.arms.forEach((arm, index) => {
-    if (hidden.has(index) || (metric.paired && index === 0)) return;
+    if (hidden.has(index) || (metric.paired && (index === 0 || !sameText(arm) || (unit() === "nats per token" && arm.tokens !== race.head.arms[0].tokens)))) return;
     const { colour, dash } = styleOf(index);
     const own = (which) => {
       const curves = seeds(index, which, chosen);
@@ -272,7 +277,9 @@ function drawLegend() {
   }));
   if (focused != null) legend.querySelector(`[data-arm="${focused}"]`)?.focus();
   const n = nSeeds();
-  const about = chart.chosen.metric === "difference" ? `Below zero is better than ${race.head.arms[0].name}, seed by seed. ` : "";
+  const perToken = ["loss", "perplexity", "accuracy"].includes(chart.chosen.metric) && !sameTokens();
+  const about = chart.chosen.metric === "difference" ? `Below zero is better than ${race.head.arms[0].name}, seed by seed. `
+    : perToken ? "The arms have different tokens: compare their shapes here, and heights in bits per byte only. " : "";
   const [mean, spread] = chart.chosen.axis === "parameters" ? ["Points: last measurement, mean", "Bars"] : ["Lines: mean", "Bands"];
   const solved = race.head.arms.some((arm) => arm.solved) ? ` Sizes beside the names: changed until all have equal ${race.head.matched}.` : "";
   P.say(key, about + (n > 1 ? `${mean} over ${n} seeds. ${spread}: from the lowest seed to the highest.` : "One seed: no band, and no interval in the verdict.") + solved);
@@ -307,7 +314,8 @@ function drawFalls() {
 
 const OUTCOMES = { better: "better", worse: "worse", unclear: "not distinguishable", identical: "identical", "one seed": "one seed: may be chance" };
 const signed = (x) => `${x > 0 ? "+" : "−"}${Math.abs(x).toFixed(3)}`;
-const times = (x) => (x == null ? "–" : `${x.toFixed(2)} ×`);
+const times = (x) => (x == null ? "–" : `${x.mean.toFixed(2)} × (${bound(x.low)}–${bound(x.high)})`);
+const bound = (x) => (x == null || x >= 100 ? "…" : x.toFixed(2)); // of two seeds that disagree the interval is without end
 
 /** Every arm against the first, where there are several: the sentence above tells of one only. */
 function drawAgainst() {
@@ -315,8 +323,8 @@ function drawAgainst() {
   againstCard.hidden = rows.length < 2;
   if (againstCard.hidden) return;
   const first = race.head.arms[0].name;
-  againstTitle.replaceChildren(P.el("b", { text: `Against ${first}` }), ` the difference at the end, and what each needed to reach the same loss, as a part of what ${first} needed`);
-  const heads = ["arm", oneTokenizer() ? "nats per token" : "bits per byte", "", "tokens", "FLOPs", "time", "time a token"];
+  againstTitle.replaceChildren(P.el("b", { text: `Against ${first}` }), ` the difference at the end, and what each needed to reach the same loss, as a part of what ${first} needed, with its interval over seeds`);
+  const heads = ["arm", race.summary.unit, "", "tokens", "FLOPs", "time", "time a token"];
   against.replaceChildren(
     P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
     P.el("tbody", {}, ...rows.map(({ arm, difference, costs, token_time }) => {
@@ -334,12 +342,12 @@ function drawSummary() {
   const trains = ["queued", "running"].includes(race.state);
   P.say(headline, (trains && summary.comparisons.length ? "So far: " : "") + summary.headline);
   more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
-  P.say(rule, `${summary.rule} Speed and memory are measured on this machine: tokens per second while the arms took turns; memory of weights, gradients, optimizer and one batch's activations.`);
+  P.say(rule, `${summary.rule} s.e. (text): standard error of the loss over windows of validation text. All arms with the same context are measured on the same windows, so it is no error of their difference. Speed and memory are measured on this machine: tokens per second while the arms took turns; memory of weights, gradients, optimizer and one batch's activations.`);
   announce(headline.textContent);
   const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
-  const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
+  const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.loss_se, null, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
     `${(row.flops_per_token / 1e6).toFixed(2)} M`, P.whole(row.steps), row.tokens_per_second ? P.rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
-  const heads = ["arm", "loss (nats/token)", "bits/byte", "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
+  const heads = ["arm", "loss (nats/token)", "s.e. (text)", "bits/byte", "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
   table.replaceChildren(
     P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
     P.el("tbody", {}, ...summary.table.map((row, i) => P.el("tr", { class: standsBack(i) ? "pg-back" : null }, P.el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => P.el("td", { text }))))));
@@ -375,6 +383,7 @@ function drawState() {
 // ---- life ---------------------------------------------------------------------------------------------------------
 
 let shown = null;
+let unitChosen = false;
 let told = "";
 let beats = 0;
 
@@ -386,6 +395,7 @@ async function refresh() {
     }
     shown = wanted;
     race = null;
+    unitChosen = false;
     told = "";
     hidden.clear();
     styles.keep([]);
@@ -406,6 +416,10 @@ async function refresh() {
   race ??= { runs: [], steps: [] };
   if (!absorb(reply)) return;
   if (reply.head) drawHead();
+  if (reply.head && !unitChosen) {
+    unitChosen = true;
+    if (!sameTokens()) chart.choose("bits_per_byte"); // the one unit that the arms share
+  }
   if (reply.summary) drawSummary();
   drawState();
   tell();

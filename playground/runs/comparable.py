@@ -1,0 +1,124 @@
+"""Which runs' validation losses may be put side by side, and in which unit.
+
+A loss per token compares only runs with the same tokens; bits per byte compare any tokens, as long as they give the text
+back; and nothing compares losses on different validation texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from playground.data.downloads import DOWNLOADS
+from playground.runs.files import read_json
+from playground.runs.store import Run
+from playground.tokenizers.identity import saved_fingerprint
+
+NATS, BITS = "nats per token", "bits per byte"
+WHOLE_BYTES = 32_000_000  # of a longer text evenly spread pieces are compared
+_PIECES, _PIECE_BYTES = 64, 65_536
+_FOLLOWS = ("task_version",)  # settings, where there are such, that change what counts in a validation text
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a run's validation losses are losses of: its tokens and its validation text, each as a digest.
+
+    `bits`: whether there are bits per byte; None while that is not known.
+    """
+
+    tokens: str
+    text: str
+    bits: bool | None
+
+    def comparable(self, other: Measure) -> bool:
+        """Whether losses per token can be compared."""
+        return (self.tokens, self.text) == (other.tokens, other.text)
+
+
+UNKNOWN = Measure("", "", None)
+
+
+def tokens_of(run: Run) -> str:
+    """Equal only for runs whose tokenizers give the same ids for the same text."""
+    return _tokens(run.path) or f"unreadable {run.id}"
+
+
+def text_of(run: Run) -> str:
+    """Equal only for runs with the same training and the same validation text."""
+    train = run.train
+    values = train.to_dict()
+    size = train.corpus_bytes
+    if train.corpus == "own":
+        path = run.text_path
+        source = f"unknown {run.id}" if path is None else _own_text(path)
+        size = min(size, path.stat().st_size) if path is not None else 0
+    else:
+        source = train.corpus
+        size = min(size, DOWNLOADS[source].n_bytes) if source in DOWNLOADS else size
+    parts = [source, size, train.validation_fraction, *(values.get(name) for name in _FOLLOWS)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def same_batches(runs: Sequence[Run]) -> bool:
+    """Whether these runs, with one seed, read the same batches in the same order."""
+    return len({batches_of(run) for run in runs}) <= 1
+
+
+def batches_of(run: Run) -> tuple[object, ...]:
+    """Equal for runs that, with one seed, read the same tokens in the same steps."""
+    return (tokens_of(run), text_of(run), run.model.block_size, run.train.batch_size * run.train.grad_accum)
+
+
+def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[str]]:
+    """The unit in which the first and as many of the others as can be are compared, and for each other the reason why it
+    cannot be: "" where it can."""
+    texts = [other.text == first.text for other in others]
+    if all(other.tokens == first.tokens for other, same in zip(others, texts, strict=True) if same):
+        return NATS, ["" if same else OTHER_TEXT for same in texts]
+    if first.bits is not False:
+        reasons = [
+            OTHER_TEXT if not same else NO_BITS if other.bits is False else ""
+            for other, same in zip(others, texts, strict=True)
+        ]
+        return BITS, reasons
+    return NATS, [
+        OTHER_TEXT if not same else "" if other.tokens == first.tokens else FIRST_NO_BITS
+        for other, same in zip(others, texts, strict=True)
+    ]
+
+
+# Reasons not to compare {arm} with {first}.
+OTHER_TEXT = "{arm} was measured on another validation text than {first}, so there is no verdict between them."
+_LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."
+NO_BITS = "{arm} and {first} have different tokens, and {arm}'s tokenizer " + _LOSES
+FIRST_NO_BITS = "{arm} and {first} have different tokens, and {first}'s tokenizer " + _LOSES
+
+
+@lru_cache(maxsize=1024)
+def _tokens(folder: Path) -> str:
+    """Of a run's folder, which never changes its tokenizer; "" where it cannot be read."""
+    values = read_json(folder / "tokenizer.json")
+    return saved_fingerprint(values) if isinstance(values, dict) else ""
+
+
+def _own_text(path: Path) -> str:
+    facts = path.stat()
+    return _content(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _content(path: Path, size: int, _changed: int) -> str:
+    """A digest of a file's size and bytes; of a long one's pieces."""
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        if size <= WHOLE_BYTES:
+            digest.update(file.read())
+        else:
+            for number in range(_PIECES):
+                file.seek((size - _PIECE_BYTES) * number // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Arms are compared only in what means the same for both: tokens, validation texts and speeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from playground.lab.race_results import ArmResult, RunCurve
+from playground.lab.race_words import conditions
+from playground.lab.verdict import judge, verdict
+from playground.runs.comparable import BITS, NATS, Measure, common_unit
+from playground.runs.curves import Curves
+from playground.runs.races import create_race, prepare_race
+from playground.runs.racing import execute_race
+from playground.runs.store import RunStore
+from playground.train.race import RaceSpec, plan
+from tests.lab.conftest import SHARED
+
+VOCABULARIES = ("Small: modern + tokenizer=bpe + bpe_vocab=270", "Large: modern + tokenizer=bpe + bpe_vocab=330")
+X, Y = (Measure(tokens, "text", True) for tokens in "xy")
+
+
+def losses(last):
+    return [[5.0, 4.0, 3.0, 2.5, last + 0.001 * seed] for seed in range(3)]
+
+
+def test_two_vocabularies_of_one_kind_are_compared_in_bits_per_byte(written_race):
+    """The larger vocabulary loses more per token and less per byte."""
+    store, race = written_race([losses(2.0), losses(3.3)], VOCABULARIES, nats=(2.0, 0.5))
+    found = verdict(race, Curves(store))
+    assert found.unit == BITS
+    assert found.headline.startswith("Large is better by 2.351 ±")
+    assert "bits per byte" in found.headline and "nats" not in found.headline + found.rule
+    assert "final validation losses in bits per byte are subtracted" in found.rule
+    assert "the same batches" not in found.rule, "it is untrue of different tokens"
+    assert found.sentences[-1].startswith("Their tokens differ, so bits per byte are compared")
+    assert "same batches" not in conditions(race)
+
+
+def test_the_same_vocabulary_is_compared_per_token(written_race):
+    arms = (VOCABULARIES[0], "Wide: modern + tokenizer=bpe + bpe_vocab=270 + learning_rate=0.1")
+    store, race = written_race([losses(2.0), losses(2.3)], arms)
+    found = verdict(race, Curves(store))
+    assert found.unit == NATS and "is worse by 0.300" in found.headline
+    assert "(the same seed reads the same batches in the same order)" in found.rule
+
+
+def test_a_real_race_of_two_vocabularies(tmp_path):
+    store = RunStore(tmp_path)
+    spec = RaceSpec.from_dict({"arms": list(VOCABULARIES), "shared": SHARED, "amount": 12, "seeds": 2, "match": "none"})
+    race = create_race(store, prepare_race(spec))
+    execute_race(race)
+    found = verdict(race, Curves(store))
+    bits = [row["bits_per_byte"] for row in found.table]
+    assert found.unit == BITS and found.comparisons[0].difference.mean == pytest.approx(bits[1] - bits[0], abs=1e-4)
+    assert all(0 < row["loss_se"] < 1 for row in found.table), "every loss has its standard error"
+
+
+def test_batches_differ_with_their_size_and_the_rule_says_so(written_race):
+    store, race = written_race([losses(2.0), losses(1.5)], ("modern", "Big: modern + batch_size=4"))
+    found = verdict(race, Curves(store))
+    assert found.headline.startswith("Big is better by 0.500")
+    assert "the arms read different batches" in found.rule and "the same batches" not in found.rule
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "unit", "compared"),
+    [
+        (X, [X, X], NATS, [True, True]),
+        (X, [X, Y], BITS, [True, True]),
+        (X, [Y, replace(Y, bits=False)], BITS, [True, False]),
+        (replace(X, bits=False), [replace(X, bits=False), Y], NATS, [True, False]),
+        (replace(X, bits=False), [replace(X, bits=False)], NATS, [True]),
+        (X, [replace(X, text="other"), X], NATS, [False, True]),
+        (X, [replace(Y, text="other"), Y], BITS, [False, True]),
+        (replace(X, bits=None), [replace(Y, bits=None)], BITS, [True]),
+    ],
+)  # fmt: skip
+def test_the_unit_and_who_can_be_compared_in_it(first, others, unit, compared):
+    found, reasons = common_unit(first, others)
+    assert found == unit
+    assert [not reason for reason in reasons] == compared
+
+
+def measured(spec, rows):
+    """Arms with two measurements a seed; `rows` holds loss, bits per byte (or None) and speed by arm and seed."""
+    arms = []
+    for arm, (measure, seeds) in zip(plan(spec, lambda config: 256, lambda model, config: 1.0), rows, strict=True):
+        runs = tuple(
+            RunCurve(seed, [0, 5], [0.0, 1.0], [5.0, loss], bits and [7.0, bits], [0.0, 0.5], "finished", speed)
+            for seed, (loss, bits, speed) in enumerate(seeds)
+        )
+        arms.append(ArmResult(arm.name, arm.preset, arm.model, arm.train, 1, 1.0, runs, "", measure))
+    return arms
+
+
+def spec_of(n_seeds):
+    return RaceSpec.from_dict({"arms": ["A: modern", "B: modern"], "shared": SHARED, "amount": 5, "seeds": n_seeds})
+
+
+def test_without_bits_per_byte_there_is_no_verdict_and_a_sentence_says_why():
+    rows = [(X, [(2.0, 1.8, 1.0)] * 3), (replace(Y, bits=False), [(0.1, None, 1.0)] * 3)]
+    found = judge(measured(spec_of(3), rows), spec_of(3))
+    assert found.comparisons == []
+    assert "B and A have different tokens, and B's tokenizer does not give back the text" in found.headline
+    assert found.table[1]["bits_per_byte"] is None and found.table[1]["loss"] == pytest.approx(0.1)
+
+
+def test_on_another_validation_text_there_is_no_verdict():
+    rows = [(X, [(2.0, 1.8, 1.0)] * 3), (replace(X, text="other"), [(1.0, 0.9, 1.0)] * 3)]
+    found = judge(measured(spec_of(3), rows), spec_of(3))
+    assert found.comparisons == []
+    assert found.headline == (
+        "Nothing is left to compare: B was measured on another validation text than A, so there is no verdict between them."
+    )
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
+def test_identical_arms_on_a_noisy_machine_get_no_ratio_of_speeds(n_seeds):
+    """200 races of identical arms whose steps take as long as chance has it, in two arms of one pair alike."""
+    rng, claims = np.random.default_rng(n_seeds), 0
+    for _ in range(200):
+        together = rng.normal(0, 0.3, n_seeds)
+        speeds = np.exp(together + rng.normal(0, 0.1, (2, n_seeds))) * 1000
+        rows = [(X, [(loss, 1.0, speed) for loss, speed in zip(rng.normal(2, 0.01, n_seeds), arm, strict=True)])
+                for arm in speeds.tolist()]  # fmt: skip
+        found = judge(measured(spec_of(n_seeds), rows), spec_of(n_seeds))
+        claims += any("token costs" in sentence for sentence in found.sentences)
+    assert claims <= 10, "at most 5 of 100"
+    assert n_seeds > 1 or claims == 0, "with one seed there is no interval, so nothing is claimed"
+
+
+def test_a_clear_ratio_of_speeds_is_claimed_with_its_interval():
+    speeds = ([1000.0, 800.0, 1200.0], [500.0, 405.0, 595.0])
+    rows = [(X, [(2.0 + 0.1 * s, 1.0, speed) for s, speed in enumerate(arm)]) for arm in speeds]
+    found = judge(measured(spec_of(3), rows), spec_of(3))
+    ratios = np.log(np.divide(*speeds))
+    half = 6.96456 * ratios.std(ddof=1) / 3**0.5  # t(0.99, 2)
+    low, high = np.exp(ratios.mean() - half), np.exp(ratios.mean() + half)
+    assert found.sentences == [
+        f"A token costs B {np.exp(ratios.mean()):.2f} × the time that it costs A ({low:.2f} to {high:.2f})."
+    ]
