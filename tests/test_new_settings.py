@@ -13,7 +13,7 @@ import torch
 from playground.config import ANY, ModelConfig, TrainConfig, preset, setting, unsupported
 from playground.inference import decode_step
 from playground.interchange import program
-from playground.interchange.architectures import ARCHITECTURES, choose
+from playground.interchange.architectures import WRITTEN, choose
 from playground.interchange.package import write_transformers
 from playground.lab import footprint
 from playground.models.kv_cache import KVCache
@@ -29,7 +29,7 @@ TABLES = {
     "program, model": (program.MODEL, MODEL),
     "program, training": (program.TRAINING, TRAIN),
     "FLOPs": (CHANGES, MODEL),
-    **{item.name: (item.supported, MODEL) for item in ARCHITECTURES.values()},
+    **{item.name: (item.supported, MODEL) for item in WRITTEN.values()},
 }
 SMALL = dict(block_size=16, n_layer=1, n_embd=16, n_head=2, n_kv_head=2)
 

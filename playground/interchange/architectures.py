@@ -1,4 +1,4 @@
-"""The six architectures of Transformers that this core can express: what stands in a config's way, and both translations.
+"""The architectures of Transformers that this core can express: what stands in a config's way, and both translations.
 
 `choose` finds the one that a model fits, `Architecture.config` and `.rules` write it, `from_transformers` reads a
 stranger's ``config.json``: it takes what it knows, with the defaults of each class, and refuses what would change the
@@ -10,10 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from playground.config import ANY, ModelConfig, label, spelled, unsupported
-from playground.interchange.names import Rule, interleaved, joined, one_by_one, same, transposed, zeros
+from playground.interchange.names import Rule
+from playground.interchange.tables import (
+    Stored,
+    gemma_rules,
+    gpt2_rules,
+    gpt_oss_rules,
+    llama_rules,
+    mixtral_rules,
+    qwen3_moe_rules,
+    starcoder2_rules,
+)
 
 PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "gelu_exact": "gelu", "relu2": "relu2"}
 GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu_pytorch_tanh"}
@@ -24,6 +34,13 @@ SAME_FUNCTION = (
 )  # fmt: skip
 
 Supported = dict[str, Container[Any]]
+
+
+class Rules(Protocol):
+    """An architecture's table of tensors, of a folder that has all of them or what `stored` says."""
+
+    def __call__(self, model: ModelConfig, stored: Stored = ...) -> list[Rule]: ...
+
 
 # What every architecture here has in common: a setting, and the values of it that can be expressed.
 _COMMON: Supported = {
@@ -50,8 +67,8 @@ class Architecture:
     model_type: str
     name: str  # as people write it
     allowed: Supported
-    config: Callable[[ModelConfig], dict[str, Any]]
-    rules: Callable[[ModelConfig], list[Rule]]
+    config: Callable[[ModelConfig], dict[str, Any]] | None  # None: only read
+    rules: Rules
 
     @property
     def class_name(self) -> str:
@@ -70,7 +87,7 @@ class Architecture:
             found.append("n_kv_head")
         if self.model_type == "gpt2" and model.n_head * model.head_dim != model.n_embd:
             found.append("head_size")
-        if self.model_type in ("mixtral", "gpt_oss") and model.n_expert == 1:
+        if self.model_type in ("mixtral", "qwen3_moe", "gpt_oss") and model.n_expert == 1:
             found.append("n_expert")
         return found
 
@@ -85,114 +102,6 @@ def _effective(model: ModelConfig) -> dict[str, Any]:
     if not 0 < model.window < model.block_size:  # as wide as the context, it hides nothing
         values["window"] = values["n_sink"] = values["global_every"] = 0
     return values
-
-
-# The tables of names
-
-
-def _embeddings(model: ModelConfig, embed: str, norm: str, head: str, norm_bias: bool = False) -> list[Rule]:
-    rules = [same("embed.weight", embed), *_norm(model, "norm", norm, norm_bias)]
-    return rules if model.tie_embeddings else [*rules, same("head.weight", head)]
-
-
-def _norm(model: ModelConfig, ours: str, theirs: str, bias: bool = False) -> list[Rule]:
-    rules = [same(f"{ours}.weight", f"{theirs}.weight")]
-    if bias and model.norm == "layernorm" and model.bias:
-        rules.append(same(f"{ours}.bias", f"{theirs}.bias"))
-    elif bias:
-        rules.append(zeros(f"{theirs}.bias", (model.n_embd,)))
-    return rules
-
-
-def _gpt2_rules(model: ModelConfig) -> list[Rule]:
-    """GPT-2 has biases everywhere; a model without them gets zeros."""
-    width, hidden = model.n_embd, model.mlp_hidden
-    rules = _embeddings(model, "transformer.wte.weight", "transformer.ln_f", "lm_head.weight", norm_bias=True)
-    rules.append(same("positions.table.weight", "transformer.wpe.weight"))
-    for i in range(model.n_layer):
-        a, b = f"blocks.{i}", f"transformer.h.{i}"
-        rules += _norm(model, f"{a}.attn_norm", f"{b}.ln_1", bias=True)
-        rules += _norm(model, f"{a}.mlp_norm", f"{b}.ln_2", bias=True)
-        parts = [f"{a}.attn.{part}" for part in ("query", "key", "value")]
-        rules.append(joined([f"{part}.weight" for part in parts], f"{b}.attn.c_attn.weight", [width] * 3))
-        pairs = ((f"{a}.attn.out", f"{b}.attn.c_proj", width), (f"{a}.mlp.up", f"{b}.mlp.c_fc", hidden),
-                 (f"{a}.mlp.down", f"{b}.mlp.c_proj", width))  # fmt: skip
-        rules += [transposed(f"{ours}.weight", f"{theirs}.weight") for ours, theirs, _ in pairs]
-        if model.bias:
-            rules.append(joined([f"{part}.bias" for part in parts], f"{b}.attn.c_attn.bias", [width] * 3))
-            rules += [same(f"{ours}.bias", f"{theirs}.bias") for ours, theirs, _ in pairs]
-        else:
-            rules.append(zeros(f"{b}.attn.c_attn.bias", (3 * width,)))
-            rules += [zeros(f"{theirs}.bias", (n,)) for _, theirs, n in pairs]
-    return rules
-
-
-def _llama_rules(model: ModelConfig) -> list[Rule]:
-    """Llama's names, which Mistral, Mixtral, Qwen3 and gpt-oss share but for their experts."""
-    rules = _embeddings(model, "model.embed_tokens.weight", "model.norm", "lm_head.weight")
-    for i in range(model.n_layer):
-        a, b = f"blocks.{i}", f"model.layers.{i}"
-        rules += _norm(model, f"{a}.attn_norm", f"{b}.input_layernorm")
-        rules += _norm(model, f"{a}.mlp_norm", f"{b}.post_attention_layernorm")
-        for ours, theirs in (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"), ("out", "o_proj")):
-            rules += _linear(model, f"{a}.attn.{ours}", f"{b}.self_attn.{theirs}")
-        if model.qk_norm:
-            rules += [same(f"{a}.attn.{part}_norm.weight", f"{b}.self_attn.{part[0]}_norm.weight")
-                      for part in ("query", "key")]  # fmt: skip
-        if model.n_expert == 1:
-            for part in ("gate", "up", "down"):
-                rules += _linear(model, f"{a}.mlp.{part}", f"{b}.mlp.{part}_proj")
-    return rules
-
-
-def _linear(model: ModelConfig, ours: str, theirs: str) -> list[Rule]:
-    kinds = ("weight", "bias") if model.bias else ("weight",)
-    return [same(f"{ours}.{kind}", f"{theirs}.{kind}") for kind in kinds]
-
-
-def _mixtral_rules(model: ModelConfig) -> list[Rule]:
-    """On disk Mixtral has its first names still, one tensor an expert: w1 is the gate, w3 up, w2 down."""
-    rules = _llama_rules(model)
-    for i in range(model.n_layer):
-        a, b = f"blocks.{i}.mlp", f"model.layers.{i}.block_sparse_moe"
-        rules.append(same(f"{a}.router.weight", f"{b}.gate.weight"))
-        rules += [
-            one_by_one(f"{a}.experts.{part}", [f"{b}.experts.{e}.{theirs}.weight" for e in range(model.n_expert)])
-            for part, theirs in (("gate", "w1"), ("up", "w3"), ("down", "w2"))
-        ]
-    return rules
-
-
-def _gpt_oss_rules(model: ModelConfig) -> list[Rule]:
-    """gpt-oss stores experts as (E, in, out), gate and up woven into each other. Its biases are zeros if we have none."""
-    rules = _llama_rules(model)
-    experts, width, hidden = model.n_expert, model.n_embd, model.mlp_hidden
-    queries, kv = model.n_head * model.head_dim, model.n_kv_head * model.head_dim
-    for i in range(model.n_layer):
-        a, b = f"blocks.{i}", f"model.layers.{i}"
-        mine, other = f"{a}.mlp.experts", f"{b}.mlp.experts"
-        rules += [
-            *_linear(model, f"{a}.mlp.router", f"{b}.mlp.router"),
-            interleaved(f"{mine}.gate", f"{mine}.up", f"{other}.gate_up_proj"),
-            transposed(f"{mine}.down", f"{other}.down_proj"),
-        ]
-        if model.bias:
-            rules += [
-                interleaved(f"{mine}.gate_bias", f"{mine}.up_bias", f"{other}.gate_up_proj_bias"),
-                same(f"{mine}.down_bias", f"{other}.down_proj_bias"),
-            ]
-        else:
-            widths = {"q_proj": queries, "k_proj": kv, "v_proj": kv, "o_proj": width}
-            rules += [zeros(f"{b}.self_attn.{name}.bias", (n,)) for name, n in widths.items()]
-            rules += [
-                zeros(f"{b}.mlp.router.bias", (experts,)),
-                zeros(f"{other}.gate_up_proj_bias", (experts, 2 * hidden)),
-                zeros(f"{other}.down_proj_bias", (experts, width)),
-            ]
-        learned = model.sink_logit == "learned"  # a fixed logit of zero is theirs, untrained
-        sinks = f"{b}.self_attn.sinks"
-        rules.append(same(f"{a}.attn.sinks", sinks) if learned else zeros(sinks, (model.n_head,)))
-    return rules
 
 
 # Our config as theirs
@@ -259,6 +168,33 @@ def _qwen3_config(model: ModelConfig) -> dict[str, Any]:
     }
 
 
+def _qwen3_moe_config(model: ModelConfig) -> dict[str, Any]:
+    window = _effective(model)["window"]
+    return {
+        **_rotary_config(model),
+        "attention_bias": False,
+        "use_sliding_window": bool(window),
+        "sliding_window": window or None,
+        "moe_intermediate_size": model.mlp_hidden,
+        "num_experts": model.n_expert,
+        "num_experts_per_tok": model.n_expert_active,
+        "norm_topk_prob": model.router_norm,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+    }
+
+
+def _starcoder2_config(model: ModelConfig) -> dict[str, Any]:
+    config = _windowed_config(model)
+    return {
+        **config,
+        "hidden_act": PLAIN_ACTIVATIONS[model.mlp],
+        "norm_epsilon": config.pop("rms_norm_eps"),
+        "use_bias": True,
+        **dict.fromkeys(("residual_dropout", "embedding_dropout"), model.dropout),
+    }
+
+
 def _gpt_oss_config(model: ModelConfig) -> dict[str, Any]:
     return {
         **_mixtral_config(model),
@@ -274,42 +210,58 @@ GPT2 = Architecture(
     "gpt2", "GPT2",
     {"position": ("learned",), "norm": ("layernorm",), "mlp": tuple(PLAIN_ACTIVATIONS), "qk_norm": (False,), "bias": ANY,
      **_FULL, **_NO_SINK, **_DENSE},
-    _gpt2_config, _gpt2_rules,
+    _gpt2_config, gpt2_rules,
 )  # fmt: skip
 LLAMA = Architecture(
     "llama", "Llama",
     {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "bias": ANY, **_FULL, **_NO_SINK, **_DENSE},
-    _llama_config, _llama_rules,
+    _llama_config, llama_rules,
 )  # fmt: skip
 MISTRAL = Architecture(
     "mistral", "Mistral",
     {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), **_ONE_WINDOW, **_NO_BIAS, **_NO_SINK, **_DENSE},
-    _windowed_config, _llama_rules,
+    _windowed_config, llama_rules,
 )  # fmt: skip
 MIXTRAL = Architecture(
     "mixtral", "Mixtral",
     {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (False,), "n_expert": ANY, **_ONE_WINDOW, **_NO_BIAS,
      **_NO_SINK},
-    _mixtral_config, _mixtral_rules,
+    _mixtral_config, mixtral_rules,
 )  # fmt: skip
 QWEN3 = Architecture(
     "qwen3", "Qwen3",
     {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (True,), **_ANY_WINDOW, **_NO_BIAS, **_NO_SINK, **_DENSE},
-    _qwen3_config, _llama_rules,
+    _qwen3_config, llama_rules,
+)  # fmt: skip
+QWEN3_MOE = Architecture(
+    "qwen3_moe", "Qwen3Moe",
+    {**_ROTARY, "mlp": tuple(GATED_ACTIVATIONS), "qk_norm": (True,), "n_expert": ANY, "router_norm": (True, False),
+     **_ONE_WINDOW, **_NO_BIAS, **_NO_SINK},
+    _qwen3_moe_config, qwen3_moe_rules,
+)  # fmt: skip
+STARCODER2 = Architecture(
+    "starcoder2", "Starcoder2",
+    {"position": ("rope",), "norm": ("layernorm",), "mlp": tuple(PLAIN_ACTIVATIONS), "qk_norm": (False,), "bias": ANY,
+     **_ONE_WINDOW, **_NO_SINK, **_DENSE},
+    _starcoder2_config, starcoder2_rules,
 )  # fmt: skip
 GPT_OSS = Architecture(
     "gpt_oss", "GptOss",
     {**_ROTARY, "mlp": ("clamped_swiglu",), "qk_norm": (False,), "sink_logit": ("zero", "learned"), "bias": ANY,
      "n_expert": ANY, **_ANY_WINDOW},
-    _gpt_oss_config, _gpt_oss_rules,
+    _gpt_oss_config, gpt_oss_rules,
 )  # fmt: skip
-ARCHITECTURES = {item.model_type: item for item in (GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN3, GPT_OSS)}
+# These are read, and written as another: what they compute, Llama can express.
+QWEN2 = Architecture("qwen2", "Qwen2", {}, None, llama_rules)
+GEMMA = Architecture("gemma", "Gemma", {}, None, gemma_rules)
+WRITTEN = {item.model_type: item for item in (GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN3, QWEN3_MOE, STARCODER2, GPT_OSS)}
+ARCHITECTURES = WRITTEN | {item.model_type: item for item in (QWEN2, GEMMA)}
 
 
 def choose(model: ModelConfig) -> Architecture:
     """The first architecture that expresses a model completely. Raises ValueError naming the field that is in the way."""
-    in_the_way = {item.name: item.obstacles(model) for item in ARCHITECTURES.values()}
-    for item in ARCHITECTURES.values():
+    in_the_way = {item.name: item.obstacles(model) for item in WRITTEN.values()}
+    for item in WRITTEN.values():
         if not in_the_way[item.name]:
             return item
     everywhere = [name for name in model.to_dict() if all(name in names for names in in_the_way.values())]
@@ -332,6 +284,7 @@ def _said(model: ModelConfig, name: str) -> str:
 
 def transformers_config(item: Architecture, model: ModelConfig) -> dict[str, Any]:
     """The ``config.json`` of a model. Beginning and end tokens are off: our tokenizers have none."""
+    assert item.config is not None, "an architecture that is written"
     return {
         "architectures": [item.class_name],
         "model_type": item.model_type,

@@ -18,9 +18,12 @@ from playground.interchange.architectures import (
     SAME_FUNCTION,
     Architecture,
 )
+from playground.interchange.names import Rule
 from playground.interchange.refusal import shown
+from playground.interchange.tables import Stored
 
 Values = Mapping[str, Any]
+MOST = 10**9  # of any whole number in a config
 
 # What a key means when it is absent, where it is not None. From the classes of transformers 5.
 _SHARED: dict[str, Any] = {
@@ -41,7 +44,21 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "num_local_experts": 8, "num_experts_per_tok": 2,
     },
     "qwen3": {**_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 32, "head_dim": 128,
-              "sliding_window": 4096},
+              "sliding_window": 4096, "max_window_layers": 28},
+    "qwen2": {**_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 32, "sliding_window": 4096,
+              "max_window_layers": 28},
+    "qwen3_moe": {
+        **_SHARED, "max_position_embeddings": 32_768, "num_key_value_heads": 4, "sliding_window": 4096,
+        "num_experts_per_tok": 8, "moe_intermediate_size": 768, "decoder_sparse_step": 1,
+    },
+    "starcoder2": {
+        **_SHARED, "hidden_act": "gelu_pytorch_tanh", "max_position_embeddings": 4096, "num_key_value_heads": 2,
+        "norm_epsilon": 1e-5, "tie_word_embeddings": True, "use_bias": True,
+    },
+    "gemma": {
+        **_SHARED, "hidden_act": "gelu_pytorch_tanh", "max_position_embeddings": 8192, "num_key_value_heads": 16,
+        "head_dim": 256, "tie_word_embeddings": True,
+    },
     "gpt_oss": {
         **_SHARED, "max_position_embeddings": 131_072, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
         "rope_theta": 150_000.0,
@@ -55,18 +72,27 @@ _FIXED: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"layer_types": None},
     "mixtral": {"layer_types": None},
-    "qwen3": {"attention_bias": False},
+    "qwen2": {},
+    "qwen3": {},
+    "qwen3_moe": {"decoder_sparse_step": 1, "mlp_only_layers": []},
+    "starcoder2": {},
+    "gemma": {"attention_bias": False, "use_bidirectional_attention": False},
     "gpt_oss": {"swiglu_alpha": 1.702, "swiglu_limit": 7.0, "attention_bias": True, "hidden_act": "silu"},
 }
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A config as ours, and sentences on what was changed on the way."""
+    """A config as ours, which tensors its folder has, and sentences on what was changed on the way."""
 
     architecture: Architecture
     model: ModelConfig
+    stored: Stored
     notes: tuple[str, ...] = ()
+
+    def rules(self) -> list[Rule]:
+        """Which tensor of ours is which of theirs."""
+        return self.architecture.rules(self.model, self.stored)
 
 
 def from_transformers(values: Values) -> Foreign:
@@ -82,11 +108,6 @@ def from_transformers(values: Values) -> Foreign:
     return (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
 
 
-def same_function(name: str) -> set[str]:
-    """All names in Transformers of the activation function that has this one."""
-    return next((names for names in SAME_FUNCTION if name in names), {name})
-
-
 class _Reader:
     """Takes keys out of a config, each with the check of its type."""
 
@@ -95,8 +116,10 @@ class _Reader:
 
     def whole(self, key: str) -> int:
         value = self.values.get(key)
-        if type(value) is not int or not 0 <= value < 10**9:
+        if type(value) is not int:
             raise ValueError(f"Config: {key} must be a whole number; it is {shown(value)}.")
+        if not 0 <= value <= MOST:
+            raise ValueError(f"Config: {key} must be 0 to {MOST:,}; it is {shown(value)}.")
         return value
 
     def number(self, key: str) -> float:
@@ -115,7 +138,7 @@ class _Reader:
         """Our word for one of theirs; `names` maps ours to theirs."""
         value = self.values.get(key)
         for ours, theirs in names.items():
-            if isinstance(value, str) and theirs in same_function(value):
+            if isinstance(value, str) and (value == theirs or any({value, theirs} <= same for same in SAME_FUNCTION)):
                 return ours
         raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names.values())} can be expressed here.")
 
@@ -164,16 +187,15 @@ def _gpt2(item: Architecture, read: _Reader) -> Foreign:
         }
     )
     inner = read.whole("n_inner") if "n_inner" in read.values else 4 * width
-    return Foreign(item, _with_hidden(inner, model), notes)
+    return Foreign(item, _with_hidden(inner, model), Stored(head=not model.tie_embeddings), notes)
 
 
 def _rotary(item: Architecture, read: _Reader) -> Foreign:
-    kind, values = item.model_type, read.values
+    kind = item.model_type
     context, notes = _context(read.whole("max_position_embeddings"), learned=False)
     heads, width, layers = (read.whole(key) for key in ("num_attention_heads", "hidden_size", "num_hidden_layers"))
-    mlp = "clamped_swiglu" if kind == "gpt_oss" else read.one_of("hidden_act", GATED_ACTIVATIONS)
-    experts = kind in ("mixtral", "gpt_oss")
     window, every = _windows(kind, read, layers, context)
+    bias, stored = _biases(kind, read)
     model = _model(
         {
             "vocab_size": read.whole("vocab_size"),
@@ -181,26 +203,44 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
             "n_layer": layers,
             "n_embd": width,
             "n_head": heads,
-            "n_kv_head": read.whole("num_key_value_heads") if "num_key_value_heads" in values else heads,
+            "n_kv_head": read.whole("num_key_value_heads") if "num_key_value_heads" in read.values else heads,
             "head_size": _head_size(read, width, heads),
             "position": "rope",
             "rope_theta": _rope_theta(read),
-            "norm": "rmsnorm",
-            "norm_eps": read.number("rms_norm_eps"),
-            "mlp": mlp,
-            "qk_norm": kind == "qwen3",
+            "norm": "layernorm" if kind == "starcoder2" else "rmsnorm",
+            "norm_eps": read.number("norm_epsilon" if kind == "starcoder2" else "rms_norm_eps"),
+            "mlp": _activation(kind, read),
+            "qk_norm": kind in ("qwen3", "qwen3_moe"),
             "window": window,
             "global_every": every,
             "sink_logit": "learned" if kind == "gpt_oss" else "none",
-            "n_expert": read.whole("num_local_experts") if experts else 1,
-            "n_expert_active": read.whole("num_experts_per_tok") if experts else 1,
-            "bias": _biases(kind, read),
-            "tie_embeddings": read.flag("tie_word_embeddings"),
+            **_experts(kind, read),
+            "bias": bias,
+            # Gemma scales what it embeds and not what unembeds, so here these are two matrices.
+            "tie_embeddings": stored.head is False and kind != "gemma",
         }
     )
-    if experts and model.n_expert == 1:
-        raise ValueError("Config: num_local_experts is 1; a mixture needs 2 or more experts here.")
-    return Foreign(item, _with_hidden(read.whole("intermediate_size"), model), notes)
+    hidden = read.whole("moe_intermediate_size" if kind == "qwen3_moe" else "intermediate_size")
+    return Foreign(item, _with_hidden(hidden, model), stored, notes)
+
+
+def _activation(kind: str, read: _Reader) -> str:
+    if kind == "gpt_oss":
+        return "clamped_swiglu"
+    if kind == "gemma" and read.values["hidden_act"] == "gelu":
+        return "geglu"  # its first configs say so and mean the tanh form, as Transformers knows
+    return read.one_of("hidden_act", PLAIN_ACTIVATIONS if kind == "starcoder2" else GATED_ACTIVATIONS)
+
+
+def _experts(kind: str, read: _Reader) -> dict[str, Any]:
+    if kind not in ("mixtral", "qwen3_moe", "gpt_oss"):
+        return {}
+    key = "num_experts" if "num_experts" in read.values else "num_local_experts"
+    experts = read.whole(key) if key in read.values else 128  # Qwen3-MoE's default, under either name
+    if experts < 2:
+        raise ValueError(f"Config: {key} is {experts}; a mixture needs 2 or more experts here.")
+    normalised = read.flag("norm_topk_prob") if kind == "qwen3_moe" else True
+    return {"n_expert": experts, "n_expert_active": read.whole("num_experts_per_tok"), "router_norm": normalised}
 
 
 def _head_size(read: _Reader, width: int, heads: int) -> int:
@@ -209,13 +249,19 @@ def _head_size(read: _Reader, width: int, heads: int) -> int:
     return 0 if own * heads == width else own
 
 
-def _biases(kind: str, read: _Reader) -> bool:
+def _biases(kind: str, read: _Reader) -> tuple[bool, Stored]:
+    """Whether there are biases, and which of them a folder has; the others are zero."""
+    head = not read.flag("tie_word_embeddings")
     if kind == "gpt_oss":
-        return True
-    attention, mlp = read.flag("attention_bias"), read.flag("mlp_bias")
-    if kind == "llama" and attention != mlp:
-        raise ValueError("Config: attention_bias and mlp_bias differ; here all projections have a bias or none has.")
-    return kind == "llama" and attention
+        return True, Stored(head=head)
+    if kind == "qwen2":
+        return True, Stored(out_bias=False, mlp_bias=False, head=head)
+    if kind == "starcoder2":  # LayerNorms have one in any case
+        bias = read.flag("use_bias")
+        return True, Stored(bias, bias, bias, head)
+    attention = kind in ("llama", "qwen3", "qwen3_moe") and read.flag("attention_bias")
+    mlp = kind == "llama" and read.flag("mlp_bias")
+    return attention or mlp, Stored(attention, attention, mlp, head)
 
 
 def _rope_theta(read: _Reader) -> float:
@@ -235,17 +281,16 @@ def _rope_theta(read: _Reader) -> float:
 
 def _windows(kind: str, read: _Reader, layers: int, context: int) -> tuple[int, int]:
     """Window and `global_every` from ``sliding_window`` and ``layer_types``."""
-    if kind == "llama":
+    if kind in ("llama", "gemma") or (kind.startswith("qwen") and not read.flag("use_sliding_window")):
         return 0, 0
-    if kind in ("mistral", "mixtral"):
+    if kind in ("mistral", "mixtral", "starcoder2", "qwen3_moe"):
         return (min(read.whole("sliding_window"), context) if "sliding_window" in read.values else 0), 0
     types = read.values.get("layer_types")
-    if kind == "qwen3" and not read.flag("use_sliding_window"):
-        return 0, 0
-    if types is None:
-        if kind == "qwen3":
-            raise ValueError("Config: use_sliding_window needs layer_types here, which say what each layer does.")
+    if types is None and kind == "gpt_oss":
         types = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)]
+    if types is None:
+        full = min(read.whole("max_window_layers"), layers)
+        types = ["full_attention"] * full + ["sliding_attention"] * (layers - full)
     return _pattern(types, layers, min(read.whole("sliding_window"), context))
 
 

@@ -53,6 +53,28 @@ def zeros(theirs: str, shape: tuple[int, ...]) -> Rule:
     return Rule((), (theirs,), lambda: (torch.zeros(shape),), lambda _: ())
 
 
+def missing(ours: str, shape: tuple[int, ...]) -> Rule:
+    """A bias of ours that they do not have: it is zero."""
+    return Rule((ours,), (), lambda _: (), lambda: (torch.zeros(shape),))
+
+
+def shifted(ours: str, theirs: str) -> Rule:
+    """Gemma stores the weight of a norm less one."""
+    return Rule((ours,), (theirs,), lambda weight: (weight - 1,), lambda weight: (weight + 1,))
+
+
+def scaled(ours: str, theirs: str, scale: float) -> Rule:
+    """Gemma multiplies embeddings by a number that is part of ours."""
+    return Rule((ours,), (theirs,), lambda weight: (weight / scale,), lambda weight: (weight * torch.tensor(scale),))
+
+
+def folded(embed: str, head: str, theirs: str, scale: float) -> Rule:
+    """One matrix that embeds, `scale`d, and unembeds, as it is: two of ours."""
+    return Rule(
+        (embed, head), (theirs,), lambda _, head: (head,), lambda weight: (weight * torch.tensor(scale), weight.clone())
+    )
+
+
 def one_by_one(ours: str, theirs: Iterable[str]) -> Rule:
     """Our experts are one tensor (E, out, in); theirs are E tensors."""
     return Rule(

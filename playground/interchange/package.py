@@ -19,9 +19,10 @@ from torch import Tensor
 
 import playground
 from playground.config import ModelConfig, TrainConfig
-from playground.interchange.architectures import ARCHITECTURES, Architecture, choose, transformers_config
+from playground.interchange.architectures import Architecture, choose, transformers_config
 from playground.interchange.card import model_card
 from playground.interchange.foreign_config import from_transformers
+from playground.interchange.leftovers import head_differs, with_prefix, with_tied_head, without_constants
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
@@ -34,6 +35,7 @@ VERSION = 1
 MAX_CONFIG_BYTES = 256 * 1024
 MAX_TOKENIZER_BYTES = 4_000_000
 MAX_EVENTS_BYTES = 64_000_000
+UNTIED = "The config ties the head to the embedding, but the file has another head: it is used, as Transformers does."
 WEIGHTS = ".safetensors"
 # Beside the weights, these are read; what else stands in a folder is not opened.
 READ = ("config.json", "tokenizer.json", "events.jsonl")
@@ -176,6 +178,10 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
         name = path.name
         if not path.is_file():
             raise ValueError(f"{shown(name)} is no file.")
+        if name.startswith("adapter") and _is_read(path):
+            raise ValueError(
+                f"{shown(name)} is an adapter (LoRA), not a model: merge it into its model first, or leave it out."
+            )
         if not _is_read(path):
             if name.lower() in SILENT:
                 continue
@@ -240,32 +246,22 @@ def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
 
 def _read_theirs(config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str) -> Package:
     foreign = from_transformers(config)
-    model, item = foreign.model, foreign.architecture
-    rules = item.rules(model)
+    untied = not foreign.stored.head and head_differs(foreign.architecture, places)
+    if untied:
+        foreign = from_transformers({**config, "tie_word_embeddings": False})
+    model, rules = foreign.model, foreign.rules()
     expected = export_tensors(rules, parameters(model))
-    places = _known_names(item, model, places, expected)
+    places = with_prefix(foreign.architecture, places, expected)
+    places = without_constants(foreign.architecture, model, places)
+    if not foreign.stored.head:
+        places = with_tied_head(next(iter(expected)), places)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
     ours = from_tokenizer_json(tokenizer, model.vocab_size)
     weights = import_tensors(rules, lambda name: read_tensor(name, places[name]))
-    return Package(name, model, weights, ours, notes=foreign.notes)
+    return Package(name, model, weights, ours, notes=(*foreign.notes, *([UNTIED] if untied else [])))
 
 
 def parameters(config: ModelConfig) -> dict[str, Tensor]:
     """A model's parameters without any storage: names and shapes."""
     with torch.device("meta"):
         return dict(Transformer(config).named_parameters())
-
-
-def _known_names(
-    item: Architecture, model: ModelConfig, places: dict[str, Place], expected: Tensors
-) -> dict[str, Place]:
-    """The tensors under the names that are expected: without what is derived from others, and with their prefix."""
-    prefix = "transformer." if item is ARCHITECTURES["gpt2"] else "model."
-    known = {}
-    for name, place in places.items():
-        if name.endswith((".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")):
-            continue  # masks and frequencies, which some files keep
-        if name == "lm_head.weight" and model.tie_embeddings:
-            continue  # the embedding once more
-        known[prefix + name if name not in expected and prefix + name in expected else name] = place
-    return known

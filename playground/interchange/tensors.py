@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ MAX_DIMENSION = 65_536
 MAX_DIMENSIONS = 4
 MAX_NAME = 200
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+MASK_DTYPES = {"BOOL": torch.bool, "U8": torch.uint8}  # of masks, which no model is made of
+CHUNK = 1 << 20  # numbers that are compared at a time
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -106,9 +109,8 @@ class _TwiceError(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _TwiceError(shown(twice))
+        counts = Counter(name for name, _ in pairs)
+        raise _TwiceError(shown(next(name for name, count in counts.items() if count > 1)))
     return values
 
 
@@ -117,8 +119,8 @@ def _place(path: Path, name: str, entry: Any, data: int) -> Place:
         raise ValueError(f"Tensor name {shown(name)} is not one that a model has.")
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if dtype not in DTYPES:
-        raise ValueError(f"Tensor {shown(name)} has type {shown(dtype)}; only {', '.join(DTYPES)} are read.")
+    if not isinstance(dtype, str) or dtype not in DTYPES | MASK_DTYPES:
+        raise ValueError(_unread(name, dtype))
     if not _whole(shape, MAX_DIMENSION) or len(shape) > MAX_DIMENSIONS or 0 in shape:
         raise ValueError(
             f"Tensor {shown(name)} has the shape {shown(shape)}; at most {MAX_DIMENSIONS} dimensions of 1 to "
@@ -126,12 +128,16 @@ def _place(path: Path, name: str, entry: Any, data: int) -> Place:
         )
     if not _whole(place, 2**48) or len(place) != 2:
         raise ValueError(f"The place of tensor {shown(name)} in the file, {shown(place)}, makes no sense.")
-    expected = math.prod(shape) * DTYPES[dtype].itemsize
+    expected = math.prod(shape) * (DTYPES | MASK_DTYPES)[dtype].itemsize
     if place[1] - place[0] != expected:
         raise ValueError(
             f"Tensor {shown(name)} takes {place[1] - place[0]:,} bytes; its shape and type need {expected:,}."
         )
     return Place(path, dtype, tuple(shape), data + place[0], data + place[1])
+
+
+def _unread(name: str, dtype: Any) -> str:
+    return f"Tensor {shown(name)} has type {shown(dtype)}; only {', '.join(DTYPES)} are read."
 
 
 def _whole(values: Any, highest: int) -> bool:
@@ -158,7 +164,12 @@ def check_shapes(places: Mapping[str, Place], expected: Shapes) -> None:
             raise ValueError(f"Tensor {shown(name)} is {size(places[name].shape)}; the config asks for {size(shape)}.")
     for name in places:
         if name not in expected:
-            raise ValueError(f"Tensor {shown(name)} has no place in the model that the config describes.")
+            raise ValueError(
+                f"Tensor {shown(name)} of {shown(places[name].path.name)} has no place in the model that the config "
+                "describes."
+            )
+        if places[name].dtype not in DTYPES:
+            raise ValueError(_unread(name, places[name].dtype))
 
 
 def size(shape: tuple[int, ...]) -> str:
@@ -166,14 +177,27 @@ def size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def read_tensor(name: str, place: Place) -> Tensor:
-    """One tensor as float32. Raises ValueError for a number that is not finite."""
-    with open(place.path, "rb") as file:
-        file.seek(place.begin)
-        data = bytearray(place.end - place.begin)
+def chunks(name: str, place: Place) -> Iterator[Tensor]:
+    """A tensor's numbers as float32 in one dimension, a million at a time: a large one is compared in little room."""
+    dtype, begin = (DTYPES | MASK_DTYPES)[place.dtype], place.begin
+    while begin < place.end:
+        end = min(place.end, begin + CHUNK * dtype.itemsize)
+        yield _numbers(name, place.path, dtype, begin, end).float()
+        begin = end
+
+
+def _numbers(name: str, path: Path, dtype: torch.dtype, begin: int, end: int) -> Tensor:
+    with open(path, "rb") as file:
+        file.seek(begin)
+        data = bytearray(end - begin)
         if file.readinto(data) != len(data):
             raise ValueError(f"Tensor {shown(name)} could not be read: the file changed.")
-    tensor = torch.frombuffer(data, dtype=DTYPES[place.dtype]).reshape(place.shape).float()
+    return torch.frombuffer(data, dtype=dtype)
+
+
+def read_tensor(name: str, place: Place) -> Tensor:
+    """One tensor as float32. Raises ValueError for a number that is not finite."""
+    tensor = _numbers(name, place.path, DTYPES[place.dtype], place.begin, place.end).reshape(place.shape).float()
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"Tensor {shown(name)} holds numbers that are not finite (NaN or infinity).")
     return tensor

@@ -35,6 +35,17 @@ CASES: dict[str, tuple[str, ModelConfig]] = {
     "Qwen3, layers": (
         "Qwen3ForCausalLM", preset("modern", **SMALL, qk_norm=True, window=8, global_every=3, tie_embeddings=False)
     ),
+    "Qwen3-MoE": ("Qwen3MoeForCausalLM", preset("mixture", **SMALL, qk_norm=True)),
+    "Qwen3-MoE, raw router, window": (
+        "Qwen3MoeForCausalLM",
+        preset("mixture", **SMALL, qk_norm=True, router_norm=False, n_expert_active=1, window=8, tie_embeddings=False),
+    ),
+    "Starcoder2": ("Starcoder2ForCausalLM", preset("classic", **SMALL, position="rope")),
+    "Starcoder2, no biases, exact GELU, window": (
+        "Starcoder2ForCausalLM",
+        preset("classic", **SMALL, position="rope", bias=False, mlp="gelu_exact", window=8, tie_embeddings=False,
+               n_kv_head=2, head_size=16),
+    ),
     "GptOss": ("GptOssForCausalLM", preset("gpt-oss", **SMALL | {"n_layer": 4}, window=8)),
     "GptOss, no biases": (
         "GptOssForCausalLM",

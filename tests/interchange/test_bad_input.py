@@ -154,7 +154,7 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
 
 LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(num_hidden_layers=4), "Tensor 'model.layers.3.input_layernorm.weight' is missing"),
-    (change_config(num_hidden_layers=2), "Tensor 'model.layers.2.input_layernorm.weight' has no place"),
+    (change_config(num_hidden_layers=2), "Tensor 'model.layers.2.input_layernorm.weight' of 'model.safetensors' has no"),
     (change_config(num_hidden_layers=10**9 - 1), "Layers must be 1 to 24; 999999999 is not."),
     (change_config(hidden_size=64, intermediate_size=168, head_dim=16), "is 256x32; the config asks for 256x64"),
     (change_config(hidden_size=10**8), "Width must be 8 to 1024"),
@@ -169,7 +169,7 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(intermediate_size=10**8), "MLP size must be 0 to 16384"),
     (change_config(head_dim=16), "is 32x32; the config asks for 64x32"),
     (change_config(head_dim=7), "RoPE needs an even head size; 7 is odd"),
-    (change_config(head_dim=-8), "head_dim must be a whole number; it is -8"),
+    (change_config(head_dim=-8), "head_dim must be 0 to 1,000,000,000; it is -8"),
     (change_config(head_dim=10**6), "Head size must be 0 to 256; 1000000 is not"),
     (change_config(model_type="mamba"), "Model type 'mamba' is not supported; these are: gpt2, llama"),
     (change_config(model_type="gone"), "Model type None is not supported"),
@@ -183,7 +183,7 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(rms_norm_eps=-1.0), "Norm epsilon must be"),
     (change_config(tie_word_embeddings=False), "Tensor 'lm_head.weight' is missing"),
     (change_config(tie_word_embeddings="no"), "tie_word_embeddings must be true or false"),
-    (change_config(attention_bias=True), "attention_bias and mlp_bias differ"),
+    (change_config(attention_bias=True), "Tensor 'model.layers.0.self_attn.q_proj.bias' is missing"),
     (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
     (lambda folder: (folder / "config.json").write_bytes(PICKLE), "'config.json' is a Python pickle"),
     (lambda folder: (folder / "config.json").write_text("[" * 99_999), "'config.json' is nested too deeply"),

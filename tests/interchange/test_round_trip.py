@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 
 from playground.config import ModelConfig, SampleConfig, preset
 from playground.inference.generation import generate
-from playground.interchange.architectures import ARCHITECTURES
+from playground.interchange.architectures import ARCHITECTURES, WRITTEN, choose
 from playground.interchange.check import load_back
 from playground.interchange.names import export_tensors
 from playground.interchange.package import Package, parameters, read_folder, write_safetensors, write_transformers
-from playground.tokenizers import build_tokenizer, tokenizers_json
+from tests.interchange.foreign import MODELS, build, save
 from tests.interchange.models import CASES, package
 
 
@@ -55,7 +54,7 @@ def test_our_own_folder_keeps_everything(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(after.weights[key], weight) for key, weight in before.weights.items())
 
 
-@pytest.mark.parametrize("item", ARCHITECTURES.values(), ids=lambda item: item.name)
+@pytest.mark.parametrize("item", WRITTEN.values(), ids=lambda item: item.name)
 def test_every_tensor_has_a_rule_and_every_rule_a_tensor(item) -> None:
     config = next(config for class_name, config in CASES.values() if class_name == item.class_name)
     ours = parameters(config)
@@ -68,53 +67,41 @@ def test_every_tensor_has_a_rule_and_every_rule_a_tensor(item) -> None:
 # Models that Transformers makes, not we
 
 
-def foreign(kind: str) -> transformers.PreTrainedModel:
-    """A random model of Transformers, its weights five times their initial size."""
-    torch.manual_seed(3)
-    sizes = dict(vocab_size=256, hidden_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-                 intermediate_size=128, head_dim=12, max_position_embeddings=256, bos_token_id=None,
-                 eos_token_id=None)  # fmt: skip
-    plain = {"rope_type": "default", "rope_theta": 10_000.0}
-    config = {
-        "gpt2": lambda: transformers.GPT2Config(
-            vocab_size=256, n_positions=256, n_embd=48, n_layer=3, n_head=4, bos_token_id=None, eos_token_id=None
-        ),
-        "llama": lambda: transformers.LlamaConfig(**sizes, attention_bias=True, mlp_bias=True),
-        "mistral": lambda: transformers.MistralConfig(**sizes | {"intermediate_size": 100}, sliding_window=8),
-        "mixtral": lambda: transformers.MixtralConfig(**sizes, num_local_experts=4, sliding_window=16),
-        "qwen3": lambda: transformers.Qwen3Config(
-            **sizes, use_sliding_window=True, sliding_window=8,
-            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-        ),
-        "gpt_oss": lambda: transformers.GptOssConfig(
-            **sizes, num_local_experts=4, num_experts_per_tok=2, sliding_window=8, rope_parameters=plain
-        ),
-    }[kind]()  # fmt: skip
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim >= 2 and not name.endswith("bias"):
-                parameter *= 5
-            elif name.endswith(("bias", "sinks")):
-                parameter.normal_(0.0, 0.3)
-    return model
+def test_there_is_one_of_every_architecture() -> None:
+    assert {name.split(",")[0] for name in MODELS} == ARCHITECTURES.keys()
 
 
-@pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_their_random_models_come_in_with_equal_logits_and_equal_text(kind: str, tmp_path: Path) -> None:
-    theirs = foreign(kind)
-    theirs.save_pretrained(tmp_path)
-    (tmp_path / "tokenizer.json").write_text(tokenizers_json(build_tokenizer("byte", "")), "utf-8")
-    read = read_folder(tmp_path)
+@pytest.mark.parametrize("name", MODELS)
+def test_their_random_models_come_in_with_equal_logits_and_equal_text(name: str, tmp_path: Path) -> None:
+    theirs = build(name)
+    read = read_folder(save(tmp_path, theirs))
+    assert read.notes == ()
     ours = read.build()
     tokens = torch.randint(0, 256, (2, 64), generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         reference = theirs(tokens).logits
         assert reference.std() > 0.3, "weights are large enough that a mistake would show"
         assert (ours(tokens) - reference).abs().max() <= 2e-5
-        greedy = theirs.generate(tokens[:1, :8], max_new_tokens=200, do_sample=False, pad_token_id=0)[0, 8:].tolist()
-        chosen = generate(ours, tokens[0, :8].tolist(), SampleConfig(temperature=0, max_new_tokens=200))
+        greedy = theirs.generate(tokens[:1, :8], max_new_tokens=100, do_sample=False, pad_token_id=0)[0, 8:].tolist()
+        chosen = generate(ours, tokens[0, :8].tolist(), SampleConfig(temperature=0, max_new_tokens=100))
         assert [token.id for token in chosen] == greedy
+
+
+# Biases beside QK-norm, and beside a window: Qwen2 and Qwen3 have them in attention alone, and ours would be elsewhere too.
+NOT_WRITTEN = {
+    "qwen2, tied, all layers local", "qwen3, biases of attention", "qwen3_moe, normalised, window, biases",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_came_in_goes_out_again_and_transformers_finds_the_same_logits(name: str, tmp_path: Path) -> None:
+    """As their class or as another that computes the same; or with a sentence on what no class expresses."""
+    read = read_folder(save(tmp_path / "theirs", build(name)))
+    if name in NOT_WRITTEN:
+        with pytest.raises(ValueError, match=r"cannot express .*: export as safetensors or code\.$"):
+            choose(read.config)
+        return
+    assert load_back(written(tmp_path / "ours", read), read).difference <= 2e-5
 
 
 def test_the_names_of_older_files_are_understood(tmp_path: Path) -> None:
@@ -154,7 +141,7 @@ OBSTACLES = [
     (dict(window=8, n_sink=2), "Sinks 2 cannot"),
     (dict(position="rope", rope_fraction=0.5), "RoPE share 0.5 cannot"),
     (dict(n_expert=4, shared_expert=True), "Shared expert yes cannot"),
-    (dict(n_expert=4, router_norm=False), "Normalised router no cannot"),
+    (dict(n_expert=4, router_norm=False), "which cannot express Experts 4 and Normalised router no"),
     (dict(head_size=16), "the closest is GPT2, which cannot express Head size 16"),
     (dict(n_kv_head=1), "the closest is GPT2, which cannot express KV heads 1"),
     (dict(norm="rmsnorm"), "the closest is GPT2, which cannot express Norm RMSNorm"),
