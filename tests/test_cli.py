@@ -128,7 +128,16 @@ def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captur
     assert run.own_text() == "one two three\n" * 100 + "\n" + "# four\n" * 100 + "\n" + "\n\n".join(["five\n"] * 100)
     assert run.train.corpus == "own"
     assert main(["train", *TINY, *texts, "--field", "said.fr"]) == 2
-    assert "c.jsonl has no field 'said.fr' in line 1; its fields with text are: said.en." in capsys.readouterr().err
+    assert (
+        "c.jsonl has no field 'said.fr' in its first 100 lines; its fields with text are: said.en."
+        in capsys.readouterr().err
+    )
+    assert main(["train", *TINY, *texts[:4], "--field", "said"]) == 2
+    assert "Field 'said' is for JSON and CSV files; a.txt is plain text." in capsys.readouterr().err
+    assert main(["train", *TINY, "--corpus", "sort", "--field", "said"]) == 2
+    assert "--field 'said' names a field of files." in capsys.readouterr().err
+    assert main(["train", *TINY, *texts, "--corpus", "sort"]) == 2
+    assert "Give either --dataset or --text or --corpus" in capsys.readouterr().err
     assert len(RunStore(root).list()) == 1
 
 

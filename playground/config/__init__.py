@@ -11,7 +11,7 @@ from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
 from playground.config.settings import ANY, Settings, setting, unsupported
 from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
-from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
+from playground.config.words import config_diff, counted, label, listed, parsed, setting_kinds, spelled
 
 __all__ = [
     "ADDED",
@@ -40,8 +40,10 @@ __all__ = [
     "TokenizerName",
     "TrainConfig",
     "config_diff",
+    "counted",
     "followed_rate",
     "label",
+    "listed",
     "parsed",
     "preset",
     "recipe",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -56,3 +57,13 @@ def parsed(kind: type[Settings], name: str, text: str) -> Any:
 def label(kind: type[Settings], name: str) -> str:
     """A field's label, as forms, tables and messages show it."""
     return str(next(item.metadata["label"] for item in fields(kind) if item.name == name))  # type: ignore[arg-type]
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """A number of things: "1 token", "2 tokens", "1,000 entries" with `plural` where an s is not enough."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

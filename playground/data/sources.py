@@ -1,4 +1,4 @@
-"""Text that a person brings as files: several at once, text as it is or one field of JSON lines, of any size.
+"""Text that a person brings as files: several at once, text as it is, or what `rows` and `html_text` take out, of any size.
 
 `gather` is the gate: everything is read, decoded, checked and joined piece by piece, so memory stays flat. What is small
 enough to be held comes back as a string, as from a paste; what is larger as a `TextFile` in a folder of ours, named after
@@ -13,19 +13,21 @@ import io
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from playground.data.corpora import MAX_BYTES, check_text
 from playground.data.encoding import SAMPLE_BYTES, Checker, check_beginning, first_wrong, not_utf8, refuse_other_formats
-from playground.data.jsonl import MAX_LINE_BYTES, Reader
+from playground.data.html_text import MAX_BYTES as MAX_HTML_BYTES
+from playground.data.html_text import text_of
+from playground.data.rows import has_fields, rows_reader
 
 MAX_FILE_BYTES = 1_000_000_000  # of all files together, where a person's own machine reads them
 MAX_FILES = 1_000
 KEPT = 4  # gathered texts that no run uses and that are kept for the next one
 _CHUNK_BYTES = 1 << 20
-_JSON_LINES = (".jsonl", ".ndjson")
+_HTML = (".html", ".htm", ".xhtml")
 
 Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
@@ -49,15 +51,19 @@ def gather(
 ) -> str | TextFile:
     """The text of some files, in their order, an empty line between two of them.
 
-    ``.jsonl`` files give the text in `field` of each line, see `jsonl.Reader`; all others are UTF-8 text. What holds more
-    than 20 MB needs `folder`, into which it goes. Raises ValueError with one sentence that names the file for anything
-    that is wrong, in which case nothing is left behind.
+    Rows, of JSON lines, JSON arrays and CSV, give the text in `field`, see `fields`; HTML pages and notebooks what a reader
+    would see; all others are UTF-8 text. What holds more than 20 MB needs `folder`, into which it goes. Raises ValueError
+    with one sentence that names the file for anything that is wrong, in which case nothing is left behind.
     """
     if not paths or any("\0" in str(path) for path in paths):
         raise ValueError("No file was chosen. Choose at least one text file.")
     if len(paths) > MAX_FILES:
         raise ValueError(f"{len(paths):,} files are too many; the limit is {MAX_FILES:,}. Join some of them first.")
     total = sum(_size(path) for path in paths)
+    if field.strip() and not any(map(has_fields, paths)):
+        raise ValueError(
+            f"Field {field.strip()[:40]!r} is for JSON and CSV files; {shown(paths[0])} is plain text. Leave it empty."
+        )
     if total > max_bytes:
         raise ValueError(
             f"The files have {_megabytes(total, max_bytes)} together; the limit here is "
@@ -150,19 +156,22 @@ def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | 
             progress(done, total)
 
 
-def documents(path: Path, field: str = "") -> Iterator[Iterator[str]]:
-    """The documents of a file in their order: the rows of JSON lines, else the whole file as one.
+def documents(path: Path, field: str = "") -> Iterator[Iterable[str]]:
+    """The documents of a file in their order: rows of JSON lines, JSON arrays and CSV, a notebook's cells, else the file.
 
-    A document is an iterator of its text's pieces, with ``\\n`` newlines, and must be used up before the next one is asked
+    A document is its text in pieces, with ``\\n`` newlines, and must be used up before the next one is asked
     for. Raises ValueError with one sentence that names the file.
     """
     name = shown(path)
     with _reading(name), open(path, "rb") as file:
         start = file.read(SAMPLE_BYTES)
         file.seek(0)
-        if path.suffix.lower() in _JSON_LINES:
+        read_rows = rows_reader(path.suffix)
+        if read_rows is not None:
             check_beginning(start, name)
-            yield from _json_lines(file, name, field)
+            yield from ((text,) for row in read_rows(file, name, field) if (text := _normal(row)))
+        elif path.suffix.lower() in _HTML:
+            yield (_normal(text_of(_utf8(file.read(MAX_HTML_BYTES + 1), name), name)),)
         else:
             refuse_other_formats(start, name)
             yield _plain(file, name)
@@ -210,14 +219,18 @@ def _not_utf8(file: io.BufferedReader, name: str, at: int) -> str:
         return not_utf8(file.read(2 * SAMPLE_BYTES), at - begin, name)
 
 
-def _json_lines(file: io.BufferedReader, name: str, field: str) -> Iterator[Iterator[str]]:
-    """Each row that has text is a document."""
-    reader = Reader(name, field)
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        text = re.sub("\r\n?", "\n", (reader.read(line) or "").lstrip("\ufeff"))
-        if text:
-            yield iter((text,))
-    reader.finish()
+def _normal(text: str) -> str:
+    """A text without byte order marks at its beginning and with ``\\n`` newlines."""
+    return re.sub("\r\n?", "\n", text.lstrip("\ufeff"))
+
+
+def _utf8(data: bytes, name: str) -> bytes:
+    """The same bytes, if they are UTF-8. Raises ValueError, naming the file, if not."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{not_utf8(data, error.start, name)} {first_wrong(error.start)}") from None
+    return data
 
 
 def _megabytes(n_bytes: int, other: int) -> str:

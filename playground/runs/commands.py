@@ -119,9 +119,11 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="what the model reads")
     parser.add_argument(
         "--text", type=Path, metavar="FILE", action="append", default=[],
-        help="a UTF-8 text of your own instead, or JSON lines (.jsonl), up to 1 GB; several times for several files",
+        help="a UTF-8 text of your own instead, or .jsonl, .json, .csv, .html or .ipynb, up to 1 GB; as often as you like",
     )  # fmt: skip
-    parser.add_argument("--field", default="", help="which field of JSON lines holds the text, as in meta.title")
+    parser.add_argument(
+        "--field", default="", help="which field of .jsonl, .json or .csv holds the text, as in meta.title"
+    )
     parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public data set on Hugging Face instead")
     parser.add_argument("--column", default="text", help="which of its columns holds the text")
     parser.add_argument("--split", default="", help="which of its splits; train if it has one, else the first")
@@ -210,8 +212,12 @@ def _bytes(path: Path) -> bytes:
 def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | None:
     """The text that the arguments bring, if any."""
     folder = cache_root() / "texts"
-    if options.dataset and (options.text or options.corpus):
+    if sum(map(bool, (options.dataset, options.text, options.corpus))) > 1:
         raise ValueError("Give either --dataset or --text or --corpus, not several of them.")
+    if options.field and not options.text:
+        raise ValueError(
+            f"--field {options.field[:40]!r} names a field of files. Give them with --text, or leave it out."
+        )
     if options.dataset:
         size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
         return dataset_text(

@@ -13,6 +13,7 @@ from playground.config import ModelConfig, TrainConfig, recipe, spelled, usual_r
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
+from playground.data.rows import markup_note
 from playground.data.sources import TextFile
 from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
@@ -102,6 +103,8 @@ def prepare_run(
         comes_back, lost = back.exact, back.lost
     own = own_text if train.corpus == "own" else None
     notes = _notes(train, tokenizer) if comes_back else (lost_words(lost), *_notes(train, tokenizer))
+    if own is not None and isinstance(text, str) and (marked := markup_note(text)):
+        notes = (marked, *notes)
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
         notes += (
             f"The learning rate is {train.learning_rate:g}, as usual for this optimizer at width {model.n_embd}.",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from playground.config import TrainConfig
 from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.rows import has_fields
 from playground.data.sources import MAX_FILE_BYTES, TextFile
 from playground.data.tasks import TASKS
 from playground.tokenizers import Tokenizer
@@ -30,9 +32,9 @@ SMALL_PRINT = {
 }
 ABOUT = {
     "task": "Six small problems with one right answer; *exact match* says how often it is found.",
-    "own": "Paste a text, or bring files: `.txt`, `.md`, `.py`, several at once, or `.jsonl` with a text in each line.",
+    "own": "Paste a text, or bring files: `.txt`, `.md`, `.py`, several at once; `.jsonl`, `.json` or `.csv` with a text in "
+    "each row; `.html` and `.ipynb`, whose text is taken out.",
 }
-_JSON_LINES = (".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ def _build_own(parts: dict[str, Any], services: Services, prefix: str, limit: in
         height=140, elem_id=f"{prefix}upload",
     )  # fmt: skip
     parts["field"] = gr.Textbox(
-        label="Field of the JSON lines", placeholder="text, or meta.title", visible=False, elem_id=f"{prefix}json-field"
+        label="Field or column with the text",
+        placeholder="text, or meta.title",
+        visible=False,
+        elem_id=f"{prefix}json-field",
     )
     with gr.Accordion(
         "From a path or from Hugging Face", open=False, elem_classes="pg-fold", visible=not services.public
@@ -162,11 +167,13 @@ def show_text(choice: str, size: Any) -> tuple[Any, ...]:
 def show_upload(
     services: Services, card: TextChoice, size: gr.components.Component, limit: int, data: Mapping[Any, Any]
 ) -> Any:
-    """What was brought, in words; the field of JSON lines where there are any; and a size for the form that takes it whole,
-    or as much of it as `limit` bytes. Raises ValueError for what is no text.
+    """What was brought, in words; the field of rows where there are any; and a size for the form that takes it whole, or
+    as much of it as `limit` bytes. Raises ValueError for what is no text.
     """
     wish = wish_of(card, {**data, card.text: "own"})
-    lines = gr.update(visible=any(name.lower().endswith(_JSON_LINES) for name in [*wish.files, wish.path.strip()]))
+    rows = any(has_fields(Path(name)) for name in [*wish.files, wish.path.strip()])
+    lines = gr.update(visible=True) if rows else gr.update(visible=False, value="")
+    wish = wish if rows else replace(wish, field="")  # a field that is not shown is not meant
     if not wish.has_files:
         return "", lines, gr.skip()
     text = own_text(services, wish, _cap(data[size]))

@@ -140,6 +140,11 @@ def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> Non
     assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
     assert show_upload(services, card, size, 1_000_000_000, {**data, size: 1_000})[2] == len(text)
     assert show_upload(services, card, size, 1_000_000_000, {**empty, size: 1})[0] == ""
+    plain = tmp_path / "plain.txt"
+    plain.write_text("words " * 100)
+    stale = {**data, card.upload: [str(plain)], card.field: "said"}
+    _, hidden, _ = show_upload(services, card, size, 1_000_000_000, stale)
+    assert (hidden["visible"], hidden["value"]) == (False, ""), "a field that belongs to another file goes with it"
     assert [update.get("visible") for update in show_text("own", 10**9)[1:3]] == [False, True]
     assert show_text("tales", 10**9)[3] == 4_000_000  # what a large text of one's own needed is no size for this
     assert not isinstance(show_text("tales", 50_000)[3], int)

@@ -1,0 +1,229 @@
+"""Rows with fields: which field holds the text, asked for by name or found over many rows, and the text in it.
+
+A field is a key, or keys joined by dots for objects within objects: ``meta.title``. It holds text, or a chat: a list of
+messages, each with a role and its content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from playground.config import counted, listed
+
+SAMPLE_ROWS = 1_000  # over which a field is chosen
+SAMPLE_BYTES = 4_000_000  # of these rows, except that there is always one
+_NAMED = 3  # bad rows that a complaint names
+_DEPTH = 3  # of objects within objects in which fields are looked for
+_DEFAULT = "text"
+_ROLES = (("role", "content"), ("from", "value"))
+# Names of fields that hold text about the text.
+_ABOUT = re.compile(
+    r"(.*[_.\- ])?(id|ids|uid|uuid|guid|key|hash|sha\d*|md5|url|uri|link|date|time|timestamp|created|updated|lang|language"
+    r"|split|source|label|type|license|version)|.*_at|(?-i:.*[a-z]Id)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as a person counts them, and about how many bytes it takes."""
+
+    number: int
+    value: dict[str, Any]
+    n_bytes: int
+
+
+@dataclass
+class Seen:
+    """What a field was found to hold in the rows of a sample."""
+
+    texts: int = 0
+    words: bool = False  # white space in some text, or one so long that it is no mere name
+    chats: int = 0
+
+
+@dataclass
+class Rows:
+    """The rows of a file, which messages name, and those among them that cannot be used. A `noun` is "line" or "entry"."""
+
+    name: str
+    noun: str = "line"
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    n_bad: int = 0
+
+    def complain(self, number: int, reason: str) -> None:
+        """Remember that a row cannot be used."""
+        self.n_bad += 1
+        if len(self.bad) < _NAMED:
+            self.bad.append((number, reason))
+
+    def texts(self, rows: Iterator[Row], wanted: str = "") -> Iterator[str]:
+        """The texts in the field `wanted` of the rows, or in the field that holds the text in most of what comes first.
+
+        A null is a text that is not there. Raises ValueError where the field cannot be told, and at the end if a row was
+        bad or none had text.
+        """
+        sample, n_bytes = [], 0
+        for row in rows:
+            sample.append(row)
+            n_bytes += row.n_bytes
+            if len(sample) >= SAMPLE_ROWS or n_bytes >= SAMPLE_BYTES:
+                break
+        chosen = self._choose(sample, wanted.strip()) if sample else ""
+        found = False
+        for row in chain(sample, rows):
+            text = self._text(row, chosen)
+            if text:
+                found = True
+                yield text
+        self._finish(found)
+
+    def _text(self, row: Row, chosen: str) -> str | None:
+        value = _at(row.value, chosen)
+        text = chat(value) if is_chat(value) else value
+        if value == [] or (text is None and (value is not None or _is_null(row.value, chosen))):
+            return None
+        if not isinstance(text, str):
+            self.complain(row.number, f"has no text in the field {chosen[:40]!r}")
+            return None
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            self.complain(row.number, "contains an invalid character (a lone surrogate)")
+            return None
+        return text
+
+    def _finish(self, found: bool) -> None:
+        if self.n_bad:
+            number, reason = self.bad[0]
+            others = [f"{self.noun} {other:,}" for other, _ in self.bad[1:]]
+            if self.n_bad > len(self.bad):
+                others.append(f"{self.n_bad - len(self.bad):,} more")
+            also = f" {listed(others).capitalize()} cannot be used either." if others else ""
+            raise ValueError(f"{self.name}: {self.noun} {number:,} {reason}.{also} Mend or remove what is wrong.")
+        if not found:
+            raise ValueError(f"{self.name} is empty: no {self.noun} has any text. Leave it out or choose another text.")
+
+    def _choose(self, sample: list[Row], wanted: str) -> str:
+        seen = fields_of(row.value for row in sample)
+        if wanted and seen.get(wanted, Seen()) != Seen():
+            return wanted
+        inside = [name for name in offered(seen) if name.startswith(f"{wanted}.")]
+        if wanted and not inside and any(_has(row.value, wanted) for row in sample):
+            return wanted  # it may have text further down
+        found = "" if wanted else usual_field(seen)
+        if not found and not offered(seen) and _DEFAULT in seen:
+            return _DEFAULT
+        if found:
+            return found
+        several = counted(len(sample), self.noun, "entries" if self.noun == "entry" else "")
+        where = f"{self.noun} {sample[0].number:,}" if len(sample) == 1 else f"its first {several}"
+        missing = wanted or _DEFAULT
+        lacks = "text in the field" if inside or missing in seen else "field"
+        raise ValueError(f"{self.name} has no {lacks} {missing[:40]!r} in {where}; {choice(seen)}")
+
+
+def choice(seen: dict[str, Seen]) -> str:
+    """What there is to choose from, as the end of a sentence and one more."""
+    names = [f"{name[:40]} (a chat)" if seen[name].chats else name[:40] for name in offered(seen)[:8]]
+    if not names:
+        return "no field has text. Choose another file."
+    return f"its fields with text are: {', '.join(names)}. Choose one of them."
+
+
+def offered(seen: dict[str, Seen]) -> list[str]:
+    """The fields that have text or a chat, in the order of their names."""
+    return sorted(name for name, held in seen.items() if held.texts or held.chats)
+
+
+def fields_of(values: Iterable[dict[str, Any]]) -> dict[str, Seen]:
+    """All fields of some rows, those of objects within objects with dots, and what they were found to hold."""
+    seen: dict[str, Seen] = {}
+    for value in values:
+        _look(value, "", _DEPTH, seen)
+    return seen
+
+
+def _look(value: dict[str, Any], before: str, depth: int, seen: dict[str, Seen]) -> None:
+    for key, inner in value.items():
+        name = f"{before}{key}"
+        if isinstance(inner, dict) and depth:
+            _look(inner, f"{name}.", depth - 1, seen)
+            continue
+        held = seen.setdefault(name, Seen())
+        if isinstance(inner, str):
+            held.texts += bool(inner)
+            held.words = held.words or len(inner) > 100 or len(inner.split(maxsplit=1)) > 1
+        elif is_chat(inner):
+            held.chats += 1
+
+
+def usual_field(seen: dict[str, Seen]) -> str:
+    """The field that holds the text as far as can be told, else "": "text", or the only one that is not about the text."""
+    if seen.get(_DEFAULT, Seen()).texts:
+        return _DEFAULT
+    likely = [name for name in offered(seen) if not _ABOUT.fullmatch(name)]
+    if len(likely) == 1:
+        held = seen[likely[0]]
+        nothing_else = all(
+            other != Seen() or name == likely[0] or _ABOUT.fullmatch(name) for name, other in seen.items()
+        )
+        return likely[0] if held.words or held.chats or nothing_else else ""
+    prose = [name for name in likely if seen[name].words or seen[name].chats]
+    return prose[0] if len(prose) == 1 else ""
+
+
+def is_chat(value: Any) -> bool:
+    """Whether a value is a list of messages as chat data sets have them."""
+    return (
+        bool(value)
+        and isinstance(value, list)
+        and all(
+            isinstance(message, dict) and any(role in message and content in message for role, content in _ROLES)
+            for message in value
+        )
+    )
+
+
+def chat(messages: list[dict[str, Any]]) -> str | None:
+    """A chat as text, a message a line: ``user: Hello``. None if nobody says anything."""
+    lines = []
+    for message in messages:
+        role, content = next(
+            (message[role], message[text]) for role, text in _ROLES if role in message and text in message
+        )
+        if isinstance(content, list):  # parts, of which only some are text
+            parts = [part.get("text") for part in content if isinstance(part, dict)]
+            content = "\n".join(part for part in parts if isinstance(part, str))
+        if isinstance(content, str) and content:
+            lines.append(f"{role}: {content}")
+    return "\n".join(lines) or None
+
+
+def _at(value: Any, name: str) -> Any:
+    """What stands in a field: the key itself where there is such a one, else key by key at the dots."""
+    if isinstance(value, dict) and name in value:
+        return value[name]
+    head, dot, rest = name.partition(".")
+    return _at(value[head], rest) if dot and isinstance(value, dict) and head in value else None
+
+
+def _has(value: Any, name: str) -> bool:
+    if isinstance(value, dict) and name in value:
+        return True
+    head, dot, rest = name.partition(".")
+    return bool(dot) and isinstance(value, dict) and head in value and _has(value[head], rest)
+
+
+def _is_null(value: Any, name: str) -> bool:
+    """Whether a field, or an object on the way to it, is there and null."""
+    if isinstance(value, dict) and name in value:
+        return value[name] is None
+    head, dot, rest = name.partition(".")
+    return (
+        bool(dot) and isinstance(value, dict) and head in value and (value[head] is None or _is_null(value[head], rest))
+    )

@@ -1,0 +1,242 @@
+"""Rows: the field is found over many of them, chats and objects within objects are offered, and nothing is mixed up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from playground.data.rows import markup_note
+from playground.data.sources import documents, gather
+from playground.runs.create import prepare_run
+from tests.data.languages import SENTENCES
+
+Write = Callable[[str, str | bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return path
+
+    return write
+
+
+def lines(*rows: Any) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def table(*rows: Any) -> str:
+    with io.StringIO() as file:
+        names = list(rows[0])
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue()
+
+
+FILES: list[tuple[str, Callable[..., str]]] = [
+    ("rows.jsonl", lines), ("rows.json", lambda *rows: json.dumps(rows)), ("rows.csv", table),
+    ("rows.json", lambda *rows: json.dumps({"version": "1.0", "data": rows})), ("rows.json", lines),
+]  # fmt: skip
+SAID = "Somebody said something."
+
+
+@pytest.mark.parametrize(("name", "made"), FILES, ids=["lines", "array", "csv", "array in object", "lines named .json"])
+def test_the_field_is_found_over_many_rows(write: Write, name: str, made: Callable[..., str]) -> None:
+    nothing = [{"id": f"a{n}", "body": None} for n in range(50)]
+    assert gather([write(name, made(*nothing, {"id": "x", "body": SAID}))]) == SAID
+    first = {"id": "a long title of a row", "title": "Some words too", "text": None}
+    assert gather([write(name, made(first, {"id": "b", "title": "More words", "text": SAID}))]) == SAID
+    assert gather([write(name, made({"url": "http://x.y", "label": "pos", "review": SAID}))]) == SAID
+    assert gather([write(name, made({"id": "b", "word": "apple"}, {"id": "c", "word": "pear"}))]) == "apple\n\npear"
+
+
+@pytest.mark.parametrize(("name", "made"), FILES)
+def test_ids_are_never_taken_for_the_text(write: Write, name: str, made: Callable[..., str]) -> None:
+    for rows in (
+        [{"id": "a1", "body": None}, {"id": "a2", "body": None}],
+        [{"doc_id": "a1"}, {"doc_id": "a2"}],
+        [{"genre": "pos", "body": None}, {"genre": "neg", "body": None}],
+        [{"first": "some words", "second": "some other words"}],
+    ):
+        with pytest.raises(
+            ValueError, match=r"^rows\.\w+ has no (field|text in the field) 'text' in .*; its fields with text are: "
+        ):
+            gather([write(name, made(*rows))])
+
+
+CHAT = {"id": "7", "messages": [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello."}]}
+SHARED = {
+    "conversations": [
+        {"from": "human", "value": "Hi!"},
+        {"from": "gpt", "value": None},
+        {"from": "gpt", "value": "Yes."},
+    ]
+}
+PARTS = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image"}]}]}
+
+
+def test_chats_are_read_message_by_message(write: Write) -> None:
+    assert gather([write("a.jsonl", lines(CHAT, {"id": "8", "messages": []}))]) == "user: Hi!\nassistant: Hello."
+    assert gather([write("a.jsonl", lines(SHARED))], field="conversations") == "human: Hi!\ngpt: Yes."
+    assert gather([write("a.json", json.dumps([PARTS, CHAT]))]) == "user: Look\n\nuser: Hi!\nassistant: Hello."
+    with pytest.raises(
+        ValueError, match=r"'text' in line 1; its fields with text are: messages \(a chat\), prompt\. Choose"
+    ):
+        gather([write("a.jsonl", lines({**CHAT, "prompt": "a few words", "id": 3}))])
+
+
+def test_objects_within_objects_are_offered(write: Write) -> None:
+    rows = [{"text": None}, {"text": {"en": "A house.", "de": "Ein Haus."}}, {"text": {"en": None, "de": "Ein Hund."}}]
+    path = write("a.jsonl", lines(*rows))
+    for wanted in ("", "text"):
+        with pytest.raises(
+            ValueError, match=r"no text in the field 'text' in its first 3 lines; .* are: text\.de, text\.en\. Choose"
+        ):
+            gather([path], field=wanted)
+    assert gather([path], field="text.en") == "A house."
+    assert gather([path], field="text.de") == "Ein Haus.\n\nEin Hund."
+    with pytest.raises(ValueError, match=r"a\.jsonl: line 2 has no text in the field 'text\.en'\."):
+        gather([write("a.jsonl", lines({"text": {"en": "A house."}}, {"text": {"fr": "x"}}))], field="text.en")
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.none(), st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffd\ufeff"))
+        ),
+        min_size=1,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_every_kind_of_rows_gives_the_same_documents(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str | None]
+) -> None:
+    rows = [{"n": number, "words": text} for number, text in enumerate(texts)]
+    wanted = [text for text in texts if text]
+    folder = tmp_path_factory.getbasetemp()
+    for name, made in FILES:
+        path = folder / name
+        path.write_bytes(made(*rows).encode("utf-8"))
+        if wanted:
+            assert ["".join(document) for document in documents(path, "words")] == wanted
+        else:
+            with pytest.raises(ValueError, match="is empty: no"):
+                list(documents(path, "words"))
+
+
+def test_tables(write: Write) -> None:
+    assert (
+        gather([write("a.tsv", 'label\ttext\npos\t"Good,\tvery ""good""\nindeed"\n')]) == 'Good,\tvery "good"\nindeed'
+    )
+    assert gather([write("a.csv", "\ufefftext;n\nEins, zwei;1\nDrei, vier;2\n")]) == "Eins, zwei\n\nDrei, vier"
+    assert gather([write("a.csv", f"1,{SAID}\n2,Again.\n")]) == f"{SAID}\n\nAgain."  # without names of columns
+    assert gather([write("a.csv", f"a,b\r\n1,{SAID}\r\n")], field="b") == SAID
+    cases = [
+        ("a,text\n1,x,y\n", "a.csv: line 2 has 3 cells for 2 columns."),
+        (
+            'a,text\n1,"never closed',
+            "a.csv is not CSV from line 2 on (unexpected end of data). Mend it, or name it .txt",
+        ),
+        ("a,b\n1,2\n", "a.csv has no field 'text' in line 2; its fields with text are: a, b."),
+        (
+            b"a,text\n" + b"1,x\n" * 9_000 + "1,Привет\n".encode("cp1251"),
+            "a.csv: line 9,002 is not UTF-8 text (looks like ",
+        ),
+        ("a,text\n", "a.csv is empty: no line has any text"),
+    ]
+    for content, message in cases:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+            gather([write("a.csv", content)])
+        assert message in str(caught.value)
+
+
+def test_json_that_is_no_rows(write: Write) -> None:
+    assert gather([write("a.json", '["one", "two"]')]) == "one\n\ntwo"
+    cases = [
+        ('{"a": 1}', "a.json has no field 'text' in entry 1; no field has text. Choose another file."),
+        (
+            "17",
+            "a.json holds JSON, but no rows with text. Choose another file, or name it .txt to train on it as it is.",
+        ),
+        ('{"a": 1,\n b}', "a.json is not JSON in line 2. Mend it, or name it .txt"),
+        ("[" * 100_000, "a.json is not JSON"),
+        ("[]", "a.json is empty: no entry has any text"),
+        ('["a", 3, {"text": "b"}]', "a.json: entry 1 is not a JSON object. Entry 2 cannot be used either."),
+        ("[1" + " " * 20_000_000 + "]", "larger than 20 MB, the limit for one JSON value"),
+        ('[{"text": "\\ud800"}]', "a.json: entry 1 contains an invalid character (a lone surrogate)"),
+    ]
+    for content, message in cases:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+            gather([write("a.json", content)], max_bytes=10**9)
+        assert message in str(caught.value)
+
+
+def test_a_notebook_gives_its_cells(write: Write) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "Words."]},
+        {"cell_type": "code", "source": "print(1)", "outputs": [{"text": ["1\n"]}]},
+        {"cell_type": "code", "source": []},
+    ]
+    for name in ("a.ipynb", "a.json"):
+        assert gather([write(name, json.dumps({"nbformat": 4, "cells": cells}))]) == "# Title\nWords.\n\nprint(1)"
+
+
+def test_names_that_end_in_id_are_not_all_ids(write: Write) -> None:
+    assert gather([write("a.jsonl", lines({"docId": "a1", "said": "apple"}))]) == "apple"
+
+
+def test_a_field_is_refused_where_there_are_none(write: Write) -> None:
+    with pytest.raises(
+        ValueError, match=r"^Field 'body' is for JSON and CSV files; a\.txt is plain text\. Leave it empty\.$"
+    ):
+        gather([write("a.txt", "words"), write("b.md", "words")], field=" body ")
+    assert gather([write("a.txt", "words"), write("b.jsonl", lines({"body": "x"}))], field="body") == "words\n\nx"
+
+
+ROWS = lines({"text": "Something."}, {"text": "Else."})
+MARKED = {
+    ".html": "\n<!DOCTYPE html><html><p>x</p></html>", ".jsonl": ROWS, ".json": json.dumps([{"text": "a"}, {"text": "b"}]),
+    ".ipynb": json.dumps({"nbformat": 4, "cells": []}, indent=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", MARKED)
+def test_rows_and_pages_that_are_read_as_they_are_say_so(suffix: str) -> None:
+    note = markup_note(MARKED[suffix])
+    assert note.startswith("This text is ") and note.endswith(f"Name it {suffix} to train on what is in it.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Words.",
+        "{ok} then\n{ok}",
+        "[1, 2, 3]",
+        '{"a": 1}',
+        "<p>x</p>",
+        "[" * 100_000,
+        "{\n}\n",
+        "html",
+        *SENTENCES.values(),
+    ],
+)
+def test_other_texts_get_no_note(text: str) -> None:
+    assert markup_note(text) == ""
+
+
+def test_a_run_on_rows_as_they_are_has_the_note() -> None:
+    assert markup_note(ROWS * 50) in prepare_run("modern", {"block_size": 16}, {"tokenizer": "byte"}, ROWS * 50).notes
+    plain = prepare_run("modern", {"block_size": 16}, {"tokenizer": "byte"}, "Words and words.\n" * 50)
+    assert not any(note.startswith("This text is ") for note in plain.notes)
