@@ -19,7 +19,7 @@ SAMPLE_BYTES = 4_000_000  # of these rows, except that there is always one
 _NAMED = 3  # bad rows that a complaint names
 _DEPTH = 3  # of objects within objects in which fields are looked for
 _DEFAULT = "text"
-_ROLES = (("role", "content"), ("from", "value"))
+ROLES = (("role", "content"), ("from", "value"))
 # Names of fields that hold text about the text.
 _ABOUT = re.compile(
     r"(.*[_.\- ])?(id|ids|uid|uuid|guid|key|hash|sha\d*|md5|url|uri|link|date|time|timestamp|created|updated|lang|language"
@@ -83,8 +83,8 @@ class Rows:
         self._finish(found)
 
     def _text(self, row: Row, chosen: str) -> str | None:
-        value = _at(row.value, chosen)
-        text = chat(value) if is_chat(value) else value
+        value = value_at(row.value, chosen)
+        text = text_of(value)
         if value == [] or (text is None and (value is not None or _is_null(row.value, chosen))):
             return None
         if not isinstance(text, str):
@@ -183,10 +183,15 @@ def is_chat(value: Any) -> bool:
         bool(value)
         and isinstance(value, list)
         and all(
-            isinstance(message, dict) and any(role in message and content in message for role, content in _ROLES)
+            isinstance(message, dict) and any(role in message and content in message for role, content in ROLES)
             for message in value
         )
     )
+
+
+def text_of(value: Any) -> Any:
+    """What stands in a field as text: a chat as lines, everything else as it is."""
+    return chat(value) if is_chat(value) else value
 
 
 def chat(messages: list[dict[str, Any]]) -> str | None:
@@ -194,7 +199,7 @@ def chat(messages: list[dict[str, Any]]) -> str | None:
     lines = []
     for message in messages:
         role, content = next(
-            (message[role], message[text]) for role, text in _ROLES if role in message and text in message
+            (message[role], message[text]) for role, text in ROLES if role in message and text in message
         )
         if isinstance(content, list):  # parts, of which only some are text
             parts = [part.get("text") for part in content if isinstance(part, dict)]
@@ -204,12 +209,12 @@ def chat(messages: list[dict[str, Any]]) -> str | None:
     return "\n".join(lines) or None
 
 
-def _at(value: Any, name: str) -> Any:
+def value_at(value: Any, name: str) -> Any:
     """What stands in a field: the key itself where there is such a one, else key by key at the dots."""
     if isinstance(value, dict) and name in value:
         return value[name]
     head, dot, rest = name.partition(".")
-    return _at(value[head], rest) if dot and isinstance(value, dict) and head in value else None
+    return value_at(value[head], rest) if dot and isinstance(value, dict) and head in value else None
 
 
 def _has(value: Any, name: str) -> bool:

@@ -27,6 +27,7 @@ from urllib.parse import quote, urlsplit
 
 from playground.data.downloads import Progress, network_reason, opener
 from playground.data.encoding import Checker
+from playground.data.fields import ROLES, text_of, value_at
 from playground.data.sources import MAX_FILE_BYTES, TextFile, write_text_file
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ _BLOCK_BYTES = 4 << 20  # fetched at a time
 _CHUNK_BYTES = 64 * 1024
 _ROWS = 512
 _TEXT_TYPES = ("string", "large_string", "string_view")
+_LISTS = ("list", "large_list", "fixed_size_list")
 _HIDDEN = (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # all of them mean: not for us
 _REMEDY = "Check the connection and try again, or choose a built-in text such as Tales."
 
@@ -91,7 +93,7 @@ def _check_request(name: str, column: str, split: str, max_bytes: int) -> None:
     if not NAME.fullmatch(name) or ".." in name:
         raise ValueError(f"A data set is named owner/name, as in roneneldan/TinyStories; {name[:40]!r} is not.")
     if not WORD.fullmatch(column):
-        raise ValueError(f"Column must be the name of one with text, such as text; {column[:40]!r} is not.")
+        raise ValueError(f"Column must be the name of one with text, such as text or text.en; {column[:40]!r} is not.")
     if split and not WORD.fullmatch(split):
         raise ValueError(f"Split must be a word such as train; {split[:40]!r} is not.")
     if not MIN_BYTES <= max_bytes <= MAX_FILE_BYTES:
@@ -162,17 +164,53 @@ def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[st
     with io.BufferedReader(_RemoteFile(hub, url, name), _BLOCK_BYTES) as remote:
         try:
             table = arrow.parquet.ParquetFile(remote, buffer_size=_BLOCK_BYTES)
-            names = table.schema_arrow.names
-            if column not in names:
-                raise ValueError(f"{name} has no column {column[:40]!r}; it has {', '.join(names)[:200]}.")
-            if str(table.schema_arrow.field(column).type) not in _TEXT_TYPES:
-                raise ValueError(f"Column {column!r} of {name} holds no text. It has {', '.join(names)[:200]}.")
-            for batch in table.iter_batches(batch_size=_ROWS, columns=[column]):
-                yield from (value for value in batch.column(0).to_pylist() if value is not None)
+            top = _top(table.schema_arrow, column, name)
+            for batch in table.iter_batches(batch_size=_ROWS, columns=[top]):
+                for value in batch.column(0).to_pylist():
+                    text = text_of(value_at({top: value}, column))
+                    if text:
+                        yield text
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"A file of {name} cannot be read as Parquet with text. Choose another data set."
             ) from error
+
+
+def _top(schema: Any, column: str, name: str) -> str:
+    """The column of the file that `column` names or begins with. Raises ValueError unless there is text or a chat in it."""
+    columns = _text_columns([schema.field(top) for top in schema.names])
+    if column in columns:
+        return column if column in schema.names else column.partition(".")[0]
+    inside = any(known.startswith(f"{column}.") for known in columns)
+    lacks = (
+        f"Column {column[:40]!r} of {name} holds no text"
+        if column in schema.names or inside
+        else (f"{name} has no column {column[:40]!r}")
+    )
+    offer = ", ".join(f"{known} (a chat)" if kind == "chat" else known for known, kind in columns.items())
+    raise ValueError(
+        f"{lacks}. {f'It has text in {offer[:200]}.' if offer else 'No column has text. Choose another data set.'}"
+    )
+
+
+def _text_columns(fields: list[Any], before: str = "", depth: int = 3) -> dict[str, str]:
+    """The columns with text or chats, those of structures within columns with dots, each with what it holds."""
+    found: dict[str, str] = {}
+    for item in fields:
+        name, kind = f"{before}{item.name}", item.type
+        if str(getattr(kind, "value_type", kind)) in _TEXT_TYPES and not str(kind).startswith(_LISTS):
+            found[name] = "text"  # plain, or each different text once with its number in each row
+        elif str(kind).startswith("struct<") and depth:
+            found |= _text_columns(_inner(kind), f"{name}.", depth - 1)
+        elif str(kind).startswith(_LISTS) and str(kind.value_type).startswith("struct<"):
+            keys = {inner.name for inner in _inner(kind.value_type)}
+            if any({role, content} <= keys for role, content in ROLES):
+                found[name] = "chat"
+    return found
+
+
+def _inner(kind: Any) -> list[Any]:
+    return [kind.field(number) for number in range(kind.num_fields)]
 
 
 class _RemoteFile(io.RawIOBase):

@@ -125,6 +125,37 @@ def test_all_texts_of_all_shards_in_order(server: tuple[World, Hub], tmp_path: P
         dataset_text("ann/stories", "text", folder=tmp_path, hub=hub)
 
 
+def test_columns_within_columns_chats_and_words_of_a_dictionary(server: tuple[World, Hub], tmp_path: Path) -> None:
+    world, hub = server
+    world.listing = {"default": {"train": world.listing["default"]["train"][:1]}}
+    world.files["0.parquet"] = parquet(
+        [None, None, None],
+        said=pa.array([{"en": "A house.", "n": 1}, None, {"en": "A dog.", "n": 2}]),
+        messages=pa.array([[{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": None}], None, []]),
+        kind=pa.array(["good", None, "good"]).dictionary_encode(),
+        numbers=pa.array([[1], [2], [3]]),
+    )
+    for column, wanted in [
+        ("said.en", "A house.\n\nA dog."), ("messages", "user: Hi!"), ("kind", "good\n\ngood"),
+    ]:  # fmt: skip
+        assert dataset_text("ann/stories", column, folder=tmp_path / column, hub=hub).path.read_text("utf-8") == wanted
+    offered = "It has text in text, said.en, messages (a chat), kind."
+    for column, message in [
+        ("said", "Column 'said' of ann/stories holds no text."), ("said.n", "ann/stories has no column 'said.n'."),
+        ("numbers", "Column 'numbers' of ann/stories holds no text."), ("nothing", "has no column 'nothing'."),
+    ]:  # fmt: skip
+        said = refusal(hub, tmp_path / "refused", column=column)
+        assert message in said and offered in said
+    assert "is empty" in refusal(hub, tmp_path / "refused")
+
+
+def test_a_column_that_is_no_text_is_refused(server: tuple[World, Hub], tmp_path: Path) -> None:
+    world, hub = server
+    world.listing = {"default": {"train": world.listing["default"]["train"][:1]}}
+    world.files["0.parquet"] = parquet(["\x00\x01\x02 binary"] * 300)
+    assert refusal(hub, tmp_path).startswith("Column text of ann/stories is not UTF-8 text (looks like ")
+
+
 def test_no_more_is_fetched_than_is_asked_for(
     server: tuple[World, Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +224,7 @@ WRONG = [
     ({"name": "ann/sto?x=1"}, "A data set is named owner/name"),
     ({"name": None}, "A data set is named owner/name"),
     ({"name": "bob/stories"}, "The hub has no public data set bob/stories."),
-    ({"column": "story"}, "ann/stories has no column 'story'; it has text, id."),
+    ({"column": "story"}, "ann/stories has no column 'story'. It has text in text."),
     ({"column": "id"}, "Column 'id' of ann/stories holds no text."),
     ({"column": ""}, "Column must be the name"),
     ({"column": "a\nb"}, "Column must be the name"),
