@@ -1,5 +1,6 @@
 """The command line as its users meet it: arguments in; output, complaints and exit code out."""
 
+import math
 import os
 import re
 import signal
@@ -77,13 +78,19 @@ def test_train_list_sample(root: Path, capsys: Captured) -> None:
     out, err = capsys.readouterr()
     run_id = out.strip().splitlines()[-1]
     assert re.fullmatch("[0-9a-f]{32}", run_id)
-    assert re.search(r"step 20/20  loss \d\.\d{3}  validation \d\.\d{3}  [\d,]+ tokens/s  0:00 left", err)
+    assert re.search(r"step 20/20  loss \d\.\d{3}  validation \d\.\d{3} ± \d\.\d{3}  [\d,]+ tokens/s  0:00 left", err)
+    last = next(line for line in reversed(err.splitlines()) if line.startswith("Validation loss at step 20: "))
+    loss, loss_se, bits, bits_se = map(float, re.findall(r"\d\.\d{4}", last))
+    assert "nats per token, or" in last and "bits per byte; ± is the standard error" in last
+    assert 0 < loss_se < loss and (bits, bits_se) == pytest.approx(
+        (loss / math.log(2), loss_se / math.log(2)), abs=2e-4
+    )
     run = RunStore(root).get(run_id)
     assert (run.state(), run.train.seed, run.model.norm, run.model.bias) == ("finished", 3, "layernorm", True)
 
     assert main(["runs"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(rf"{run_id[:8]}  my run  finished  20/20  \d\.\d{{4}}", table[1])
+    assert re.fullmatch(rf"{run_id[:8]}  my run  finished  20/20  \d\.\d{{4}} ± \d\.\d{{4}} +\d\.\d{{4}}", table[1])
 
     texts = []
     for name in (run_id, run_id[:8], run_id[:8].upper(), "my run", "My Run"):

@@ -50,8 +50,9 @@ def model_card(package: Package, class_name: str | None) -> str:
     measured = [row for row in package.events if row.get("event") == "Evaluated" and row.get("step", 0) <= package.step]
     if measured:
         last = measured[-1]
+        error = "" if last.get("loss_se") is None else f" ± {last['loss_se']:.4f} (standard error)"
         lines += [
-            f"Loss on text that it did not train on: {last['loss']:.4f} nats per token at step {last['step']:,}.",
+            f"Loss on text that it did not train on: {last['loss']:.4f}{error} nats per token at step {last['step']:,}.",
             "",
         ]
     lines += ["## What it is not", "", "It learned from little text, for minutes. It states nothing reliably.", ""]

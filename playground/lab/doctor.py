@@ -1,7 +1,7 @@
 """The run doctor: what a run's curves say, in one sentence a learner can act on.
 
 Rules stand in order of urgency, and the first that holds speaks. Each is true of the numbers it quotes, and each is
-tested on a real run that shows it.
+tested on a real run that shows it. A change of the validation loss counts only if it is larger than its noise (`noise`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Chart:
     exact: list[float]
     passes: float  # over the training text
     imported: bool = False  # it came without the log of its training
+    errors: tuple[float, ...] = ()  # standard errors of `measured`; 0 where the log has none
 
     @property
     def now(self) -> float:
@@ -52,6 +53,14 @@ class Chart:
     @property
     def first(self) -> float:
         return self.measured[0] if self.measured else self.losses[0]
+
+    def noise(self, i: int, j: int) -> float:
+        """How far two measurements may lie apart by chance: two standard errors of their difference, taken as independent.
+
+        Both are made on the same windows, where the model's losses move together, so this errs on the side of silence.
+        """
+        errors = self.errors or (0.0,) * len(self.measured)
+        return 2 * math.hypot(errors[i], errors[j])
 
     def trained_at(self, step: float) -> float:
         """The smooth training loss at a step."""
@@ -78,7 +87,8 @@ def read_chart(run: Run, columns: Columns) -> Chart:
     steps, grad_norms = list(columns.train["step"]), columns.train["grad_norm"]
     measured_at, measured = columns.validation["step"], columns.validation["loss"]
     curves = (steps, losses, smoothed(losses), grad_norms, measured_at, measured, exact, columns.passes)
-    return Chart(columns.state, run.model, run.train, *curves, imported=bool(run.origin))
+    errors = tuple(float(error or 0.0) for error in columns.validation["loss_se"])
+    return Chart(columns.state, run.model, run.train, *curves, imported=bool(run.origin), errors=errors)
 
 
 def smoothed(values: list[float], weight: float = SMOOTHING) -> list[float]:
@@ -173,7 +183,7 @@ def memorising(chart: Chart) -> Finding | None:
     best = min(range(n), key=chart.measured.__getitem__)
     low, now = chart.measured[best], chart.measured[-1]
     at = chart.measured_at[best]
-    if best >= n - 2 or now < low + 0.02 or chart.smooth[-1] >= chart.trained_at(at):
+    if best >= n - 2 or now < low + max(0.02, chart.noise(best, -1)) or chart.smooth[-1] >= chart.trained_at(at):
         return None
     passes = f" It has read its text {chart.passes:.0f} times." if chart.passes >= 3 else ""
     return Finding(
@@ -220,9 +230,9 @@ def unfinished(chart: Chart) -> Finding | None:
     n = len(chart.measured)
     if chart.state != "finished" or n < 6:
         return None
-    before = chart.measured[-1 - max(1, n // 5)]
-    gain = before - chart.measured[-1]
-    if gain < 0.02 * chart.measured[-1] or gain < 0.02:
+    before = n - 1 - max(1, n // 5)
+    gain = chart.measured[before] - chart.measured[-1]
+    if gain < max(0.02, 0.02 * chart.measured[-1], chart.noise(before, -1)):
         return None
     return Finding(
         "unfinished",
@@ -242,7 +252,9 @@ def done(chart: Chart) -> Finding | None:
 
 def falling(chart: Chart) -> Finding | None:
     """The quick beginning."""
-    if len(chart.measured) < 3 or chart.measured[-2] - chart.measured[-1] <= 0.04 * chart.first:
+    if len(chart.measured) < 3:
+        return None
+    if chart.measured[-2] - chart.measured[-1] <= max(0.04 * chart.first, chart.noise(-2, -1)):
         return None
     return Finding(
         "falling", "Falling fast. The commonest patterns come first: in text, letters and spaces, then short words."
@@ -251,7 +263,9 @@ def falling(chart: Chart) -> Finding | None:
 
 def gap(chart: Chart) -> Finding | None:
     """Better on its own text than on other text, not yet worse."""
-    if len(chart.measured) < 5 or not chart.smooth or chart.measured[-1] - chart.smooth[-1] <= 0.25:
+    if len(chart.measured) < 5 or not chart.smooth:
+        return None
+    if chart.measured[-1] - chart.smooth[-1] <= max(0.25, chart.noise(-1, -1)):
         return None
     return Finding(
         "gap",
@@ -276,6 +290,24 @@ def levelling(chart: Chart) -> Finding | None:
     )
 
 
+def beginning(chart: Chart) -> Finding | None:
+    """Measured once, and nothing trained."""
+    if chart.smooth or len(chart.measured) != 1:
+        return None
+    return Finding("beginning", f"Before its first step the loss is {chart.first:.2f}: it is {_unsure(chart.first)}.")
+
+
+def unclear(chart: Chart) -> Finding | None:
+    """No fall that stands out."""
+    noise = chart.noise(0, -1) if chart.measured else 0.0
+    if chart.first - chart.now > max(noise, 0.005):
+        return None
+    within = f", within its noise of ±\u00a0{noise:.2f}" if noise > abs(chart.now - chart.first) else ""
+    return Finding(
+        "unclear", f"No clear fall of the loss yet: it went from {chart.first:.2f} to {chart.now:.2f}{within}."
+    )
+
+
 def steady(chart: Chart) -> Finding:
     """Nothing else to say."""
     return Finding(
@@ -285,5 +317,6 @@ def steady(chart: Chart) -> Finding:
 
 
 RULES: tuple[Rule, ...] = (
-    waiting, diverged, jumped, flat, memorising, solved, clipped, unfinished, levelling, done, falling, gap, steady,
+    waiting, diverged, jumped, flat, memorising, solved, clipped, unfinished, levelling, done, falling, gap,
+    beginning, unclear, steady,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from playground.data.sources import gather
+from playground.lab.comparison import with_error
 from playground.lab.race_words import conditions, what_differs
 from playground.lab.recipes import RECIPES, race_of
 from playground.lab.verdict import Verdict, verdict
@@ -115,7 +116,7 @@ def _reporter() -> Callable[[Run, Event], None]:
         if isinstance(event, Evaluated):
             print(
                 f"{time.monotonic() - began:6.0f} s  {run.name}: step {event.step} of {run.train.steps}, "
-                f"validation loss {event.loss:.4f}",
+                f"validation loss {with_error(event.loss, event.loss_se)}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -129,7 +130,16 @@ def as_text(race: Race, found: Verdict) -> str:
     said = [found.headline, *found.sentences]
     each = [word for word in each if not any(word in sentence for sentence in said)]
     lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, ""]
-    head = ("arm", "loss (nats/token)", "bits/byte", "parameters", "MFLOPs/token", "tokens/s", "memory (MB)")
+    head = (
+        "arm",
+        "loss (nats/token)",
+        "s.e. (text)",
+        "bits/byte",
+        "parameters",
+        "MFLOPs/token",
+        "tokens/s",
+        "memory (MB)",
+    )
     rows = [head, *(_cells(row) for row in found.table)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -144,6 +154,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         row["arm"],
         shown("loss", ".4f") + spread,
+        shown("loss_se", ".4f"),
         shown("bits_per_byte", ".4f"),
         f"{row['parameters']:,}",
         f"{row['flops_per_token'] / 1e6:.2f}",
@@ -152,7 +163,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", "seconds", "loss", "bits_per_byte", "accuracy")
+CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", "seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
 
 
 def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
@@ -162,7 +173,10 @@ def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
         for member in members:
             flops = training_flops(member.model)
             for event in curves.evaluations(member).to_dict("records"):
-                tail = [event[name] for name in ("seconds", "loss", "bits_per_byte", "accuracy")]
+                tail = [
+                    None if event[name] != event[name] else event[name]
+                    for name in ("seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
+                ]
                 name = (
                     f"'{arm.name}" if arm.name[:1] in "=+-@" else arm.name
                 )  # no spreadsheet shall run it as a formula

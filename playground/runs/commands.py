@@ -189,7 +189,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
     for note in prepared.notes:
         print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
-    return _execute(run)
+    return _execute(run, store)
 
 
 def _shorten_warmup(changes: dict[str, Any]) -> None:
@@ -247,21 +247,41 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
             f"{run.name} is already {state}." if state == "running" else f"{run.name} has already {state}."
         )
     status.withdraw(run.path)
-    return _execute(run)
+    return _execute(run, store)
 
 
-def _execute(run: Run) -> int:
+def _execute(run: Run, store: RunStore) -> int:
     """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
     heap.keep()
     torch.set_num_threads(cores())
     with interruptible() as interrupted, ProgressLine(sys.stderr, run.train) as progress:
         ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)
+    for sentence in _measured(run, Curves(store)):
+        print(sentence, file=sys.stderr)
     if ending.state != "finished":
         print(ending.message or f"{ending.state.capitalize()} at step {progress.step}.", file=sys.stderr)
     if ending.state in ("paused", "stopped"):
         print(f"Go on with: {PROGRAM} resume {run.id[:8]}", file=sys.stderr)
     print(run.id)
     return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
+
+
+def _measured(run: Run, curves: Curves) -> list[str]:
+    """The last measurement on the validation text, in sentences."""
+    table = curves.evaluations(run)
+    if not len(table):
+        return []
+    last, columns = table.iloc[-1], curves.columns(run)
+    scale, error = columns.bits_per_nat, None if table["loss_se"].isna().iloc[-1] else float(last["loss_se"])
+    shown = [(float(last["loss"]), error, "nats per token")]
+    if scale is not None:
+        shown.append((float(last["bits_per_byte"]), error and error * scale, "bits per byte"))
+    words = [f"{value:.4f}{'' if error is None else f' ± {error:.4f}'} {unit}" for value, error, unit in shown]
+    kind = "" if error is None else "; ± is the standard error over windows of the validation text"
+    return [
+        f"Validation loss at step {int(last['step']):,}: {', or '.join(words)}{kind}.",
+        *([curves.since(run)["no_bits"]] if scale is None else []),
+    ]
 
 
 def _sample(options: argparse.Namespace, store: RunStore) -> int:
@@ -329,12 +349,15 @@ def _import(options: argparse.Namespace, store: RunStore) -> int:
 
 def _runs(options: argparse.Namespace, store: RunStore) -> int:
     curves = Curves(store)
-    rows = [("id", "name", "state", "step", "validation loss (nats/token)")]
+    rows = [("id", "name", "state", "step", "validation loss (nats/token)", "bits/byte")]
     for run in store.list():
-        measured = curves.evaluations(run)["loss"]
-        loss = f"{measured.iloc[-1]:.4f}" if len(measured) else "-"
+        measured = curves.evaluations(run)
+        last = None if measured.empty else measured.iloc[-1]
+        loss = "-" if last is None else f"{last['loss']:.4f}"
+        loss += "" if last is None or last.isna()["loss_se"] else f" ± {last['loss_se']:.4f}"
+        bits = "-" if last is None or last.isna()["bits_per_byte"] else f"{last['bits_per_byte']:.4f}"
         step = f"{curves.since(run)['step']}/{run.train.steps}"
-        rows.append((run.id[:8], run.name, "gallery" if run.reference else run.state(), step, loss))
+        rows.append((run.id[:8], run.name, "gallery" if run.reference else run.state(), step, loss, bits))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -32,7 +32,8 @@ class ProgressLine:
             self.step, self._loss = event.step, f"  loss {event.loss:.3f}"
             self._recent = [*self._recent[-20:], event]
         elif isinstance(event, Evaluated):
-            self._measured = f"  validation {event.loss:.3f}"
+            error = "" if event.loss_se is None else f" ± {event.loss_se:.3f}"
+            self._measured = f"  validation {event.loss:.3f}{error}"
             if not self._in_place:
                 print(self._text(), file=self._out, flush=True)
         if self._in_place and time.monotonic() - self._drawn >= REDRAW_SECONDS:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from playground.config import ModelConfig, TrainConfig, preset
-from playground.lab.doctor import RULES, diagnose, read_chart, smoothed
+from playground.lab.doctor import RULES, Chart, diagnose, read_chart, smoothed
 from playground.runs import status
 from playground.runs.curves import Curves
 from playground.runs.store import Run, RunStore
@@ -133,6 +133,51 @@ def test_nothing_to_read_yet(trained, tmp_path):
     assert ask(store, run).rule == "empty"
     status.declare(run.path, status.Status("queued"))
     assert ask(store, run).rule == "waiting"
+
+
+def written(measured, errors, losses=(), state="running", model=SMALL):
+    """A chart of validation losses ten steps apart."""
+    steps = [10 * (i + 1) for i in range(len(losses))]
+    at = [10 * i for i in range(len(measured))]
+    return Chart(state, model, TrainConfig(), steps, list(losses), smoothed(list(losses)), [0.1] * len(losses), at,
+                 list(measured), [], 1.0, errors=tuple(errors))  # fmt: skip
+
+
+def first_rule(chart):
+    return next(finding for rule in RULES if (finding := rule(chart)) is not None)
+
+
+@pytest.mark.parametrize(
+    ("measured", "losses", "state", "claimed"),
+    [
+        ([3.0, 2.0, 2.1, 2.15, 2.2], [3.0, 2.0, 1.9, 1.8, 1.7], "running", "memorising"),
+        ([3.0, 2.9, 2.8, 2.7, 2.6, 2.5], [3.0, 2.9, 2.8, 2.7, 2.6], "finished", "unfinished"),
+        ([3.0, 2.9, 2.7], [3.0, 2.9], "running", "falling"),
+        ([3.0, 2.9, 2.85, 2.83, 2.8], [3.0, 2.2, 2.2, 2.2, 2.2], "running", "gap"),
+        ([3.0, 2.95], [3.0, 2.9], "running", "steady"),
+    ],
+)
+def test_nothing_is_claimed_of_what_may_be_noise(measured, losses, state, claimed):
+    clear = written(measured, [0.01] * len(measured), losses, state)
+    noisy = written(measured, [0.5] * len(measured), losses, state)
+    assert first_rule(clear).rule == claimed
+    assert first_rule(written(measured, (), losses, state)).rule == claimed, "a log without errors is read as before"
+    assert first_rule(noisy).rule in ("unclear", "done", "levelling")
+
+
+def test_at_step_0_nothing_is_called_learning():
+    finding = first_rule(written([5.59], [0.01]))
+    assert finding.rule == "beginning"
+    assert finding.sentence.startswith(
+        "Before its first step the loss is 5.59: it is as unsure as when choosing between 268"
+    )
+    finding = first_rule(written([5.59, 5.588], [0.02, 0.02], [5.59, 5.59]))
+    assert (
+        finding.sentence == "No clear fall of the loss yet: it went from 5.59 to 5.59, within its noise of ±\u00a00.06."
+    )
+    assert first_rule(written([5.59, 5.8], [0.02, 0.02], [5.59])).sentence == (
+        "No clear fall of the loss yet: it went from 5.59 to 5.80."
+    )
 
 
 def test_smoothing_is_the_unbiased_average():

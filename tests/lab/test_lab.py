@@ -13,7 +13,7 @@ from playground.lab.pace import seconds_of
 from playground.runs.curves import Curves
 from playground.runs.log import LogWriter
 from playground.runs.store import RunStore
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import build_tokenizer, learn_bpe
 from playground.train.estimate import estimate
 from playground.train.events import Evaluated, Started
 from tests.models.variants import VARIANTS, build, tokens
@@ -87,7 +87,7 @@ def two_runs(tmp_path):
         with LogWriter(run.log) as log:
             log.append(Started(0, 800, 1, 2, 3, 1.4426950))
             log.append(Evaluated(10, 20480, 4.0, loss + 1, 0.2))
-            log.append(Evaluated(20, 40960, 8.0, loss, 0.5))
+            log.append(Evaluated(20, 40960, 8.0, loss, 0.5, loss_se=0.0125 if name == "modern" else None))
         runs.append(run)
     return runs, Curves(store)
 
@@ -118,14 +118,26 @@ def test_a_solved_mlp_is_told_beside_the_size_that_the_rule_gives(two_runs):
 def test_results_are_those_of_the_last_evaluation(two_runs):
     table = results(*two_runs)
     classic, modern = table.to_dict("records")
-    assert classic["validation loss"] == 1.5
-    assert modern["validation loss"] == 1.25
+    assert classic["validation loss"] == "1.5000", "a log of an older version has no standard error"
+    assert modern["validation loss"] == "1.2500 ± 0.0125"
+    assert modern["bits per byte"] == "1.8034 ± 0.0180"
     assert classic["perplexity"] == round(np.exp(1.5), 3)
-    assert abs(classic["bits per byte"] - 1.5 / np.log(2)) < 1e-3
+    assert abs(float(classic["bits per byte"]) - 1.5 / np.log(2)) < 1e-3
     assert classic["tokens/s"] == 5120
     assert classic["parameters"] == 842_496
     assert classic["tokenizer"] == "bytes"
     assert results([], two_runs[1]).empty
+
+
+def test_differences_name_tokens_of_one_kind_that_differ(tmp_path):
+    store, text = RunStore(tmp_path), "the cat sat on the mat and the hat. " * 50
+    model = preset("modern", vocab_size=258)
+    config = TrainConfig(tokenizer="bpe", bpe_vocab=258)
+    tokenizers = [learn_bpe(text, 258), learn_bpe(text[::-1], 258), learn_bpe(text, 258)]
+    runs = [store.create(model, config, each, name=f"run {i}", preset="modern") for i, each in enumerate(tokenizers)]
+    (row,) = differences(runs).to_numpy().tolist()
+    assert row[0] == "Tokens" and row[1].startswith("BPE 258 (") and row[1] == row[3] != row[2]
+    assert differences([runs[0], runs[2]]).empty
 
 
 def test_flops_follow_the_formula_by_hand():

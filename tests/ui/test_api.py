@@ -74,6 +74,9 @@ def test_a_model_is_trained_measured_and_written_with(public: Client, trained: d
     curves = public.predict(*mine, api_name="/metrics")
     assert curves["train"]["step"][-1] == 20
     assert abs(curves["validation"]["loss"][0] - math.log(256)) < 0.1  # an untrained model knows nothing
+    assert all(0 < error < loss for error, loss in zip(
+        curves["validation"]["loss_se"], curves["validation"]["loss"], strict=True))  # fmt: skip
+    assert len(curves["tokens"]) == len(curves["text"]) == 16
     assert curves["samples"][-1]["step"] == 20
 
     asked = {"run": trained["run"], "token": trained["token"], "api_name": "/generate", "max_new_tokens": 12}
