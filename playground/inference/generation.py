@@ -235,7 +235,7 @@ def write_rows(
 
     It ends when all have stopped.
     """
-    decoders = [StreamDecoder(tokenizer) for _ in range(config.n_sample)]
+    decoders = [StreamDecoder(tokenizer, ids) for _ in range(config.n_sample)]
     watches = [StopWatch(config.stops) for _ in decoders]
     running = set(range(config.n_sample))
     for count, tokens in enumerate(generate_rows(model, ids, config, n_alternatives, drawn, first_row), start=1):
@@ -274,8 +274,9 @@ def write(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SampleC
     was_training = model.training
     model.eval()
     try:
-        decoder = StreamDecoder(tokenizer)
-        text = "".join(decoder.feed(t.id) for t in generate(model, encode_prompt(tokenizer, prompt), config))
+        ids = encode_prompt(tokenizer, prompt)
+        decoder = StreamDecoder(tokenizer, ids)
+        text = "".join(decoder.feed(t.id) for t in generate(model, ids, config))
         return text + decoder.finish()
     finally:
         model.train(was_training)

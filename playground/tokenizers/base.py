@@ -43,7 +43,10 @@ class Tokenizer(Protocol):
         tokenizer's file adds to every text. Raises ValueError as `encode` does."""
 
     def token_bytes(self, token: int) -> bytes:
-        """The UTF-8 bytes that one token stands for; they may be part of a character."""
+        """The UTF-8 bytes that one token stands for; they may be part of a character.
+
+        Of an imported tokenizer, what it adds to a text that has begun: `decode` and `StreamDecoder` know whole texts.
+        """
 
     def to_dict(self) -> dict[str, Any]:
         """All its state, JSON-able; `tokenizer_from_dict` is the way back."""
@@ -51,11 +54,15 @@ class Tokenizer(Protocol):
 
 def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The text of some ids; bytes that are no valid UTF-8 become the replacement character."""
+    if isinstance(tokenizer, ImportedTokenizer):
+        return tokenizer.decode(ids)
     return decode_bytes(tokenizer, ids).decode("utf-8", errors="replace")
 
 
 def decode_bytes(tokenizer: Tokenizer, ids: Sequence[int]) -> bytes:
     """The bytes of some ids, exactly."""
+    if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.byte_level:
+        return tokenizer.decode(ids).encode("utf-8")
     return b"".join(tokenizer.token_bytes(int(token)) for token in ids)
 
 

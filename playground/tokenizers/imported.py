@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +15,14 @@ from tokenizers import Tokenizer as Library
 
 from playground.tokenizers import limited
 from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer, check_encodable
+from playground.tokenizers.decoding import (
+    byte_of,
+    check_ids,
+    check_replacements,
+    decodes_in_pieces,
+    falls_back_to_bytes,
+    is_byte_level,
+)
 from playground.tokenizers.presplit import PATTERN, chunks
 from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
 
@@ -54,6 +61,7 @@ class ImportedTokenizer:
         self._values = {name: value for name, value in values.items() if name != SPECIAL}
         if isinstance(self._values.get("model"), dict) and self._values["model"].get("dropout"):
             self._values["model"] = {**self._values["model"], "dropout": None}  # or the same text would vary
+        check_replacements(self._values)
         self.json_text = json.dumps(self._values, ensure_ascii=False)
         self.trusted = set(_patterns(self._values)) <= KNOWN_PATTERNS
         try:
@@ -61,7 +69,9 @@ class ImportedTokenizer:
         except Exception as error:  # noqa: BLE001 - the library raises plain Exception
             raise ValueError(f"{limited.UNUSABLE} ({str(error)[:120]}). Export it again.") from None
         self._special_values = values.get(SPECIAL)
-        self.vocab_size = 1 + max(self._library.get_vocab(with_added_tokens=True).values())
+        self._ids = self._library.get_vocab(with_added_tokens=True)
+        check_ids(self._ids)
+        self.vocab_size = 1 + max(self._ids.values())
         if self.vocab_size > MAX_ID:
             raise ValueError(
                 f"The ids in this tokenizer.json reach {self.vocab_size - 1:,}; the limit is {MAX_ID - 1:,}. "
@@ -98,20 +108,60 @@ class ImportedTokenizer:
 
     @cached_property
     def tokens(self) -> list[bytes]:
-        """The bytes of every token, by id."""
-        vocab = self._library.get_vocab(with_added_tokens=True)
-        added = {token["content"] for token in self._values.get("added_tokens") or []}
+        """By id, the bytes that a token adds to a text that has begun; those of a whole text are what `decode` gives."""
         tokens = [b""] * self.vocab_size
-        spell = _spelling(self._values)
-        for token, number in vocab.items():
-            tokens[number] = token.encode("utf-8", "replace") if token in added else spell(token)
+        if self.byte_level:
+            for token, number in self._ids.items():
+                tokens[number] = _byte_level(token)
+            return tokens
+        numbers = sorted(self._ids.values())
+        start = self._beginning(numbers)
+        before = self.decode(start)
+        for number, text in zip(numbers, self._decode_each([[*start, number] for number in numbers]), strict=True):
+            whole = text if text.startswith(before) else before + self.decode([number])
+            tokens[number] = whole.removeprefix(before).encode("utf-8", "replace")
+        for number, byte in self._bytes.items():
+            tokens[number] = bytes([byte])
         return tokens
+
+    def _beginning(self, numbers: Sequence[int]) -> list[int]:
+        """A token that is a word or a letter, if there is one among the first thousands: something for others to follow."""
+        some = numbers[:5_000]
+        texts = zip(some, self._decode_each([[number] for number in some]), strict=True)
+        return next(([number] for number, text in texts if text.isalnum()), [])
+
+    def _decode_each(self, texts: Sequence[Sequence[int]]) -> list[str]:
+        return list(self._library.decode_batch([list(ids) for ids in texts], skip_special_tokens=False))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids, special tokens spelled out: exactly the `tokenizers` library's."""
+        return str(self._library.decode([int(token) for token in ids], skip_special_tokens=False))
+
+    @cached_property
+    def byte_level(self) -> bool:
+        """Whether the text of some ids is the bytes of each, one after the other."""
+        return is_byte_level(self._values)
+
+    @cached_property
+    def in_pieces(self) -> bool:
+        """Whether the text of some ids stays what it is when more come, runs of byte tokens excepted."""
+        return decodes_in_pieces(self._values, self._ids)
+
+    def is_byte(self, token: int) -> bool:
+        """Whether a token such as ``<0xE2>`` is only text together with others."""
+        return token in self._bytes
+
+    @cached_property
+    def _bytes(self) -> dict[int, int]:
+        if not falls_back_to_bytes(self._values):
+            return {}
+        return {number: byte for token, number in self._ids.items() if (byte := byte_of(token)) is not None}
 
     @cached_property
     def exact(self) -> bool:
         """Whether some difficult texts come back as they were. Of a text of one's own `RoundTrip` tells."""
-        decoded = (b"".join(self.tokens[token] for token in ids) for ids in self.encode_batch(PROBES))
-        return all(back.lstrip(b" ") == text.encode() for back, text in zip(decoded, PROBES, strict=True))
+        found = zip(self.encode_batch(PROBES), PROBES, strict=True)
+        return all(self.decode(ids.tolist()) == text for ids, text in found)
 
     @cached_property
     def unknown(self) -> int | None:
@@ -202,28 +252,7 @@ def _patterns(values: Mapping[str, Any]) -> Iterator[str]:
                 yield node["Regex"]
 
 
-def _spelling(values: Mapping[str, Any]) -> Callable[[str], bytes]:
-    """How this kind of file writes a token: a function from its text there to its bytes."""
-    nodes = {str(node.get("type")): node for part in ("pre_tokenizer", "decoder") for node in _nodes(values.get(part))}
-    if "ByteLevel" in nodes:
-        return _byte_level
-    if "WordPiece" in nodes:
-        prefix = str(nodes["WordPiece"].get("prefix", "##"))
-        return lambda token: (token.removeprefix(prefix) if token.startswith(prefix) else f" {token}").encode()
-    if "BPEDecoder" in nodes:
-        suffix = str(nodes["BPEDecoder"].get("suffix", "</w>"))
-        return lambda token: token.replace(suffix, " ").encode()
-    return _sentencepiece
-
-
 def _byte_level(token: str) -> bytes:
     """GPT-2's way: one character a byte."""
     known = all(char in CHAR_TO_BYTE for char in token)
     return bytes(CHAR_TO_BYTE[char] for char in token) if known else token.encode("utf-8", "replace")
-
-
-def _sentencepiece(token: str) -> bytes:
-    """Llama's and T5's way: U+2581 is a space, <0x0A> a byte."""
-    if byte := re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", token):
-        return bytes([int(byte[1], 16)])
-    return token.replace("\u2581", " ").encode("utf-8", "replace")

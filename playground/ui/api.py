@@ -168,7 +168,7 @@ class Api:
         model = self.services.models.get(found, _step(step))
         ids = encode_prompt(found.tokenizer, _text(prompt, "Prompt", MAX_PROMPT))
         written = list(generate(model, ids, config))
-        decoder = StreamDecoder(found.tokenizer)
+        decoder = StreamDecoder(found.tokenizer, ids)
         text = "".join(decoder.feed(each.id) for each in written) + decoder.finish()
         shown = pieces(found.tokenizer, [each.id for each in written])
         tokens = [[piece, round(each.probability, 5)] for piece, each in zip(shown, written, strict=True)]

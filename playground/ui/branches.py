@@ -160,12 +160,16 @@ def cut(tokens: list[dict[str, Any]], n: int) -> None:
         n -= len(text)
 
 
-def spelled_out(tokenizer: Tokenizer, ids: Sequence[int], probabilities: Sequence[float]) -> list[dict[str, Any]]:
-    """Tokens without alternatives, such as beam search finds them."""
-    decoder = StreamDecoder(tokenizer)
+def spelled_out(
+    tokenizer: Tokenizer, ids: Sequence[int], probabilities: Sequence[float], context: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """Tokens without alternatives, such as beam search finds them, behind those of a `context`."""
+    decoder = StreamDecoder(tokenizer, context)
+    texts = [decoder.feed(id) for id in ids]
+    texts[-1:] = [text + decoder.finish() for text in texts[-1:]]
     return [
-        {"id": id, "text": decoder.feed(id), "p": round(p, 6), "alternatives": []}
-        for id, p in zip(ids, probabilities, strict=True)
+        {"id": id, "text": text, "p": round(p, 6), "alternatives": []}
+        for id, text, p in zip(ids, texts, probabilities, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -224,12 +225,13 @@ def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Answer:
     rows = zip(pieces(tokenizer, shown), before.probabilities[shown], after.probabilities[shown], strict=True)
     return {
         "next": [[piece, plain(p), plain(q)] for piece, p, q in rows],
-        "before": _text(tokenizer, before.ids),
-        "after": _text(tokenizer, after.ids),
+        "before": _text(tokenizer, look.ids, before.ids),
+        "after": _text(tokenizer, look.ids, after.ids),
         "note": look.note,
     }
 
 
-def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
-    decoder = StreamDecoder(tokenizer)
-    return "".join(decoder.feed(token) for token in ids) + decoder.finish()
+def _text(tokenizer: Tokenizer, context: Sequence[int], ids: Sequence[int]) -> str:
+    """The text of some ids that follow others."""
+    decoder = StreamDecoder(tokenizer, context)
+    return decoder.feed_all(ids) + decoder.finish()

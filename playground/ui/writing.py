@@ -122,7 +122,7 @@ def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch
 
     def growth() -> Iterator[Callable[[], Tree]]:
         for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam):
-            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities)
+            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities, ids)
             yield lambda: branches.snapshot(tree, "writing")
 
     yield from paced(growth(), UPDATES_PER_SECOND)

@@ -42,7 +42,9 @@ def llama_like() -> Tokenizer:
     """BPE on text with U+2581 for spaces, falling back to bytes."""
     library = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     library.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    library.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    library.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
     alphabet = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
     library.train_from_iterator(
         [TEXT], trainers.BpeTrainer(vocab_size=900, show_progress=False, special_tokens=alphabet, max_token_length=12)
@@ -78,7 +80,7 @@ def test_ids_are_the_librarys_and_bytes_come_back(make: Any) -> None:
         library.encode_special_tokens = True
         ids = ours.encode(text).tolist()
         assert ids == library.encode(text, add_special_tokens=False).ids
-        assert decode(ours, ids) in (text, " " + text)
+        assert decode(ours, ids) == text
     assert ours.vocab_size == library.get_vocab_size()
 
 
@@ -120,7 +122,7 @@ def test_numbers_that_are_skipped_stand_for_nothing() -> None:
     library.add_tokens([AddedToken("c")])
     ours = import_tokenizer(library.to_str())
     assert ours.vocab_size == 8
-    assert [ours.token_bytes(n) for n in (0, 2, 3, 7)] == [b"a", b"c", b"", b"b"]
+    assert [ours.token_bytes(n) for n in (0, 2, 3, 7)] == [b" a", b" c", b"", b" b"]
 
 
 def hostile(pattern: str) -> str:

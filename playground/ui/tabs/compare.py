@@ -209,9 +209,10 @@ def write(
 def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
     """What is written so far, token by token with its probability before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
-    decoder = StreamDecoder(tokenizer)
+    ids = encode_prompt(tokenizer, prompt)
+    decoder = StreamDecoder(tokenizer, ids)
     written: list[list[Any]] = []
-    for token in generate(model, encode_prompt(tokenizer, prompt), config):
+    for token in generate(model, ids, config):
         written.append([decoder.feed(token.id), round(token.probability, 5)])
         yield written
     if rest := decoder.finish():

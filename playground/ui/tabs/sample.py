@@ -16,7 +16,7 @@ from playground.config import SampleConfig
 from playground.inference.generation import Reader, encode_prompt, generate, row_rng
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
-from playground.tokenizers import decode, pieces
+from playground.tokenizers import StreamDecoder, pieces
 from playground.ui import branches, layout, writing
 from playground.ui.asked import checked_prompt, chosen_run, whole
 from playground.ui.components import next_token, token_text
@@ -228,7 +228,8 @@ def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *r
     run = chosen_run(services, run_id, token)
     ids = encode_prompt(run.tokenizer, checked_prompt(prompt))
     drawn = next(iter(generate(services.models.get(run, step), ids, config)))
-    return prompt + decode(run.tokenizer, [drawn.id])
+    decoder = StreamDecoder(run.tokenizer, ids)
+    return prompt + decoder.feed(drawn.id) + decoder.finish()
 
 
 def distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig, drawn: int = 0) -> dict[str, Any]:

@@ -225,7 +225,8 @@ def endless(
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """How many tokens there are, and the last ones."""
-    reader, decoder, ids = Reader(model, cache), StreamDecoder(run.tokenizer), encode_prompt(run.tokenizer, prompt)
+    reader, ids = Reader(model, cache), encode_prompt(run.tokenizer, prompt)
+    decoder = StreamDecoder(run.tokenizer, ids)
     tail: list[dict[str, Any]] = []
     for n, (token,) in enumerate(continue_rows(reader, ids, SampleConfig(), ENDLESS_TOKENS), start=1):
         tail.append(branches.as_token(run.tokenizer, token, decoder.feed(token.id)))

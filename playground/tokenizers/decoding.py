@@ -1,0 +1,117 @@
+"""How the decoder in a ``tokenizer.json`` makes text of tokens: what of it is refused, and which can decode piece by piece.
+
+The text is always the `tokenizers` library's own. What is known here of a decoder only says whether the text of the first
+tokens stays what it is when more tokens come.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+GROWTH = 64  # times as long as it was a text may become by all replacements of a normalizer or decoder together
+_BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+
+
+def check_replacements(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for replacements that could hang or fill the memory of whoever decodes or encodes with them."""
+    for part in ("normalizer", "decoder"):
+        nodes = list(_steps(values.get(part)))
+        if part == "decoder" and any(_pattern(node, "Regex") is not None for node in nodes):
+            raise ValueError(
+                "The decoder of this tokenizer.json has a regular expression (decoder.pattern.Regex); only plain strings "
+                "can be decoded here. Replace it with a String pattern."
+            )
+        if math.prod(map(_growth, nodes)) > GROWTH:
+            raise ValueError(
+                f"The {part} of this tokenizer.json makes texts more than {GROWTH} times as long as they are. "
+                "Remove replacements from it."
+            )
+
+
+def check_ids(ids: Mapping[str, int]) -> None:
+    """Raise ValueError where two tokens have one id: which of them an id decodes to would be up to chance."""
+    owners: dict[int, str] = {}
+    for token, number in sorted(ids.items()):
+        other = owners.setdefault(number, token)
+        if other != token:
+            raise ValueError(
+                f"The tokens {other[:30]!r} and {token[:30]!r} of this tokenizer.json have the same id {number}. "
+                "Give each token an id of its own."
+            )
+
+
+def is_byte_level(values: Mapping[str, Any]) -> bool:
+    """Whether tokens are bytes, written as GPT-2 writes them, and the text is those bytes."""
+    return [node.get("type") for node in _steps(values.get("decoder"))] == ["ByteLevel"]
+
+
+def falls_back_to_bytes(values: Mapping[str, Any]) -> bool:
+    """Whether ``<0xE2>`` stands for a byte."""
+    return any(node.get("type") == "ByteFallback" for node in _steps(values.get("decoder")))
+
+
+def byte_of(token: str) -> int | None:
+    """The byte that a token such as ``<0xE2>`` stands for."""
+    return int(token[3:5], 16) if _BYTE.fullmatch(token) else None
+
+
+def decodes_in_pieces(values: Mapping[str, Any], vocabulary: Iterable[str]) -> bool:
+    """Whether the text of some tokens is the beginning of their text with more tokens behind them.
+
+    Runs of byte tokens excepted, which are text when they have ended. So it is where each step of the decoder works on
+    single tokens, or knows of others only which is the first; what works on the joined text may only take from its start.
+    """
+    joined = False
+    seen: list[Mapping[str, Any]] = []
+    for node in _steps(values.get("decoder")):
+        kind = node.get("type")
+        if kind == "Fuse":
+            joined = True
+        elif kind == "Strip":
+            if joined and node.get("stop"):
+                return False
+        elif joined or not _by_token(node, seen, vocabulary):
+            return False
+        seen.append(node)
+    return True
+
+
+def _by_token(node: Mapping[str, Any], before: list[Mapping[str, Any]], vocabulary: Iterable[str]) -> bool:
+    kind = node.get("type")
+    if any(other.get("type") == "BPEDecoder" for other in before):  # it changes a token when it is the last no more
+        return False
+    if kind == "ByteFallback":  # no step before may make bytes of what is none
+        return all(other.get("type") == "Replace" and str(other.get("content")).isspace() for other in before)
+    if kind == "BPEDecoder":
+        suffix = str(node.get("suffix"))
+        return bool(suffix) and not any(suffix in token.removesuffix(suffix) for token in vocabulary)
+    return kind in ("Replace", "Metaspace", "WordPiece", "CTC")
+
+
+def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The steps of a normalizer or decoder, in order."""
+    if isinstance(value, dict):
+        inner = value.get("decoders", value.get("normalizers"))
+        if value.get("type") == "Sequence" and isinstance(inner, list):
+            for node in inner:
+                yield from _steps(node)
+        else:
+            yield value
+
+
+def _pattern(node: Mapping[str, Any], kind: str) -> str | None:
+    pattern = node.get("pattern")
+    found = pattern.get(kind) if isinstance(pattern, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _growth(node: Mapping[str, Any]) -> float:
+    """How many times as long a text can become in one step."""
+    if node.get("type") == "Prepend":
+        return 1.0 + len(str(node.get("prepend")))
+    if node.get("type") != "Replace":
+        return 1.0
+    return max(1.0, len(str(node.get("content"))) / max(1, len(_pattern(node, "String") or "")))

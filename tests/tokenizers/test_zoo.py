@@ -1,0 +1,116 @@
+"""Tokenizer files of every kind against the `tokenizers` library: the same ids, the same text, at once and bit by bit."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers
+
+from playground.tokenizers import ImportedTokenizer, StreamDecoder, decode, import_tokenizer, round_trip
+from tests.tokenizers.zoo import KINDS, TEXT, file_of, library_of
+
+TEXTS = st.one_of(
+    st.text("abc xé🦊\n\t.'_▁fox½Ａ", max_size=40),
+    st.integers(0, len(TEXT) - 60).flatmap(lambda at: st.integers(0, 60).map(lambda n: TEXT[at : at + n])),
+)
+
+
+@cache
+def ours(kind: str) -> ImportedTokenizer:
+    tokenizer = import_tokenizer(file_of(kind))
+    assert isinstance(tokenizer, ImportedTokenizer)
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_and_text_are_the_librarys(kind: str) -> None:
+    library, tokenizer = library_of(kind), ours(kind)
+
+    @given(TEXTS)
+    @settings(max_examples=25, deadline=None)
+    def check(text: str) -> None:
+        if not tokenizer.trusted:  # a process for each text: fewer
+            text = TEXT[:300]
+        ids = tokenizer.encode(text).tolist()
+        assert ids == library.encode(text, add_special_tokens=False).ids
+        back = library.decode(ids, skip_special_tokens=False)
+        assert decode(tokenizer, ids) == back
+        found = round_trip(tokenizer, text, np.array(ids))
+        assert found.exact == (back == text)
+        assert found.lost == 0 if found.exact else 0 <= found.lost <= 1
+
+    check()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_ids_come_as_the_same_text_one_by_one(kind: str) -> None:
+    tokenizer = ours(kind)
+    ids = sorted(tokenizer._ids.values())
+
+    @given(st.lists(st.sampled_from(ids), max_size=60), st.lists(st.sampled_from(ids), max_size=50), st.integers(1, 7))
+    @settings(max_examples=40, deadline=None)
+    def check(context: list[int], new: list[int], step: int) -> None:
+        whole = library_of(kind).decode(new, skip_special_tokens=False)
+        one = StreamDecoder(tokenizer)
+        assert "".join(map(one.feed, new)) + one.finish() == whole
+        some = StreamDecoder(tokenizer)
+        parts = [some.feed_all(new[at : at + step]) for at in range(0, len(new), step)]
+        assert "".join(parts) + some.finish() == whole
+        if tokenizer.in_pieces and not any(map(tokenizer.is_byte, context)) and not tokenizer.byte_level:
+            after = StreamDecoder(tokenizer, context)
+            told = "".join(map(after.feed, new)) + after.finish()
+            before, together = decode(tokenizer, context), decode(tokenizer, [*context, *new])
+            assert before + told == together
+
+    check()
+
+
+IN_PIECES = set(KINDS) - {"joined, then replaced"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_usual_decoders_write_word_by_word(kind: str) -> None:
+    assert (ours(kind).in_pieces or ours(kind).byte_level) == (kind in IN_PIECES)
+
+
+@pytest.mark.parametrize("kind", ["llama", "unigram", "bert", "word level"])
+def test_each_token_is_shown_as_what_it_adds(kind: str) -> None:
+    tokenizer = ours(kind)
+    ids = tokenizer.encode("The fox was a fox and said, the owl.").tolist()
+    joined = b"".join(map(tokenizer.token_bytes, ids)).decode()
+    assert joined.removeprefix(" ") == decode(tokenizer, ids)
+
+
+def changed(kind: str, **parts: Any) -> str:
+    return json.dumps(json.loads(file_of(kind)) | parts)
+
+
+def test_two_tokens_with_one_id_are_refused() -> None:
+    library = json.loads(Tokenizer(models.WordLevel({"a": 0, "b": 1, "c": 2}, unk_token="a")).to_str())
+    library["model"]["vocab"] = {"a": 0, "b": 1, "c": 1}
+    with pytest.raises(ValueError, match=r"'b' and 'c' of this tokenizer.json have the same id 1"):
+        import_tokenizer(json.dumps(library))
+
+
+def test_a_regular_expression_in_the_decoder_is_refused() -> None:
+    library = library_of("gpt2")
+    library.decoder = decoders.Sequence([decoders.Replace(Regex("(a+)+b"), "x")])
+    with pytest.raises(ValueError, match=r"The decoder of this tokenizer.json has a regular expression"):
+        import_tokenizer(library.to_str())
+
+
+@pytest.mark.parametrize("part", ["normalizer", "decoder"])
+def test_a_text_that_would_explode_is_refused(part: str) -> None:
+    library = library_of("gpt2")
+    if part == "normalizer":
+        library.normalizer = normalizers.Sequence([normalizers.Replace("a", "aaaa")] * 9)
+    else:
+        library.decoder = decoders.Sequence([decoders.Replace("a", "aaaa")] * 9)
+    with pytest.raises(ValueError, match=f"The {part} of this tokenizer.json makes texts more than 64 times as long"):
+        import_tokenizer(library.to_str())
