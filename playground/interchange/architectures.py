@@ -89,6 +89,8 @@ class Architecture:
             found.append("head_size")
         if self.model_type in ("mixtral", "qwen3_moe", "gpt_oss") and model.n_expert == 1:
             found.append("n_expert")
+        if self.model_type == "llama" and model.n_embd % model.n_head:  # its class asks for it, whatever the head size
+            found.append("n_head")
         return found
 
 

@@ -37,7 +37,11 @@ def model_card(package: Package, class_name: str | None) -> str:
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in header.items()), "---", ""]
     lines += [f"# {_plain(title)}", ""]
     kind = f"`{class_name}`, " if class_name else ""
-    lines += [f"A small language model ({kind}{parameters:,} parameters), weights of step {package.step:,}.", ""]
+    rounded = "" if package.precision == "float32" else f", which were kept rounded to {package.precision}"
+    lines += [
+        f"A small language model ({kind}{parameters:,} parameters), weights of step {package.step:,}{rounded}.",
+        "",
+    ]
     lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
     lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
     lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]

@@ -58,6 +58,7 @@ class Package:
     train: TrainConfig | None = None
     preset: str = ""
     events: tuple[dict[str, Any], ...] = ()
+    precision: str = "float32"  # in which these weights were kept
     notes: tuple[str, ...] = field(default=())  # what was changed when it was read
 
     def build(self) -> Transformer:

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from playground.interchange.refusal import shown, signature
 
-MAX_HEADER_BYTES = 256 * 1024
-MAX_TENSORS = 2_000
+MAX_HEADER_BYTES = 8_000_000  # some 50,000 entries
+COMMAS = 12  # in an entry, at most: of four sizes, two ends, three keys, and one behind it
+MAX_TENSORS = 30_000  # 60 layers of 128 experts, three matrices each
 MAX_DIMENSION = 65_536
 MAX_DIMENSIONS = 4
 MAX_NAME = 200
@@ -79,6 +80,10 @@ def read_header(path: Path) -> dict[str, Place]:
                 f"The header of {shown(path.name)} has {length:,} bytes; the limit is {MAX_HEADER_BYTES:,}."
             )
         header = file.read(length)
+    if (
+        header.count(b",") > COMMAS * MAX_TENSORS
+    ):  # before it is parsed: a few bytes of JSON can take a hundred of memory
+        raise ValueError(f"The header of {shown(path.name)} is no table of tensors.")
     places = dict(_places(path, header, 8 + length))
     _check_coverage(path, places, 8 + length, size)
     return places

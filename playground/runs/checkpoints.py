@@ -225,9 +225,19 @@ def load_weights(run: Path, step: int, shapes: dict[str, tuple[int, ...]]) -> di
 
 def counters(run: Path, step: int) -> dict[str, int | float]:
     """The counters that were saved with the weights of a step. Raises DamagedError."""
-    kind: Kind = "checkpoints" if step in steps(run, "checkpoints") else "snapshots"
-    found: dict[str, int | float] = _read_manifest(_folder(run, kind, step))["counters"]
+    found: dict[str, int | float] = _manifest_of(run, step)["counters"]
     return found
+
+
+def precision_of(run: Path, step: int) -> Precision:
+    """The type in which the weights of a step were saved: snapshots are rounded. Raises DamagedError."""
+    found: Precision = _manifest_of(run, step)["dtype"]
+    return found
+
+
+def _manifest_of(run: Path, step: int) -> dict[str, Any]:
+    kind: Kind = "checkpoints" if step in steps(run, "checkpoints") else "snapshots"
+    return _read_manifest(_folder(run, kind, step))
 
 
 def _check_header(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -17,6 +17,7 @@ from playground.interchange import check
 from playground.interchange.check import Check
 from playground.interchange.package import Package, write_safetensors, write_transformers
 from playground.interchange.program import write_program
+from playground.runs import checkpoints
 from playground.runs.files import temporary_name
 from playground.runs.loading import ModelCache
 from playground.runs.log import Tail
@@ -45,7 +46,9 @@ def package(run: Run, step: int | None = None, models: ModelCache | None = None)
     assert step is not None, "without any step the cache has complained"
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     train = run.train if run.train.corpus in CORPORA else None  # of an imported model it may not be known
-    return Package(run.name, run.model, weights, run.tokenizer, step, train, run.preset, tuple(Tail(run.log).rows()))
+    events = tuple(Tail(run.log).rows())
+    precision = checkpoints.precision_of(run.path, step)
+    return Package(run.name, run.model, weights, run.tokenizer, step, train, run.preset, events, precision)
 
 
 def export_run(
@@ -89,9 +92,17 @@ def export_run(
 def _transformers(folder: Path, package: Package) -> Exported:
     item = write_transformers(folder, package)
     if not check.installed():
-        return Exported("transformers", package.step, f"Written as {item.class_name}. {check.NOT_INSTALLED}")
+        said = f"Written as {item.class_name}. {check.NOT_INSTALLED}"
+        return Exported("transformers", package.step, said + rounded(package))
     proof = check.load_back(folder, package)
-    return Exported("transformers", package.step, str(proof), proof)
+    return Exported("transformers", package.step, str(proof) + rounded(package), proof)
+
+
+def rounded(package: Package) -> str:
+    """That weights come from a snapshot at half precision, if they do: a sentence, with a space before it."""
+    if package.precision == "float32":
+        return ""
+    return f" The weights of step {package.step:,} were kept as a snapshot, rounded to {package.precision}."
 
 
 def _safetensors(folder: Path, package: Package) -> Exported:
@@ -100,7 +111,7 @@ def _safetensors(folder: Path, package: Package) -> Exported:
     said = (
         f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground imports it again."
     )
-    return Exported("safetensors", package.step, said)
+    return Exported("safetensors", package.step, said + rounded(package))
 
 
 def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from playground.interchange import check
 from playground.interchange.package import read_folder
 from playground.runs.adopt import adopt, adopt_files, adopt_folder
 from playground.runs.checkpoints import save_snapshot
@@ -70,6 +71,37 @@ def test_an_earlier_checkpoint(run: Run, tmp_path: Path) -> None:
     export_run(run, tmp_path / "out", "safetensors", step=12)
     weights = read_folder(tmp_path / "out").weights
     assert all(torch.equal(weights[name], value) for name, value in state.tensors()["model"].items())
+
+
+@pytest.mark.parametrize("format", ["transformers", "safetensors"])
+def test_that_a_snapshot_is_rounded_is_said_with_it_and_on_its_card(format: str, run: Run, tmp_path: Path) -> None:
+    state = TrainState.new(run.model, run.train)
+    state.step = 12
+    save_snapshot(run.path, state.tensors()["model"], state.counters(), precision="bfloat16")
+    rounded = "The weights of step 12 were kept as a snapshot, rounded to bfloat16."
+    assert export_run(run, tmp_path / "rounded", format, step=12).said.endswith(rounded)
+    assert (
+        "weights of step 12, which were kept rounded to bfloat16." in (tmp_path / "rounded" / "README.md").read_text()
+    )
+    assert "rounded" not in export_run(run, tmp_path / "whole", format).said
+    assert "rounded" not in (tmp_path / "whole" / "README.md").read_text()
+
+
+def test_without_transformers_the_same_folder_is_written_and_the_same_refused(
+    run: Run, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_run(run, tmp_path / "with", "transformers")
+    monkeypatch.setattr(check, "installed", lambda: False)
+    done = export_run(run, tmp_path / "without", "transformers")
+    assert done.check is None and "was not loaded back" in done.said
+    for file in sorted((tmp_path / "with").iterdir()):
+        assert (tmp_path / "without" / file.name).read_bytes() == file.read_bytes()
+    alibi = make_run(run.model.replace(position="alibi"))
+    state = TrainState.new(alibi.model, alibi.train)
+    save_snapshot(alibi.path, state.tensors()["model"], state.counters())
+    with pytest.raises(ValueError, match="Positions ALiBi cannot be expressed in any"):
+        export_run(alibi, tmp_path / "refused", "transformers")
+    assert not (tmp_path / "refused").exists()
 
 
 @pytest.mark.parametrize("format", FORMATS)
