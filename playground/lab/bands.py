@@ -10,6 +10,7 @@ from statistics import fmean
 
 from playground.config import config_diff
 from playground.lab.shipped_bands import Reference, read_reference
+from playground.runs.comparable import same_settings, text_of, tokens_of
 from playground.runs.curves import Curves
 from playground.runs.store import Run
 from playground.train.estimate import count_parameters
@@ -33,14 +34,14 @@ class Band:
 
 
 def find_band(run: Run, references: Sequence[Run], curves: Curves, gallery: Path | None = None) -> Band | None:
-    """The band of the run's preset, text and tokenizer, from the runs that ship and the curves beside them; or None.
+    """The band of the run's preset, validation text and tokens, from the runs that ship and the curves beside them; or None.
 
     Of several the one of the closest size, then that with the fewest other settings than the run.
     """
     if not run.preset:
         return None
     shipped = None if gallery is None else read_reference(gallery, run.preset, run.train.corpus)
-    if shipped is not None and (len(shipped.loss) < LEAST or shipped.train.tokenizer != run.train.tokenizer):
+    if shipped is not None and (len(shipped.loss) < LEAST or not same_settings(shipped.train, run.train)):
         shipped = None
     found = [*_of_runs(run, references, curves), *([shipped] if shipped else [])]
     return _band(min(found, key=lambda reference: _distance(run, reference))) if found else None
@@ -53,7 +54,7 @@ def _distance(run: Run, reference: Reference) -> tuple[int, int]:
 
 
 def _of_runs(run: Run, references: Sequence[Run], curves: Curves) -> Iterator[Reference]:
-    """Runs that ship, as far as they have the run's preset, text and tokenizer: those that differ in their seed alone."""
+    """Runs that ship with the run's preset, validation text and tokens: those that differ in their seed alone."""
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for other in references:
         if other.reference and other.id != run.id and _comparable(run, other):
@@ -64,11 +65,7 @@ def _of_runs(run: Run, references: Sequence[Run], curves: Curves) -> Iterator[Re
 
 
 def _comparable(run: Run, other: Run) -> bool:
-    return (run.preset, run.train.corpus, run.train.tokenizer) == (
-        other.preset,
-        other.train.corpus,
-        other.train.tokenizer,
-    )
+    return run.preset == other.preset and (tokens_of(run), text_of(run)) == (tokens_of(other), text_of(other))
 
 
 def _curves_of(members: Sequence[Run], curves: Curves) -> Reference:

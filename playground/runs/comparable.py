@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from playground.config import TrainConfig
 from playground.data.downloads import DOWNLOADS
 from playground.runs.files import read_json
 from playground.runs.store import Run
@@ -20,7 +21,9 @@ from playground.tokenizers.identity import saved_fingerprint
 NATS, BITS = "nats per token", "bits per byte"
 WHOLE_BYTES = 32_000_000  # of a longer text evenly spread pieces are compared
 _PIECES, _PIECE_BYTES = 64, 65_536
-_FOLLOWS = ("task_version",)  # settings, where there are such, that change what counts in a validation text
+# Settings that decide what is in a validation text and what counts in it; those that there are.
+_TEXT = ("validation_fraction", "task_version", "documents")
+_TOKENS = ("tokenizer", "bpe_vocab")
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,18 @@ def text_of(run: Run) -> str:
     else:
         source = train.corpus
         size = min(size, DOWNLOADS[source].n_bytes) if source in DOWNLOADS else size
-    parts = [source, size, train.validation_fraction, *(values.get(name) for name in _FOLLOWS)]
+    parts = [source, size, *(values.get(name) for name in _TEXT)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def same_settings(a: TrainConfig, b: TrainConfig) -> bool:
+    """Whether losses per token compare as far as settings alone can tell: a built-in text of one size, and a tokenizer that
+    is made from it in the same way."""
+    if a.corpus == "own" or a.tokenizer == "imported":
+        return False
+    names = {"corpus", "corpus_bytes", *_TEXT, *(_TOKENS if a.tokenizer == "bpe" else _TOKENS[:1])}
+    one, two = a.to_dict(), b.to_dict()
+    return all(one.get(name) == two.get(name) for name in names)
 
 
 def same_batches(runs: Sequence[Run]) -> bool:
@@ -92,7 +105,10 @@ def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[st
 
 
 # Reasons not to compare {arm} with {first}.
-OTHER_TEXT = "{arm} was measured on another validation text than {first}, so there is no verdict between them."
+OTHER_TEXT = (
+    "{arm} was measured on another validation text than {first}, or with its documents kept apart in another way, so there "
+    "is no verdict between them."
+)
 _LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."
 NO_BITS = "{arm} and {first} have different tokens, and {arm}'s tokenizer " + _LOSES
 FIRST_NO_BITS = "{arm} and {first} have different tokens, and {first}'s tokenizer " + _LOSES

@@ -11,12 +11,13 @@ from playground.lab.bands import find_band
 from playground.lab.shipped_bands import PAIRS, SEEDS, make, missing, proposed, read_reference
 from playground.runs.curves import Curves
 from playground.runs.files import write_json
+from playground.runs.log import LogWriter
 from playground.runs.paths import gallery_root
 from playground.runs.reference import BUDGET
 from playground.runs.store import RunStore
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import build_tokenizer, learn_bpe
 from playground.train.dataset import prepare
-from playground.train.events import Evaluated
+from playground.train.events import Evaluated, Started
 from playground.train.trainer import TrainState, train
 
 SHIPPED = [pair for pair in PAIRS if read_reference(gallery_root(), *pair) is not None]
@@ -29,7 +30,8 @@ def store(tmp_path):
 
 def own(store, name, corpus, changes=None, **model):
     settings = TrainConfig(**{"corpus": corpus, "seed": 7, **(changes or {})})
-    return store.create(preset(name, **model), settings, build_tokenizer("byte", ""), name="mine", preset=name)
+    tokenizer = build_tokenizer(settings.tokenizer, "abc" * 100, vocab_size=257)
+    return store.create(preset(name, **model), settings, tokenizer, name="mine", preset=name)
 
 
 def found(store, run):
@@ -68,6 +70,33 @@ def test_settings_of_the_large_reference_runs_get_their_band(store):
     finals = [float(curves.evaluations(run)["loss"].iloc[-1]) for run in runs]
     assert (band.low[-1], band.high[-1]) == (round(min(finals), 5), round(max(finals), 5))
     assert band.step[-1] == 1600
+
+
+@pytest.mark.parametrize(
+    "changes", [{"corpus_bytes": 3_000_000}, {"validation_fraction": 0.2}, {"tokenizer": "bpe", "bpe_vocab": 300}]
+)
+def test_another_validation_text_or_other_tokens_have_no_band(changes, store):
+    """Neither that of a shipped curve nor that of runs of the same kind of tokenizer."""
+    assert found(store, own(store, "modern", "tales", changes)) is None
+
+
+def test_runs_of_another_vocabulary_make_no_band(store):
+    vocabularies = [learn_bpe(load_text("tales", n_bytes=20_000), size) for size in (260, 270)]
+    settings = TrainConfig(corpus="tales", tokenizer="bpe")
+    runs = [
+        replace(
+            store.create(preset("modern"), settings.replace(seed=seed), each, name="r", preset="modern"), reference=True
+        )
+        for each in vocabularies
+        for seed in range(2)
+    ]
+    mine = store.create(preset("modern"), settings.replace(seed=7), vocabularies[1], name="mine", preset="modern")
+    for run in runs:
+        with LogWriter(run.log) as log:
+            log.append(Started(0, 10, 1, 2, 3, 1.4))
+            log.append(Evaluated(0, 0, 0.0, 5.0 if run.tokenizer.vocab_size == 270 else 1.0, 0.1))
+    band = find_band(mine, runs, Curves(store))
+    assert band is not None and (band.seeds, band.low, band.high) == (2, [5.0], [5.0])
 
 
 def test_another_tokenizer_or_text_or_no_preset_has_none(store):

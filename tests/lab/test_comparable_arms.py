@@ -111,7 +111,8 @@ def test_on_another_validation_text_there_is_no_verdict():
     found = judge(measured(spec_of(3), rows), spec_of(3))
     assert found.comparisons == []
     assert found.headline == (
-        "Nothing is left to compare: B was measured on another validation text than A, so there is no verdict between them."
+        "Nothing is left to compare: B was measured on another validation text than A, or with its documents kept apart "
+        "in another way, so there is no verdict between them."
     )
 
 
