@@ -5,12 +5,21 @@ user interface and the command line's ``--help`` are all generated from here and
 validation: an instance that exists is valid. Presets are data.
 """
 
+from playground.config.documents import usual_documents
 from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
 from playground.config.settings import ANY, Settings, setting, unsupported
-from playground.config.train import Compile, OptimizerName, Precision, ScheduleName, TokenizerName, TrainConfig
+from playground.config.train import (
+    Compile,
+    Documents,
+    OptimizerName,
+    Precision,
+    ScheduleName,
+    TokenizerName,
+    TrainConfig,
+)
 from playground.config.words import config_diff, counted, label, listed, parsed, setting_kinds, spelled
 
 __all__ = [
@@ -25,6 +34,7 @@ __all__ = [
     "RACE_START",
     "RECIPES",
     "Compile",
+    "Documents",
     "Init",
     "MLPKind",
     "ModelConfig",
@@ -51,5 +61,6 @@ __all__ = [
     "setting_kinds",
     "spelled",
     "unsupported",
+    "usual_documents",
     "usual_rate",
 ]

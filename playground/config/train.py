@@ -12,6 +12,7 @@ OptimizerName = Literal["adamw", "muon", "sgd"]
 ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "on"]
+Documents = Literal["joined", "separated", "isolated"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class TrainConfig(Settings):
     bpe_vocab: int = setting(
         1_000, "BPE vocabulary", "How many tokens byte pair encoding learns, the 256 bytes included. Only for BPE.",
         low=256, high=32_000, step=1,
+    )  # fmt: skip
+    documents: Documents = setting(
+        "joined", "Documents",
+        "Of a text of several documents (stories, files, JSON rows). joined: one after the other, an empty line between "
+        "them; separated: an end-of-text token between them, as GPT-2 was trained, and attention may look back across it; "
+        "isolated: the same, but no training window reaches into another document. Usual: separated for tokens of "
+        "several characters, joined for bytes and characters.",
     )  # fmt: skip
     steps: int = setting(1000, "Steps", "Optimizer steps.", low=1, high=1_000_000, step=50)
     batch_size: int = setting(6, "Batch", "Sequences per micro-batch.", low=1, high=512, step=1)

@@ -3,25 +3,65 @@
 from __future__ import annotations
 
 import mmap
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+_SCANNED = 1 << 24  # tokens that are searched for ends of documents at a time
 IGNORED = -100  # a target that counts neither in the loss nor in the accuracy: torch's own convention
 
 
-def windows(tokens: np.ndarray, mask: np.ndarray | None, offsets: np.ndarray, block_size: int) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class DocumentWindows:
+    """Windows none of which reaches into another document.
+
+    A document's first window begins with the end-of-text token before it, each further one with the token at which the one
+    before ended, so each token is the target of exactly one window (the very first of a stream of none). The last window of
+    a document holds what comes behind it as well, but no targets there.
+    """
+
+    offsets: np.ndarray  # (W,) where they begin
+    lengths: np.ndarray  # (W,) how many of their targets, from the first on, belong to their document
+
+    @classmethod
+    def of(cls, tokens: np.ndarray, eos: int, block_size: int) -> DocumentWindows:
+        """Those of a stream in which `eos` ends each document."""
+        marks = [np.flatnonzero(tokens[at : at + _SCANNED] == eos) + at for at in range(0, len(tokens), _SCANNED)]
+        _release(tokens)
+        last = np.array([len(tokens) - 1])
+        ends = np.unique(np.concatenate([*marks, last]))
+        starts = np.concatenate([[0], ends[:-1]])
+        sizes = ends - starts  # targets of each document
+        counts = -(-sizes // block_size)
+        number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # of a window in its document
+        lengths = np.minimum(np.repeat(sizes, counts) - number * block_size, block_size)
+        return cls(np.repeat(starts, counts) + number * block_size, lengths)
+
+
+def windows(
+    tokens: np.ndarray,
+    mask: np.ndarray | None,
+    offsets: np.ndarray,
+    block_size: int,
+    lengths: np.ndarray | None = None,
+) -> tuple[Tensor, Tensor]:
     """Inputs and targets, each (B, T) int64, of the windows that start at `offsets` (B,).
 
-    Where `mask` (one flag per token) is False the token is no target: nothing is learned from predicting it.
+    Where `mask` (one flag per token) is False the token is no target: nothing is learned from predicting it. With `lengths`
+    (B,) only so many targets count in each window, which may then reach beyond the end of the stream.
     """
     index = offsets[:, None] + np.arange(block_size + 1)
+    if lengths is not None:
+        index = np.minimum(index, len(tokens) - 1)
     chunk = tokens[index].astype(np.int64)
     _release(tokens)
     targets = chunk[:, 1:]
     if mask is not None:
         targets = np.where(mask[index[:, 1:]], targets, IGNORED)
+    if lengths is not None:
+        targets = np.where(np.arange(block_size) < lengths[:, None], targets, IGNORED)
     return torch.from_numpy(chunk[:, :-1]), torch.from_numpy(np.ascontiguousarray(targets))
 
 
@@ -34,12 +74,19 @@ def _release(tokens: np.ndarray) -> None:
 
 
 def random_windows(
-    tokens: np.ndarray, mask: np.ndarray | None, *, block_size: int, count: int, seed: int, step: int
+    tokens: np.ndarray,
+    mask: np.ndarray | None,
+    *,
+    block_size: int,
+    count: int,
+    seed: int,
+    step: int,
+    among: DocumentWindows | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`count` windows for one step. They depend on seed and step alone, so two runs see the same text in the same order
-    whatever their architecture, and a resumed run needs no memory of where it was."""
-    offsets = np.random.default_rng([seed, step]).integers(0, len(tokens) - block_size, size=count)
-    return windows(tokens, mask, offsets, block_size)
+    """`count` windows for one step, anywhere or `among` those of documents. They depend on seed and step alone, so two runs
+    see the same text in the same order whatever their architecture, and a resumed run needs no memory of where it was."""
+    chosen = Spread.random(len(tokens), block_size, count, seed, step, among)
+    return windows(tokens, mask, chosen.offsets, block_size, chosen.lengths)
 
 
 def spread_windows(length: int, block_size: int, n_tokens: int) -> np.ndarray:
@@ -47,3 +94,38 @@ def spread_windows(length: int, block_size: int, n_tokens: int) -> np.ndarray:
     available = (length - 1) // block_size
     count = max(1, min(available, n_tokens // block_size))
     return np.linspace(0, available - 1, count).astype(np.int64) * block_size
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Some windows of a stream: where they begin (W,), and how many of their targets count (W,), or None for all."""
+
+    offsets: np.ndarray
+    lengths: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, length: int, block_size: int, n_tokens: int, among: DocumentWindows | None = None) -> Spread:
+        """Evenly spread: `spread_windows` of a stream of `length` tokens; or of the windows of documents as many as have
+        about `n_tokens` targets together."""
+        if among is None:
+            return cls(spread_windows(length, block_size, n_tokens))
+        count = max(1, min(len(among.offsets), round(n_tokens / float(among.lengths.mean()))))
+        number = np.linspace(0, len(among.offsets) - 1, count).astype(np.int64)
+        return cls(among.offsets[number], among.lengths[number])
+
+    @classmethod
+    def random(
+        cls, length: int, block_size: int, count: int, seed: int, step: int, among: DocumentWindows | None = None
+    ) -> Spread:
+        """`count` windows of a stream of `length` tokens, drawn for a step: any, or some of those of documents."""
+        rng = np.random.default_rng([seed, step])
+        if among is None:
+            return cls(rng.integers(0, length - block_size, size=count))
+        number = rng.integers(0, len(among.offsets), size=count)
+        return cls(among.offsets[number], among.lengths[number])
+
+    def split(self, parts: int) -> list[Spread]:
+        """The windows in order, in so many parts at most, none of them empty."""
+        numbers = np.array_split(np.arange(len(self.offsets)), min(len(self.offsets), parts))
+        lengths = self.lengths
+        return [Spread(self.offsets[part], None if lengths is None else lengths[part]) for part in numbers]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from playground.data.documents import Text
 from playground.data.downloads import DOWNLOADS, Progress, fetch
 from playground.data.encoding import Checker, decode_utf8, refuse_other_formats
 from playground.data.python_source import python_source
@@ -17,6 +18,7 @@ from playground.data.tasks import TASKS, task_text
 
 MIN_BYTES = 1000
 MAX_BYTES = 20_000_000
+_MARKER = "\n<|endoftext|>\n"  # between two stories of TinyStories
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def load_text(
     `seed` chooses other stories or examples where the text is generated, and is ignored elsewhere. Downloads need
     `cache_dir`, the folder in which they are kept, and report to `progress(bytes so far, bytes in all)`; "own" needs
     `own_text`, which goes through `check_text`. A text that is cut is cut after a line if it has any. In TinyStories
-    the marker between stories becomes an empty line. Raises ValueError for anything that is wrong with the request.
+    the marker between stories becomes an empty line. A text whose documents are known is a `documents.Text`: stories, or
+    an own text that is one. Raises ValueError for anything that is wrong with the request.
     """
     corpus = CORPORA.get(str(name))  # an API call can send anything
     if corpus is None:
@@ -126,17 +129,17 @@ def load_text(
         max_bytes=download.n_bytes,
         progress=progress,
     )
-    text = check_text(path.read_bytes(), name=corpus.label).replace("\n<|endoftext|>\n", "\n\n")
-    return _cut(text, size)
+    return _cut(Text.joined(check_text(path.read_bytes(), name=corpus.label).split(_MARKER)), size)
 
 
 def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text", stored: bool = False) -> str:
     """Return a user's text, from a box (str) or a file (bytes of UTF-8), ready for training.
 
-    Byte order marks at the start are dropped and `\\r\\n` and `\\r` become `\\n`, because a model should not spend its
-    capacity on what kind of computer wrote the file; everything else, a few control characters included, is
-    kept. Raises ValueError, naming the text by `name`, if it is empty or only white space, not UTF-8 or text of another
-    encoding in disguise (with a guess what it is instead), contains a lone surrogate, or has more than `max_bytes` bytes.
+    A `documents.Text` in which there is nothing to change stays one. Byte order marks at the start are dropped and
+    `\\r\\n` and `\\r` become `\\n`, because a model should not spend its capacity on what kind of computer wrote the file;
+    everything else, a few control characters included, is kept. Raises ValueError, naming the text by `name`, if it is empty
+    or only white space, not UTF-8 or text of another encoding in disguise (with a guess what it is instead), contains a lone
+    surrogate, or has more than `max_bytes` bytes.
     A `stored` text, which a run has been trained on, is never refused for looking odd. Linear in time and memory.
     """
     if not isinstance(data, (bytes, str)):  # an API call can send anything
@@ -165,7 +168,7 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
         checker = Checker()
         checker.add(text)
         checker.finish(shown)
-    return text
+    return data if isinstance(data, Text) and data == text else text
 
 
 def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:
@@ -181,4 +184,5 @@ def _cut(text: str, n_bytes: int) -> str:
     if len(data) <= n_bytes:
         return text
     end = data.rfind(b"\n", 0, n_bytes) + 1
-    return data[: end or n_bytes].decode("utf-8", errors="ignore")  # ignores only a character cut in two
+    cut = data[: end or n_bytes].decode("utf-8", errors="ignore")  # ignores only a character cut in two
+    return text.part(0, len(cut)) if isinstance(text, Text) else cut

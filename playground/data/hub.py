@@ -25,6 +25,7 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
+from playground.data.documents import SEPARATOR, Seam, read_ends, write_ends
 from playground.data.downloads import Progress, network_reason, opener
 from playground.data.encoding import Checker
 from playground.data.fields import ROLES, text_of, value_at
@@ -85,6 +86,8 @@ def dataset_text(
     shards = _shards(_ask(hub, f"/api/datasets/{quote(name)}/parquet", name), name, split)
     text = write_text_file(_texts(hub, shards, name, column, max_bytes, arrow, progress), folder, f"{name} ({column})")
     known.parent.mkdir(parents=True, exist_ok=True)
+    known.with_suffix(".npy").unlink(missing_ok=True)
+    write_ends(known.with_suffix(".npy"), text.ends)
     known.write_text(json.dumps({"file": text.path.name, "n_bytes": text.n_bytes, "name": text.name}), "utf-8")
     return text
 
@@ -107,7 +110,8 @@ def _key(*parts: object) -> str:
 def _cached(known: Path, folder: Path) -> TextFile | None:
     try:
         facts = json.loads(known.read_bytes())
-        text = TextFile(folder / Path(facts["file"]).name, int(facts["n_bytes"]), str(facts["name"]))
+        ends = read_ends(known.with_suffix(".npy"))
+        text = TextFile(folder / Path(facts["file"]).name, int(facts["n_bytes"]), str(facts["name"]), ends)
         return text if text.path.stat().st_size == text.n_bytes else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -144,9 +148,13 @@ def _texts(
     checker = Checker()
     for url in shards:
         for value in _rows(hub, url, name, column, arrow):
-            text = re.sub("\r\n?", "\n", value)
-            piece = f"\n\n{text}" if done else text
-            data = piece.encode("utf-8", errors="replace")[: max_bytes - done]
+            if done:
+                if max_bytes - done <= len(SEPARATOR):
+                    done = max_bytes
+                    break
+                done += len(SEPARATOR)
+                yield Seam(SEPARATOR)
+            data = re.sub("\r\n?", "\n", value).encode("utf-8", errors="replace")[: max_bytes - done]
             done += len(data)
             text = data.decode("utf-8", errors="ignore")  # ignores only a character cut in two at the very end
             checker.add(text)

@@ -13,11 +13,15 @@ import io
 import os
 import re
 import secrets
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from playground.data.corpora import MAX_BYTES, check_text
+from playground.data.documents import NO_ENDS, Seam, held
 from playground.data.encoding import SAMPLE_BYTES, Checker, check_beginning, first_wrong, not_utf8, refuse_other_formats
 from playground.data.html_text import MAX_BYTES as MAX_HTML_BYTES
 from playground.data.html_text import text_of
@@ -34,11 +38,15 @@ Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 @dataclass(frozen=True)
 class TextFile:
-    """A gathered text: UTF-8 with ``\\n`` newlines and not empty. `name` says where it comes from."""
+    """A gathered text: UTF-8 with ``\\n`` newlines and not empty. `name` says where it comes from.
+
+    `ends` (D,) says where documents end, in bytes, each behind its empty line.
+    """
 
     path: Path
     n_bytes: int
     name: str
+    ends: np.ndarray = field(default_factory=lambda: NO_ENDS, compare=False, repr=False)
 
 
 def gather(
@@ -49,7 +57,8 @@ def gather(
     max_bytes: int = MAX_BYTES,
     progress: Progress | None = None,
 ) -> str | TextFile:
-    """The text of some files, in their order, an empty line between two of them.
+    """The text of some files, in their order, an empty line between two of them. Each file is a document, of JSON lines
+    each row; what has several is a `documents.Text` if it is a string.
 
     Rows, of JSON lines, JSON arrays and CSV, give the text in `field`, see `fields`; HTML pages and notebooks what a reader
     would see; all others are UTF-8 text. What holds more than 20 MB needs `folder`, into which it goes. Raises ValueError
@@ -71,7 +80,7 @@ def gather(
         )
     pieces = _joined(paths, field, total, progress)
     if total <= MAX_BYTES or folder is None:
-        return check_text("".join(pieces), name="text of these files" if len(paths) > 1 else "file")
+        return check_text(held(pieces), name="text of these files" if len(paths) > 1 else "file")
     return write_text_file(pieces, folder, _names(paths))
 
 
@@ -81,7 +90,7 @@ def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
     Whatever the iterator raises leaves nothing behind. Raises ValueError if the text is empty or the disk is full.
     """
     part = folder / f".{secrets.token_hex(8)}.tmp"
-    digest, n_bytes, blank = hashlib.sha256(), 0, True
+    digest, n_bytes, blank, ends = hashlib.sha256(), 0, True, array("q")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with open(part, "xb") as file:
@@ -90,6 +99,8 @@ def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
                 digest.update(data)
                 file.write(data)
                 n_bytes += len(data)
+                if isinstance(piece, Seam):
+                    ends.append(n_bytes)
                 blank = blank and (not piece or piece.isspace())
         if blank:
             raise ValueError(f"{name} is empty. Choose another text.")
@@ -102,7 +113,7 @@ def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
     finally:
         part.unlink(missing_ok=True)
     _forget(folder, target)
-    return TextFile(target, n_bytes, name)
+    return TextFile(target, n_bytes, name, np.array(ends, dtype=np.int64))
 
 
 def _forget(folder: Path, newest: Path) -> None:
@@ -143,7 +154,7 @@ def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | 
         checker = Checker()
         for document in documents(path, field):
             if last:
-                yield "\n" if first and last.endswith("\n") else "\n\n"
+                yield Seam("\n" if first and last.endswith("\n") else "\n\n")
             first = False
             for piece in document:
                 if piece:

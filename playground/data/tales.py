@@ -17,6 +17,7 @@ from random import Random
 from typing import TypeVar
 
 from playground.data import tale_plots as words
+from playground.data.documents import Text
 
 MIN_BYTES = 1000  # no story is longer, so a text of this size holds at least one
 
@@ -24,9 +25,10 @@ _T = TypeVar("_T")
 _Draw = Callable[[], float]
 
 
-def tales(n_bytes: int, seed: int = 0) -> str:
+def tales(n_bytes: int, seed: int = 0) -> Text:
     """Return stories 0, 1, 2, ... of `seed`: plain ASCII, a blank line after each, as many as fit into `n_bytes`.
 
+    Each story is a document.
     The length in bytes (= characters) lies in (n_bytes - 1000, n_bytes]; a smaller size is a prefix of a larger one.
     Raises ValueError if `n_bytes` is below 1000 or `seed` is outside 0 to 4294967295.
     """
@@ -40,7 +42,7 @@ def tales(n_bytes: int, seed: int = 0) -> str:
         text = story(seed, index) + "\n\n"
         size += len(text)
         if size > n_bytes:
-            return "".join(told)
+            return Text("".join(told), list(itertools.accumulate(map(len, told))))
         told.append(text)
     raise AssertionError("unreachable: every story has a length")
 

@@ -15,13 +15,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from playground.data.documents import SEPARATOR, EncodeEach, cut_near, packed
 from playground.data.encoding import not_utf8
 
 FORMAT = 2
@@ -79,9 +80,31 @@ class Comparison(Protocol):
     def finish(self) -> None:
         """No more text comes."""
 
+    def next_text(self) -> None:
+        """What was fed is a text by itself, and so is what comes."""
 
-def survey(path: Path, max_bytes: int, validation_fraction: float, near: int = 2_000) -> Parts:
-    """Where `train.dataset.split` would cut the first `max_bytes` of a text (cut after a line if it has any there)."""
+
+def compared(encode_each: EncodeEach, comparison: Comparison | None) -> EncodeEach:
+    """The same, but `comparison` is told of each text."""
+
+    def each(texts: Sequence[str]) -> Sequence[np.ndarray]:
+        found = encode_each(texts)
+        for text, ids in zip(texts, found, strict=True):
+            if comparison is not None:
+                comparison.feed(text, ids)
+                comparison.next_text()
+        return found
+
+    return each
+
+
+def survey(
+    path: Path, max_bytes: int, validation_fraction: float, near: int = 2_000, ends: np.ndarray | None = None
+) -> Parts:
+    """Where `train.dataset.split` would cut the first `max_bytes` of a text (cut after a line if it has any there).
+
+    `ends` (D,) are those of its documents, in bytes, if it is to be cut between two of them.
+    """
     end = _end(path, max_bytes)
     digest = hashlib.sha256()
     counts: list[int] = []  # characters that begin in each piece
@@ -92,11 +115,24 @@ def survey(path: Path, max_bytes: int, validation_fraction: float, near: int = 2
     mark = round(total * (1 - validation_fraction))
     at = _byte_of(path, end, counts, mark)
     limit = min(near, (total - mark) // 4)
+    between = None if ends is None else cut_near(ends[ends < end], at, at + 4 * ((total - mark) // 4))
     with open(path, "rb") as file:
+        if between is not None and _characters(file, at, between) <= (total - mark) // 4:
+            return Parts(between, end, digest.hexdigest())
         file.seek(at)
         following = file.read(min(4 * limit, end - at)).decode("utf-8", errors="ignore")[:limit]
     line_end = following.find("\n")
     return Parts(at + len(following[: line_end + 1].encode("utf-8")), end, digest.hexdigest())
+
+
+def _characters(file: BinaryIO, start: int, end: int) -> int:
+    """How many characters begin in some bytes of a file."""
+    file.seek(start)
+    count = 0
+    while start < end and (piece := file.read(min(_PIECE_BYTES, end - start))):
+        start += len(piece)
+        count += int(np.count_nonzero(_begins(piece)))
+    return count
 
 
 def characters(path: Path, end: int) -> tuple[int, np.ndarray]:
@@ -209,14 +245,74 @@ def _seam(text: str, force: bool) -> int:
     return len(text) if force else 0
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How the documents of a text become tokens: `ends` (D,) in bytes, and the token `eos` where one ends.
+
+    `encode_each` encodes several texts, each by itself.
+    """
+
+    ends: np.ndarray
+    eos: int
+    encode_each: EncodeEach
+
+
+def encoded_documents(
+    path: Path, start: int, end: int, encode: Encode, packing: Packing, comparison: Comparison | None = None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """`encoded` for documents: the tokens that `documents.encode_documents` gives, piece by piece."""
+    mark = np.array([packing.eos])
+    each = compared(packing.encode_each, comparison)
+    parts: list[str] = []
+    size = 0
+    try:
+        with open(path, "rb") as file:
+            for begin, until, stop in _spans(start, end, packing.ends):
+                if until - begin > _PIECE_BYTES or size > _PIECE_BYTES:
+                    yield packed(parts, [True] * len(parts), each, packing.eos), begin - start
+                    parts, size = [], 0
+                if until - begin > _PIECE_BYTES:
+                    for ids, done in encoded(path, begin, until, encode, comparison):
+                        yield ids, begin - start + done
+                    if comparison is not None:
+                        comparison.next_text()
+                    if until < stop:
+                        yield mark, stop - start
+                    continue
+                file.seek(begin)
+                parts.append(file.read(until - begin).decode("utf-8"))
+                size += until - begin
+    except UnicodeDecodeError as error:
+        raise ValueError(not_utf8(error.object, error.start, "The text")) from error
+    ended = [True] * len(parts)
+    if parts and until == stop:
+        ended[-1] = False
+    yield packed(parts, ended, each, packing.eos), end - start
+
+
+def _spans(start: int, end: int, ends: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Of each document between two bytes: where it begins, where its text ends, and where the next one begins.
+
+    The last two are the same for one that does not end there.
+    """
+    stop = start
+    for stop in ends[(ends >= start + len(SEPARATOR)) & (ends <= end)].tolist():
+        yield start, stop - len(SEPARATOR), stop
+        start = stop
+    if stop < end:
+        yield stop, end, end
+
+
 def token_type(vocab_size: int) -> np.dtype:
     """The smallest unsigned type that holds every id."""
     return np.dtype(np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32)
 
 
-def key_of(parts: Parts, tokenizer: Mapping[str, Any]) -> str:
+def key_of(parts: Parts, tokenizer: Mapping[str, Any], packing: Packing | None = None) -> str:
     """The name of a token file: what it was made of, and nothing else."""
     made_of = [FORMAT, parts.sha256, parts.cut, parts.end, tokenizer]
+    if packing is not None:
+        made_of += [packing.eos, hashlib.sha256(packing.ends.astype("<i8").tobytes()).hexdigest()]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode("ascii")).hexdigest()
 
 
@@ -229,13 +325,14 @@ def token_file(
     folder: Path,
     progress: Progress | None = None,
     comparison: Comparison | None = None,
+    packing: Packing | None = None,
 ) -> Tokens:
     """The tokens of a text, from `folder` or made now. Raises ValueError when they cannot be stored.
 
-    `tokenizer` is all of the tokenizer's state, as it is saved. What `progress` or `encode` raises leaves nothing
-    behind. `comparison` is fed with the validation part.
+    `tokenizer` is all of the tokenizer's state, as it is saved; with a `packing` documents are kept apart. What `progress`
+    or `encode` raises leaves nothing behind. `comparison` is fed with the validation part.
     """
-    home = folder / key_of(parts, tokenizer)
+    home = folder / key_of(parts, tokenizer, packing)
     tokens = _open(home, parts)
     if tokens is not None:
         os.utime(home)
@@ -243,7 +340,7 @@ def token_file(
     hidden = folder / f".{secrets.token_hex(8)}.tmp"
     try:
         hidden.mkdir(parents=True)
-        _fill(hidden, path, parts, encode, token_type(vocab_size), progress, comparison)
+        _fill(hidden, path, parts, encode, token_type(vocab_size), progress, comparison, packing)
         if home.exists():  # damaged, or another process was faster
             shutil.rmtree(home, ignore_errors=True)
         os.replace(hidden, home)
@@ -268,12 +365,17 @@ def _fill(
     dtype: np.dtype,
     progress: Progress | None,
     comparison: Comparison | None,
+    packing: Packing | None,
 ) -> None:
     counts: list[int] = []
     with open(folder / "tokens.bin", "xb") as file:
         for start, end in ((0, parts.cut), (parts.cut, parts.end)):
-            count = 0
-            for ids, done in encoded(path, start, end, encode, comparison if counts else None):
+            count, compared_with = 0, comparison if counts else None
+            if packing is None:
+                found = encoded(path, start, end, encode, compared_with)
+            else:
+                found = encoded_documents(path, start, end, encode, packing, compared_with)
+            for ids, done in found:
                 file.write(ids.astype(dtype, copy=False).tobytes())
                 count += len(ids)
                 if progress is not None:

@@ -62,7 +62,7 @@ TRAINING: dict[str, Container[Any]] = {
         "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
         "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
         "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
-        "router_z_loss", "seed", "bpe_vocab", "z_loss", "ema", "recompute", "compile",
+        "router_z_loss", "seed", "bpe_vocab", "documents", "z_loss", "ema", "recompute", "compile",
     ), ANY),
 }  # fmt: skip
 
@@ -82,10 +82,11 @@ def write_program(
     """The program for a run. `streams` holds the token ids of its two parts, ``train`` and ``validation``.
 
     For bytes and characters the data is the text itself; for other tokenizers, whose rules would fill a file of their own,
-    it is the ids and the bytes of each token. Raises ValueError for a setting that the program does not have.
+    and where an end-of-text token separates documents, it is the ids and the bytes of each token. Raises ValueError for a
+    setting that the program does not have.
     """
     _check_known(model, train)
-    kind = tokenizer.name if tokenizer.name in ("byte", "char") else "tokens"
+    kind = tokenizer.name if tokenizer.name in ("byte", "char") and tokenizer.eos is None else "tokens"
     task = TASKS.get(train.corpus)
     if task and kind == "tokens":
         raise ValueError(
@@ -99,6 +100,7 @@ def write_program(
         | {"z_loss": train.z_loss > 0, "ema": train.ema > 0, "half": train.precision == "bf16"}
         | {"asks": train.z_loss > 0 or model.n_expert > 1}
         | {"task": task is not None, "text": kind != "tokens", kind: True}
+        | {"eos": tokenizer.eos is not None, "isolated": train.documents == "isolated"}
     )
     values = _values(model, train) | {
         "title": " ".join(name.split()).replace("\\", "/").replace('"', "'"),
@@ -106,6 +108,7 @@ def write_program(
         "file": "train.py",
         "data_file": data_name,
         "marker": repr(task.marker) if task else "",
+        "eos": str(tokenizer.eos),
     }
     data = _tokens(tokenizer, streams) if kind == "tokens" else text
     return Program(render(TEMPLATE.read_text("utf-8"), flags, values), data_name, data)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from playground.config import ModelConfig
-from playground.data.batches import IGNORED, spread_windows, windows
+from playground.data.batches import IGNORED, Spread, windows
 from playground.models.kv_cache import KVCache
 from playground.models.trace import Edit, Trace
 from playground.models.transformer import Transformer
@@ -125,8 +125,8 @@ class Probe:
 def probe(model: Transformer, data: Dataset, n_tokens: int) -> Probe:
     """About `n_tokens` targets of the validation text, spread over it, and what the whole model makes of them."""
     size = model.config.block_size
-    offsets = spread_windows(len(data.validation), size, n_tokens)
-    inputs, targets = windows(data.validation, data.validation_mask, offsets, size)
+    where = Spread.of(len(data.validation), size, n_tokens, data.validation_windows)
+    inputs, targets = windows(data.validation, data.validation_mask, where.offsets, size, where.lengths)
     counts = (targets != IGNORED).sum(1)
     return Probe(inputs, targets, _losses(model, inputs, targets, {}), counts, means(model, inputs))
 

@@ -142,7 +142,7 @@ def _no_bits(tokenizer: Tokenizer, data: bytes) -> str:
 def _all(text: str | Path, config: TrainConfig) -> tuple[bytes, bytes] | None:
     if isinstance(text, Path):
         return None
-    head, tail = split(text, config.validation_fraction)
+    head, tail = split(text, config.validation_fraction, config.documents)
     return head.encode("utf-8"), tail.encode("utf-8")
 
 
@@ -151,7 +151,7 @@ def _tokens_per_byte(tokenizer: Tokenizer, data: bytes) -> float:
 
 
 def _of_text(text: str, config: TrainConfig) -> _Parts:
-    head, tail = (part.encode("utf-8") for part in split(text, config.validation_fraction))
+    head, tail = (part.encode("utf-8") for part in split(text, config.validation_fraction, config.documents))
     middle = max(0, len(text) // 2 - SAMPLE_CHARACTERS // 2)
     return _Parts(
         len(head) + len(tail),

@@ -13,9 +13,10 @@ from playground.train.trainer import TrainState
 
 # Settings that change nothing in what a step holds; runs that differ in these alone are measured once.
 IRRELEVANT = (
-    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "steps", "grad_accum", "schedule", "learning_rate", "min_lr_ratio",
-    "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "validation_fraction",
-    "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss", "compile", "seed",
+    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "documents", "steps", "grad_accum", "schedule", "learning_rate",
+    "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
+    "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
+    "compile", "seed",
 )  # fmt: skip
 
 

@@ -84,19 +84,23 @@ def parts(run: Run, cache_dir: Path | None) -> tuple[bytes, bytes, np.ndarray | 
     config = run.train
     path = run.text_path if config.corpus == "own" else None
     if path is not None:
-        where = survey(path, config.corpus_bytes, config.validation_fraction)
+        where = survey(path, config.corpus_bytes, config.validation_fraction, ends=split_ends(run))
         return (
             sample_file(path, 0, where.cut, COUNTED_BYTES),
             sample_file(path, where.cut, where.end, HELD_OUT_BYTES),
             None,
         )
-    head, tail = split(
-        load_text(config.corpus, n_bytes=config.corpus_bytes, cache_dir=cache_dir), config.validation_fraction
-    )
+    text = load_text(config.corpus, n_bytes=config.corpus_bytes, cache_dir=cache_dir)
+    head, tail = split(text, config.validation_fraction, config.documents)
     held_out = tail.encode("utf-8")[:HELD_OUT_BYTES]
     task = CORPORA[config.corpus].kind == "task"
     mask = answer_mask(config.corpus, held_out.decode("ascii")) if task else None
     return sample(head.encode("utf-8"), COUNTED_BYTES), held_out, mask
+
+
+def split_ends(run: Run) -> np.ndarray | None:
+    """Ends of documents between which a run's own text is split, or None where it is not split so."""
+    return None if run.train.documents == "joined" else run.document_ends()
 
 
 def sample(data: bytes, n_bytes: int) -> bytes:

@@ -17,10 +17,10 @@ from playground.data.rows import markup_note
 from playground.data.sources import TextFile
 from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.store import NAME_LENGTH, Run, RunStore, checked_name
-from playground.runs.texts import beginning, fitted_tokenizer
-from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer, lost_words, round_trip
+from playground.runs.texts import beginning, beginning_of, fitted, fitted_tokenizer, with_documents
+from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_words, round_trip
 from playground.tokenizers.bpe import Learning
-from playground.train.dataset import prepare
+from playground.train.dataset import end_of_text, prepare
 from playground.train.estimate import estimate
 
 COMPARED_BYTES = 200_000  # of a file too large to hold, to tell beforehand whether its text comes back from its tokens
@@ -61,7 +61,7 @@ def prepare_run(
     """Check a run before it is created: settings, text, and that the text fits the model and the model this machine.
 
     What a preset with a recipe says counts where no change is given. The vocabulary follows from tokenizer and text, the
-    learning rate from optimizer and width unless one is given.
+    learning rate from optimizer and width unless one is given, and so does how documents are kept apart from the tokenizer.
     `own_text`, a string or a file that `sources.gather` made, makes the corpus "own"; a corpus that is downloaded is
     fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `limits` are what this
     visitor may use. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
@@ -83,12 +83,14 @@ def prepare_run(
         check_memory(model, train, memory_limit)
     limits.check_shape(model, train)
     text = _text(train, own_text, cache_dir, progress)
+    chosen = "documents" in asked or "documents" in limits.frozen
+    train, separated = with_documents(train, text, imported, chosen)
     if isinstance(text, TextFile):
         tokenizer = fitted_tokenizer(train, text.path, imported, learning)
     else:
-        tokenizer = build_tokenizer(
-            train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported, progress=learning
-        )
+        tokenizer = fitted(train, text, imported, learning)
+    if train.documents != "joined":
+        end_of_text(tokenizer, train)  # raises if there is none
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
@@ -102,7 +104,11 @@ def prepare_run(
         back = round_trip(tokenizer, start, tokenizer.encode(start))
         comes_back, lost = back.exact, back.lost
     own = own_text if train.corpus == "own" else None
-    notes = _notes(train, tokenizer) if comes_back else (lost_words(lost), *_notes(train, tokenizer))
+    notes = (
+        *(() if comes_back else (lost_words(lost),)),
+        *_notes(train, tokenizer),
+        *([separated] if separated else []),
+    )
     if own is not None and isinstance(text, str) and (marked := markup_note(text)):
         notes = (marked, *notes)
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
@@ -148,7 +154,7 @@ def _text(
     if isinstance(own, TextFile):
         if min(n_bytes, own.n_bytes) > MAX_BYTES:
             return own
-        own = beginning(own.path, n_bytes + 4)  # so that there is something to cut after the last line
+        own = beginning_of(own, n_bytes + 4)  # so that there is something to cut after the last line
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
     return load_text(train.corpus, n_bytes=n_bytes, cache_dir=cache_dir, own_text=own, progress=progress)
@@ -167,7 +173,7 @@ def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: st
             name=checked_name(name) if name else prepared.default_name,
             preset=prepared.preset,
             owner=owner,
-            own_text=prepared.own_text.path if isinstance(prepared.own_text, TextFile) else prepared.own_text,
+            own_text=prepared.own_text,
         )
     except OSError as error:
         raise ValueError(f"The run could not be written: {error.strerror}. Free some space and try again.") from error

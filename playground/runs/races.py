@@ -22,7 +22,7 @@ from playground.data.corpora import CORPORA, load_text
 from playground.data.downloads import Progress
 from playground.runs import status
 from playground.runs.create import free_memory
-from playground.runs.files import discard, read_json, write_bytes, write_json
+from playground.runs.files import discard, read_json, write_json
 from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.processes import STOP_SECONDS, end
 from playground.runs.status import Status
@@ -37,6 +37,7 @@ from playground.runs.store import (
     free_name,
     hashed,
     read_run,
+    write_text,
 )
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare
@@ -172,9 +173,12 @@ class _Texts:
         return self._texts[key]
 
     def tokenizer(self, config: TrainConfig) -> Tokenizer:
-        key = (config.corpus, config.corpus_bytes, config.tokenizer, config.bpe_vocab)
+        apart = config.documents != "joined"
+        key = (config.corpus, config.corpus_bytes, config.tokenizer, config.bpe_vocab, apart)
         if key not in self._tokenizers:
-            self._tokenizers[key] = build_tokenizer(config.tokenizer, self.text(config), vocab_size=config.bpe_vocab)
+            self._tokenizers[key] = build_tokenizer(
+                config.tokenizer, self.text(config), vocab_size=config.bpe_vocab, eos=apart
+            )
         return self._tokenizers[key]
 
     def vocabulary(self, config: TrainConfig) -> int:
@@ -269,7 +273,7 @@ def _fill(folder: Path, race_id: str, prepared: PreparedRace, name: str, owner: 
             title = f"{arm.name[:20]} · seed {seed} · {name}"[:60]
             write_json(run / "run.json", {**common, **configs, "name": title, "preset": arm.preset})
     if prepared.own_text is not None:
-        write_bytes(folder / "text.txt", prepared.own_text.encode("utf-8"))
+        write_text(folder, prepared.own_text)
     facts = {"name": name, "spec": spec.to_dict(), "runs": ids, "solved": [arm.solved for arm in prepared.arms]}
     write_json(folder / "race.json", {**common, **facts, "notes": ""})
 

@@ -4,6 +4,7 @@
         run.json                what the run is: name, configs, preset, owner
         tokenizer.json
         text.txt                only when the user brought a text
+        documents.npy           where its documents end, if there are several
         events.jsonl            what happened (`log`)
         status.json, heartbeat, control, lock        how it is going (`status`)
         checkpoints/, snapshots/                     weights (`checkpoints`)
@@ -32,7 +33,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from playground.config import ModelConfig, TrainConfig
+from playground.data.documents import NO_ENDS, Text, read_ends, write_ends
+from playground.data.sources import TextFile
 from playground.runs import checkpoints, status
 from playground.runs.files import Lock, discard, link_or_copy, read_json, sweep, write_bytes, write_json
 from playground.runs.processes import STOP_SECONDS, end
@@ -41,6 +46,7 @@ from playground.tokenizers import Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
 NAME_LENGTH = 60
+DOCUMENTS = "documents.npy"
 ARMS = "arms"  # folder of a race's runs
 RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -100,7 +106,11 @@ class Run:
 
     def own_text(self) -> str | None:
         """The text that the user brought, exactly, or None for a built-in one."""
-        return None if self.text_path is None else self.text_path.read_bytes().decode("utf-8")
+        return None if self.text_path is None else read_text(self.text_path.parent)
+
+    def document_ends(self) -> np.ndarray:
+        """Where the documents of that text end (D,), in bytes; nowhere where that is not known."""
+        return NO_ENDS if self.text_path is None else read_ends(self.text_path.parent / DOCUMENTS)
 
     @property
     def text_path(self) -> Path | None:
@@ -137,7 +147,7 @@ class RunStore:
         name: str,
         preset: str,
         owner: str | None = None,
-        own_text: str | Path | None = None,
+        own_text: str | Path | TextFile | None = None,
         origin: str = "",
         fill: Callable[[Path], None] | None = None,
     ) -> Run:
@@ -165,10 +175,8 @@ class RunStore:
             hidden.mkdir()
             try:
                 write_json(hidden / "tokenizer.json", tokenizer.to_dict())
-                if isinstance(own_text, Path):
-                    link_or_copy(own_text, hidden / "text.txt")
-                elif own_text is not None:
-                    write_bytes(hidden / "text.txt", own_text.encode("utf-8"))
+                if own_text is not None:
+                    write_text(hidden, own_text)
                 write_json(hidden / "run.json", values)
                 if fill is not None:
                     fill(hidden)
@@ -324,6 +332,23 @@ def read_run(path: Path, reference: bool) -> Run | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: there is no such run
+
+
+def write_text(folder: Path, text: str | Path | TextFile) -> None:
+    """Keep a text that a user brought, and where its documents end; one that is a file is linked, not copied."""
+    ends = text.byte_ends() if isinstance(text, Text) else text.ends if isinstance(text, TextFile) else NO_ENDS
+    if isinstance(text, str):
+        write_bytes(folder / "text.txt", text.encode("utf-8"))
+    else:
+        link_or_copy(text if isinstance(text, Path) else text.path, folder / "text.txt")
+    if len(ends):
+        write_ends(folder / DOCUMENTS, ends)
+
+
+def read_text(folder: Path) -> str:
+    """What `write_text` kept."""
+    data, ends = (folder / "text.txt").read_bytes(), read_ends(folder / DOCUMENTS)
+    return Text.from_bytes(data, ends) if len(ends) else data.decode("utf-8")
 
 
 def _trouble(path: Path) -> str:

@@ -6,14 +6,17 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from playground.config import TrainConfig
+from playground.config import TrainConfig, usual_documents
 from playground.data.corpora import CORPORA, MAX_BYTES, load_text
+from playground.data.documents import Text, ends_of, n_documents
+from playground.data.sources import TextFile
 from playground.data.token_file import Progress, characters
 from playground.runs.store import Run
-from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer, pieces
 from playground.tokenizers.bpe import Learning
 from playground.tokenizers.character import CharacterTokenizer
-from playground.train.dataset import Dataset, prepare, prepare_file
+from playground.tokenizers.special import END_OF_TEXT
+from playground.train.dataset import Dataset, end_of_text, prepare, prepare_file
 
 
 def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) -> Dataset:
@@ -27,7 +30,7 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     own = run.text_path
     if own is not None and run.train.corpus == "own":
         home = run.path if cache_dir is None or run.owner is not None else cache_dir
-        return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress)
+        return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress, run.document_ends())
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir)
     return prepare(text, run.tokenizer, run.model, run.train)
 
@@ -60,12 +63,57 @@ def fitted_tokenizer(
     Characters are collected from all of it that is used; BPE learns from its first 20 MB.
     """
     if config.tokenizer != "char":
-        text = beginning(path, MAX_BYTES) if config.tokenizer == "bpe" else ""
-        return build_tokenizer(
-            config.tokenizer, text, vocab_size=config.bpe_vocab, imported=imported, progress=learning
-        )
+        return fitted(config, beginning(path, MAX_BYTES) if config.tokenizer == "bpe" else "", imported, learning)
     _, codes = characters(path, config.corpus_bytes)
-    return CharacterTokenizer("".join(map(chr, codes)))
+    return CharacterTokenizer("".join(map(chr, codes)), eos=config.documents != "joined")
+
+
+def fitted(
+    config: TrainConfig, text: str, imported: Tokenizer | None = None, learning: Learning | None = None
+) -> Tokenizer:
+    """The tokenizer that the settings ask for: with an end-of-text token if documents are to be kept apart.
+
+    What an imported one puts around every text is left out, because it is not trained on here.
+    """
+    if isinstance(imported, ImportedTokenizer):
+        imported = imported.plain()
+    return build_tokenizer(
+        config.tokenizer, text, vocab_size=config.bpe_vocab, imported=imported, progress=learning,
+        eos=config.documents != "joined",
+    )  # fmt: skip
+
+
+def with_documents(
+    config: TrainConfig, text: str | TextFile, imported: Tokenizer | None, chosen: bool
+) -> tuple[TrainConfig, str]:
+    """The settings with documents kept apart as far as a text has several, and a sentence on how, or nothing.
+
+    Unless it was `chosen`, that is done in the way that is usual for the tokenizer (`usual_documents`).
+    """
+    ends, size = (text.ends, text.n_bytes) if isinstance(text, TextFile) else (ends_of(text), len(text))
+    several = n_documents(ends, size) > 1
+    if not several:
+        note = f"This text is a single document, so Documents is joined, not {config.documents}."
+        return config.replace(documents="joined"), note if chosen and config.documents != "joined" else ""
+    if not chosen:
+        config = config.replace(documents=usual_documents(config.tokenizer))
+    if config.tokenizer == "imported" and imported is not None and imported.eos is None:
+        note = f"This tokenizer has no end-of-text token, so Documents is joined, not {config.documents}."
+        return config.replace(documents="joined"), "" if config.documents == "joined" else note
+    if config.documents == "joined":
+        return config, ""
+    eos = END_OF_TEXT
+    if config.tokenizer == "imported" and imported is not None:
+        eos = pieces(imported, [end_of_text(imported, config)])[0]
+    alone = ", and no training window reaches into another one" if config.documents == "isolated" else ""
+    return config, f"Documents: separated by {eos}{alone}."
+
+
+def beginning_of(file: TextFile, n_bytes: int) -> str:
+    """`beginning` of a gathered text, which knows the documents that end in it."""
+    with open(file.path, "rb") as opened:
+        data = opened.read(n_bytes)
+    return Text.from_bytes(data, file.ends) if len(file.ends) else data.decode("utf-8", errors="ignore")
 
 
 def beginning(path: Path, n_bytes: int) -> str:

@@ -71,6 +71,13 @@ def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [spelled_bytes(tokenizer.token_bytes(int(token))) for token in ids]
 
 
+def encode_each(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
+    """The ids of several texts, each encoded by itself."""
+    if isinstance(tokenizer, ImportedTokenizer):
+        return tokenizer.encode_each(texts)
+    return [tokenizer.encode(text) for text in texts]
+
+
 def spelled_bytes(data: bytes) -> str:
     """Bytes as text, or byte by byte as ``\\xE2`` when they are no whole characters."""
     try:

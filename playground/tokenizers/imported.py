@@ -188,6 +188,12 @@ class ImportedTokenizer:
             return limited.encode(self._library, texts)
         return limited.encode_limited(self.json_text, texts)
 
+    def encode_each(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """`encode` of each text, of many short ones together."""
+        short = [text for text in texts if len(text) <= CHUNK]
+        found = iter(self.encode_batch(short) if short else [])
+        return [next(found) if len(text) <= CHUNK else self.encode(text) for text in texts]
+
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a text as Transformers reads a prompt: special tokens in it are such, and those that the file adds to
         every text are there. Raises ValueError as `encode` does."""

@@ -48,6 +48,12 @@ class RoundTrip:
             self._compare("", self._decoder.finish())
             self.exact = not self._given and not self._back
 
+    def next_text(self) -> None:
+        """What was fed is a text by itself, and so is what comes."""
+        self.finish()
+        self._decoder = StreamDecoder(self._tokenizer)
+        self._given = self._back = ""
+
     def _compare(self, given: str, back: str) -> None:
         given, back = self._given + given, self._back + back
         length = min(len(given), len(back))

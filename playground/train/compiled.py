@@ -35,7 +35,8 @@ FORMAT = 3  # counted up when what is compiled changes
 # Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is
 # part of a library's name. The number of rows, which batch and threads decide, is another part of it.
 ELSEWHERE = (
-    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "steps", "batch_size", "grad_accum", "optimizer", "schedule",
+    "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "documents", "steps", "batch_size", "grad_accum", "optimizer",
+    "schedule",
     "learning_rate", "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval",
     "eval_tokens", "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
     "router_z_loss", "ema", "compile", "seed",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, label
+from playground.data.batches import DocumentWindows
 from playground.data.corpora import CORPORA
+from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
 from playground.data.tasks import answer_mask
-from playground.data.token_file import Progress, survey, token_file
-from playground.tokenizers import RoundTrip, Tokenizer, round_trip
+from playground.data.token_file import Packing, Progress, compared, survey, token_file
+from playground.tokenizers import RoundTrip, Tokenizer, encode_each
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,26 @@ class Dataset:
     task: str | None = None
     prompt: str = "\n"
     lost: float = 0.0
+    train_windows: DocumentWindows | None = None  # where windows must stay within their document
+    validation_windows: DocumentWindows | None = None
 
 
 def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainConfig) -> Dataset:
-    """Split a text at a line end near its last `validation_fraction`, and encode both parts.
+    """Split a text near its last `validation_fraction`, at a line end or between documents, and encode both parts.
 
+    `config.documents` says how documents are kept apart. Joined, the text is encoded as it is, with the empty lines between
+    them. Else each is encoded by itself, the tokenizer's `eos` stands for the empty line after it, and a text is split
+    between two documents. Isolated, windows stay within their document (`DocumentWindows`).
+    The end-of-text token is a target like any other. As it takes the place of an empty line, what it costs is charged to
+    the two bytes of that line: bits per byte are those of the whole text, as it is, whichever way it was encoded.
     Raises ValueError when either part is too short for one window of the model's context.
     """
     corpus = CORPORA[config.corpus]
     task = corpus.name if corpus.kind == "task" else None
-    head, tail = split(text, config.validation_fraction)
-    train, validation = tokenizer.encode(head), tokenizer.encode(tail)
+    head, tail = split(text, config.validation_fraction, config.documents)
+    back = RoundTrip(tokenizer)
+    train, validation = _encoded(head, tokenizer, config), _encoded(tail, tokenizer, config, back)
     _check_length(train, validation, model)
-    back = round_trip(tokenizer, tail, validation)
     return Dataset(
         train=train,
         validation=validation,
@@ -54,6 +64,8 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
         task=task,
         prompt=config.prompt or corpus.prompt or "\n",
         lost=back.lost,
+        train_windows=_windows(train, tokenizer, model, config),
+        validation_windows=_windows(validation, tokenizer, model, config),
     )
 
 
@@ -64,15 +76,28 @@ def prepare_file(
     config: TrainConfig,
     folder: Path,
     progress: Progress | None = None,
+    ends: np.ndarray = NO_ENDS,
 ) -> Dataset:
     """What `prepare` makes of one's own text, for one in a file of any size: the tokens are mapped from a file in `folder`.
 
-    The text is UTF-8 with ``\\n`` newlines, used up to `config.corpus_bytes`. Streams and scale are exactly those of
-    `prepare`. Raises ValueError as that does, or when the tokens cannot be stored.
+    The text is UTF-8 with ``\\n`` newlines, used up to `config.corpus_bytes`; `ends` (D,) says where its documents end, in
+    bytes. Streams and scale are exactly those of `prepare`. Raises ValueError as that does, or when the tokens cannot be
+    stored.
     """
-    parts = survey(path, config.corpus_bytes, config.validation_fraction)
+    packing = None
+    if config.documents != "joined":
+        packing = Packing(ends, end_of_text(tokenizer, config), partial(encode_each, tokenizer))
+    parts = survey(path, config.corpus_bytes, config.validation_fraction, ends=ends if packing else None)
     tokens = token_file(
-        path, parts, tokenizer.encode, tokenizer.vocab_size, tokenizer.to_dict(), folder, progress, RoundTrip(tokenizer)
+        path,
+        parts,
+        tokenizer.encode,
+        tokenizer.vocab_size,
+        tokenizer.to_dict(),
+        folder,
+        progress,
+        RoundTrip(tokenizer),
+        packing,
     )
     _check_length(tokens.train, tokens.validation, model)
     return Dataset(
@@ -81,7 +106,39 @@ def prepare_file(
         bits_per_nat=bits_per_nat(len(tokens.validation), tokens.validation_bytes) if tokens.exact else None,
         prompt=config.prompt or CORPORA["own"].prompt,
         lost=tokens.lost,
+        train_windows=_windows(tokens.train, tokenizer, model, config),
+        validation_windows=_windows(tokens.validation, tokenizer, model, config),
     )
+
+
+def _encoded(text: str, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None) -> np.ndarray:
+    """The ids (T,) of a text; `back` is told what they are the ids of."""
+    if config.documents != "joined":
+        each = compared(partial(encode_each, tokenizer), back)
+        return encode_documents(text, ends_of(text), each, end_of_text(tokenizer, config))
+    ids = tokenizer.encode(text)
+    if back is not None:
+        back.feed(text, ids)
+        back.finish()
+    return ids
+
+
+def _windows(
+    tokens: np.ndarray, tokenizer: Tokenizer, model: ModelConfig, config: TrainConfig
+) -> DocumentWindows | None:
+    if config.documents != "isolated":
+        return None
+    return DocumentWindows.of(tokens, end_of_text(tokenizer, config), model.block_size)
+
+
+def end_of_text(tokenizer: Tokenizer, config: TrainConfig) -> int:
+    """The token that ends a document. Raises ValueError if there is none."""
+    if tokenizer.eos is None:
+        raise ValueError(
+            f"{label(TrainConfig, 'documents')} is {config.documents}, but this tokenizer has no end-of-text token. "
+            "Set it to joined, or choose another tokenizer."
+        )
+    return tokenizer.eos
 
 
 def bits_per_nat(n_tokens: int, n_bytes: int) -> float:
@@ -98,9 +155,17 @@ def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig)
         )
 
 
-def split(text: str, validation_fraction: float) -> tuple[str, str]:
-    """Training and validation part: cut at the first line end behind the mark, or at the mark if there is none near."""
+def split(text: str, validation_fraction: float, documents: str = "joined") -> tuple[str, str]:
+    """Training and validation part: cut at the first line end behind the mark, or at the mark if there is none near.
+
+    Where `documents` are kept apart, cut between two of them if there is a place within a quarter of the validation text.
+    """
     mark = round(len(text) * (1 - validation_fraction))
-    line_end = text.find("\n", mark, mark + min(2_000, (len(text) - mark) // 4))
-    cut = mark if line_end < 0 else line_end + 1
+    quarter = (len(text) - mark) // 4
+    cut = None if documents == "joined" else cut_near(ends_of(text), mark, mark + quarter)
+    if cut is None:
+        line_end = text.find("\n", mark, mark + min(2_000, quarter))
+        cut = mark if line_end < 0 else line_end + 1
+    if isinstance(text, Text):
+        return text.part(0, cut), text.part(cut, len(text))
     return text[:cut], text[cut:]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from playground.data.batches import IGNORED, spread_windows, windows
+from playground.data.batches import IGNORED, DocumentWindows, Spread, windows
 from playground.data.tasks import examples
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
@@ -41,19 +41,26 @@ class Evaluation(NamedTuple):
     loss_se: float | None  # standard error of the loss over windows; None of fewer than two
 
 
-def evaluate(model: Transformer, tokens: np.ndarray, mask: np.ndarray | None, n_tokens: int) -> Evaluation:
+def evaluate(
+    model: Transformer,
+    tokens: np.ndarray,
+    mask: np.ndarray | None,
+    n_tokens: int,
+    among: DocumentWindows | None = None,
+) -> Evaluation:
     """Mean loss, next-token accuracy and the loss's standard error over about `n_tokens` targets spread through a stream.
 
-    The windows depend on the stream's length and the context alone: every model is asked the same questions each time.
+    The windows depend on the stream and the context alone: every model is asked the same questions each time. They are
+    those of documents if there are some to choose `among`.
     """
     block_size = model.config.block_size
     device = model.embed.weight.device
-    offsets = spread_windows(len(tokens), block_size, n_tokens)
+    where = Spread.of(len(tokens), block_size, n_tokens, among)
     sums, counts, hits = [], [], 0  # of windows
     with evaluating(model):
         at_once = min(BATCH_TOKENS, BATCH_LOGITS // model.config.vocab_size)
-        for part in np.array_split(offsets, min(len(offsets), max(1, len(offsets) * block_size // at_once))):
-            x, y = (t.to(device) for t in windows(tokens, mask, part, block_size))
+        for part in where.split(max(1, len(where.offsets) * block_size // at_once)):
+            x, y = (t.to(device) for t in windows(tokens, mask, part.offsets, block_size, part.lengths))
             logits = model(x).float()
             losses = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORED, reduction="none")
             sums.append(losses.view_as(y).sum(1).cpu().numpy().astype(np.float64))

@@ -168,8 +168,9 @@ def _step(
         part["lr"] = rate
     block_size, count = model.config.block_size, config.batch_size * config.grad_accum
     x, y = random_windows(
-        data.train, data.train_mask, block_size=block_size, count=count, seed=config.seed, step=number
-    )
+        data.train, data.train_mask, block_size=block_size, count=count, seed=config.seed, step=number,
+        among=data.train_windows,
+    )  # fmt: skip
     targets = max(1, int((y != IGNORED).sum()))
     x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
     mine = group.share(x), group.share(y)
@@ -203,7 +204,7 @@ def _observations(
     step, last = state.step, state.step >= config.steps
     if last or step % config.eval_interval == 0:
         with state.averaged() as model:
-            found = evaluate(model, data.validation, data.validation_mask, config.eval_tokens)
+            found = evaluate(model, data.validation, data.validation_mask, config.eval_tokens, data.validation_windows)
             right = exact_match(model, tokenizer, data.task) if data.task else None
         yield Evaluated(step, state.tokens, state.seconds, found.loss, found.accuracy, right, found.loss_se)
     if config.sample_interval and (last or step % config.sample_interval == 0):

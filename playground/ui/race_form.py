@@ -15,7 +15,7 @@ from playground.data.sources import TextFile
 from playground.lab.pace import seconds_of
 from playground.lab.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
-from playground.runs.texts import beginning
+from playground.runs.texts import beginning_of
 from playground.train.estimate import estimate
 from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
 from playground.ui.endpoints import duration
@@ -217,7 +217,7 @@ def text_for_all(services: Services, wish: Wish, corpus_bytes: Any) -> str | Non
     is taken. Raises ValueError."""
     size = TrainConfig(corpus_bytes=corpus_bytes).corpus_bytes
     text = own_text(services, wish, size)
-    return beginning(text.path, MAX_BYTES) if isinstance(text, TextFile) else text
+    return beginning_of(text, MAX_BYTES) if isinstance(text, TextFile) else text
 
 
 def _budget(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:

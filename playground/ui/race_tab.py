@@ -24,6 +24,7 @@ from playground.runs.races import (
     rename_race,
     share_race,
 )
+from playground.runs.store import read_text
 from playground.train.race import RaceSpec
 from playground.ui import allowance, endpoints, race_form
 from playground.ui.components import race_view
@@ -151,8 +152,7 @@ def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dic
 
 def _own_text(race: Race) -> str | None:
     """The text that somebody brought for a race, which keeps a copy of it."""
-    text = race.path / "text.txt"
-    return text.read_bytes().decode("utf-8") if text.exists() else None
+    return read_text(race.path) if (race.path / "text.txt").exists() else None
 
 
 def act(services: Services, action: str, race_id: str | None, token: str) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from typing import Any
 
 from playground.config import TrainConfig
 from playground.data.corpora import MAX_BYTES, check_text, load_text
+from playground.data.documents import has_several
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.lab.data_card import DataCard, data_card
-from playground.runs.texts import Datasets, beginning, fitted_tokenizer
-from playground.tokenizers import Tokenizer, build_tokenizer
+from playground.runs.texts import Datasets, beginning_of, fitted_tokenizer
+from playground.runs.texts import fitted as fitted_to
+from playground.tokenizers import Tokenizer
 from playground.ui.services import Services
 
 OwnText = str | TextFile
@@ -112,7 +114,7 @@ def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str |
     if isinstance(own, TextFile):
         if min(n_bytes, own.n_bytes) > MAX_BYTES:
             return own.path
-        own = beginning(own.path, n_bytes + 4)
+        own = beginning_of(own, n_bytes + 4)
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
     return load_text(train.corpus, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
@@ -122,7 +124,7 @@ def fitted(text: str | Path, train: TrainConfig, imported: Tokenizer | None = No
     """The tokenizer that training would use for a text. BPE is learned for it, which may take seconds."""
     if isinstance(text, Path):
         return fitted_tokenizer(train, text, imported)
-    return build_tokenizer(train.tokenizer, text, vocab_size=train.bpe_vocab, imported=imported)
+    return fitted_to(train, text, imported)
 
 
 @dataclass
@@ -136,10 +138,12 @@ class Cards:
         """The card of a text; seconds for a new one. Raises ValueError."""
         digest = hashlib.sha256(str(text).encode("utf-8"))  # a large file's name is the hash of its content
         digest.update(json.dumps(imported.to_dict() if imported is not None else {}).encode("ascii"))
-        split: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction]
+        split: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction, train.documents]
         key = f"{digest.hexdigest()} {[*split, train.tokenizer, train.bpe_vocab]}"
         with self._lock:
             card = self._cards.pop(key, None)
+        if isinstance(text, Path) or not has_several(text):  # the ends of a large text are known to training alone
+            train = train.replace(documents="joined")
         card = card or data_card(text, fitted(text, train, imported), train)
         with self._lock:
             self._cards[key] = card

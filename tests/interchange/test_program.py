@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from playground.config import ModelConfig, TrainConfig, preset
+from playground.data.documents import Text
 from playground.data.tasks import task_text
 from playground.interchange.program import write_program
 from playground.tokenizers import build_tokenizer
@@ -33,6 +34,8 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
     "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm",
                      mlp="gelu_exact"), {}),
     "half precision": (preset("modern", **SMALL), {"precision": "bf16", "optimizer": "muon", "ema": 0.9}),
+    "separated": (preset("classic", **SMALL), {"documents": "separated", "tokenizer": "bpe"}),
+    "isolated": (preset("modern", **SMALL), {"documents": "isolated"}),
     "none": (preset("modern", **SMALL, position="none", n_kv_head=4, window=500),
              {"warmup_steps": 0, "optimizer": "sgd", "schedule": "wsd", "learning_rate": 0.1}),
 }  # fmt: skip
@@ -46,7 +49,9 @@ def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tupl
            "sample_interval": 0, "seed": 7, **changes}
     )  # fmt: skip
     text = task_text("repeat", 8_000) if config.corpus == "repeat" else TEXT
-    tokenizer = build_tokenizer(config.tokenizer, text)
+    apart = config.documents != "joined"
+    text = Text.joined(TEXT.splitlines()) if apart else text
+    tokenizer = build_tokenizer(config.tokenizer, text, eos=apart)
     model = model.replace(vocab_size=tokenizer.vocab_size)
     data = prepare(text, tokenizer, model, config)
     streams = {"train": data.train, "validation": data.validation}

@@ -3,13 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from playground.config import TrainConfig, usual_rate
+from playground.data.documents import Text
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.limits import Limits
 from playground.runs.store import RunStore
+from playground.runs.texts import dataset
 from playground.tokenizers import import_tokenizer, learn_bpe
+from playground.train.dataset import prepare
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
 SMALL = {"corpus_bytes": 20_000}
@@ -81,7 +84,7 @@ def test_bpe_is_learned_from_the_text_and_goes_with_the_run(store: RunStore) -> 
     wanted = {**SMALL, "tokenizer": "bpe", "bpe_vocab": 500}
     prepared = prepare_run("modern", {"n_layer": 1}, wanted, learning=lambda share, what: heard.append(what))
     assert prepared.model.vocab_size == prepared.tokenizer.vocab_size == 500
-    assert prepared.notes == ()
+    assert prepared.notes == ("Documents: separated by <|endoftext|>.",)
     assert heard
     run = create_run(store, prepared)
     assert (
@@ -142,3 +145,67 @@ def test_the_learning_rate_follows_width_and_optimizer_unless_one_is_given() -> 
     assert given.train.learning_rate == 0.003 and given.notes == ()
     fixed = prepare_run("modern", model, {}, TEXT, limits=Limits(frozen=("learning_rate",)))
     assert fixed.train.learning_rate == TrainConfig().learning_rate
+
+
+def own_texts(text: str, n: int = 12) -> Text:
+    return Text.joined([f"{text} {number}" for number in range(n)])
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "chosen", "found", "vocabulary", "note"),
+    [
+        ("byte", None, "joined", 256, ()),
+        ("bpe", None, "separated", 270, ("Documents: separated by <|endoftext|>.",)),
+        ("bpe", "joined", "joined", 270, ()),
+        ("byte", "separated", "separated", 257, ("Documents: separated by <|endoftext|>.",)),
+        ("byte", "isolated", "isolated", 257,
+         ("Documents: separated by <|endoftext|>, and no training window reaches into another one.",)),
+    ],
+)  # fmt: skip
+def test_documents_are_kept_apart_as_is_usual_for_the_tokenizer_or_as_chosen(
+    store: RunStore, tokenizer: str, chosen: str | None, found: str, vocabulary: int, note: tuple[str, ...]
+) -> None:
+    asked = {"tokenizer": tokenizer, "bpe_vocab": 270, **({"documents": chosen} if chosen else {})}
+    prepared = prepare_run("modern", {"block_size": 16}, asked, own_texts(TEXT))
+    assert (prepared.train.documents, prepared.tokenizer.vocab_size, prepared.notes) == (found, vocabulary, note)
+    run = create_run(store, prepared, name="apart")
+    assert run.train.documents == found
+    text = run.own_text()
+    assert isinstance(text, Text)
+    assert text == own_texts(TEXT)
+    assert text.ends.tolist() == own_texts(TEXT).ends.tolist()
+    data = dataset(run, None)
+    ends = [int((part == run.tokenizer.eos).sum()) for part in (data.train, data.validation)]
+    assert sum(ends) == (0 if found == "joined" else 11)
+    assert (data.train_windows is not None) == (found == "isolated")
+
+
+def test_a_single_document_is_joined_whatever_was_chosen() -> None:
+    for tokenizer in ("byte", "bpe"):
+        asked = {"tokenizer": tokenizer, "bpe_vocab": 270, "documents": "isolated"}
+        prepared = prepare_run("modern", {"block_size": 16}, asked, TEXT)
+        assert prepared.train.documents == "joined"
+        assert prepared.tokenizer.eos is None
+        assert prepared.notes == ("This text is a single document, so Documents is joined, not isolated.",)
+    assert prepare_run("modern", {"block_size": 16}, {"tokenizer": "bpe", "bpe_vocab": 270}, TEXT).notes == ()
+
+
+def test_an_imported_tokenizer_separates_by_its_own_token_or_not_at_all() -> None:
+    own = own_texts(TEXT)
+    asked = {"tokenizer": "imported"}
+    lacking = "This tokenizer has no end-of-text token, so Documents is joined, not separated."
+    for eos, documents, notes in (
+        ("</s>", "separated", ("Documents: separated by </s>.",)), (None, "joined", (lacking,)),
+    ):  # fmt: skip
+        library = Tokenizer.from_str(learn_bpe(TEXT, 300).json_text)
+        library.add_special_tokens(["<s>", *([eos] if eos else [])])
+        library.post_processor = processors.TemplateProcessing(
+            "<s> $A", special_tokens=[("<s>", library.token_to_id("<s>"))]
+        )
+        prepared = prepare_run("modern", {"block_size": 16}, asked, own, imported=import_tokenizer(library.to_str()))
+        assert (prepared.train.documents, prepared.notes) == (documents, notes)
+        tokens = prepare(own, prepared.tokenizer, prepared.model, prepared.train).train
+        assert int((tokens == library.token_to_id("<s>")).sum()) == 0, "what the file adds is not trained on"
+        assert prepared.tokenizer.encode_prompt("a") == prepared.tokenizer.encode("a").tolist(), "nor read in a prompt"
+        if eos:
+            assert int((tokens == library.token_to_id(eos)).sum()) > 5

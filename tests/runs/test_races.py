@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.runs import races, status
+from playground.runs import status
 from playground.runs.create import prepare_run
 from playground.runs.launcher import Launcher
 from playground.runs.processes import environment
@@ -63,7 +63,9 @@ def test_a_race_appears_whole_and_its_runs_are_ordinary(store):
 
 
 def test_nothing_is_left_when_writing_fails(store, monkeypatch):
-    monkeypatch.setattr(races, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        "playground.runs.store.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(ValueError, match="could not be written: No space left"):
         make(store)
     assert [path for path in store.root.iterdir() if path.name != ".lock"] == []

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ import gradio as gr
 from playground.config import ModelConfig, TrainConfig
 from playground.data.batches import IGNORED
 from playground.data.corpora import CORPORA
+from playground.data.documents import has_several
 from playground.lab.batch import Batch, batch_of_step, code, losses
 from playground.runs.texts import beginning
 from playground.tokenizers import Tokenizer, pieces
@@ -98,6 +100,8 @@ def show_text(
     """
     config = TrainConfig.from_dict({**train, "corpus": wish.corpus})
     text = loaded(services, own_text(services, wish, config.corpus_bytes), config)
+    if isinstance(text, Path) or not has_several(text):
+        config = config.replace(documents="joined")
     tokenizer = fitted(text, config, imported)
     note = "No model has read this yet: start the training, then look at the same batch here with what it cost."
     if not isinstance(text, str):

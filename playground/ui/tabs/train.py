@@ -23,6 +23,7 @@ from playground.ui.allowance import Allowance
 from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
 from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
+from playground.ui.follow_documents import wire_documents
 from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
@@ -37,7 +38,7 @@ from playground.ui.texts import own_text
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
-TOKENS = ("tokenizer", "bpe_vocab")
+TOKENS = ("tokenizer", "bpe_vocab", "documents")
 NOTICE = (
     "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
     "the model still hesitates. The validation curve is measured on text the model never trains on."
@@ -393,6 +394,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     whole = [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)]
     tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
     wire_rate(tab.model, tab.train, services.limits)
+    wire_documents(tab.train, services.limits)
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
         partial(show_estimate, services, tab),
