@@ -12,10 +12,9 @@ import codecs
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -25,17 +24,11 @@ import numpy as np
 from playground.data.documents import SEPARATOR, EncodeEach, cut_near, packed
 from playground.data.encoding import not_utf8
 
-FORMAT = 2
+FORMAT = 3
 KEPT = 8  # token files in a folder; the ones that were used last stay
 _PIECE_BYTES = 4 << 20
-_LOOK_BACK = 1 << 20  # characters searched for a good place to cut
-_LONGEST = 4  # pieces that may follow each other without a good place to cut before one is cut anywhere
-# Tokenizers split text before white space, and runs of white space in ways of their own. A single line end or blank with
-# something visible on either side is where none of them would have joined anything.
-_LINE = re.compile(r"(?<=\S\n)(?=\S)")
-_WORD = re.compile(r"(?<=\S)(?= \S)")
 
-Encode = Callable[[str], np.ndarray]
+Encode = Callable[[Iterable[str]], Iterator[tuple[str, np.ndarray]]]  # as `tokenizers.encode_pieces` of a tokenizer
 Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 
@@ -202,47 +195,28 @@ def encoded(
 ) -> Iterator[tuple[np.ndarray, int]]:
     """The tokens of the bytes from `start` to `end`, piece by piece, each with the bytes that have been read so far.
 
-    `comparison` is fed with all of them.
-
-    Pieces are cut at line ends or, failing that, between words, so the tokens are those of encoding it all at once. Only
-    where there are neither for 16 MB is a token perhaps cut in two at a seam.
+    They are those of encoding it all at once, as `encode` promises. `comparison` is fed with all of them.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    held, pieces, done = "", 0, start
+    done = start
 
-    def compared(text: str) -> np.ndarray:
-        ids = encode(text)
-        if comparison is not None:
-            comparison.feed(text, ids)
-        return ids
+    def parts() -> Iterator[str]:
+        nonlocal done
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for piece in _read(path, start, end):
+            done += len(piece)
+            yield decoder.decode(piece)
+        yield decoder.decode(b"", final=True)
 
     try:
-        for piece in _read(path, start, end):
-            held += decoder.decode(piece)
-            pieces, done = pieces + 1, done + len(piece)
-            at = _seam(held, force=pieces >= _LONGEST)
-            if at:
-                yield compared(held[:at]), done - start
-                held, pieces = held[at:], 0
-        held += decoder.decode(b"", final=True)
+        for text, ids in encode(parts()):
+            if comparison is not None:
+                comparison.feed(text, ids)
+            if text:
+                yield ids, done - start
     except UnicodeDecodeError as error:
         raise ValueError(not_utf8(error.object, error.start, "The text")) from error
-    if held:
-        yield compared(held), done - start
     if comparison is not None:
         comparison.finish()
-
-
-def _seam(text: str, force: bool) -> int:
-    """Where to cut a piece, 0 for nowhere: at the last line end or word end of it, wherever it must be if `force`."""
-    for start in (max(0, len(text) - 65_536), max(0, len(text) - _LOOK_BACK)):
-        for pattern in (_LINE, _WORD):
-            last = 0
-            for match in pattern.finditer(text, start):
-                last = match.start()
-            if last:
-                return last
-    return len(text) if force else 0
 
 
 @dataclass(frozen=True)

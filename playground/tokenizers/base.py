@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from playground.tokenizers.bpe import MIN_VOCAB, BPETokenizer, Learning, learn_b
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
 from playground.tokenizers.imported import ImportedTokenizer
+from playground.tokenizers.presplit import between_words
 from playground.tokenizers.special import END_OF_TEXT
 
 
@@ -76,6 +77,18 @@ def encode_each(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     if isinstance(tokenizer, ImportedTokenizer):
         return tokenizer.encode_each(texts)
     return [tokenizer.encode(text) for text in texts]
+
+
+def encode_pieces(tokenizer: Tokenizer, parts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """The ids (T,) of a text that comes in parts, piece by piece, each with its part of the text.
+
+    They are those of encoding the whole text, wherever it is cut. Raises ValueError as `encode` does.
+    """
+    if isinstance(tokenizer, ImportedTokenizer):
+        yield from tokenizer.encode_pieces(parts)
+        return
+    for part in between_words(parts) if isinstance(tokenizer, BPETokenizer) else parts:
+        yield part, tokenizer.encode(part)
 
 
 def spelled_bytes(data: bytes) -> str:

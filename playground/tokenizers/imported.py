@@ -23,7 +23,8 @@ from playground.tokenizers.decoding import (
     falls_back_to_bytes,
     is_byte_level,
 )
-from playground.tokenizers.presplit import PATTERN, chunks
+from playground.tokenizers.presplit import PATTERN
+from playground.tokenizers.seams import Apart, apart, in_pieces
 from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
 
 MAX_BYTES = 4_000_000
@@ -175,10 +176,34 @@ class ImportedTokenizer:
     def encode(self, text: str) -> np.ndarray:
         """Ids (T,) uint32. Raises ValueError for a lone surrogate and when the file's patterns take too long.
 
-        A long text is cut between words every million characters, so that memory does not grow with it.
+        A long text is read in parts of a million characters, where the ids are the same (`seams`).
         """
-        parts = list(chunks(text, CHUNK)) or [""]
-        return np.concatenate(self.encode_batch(parts))
+        if len(text) <= CHUNK:
+            return self.encode_batch([text])[0]
+        return np.concatenate([ids for _, ids in self.encode_pieces([text])])
+
+    def encode_pieces(self, parts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """The ids (T,) uint32 of a text that comes in parts, piece by piece, each with its part of the text.
+
+        They are those of the whole text. Raises ValueError as `encode` does, and for a text that is too long to be encoded
+        at once if this tokenizer's ids are never sure before its end.
+        """
+        return in_pieces(self.read_batch, self._apart, parts, CHUNK)
+
+    def read_batch(self, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
+        """Of each text (T, 4) int64: a token's id, where it begins and ends in the text, and its word (`limited.read`).
+
+        With `special`, of texts as `encode_prompt` reads them. Raises ValueError as `encode` does.
+        """
+        for text in texts:
+            check_encodable(text)
+        if self.trusted:
+            return limited.read(self._prompt_library if special else self._library, texts, special)
+        return limited.read_limited(self.json_text, texts, special)
+
+    @cached_property
+    def _apart(self) -> Apart:
+        return apart(self._values, self._ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids (T,) uint32 of each of some texts. Raises ValueError as `encode` does."""

@@ -4,9 +4,10 @@ The patterns in a ``tokenizer.json`` run on a backtracking engine: a short hosti
 native code that no thread can interrupt. So a file is tried here first, and one with patterns that we do not know is
 never used anywhere else.
 
-    python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...], "special": bool} from
-                                                standard input and writes one line, {"lengths": [...]}, then all ids
-                                                as uint32
+    python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...], "special": bool,
+                                                "places": bool} from standard input and writes one line,
+                                                {"lengths": [...]}, then all ids as uint32, or with places four
+                                                numbers for each token (`read`)
 """
 
 from __future__ import annotations
@@ -53,12 +54,44 @@ def encode(library: Tokenizer, texts: Sequence[str], special: bool = False) -> l
     return ids
 
 
+def read(library: Tokenizer, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
+    """Of each text (T, 4) int64: a token's id, where it begins and ends in the text, in characters, and its word's number.
+
+    Words are the pieces of text that the model sees one by one. What the file adds to a text has word -1.
+    """
+    tables = []
+    for start in range(0, len(texts), AT_ONCE):
+        for found in library.encode_batch(list(texts[start : start + AT_ONCE]), add_special_tokens=special):
+            table = np.empty((len(found.ids), 4), dtype=np.int64)
+            table[:, 0] = found.ids
+            table[:, 1:3] = np.array(found.offsets, dtype=np.int64).reshape(-1, 2)
+            table[:, 3] = [-1 if word is None else word for word in found.word_ids]
+            tables.append(table)
+    return tables
+
+
+def read_limited(tokenizer: str, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
+    """`read` in a process of its own. Raises ValueError as `encode_limited` does."""
+    head, data = _ask(tokenizer, texts, SECONDS, special, places=True)
+    ends = np.cumsum(head)
+    return np.split(np.frombuffer(data, dtype=np.int64).reshape(-1, 4), ends[:-1])
+
+
 def encode_limited(
     tokenizer: str, texts: Sequence[str], seconds: float = SECONDS, special: bool = False
 ) -> list[np.ndarray]:
     """`encode` in a process of its own. Raises ValueError if the file is broken or takes too long."""
+    lengths, data = _ask(tokenizer, texts, seconds, special, places=False)
+    return np.split(np.frombuffer(data, dtype=np.uint32), np.cumsum(lengths)[:-1])
+
+
+def _ask(
+    tokenizer: str, texts: Sequence[str], seconds: float, special: bool, *, places: bool
+) -> tuple[list[int], bytes]:
+    """How many tokens each text has, and what the process says of all of them."""
     allowed = seconds + SECONDS_PER_MEGABYTE * sum(map(len, texts)) / 1e6
-    order = json.dumps({"tokenizer": tokenizer, "texts": list(texts), "special": special}).encode("ascii")
+    asked = {"tokenizer": tokenizer, "texts": list(texts), "special": special, "places": places}
+    order = json.dumps(asked).encode("ascii")
     try:
         done = subprocess.run(
             [sys.executable, "-m", "playground.tokenizers.limited"],
@@ -74,8 +107,7 @@ def encode_limited(
         reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it ended without a word"]
         raise ValueError(f"{UNUSABLE} ({reason[0][-120:]}). Export it again with save_pretrained.")
     head, _, data = done.stdout.partition(b"\n")
-    ends = np.cumsum(json.loads(head)["lengths"])
-    return np.split(np.frombuffer(data, dtype=np.uint32), ends[:-1])
+    return json.loads(head)["lengths"], data
 
 
 def _limit_memory() -> None:
@@ -91,7 +123,8 @@ def main() -> int:
     _limit_memory()
     asked = json.load(sys.stdin.buffer)
     try:
-        found = encode(load(asked["tokenizer"], asked["special"]), asked["texts"], asked["special"])
+        answer = read if asked["places"] else encode
+        found = answer(load(asked["tokenizer"], asked["special"]), asked["texts"], asked["special"])
     except BaseException as error:  # noqa: BLE001 - a boundary: the library panics with exceptions of its own
         print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ merging it would be slow. Combining marks belong to letters, without which Hindi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,6 +19,7 @@ from tokenizers import Regex, pre_tokenizers
 
 PATTERN = r" ?[\p{L}\p{M}]{1,64}| ?\p{N}{1,3}|'(?:[sdmt]|ll|ve|re)| ?[^\s\p{L}\p{M}\p{N}]{1,64}|\s{1,64}(?!\S)|\s{1,64}"
 CHUNK = 100_000  # characters that are cut at a time
+LONGEST_PIECE = 66  # characters, with the one that it looks ahead for
 
 _ASCII = re.compile(
     r" ?[A-Za-z]{1,64}| ?[0-9]{1,3}|'(?:[sdmt]|ll|ve|re)| ?[^\sA-Za-z0-9]{1,64}|\s{1,64}(?!\S)|\s{1,64}", re.ASCII
@@ -49,6 +50,28 @@ def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
         end = found.start() if found else len(text)
         yield text[start:end]
         start = end
+
+
+def between_words(parts: Iterable[str]) -> Iterator[str]:
+    """A text that comes in parts, cut only where a piece of `PATTERN` ends: to encode each is to encode the whole."""
+    held = ""
+    for part in parts:
+        held += part
+        cut = _last_cut(held)
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
+
+
+def _last_cut(text: str) -> int:
+    """The last place, or nearly, at which a text can be cut whatever follows it; 0 where there is none."""
+    for found in reversed(list(_SAFE.finditer(text, max(0, len(text) - CHUNK)))):
+        return found.start()
+    sure = len(text) - 2 * LONGEST_PIECE  # what begins before sees nothing that comes after the text
+    ends = accumulate(len(word) for some in words(text) for word in some) if sure > 0 else iter(())
+    return max((end for end in ends if end <= sure), default=0)
 
 
 def _shadow(text: str) -> str:

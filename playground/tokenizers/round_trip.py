@@ -46,7 +46,7 @@ class RoundTrip:
         """No more text comes."""
         if not self._lossless and self.exact:
             self._compare("", self._decoder.finish())
-            self.exact = not self._given and not self._back
+            self.exact = self.exact and not self._given and not self._back
 
     def next_text(self) -> None:
         """What was fed is a text by itself, and so is what comes."""

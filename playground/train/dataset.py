@@ -15,7 +15,7 @@ from playground.data.corpora import CORPORA
 from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
 from playground.data.tasks import answer_mask
 from playground.data.token_file import Packing, Progress, compared, survey, token_file
-from playground.tokenizers import RoundTrip, Tokenizer, encode_each
+from playground.tokenizers import RoundTrip, Tokenizer, encode_each, encode_pieces
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def prepare_file(
     tokens = token_file(
         path,
         parts,
-        tokenizer.encode,
+        partial(encode_pieces, tokenizer),
         tokenizer.vocab_size,
         tokenizer.to_dict(),
         folder,

@@ -2,20 +2,21 @@
 
 import json
 import os
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, pre_tokenizers
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data import token_file as module
 from playground.data.batches import random_windows, windows
 from playground.data.corpora import load_text
 from playground.data.token_file import encoded, key_of, survey, token_file, token_type
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import Tokenizer, build_tokenizer, encode_pieces, learn_bpe
 from playground.train.dataset import prepare, prepare_file, split
 
 TEXT = st.text(alphabet=st.sampled_from("ab é中🦊\n\t \u00a0.'1"), max_size=300)
@@ -44,38 +45,32 @@ def test_the_split_is_that_of_the_text_in_memory(
     assert data[parts.cut : parts.end].decode("utf-8") == tail
 
 
-def gpt2_pieces(text: str) -> np.ndarray:
-    """A stand-in for a BPE: every pre-token of GPT-2's rule is one token. It is sensitive to wherever text is cut."""
-    found = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str(text)
-    return np.array([hash(word) & 0xFFFF for word, _ in found], dtype=np.uint16)
+LEARNED = learn_bpe(load_text("tales", n_bytes=20_000), 400)
 
 
-CL100K = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-
-@given(TEXT, st.integers(1, 40))
-@settings(max_examples=400, deadline=None)
-def test_pieces_give_the_tokens_of_the_whole_under_gpt2s_rule(
-    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int
+@given(TEXT, st.integers(1, 40), st.sampled_from([LEARNED, build_tokenizer("byte", "")]))
+@settings(max_examples=300, deadline=None)
+def test_pieces_give_the_tokens_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, text: str, piece: int, tokenizer: Tokenizer
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "pieces.txt"
     path.write_bytes(text.encode("utf-8"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_PIECE_BYTES", piece)
-        patch.setattr(module, "_LONGEST", 10**9)  # never cut where there is no good place
-        made = [ids for ids, _ in encoded(path, 0, path.stat().st_size, gpt2_pieces)]
-    assert np.array_equal(np.concatenate([*made, np.empty(0, np.uint16)]), gpt2_pieces(text))
+        made = [ids for ids, _ in encoded(path, 0, path.stat().st_size, partial(encode_pieces, tokenizer))]
+    assert np.array_equal(np.concatenate([*made, np.empty(0, np.uint16)]), tokenizer.encode(text))
 
 
-def test_a_text_without_any_good_place_is_cut_anyway(tmp_path: Path, small: None) -> None:
-    path = tmp_path / "line.txt"
-    path.write_text("é" * 1000, "utf-8")
-    made = [len(ids) for ids, _ in encoded(path, 0, 2000, build_tokenizer("byte", "").encode)]
-    assert sum(made) == 2000
-    assert max(made) <= 5 * module._LONGEST + 4
+@pytest.mark.parametrize("line", ["é", "a", "中", "1", "é1", "\u3000", "a-"])
+def test_a_text_without_blanks_is_cut_where_no_token_is(
+    tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PIECE_BYTES", 300)
+    path, text = tmp_path / "line.txt", line * 3_001
+    path.write_text(text, "utf-8")
+    made = [ids for ids, _ in encoded(path, 0, path.stat().st_size, partial(encode_pieces, LEARNED))]
+    assert len(made) > 4
+    assert np.array_equal(np.concatenate(made), LEARNED.encode(text))
 
 
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
@@ -102,9 +97,11 @@ def test_a_file_gives_the_very_same_dataset_and_batches(
 
 
 def make(path: Path, folder: Path, encode=None, **changes: object):
-    tokenizer = build_tokenizer("byte", "")
+    def each(parts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        return ((part, (encode or build_tokenizer("byte", "").encode)(part)) for part in parts)
+
     parts = survey(path, 10**9, 0.1)
-    return token_file(path, parts, encode or tokenizer.encode, 256, {"name": "byte", **changes}, folder)
+    return token_file(path, parts, each, 256, {"name": "byte", **changes}, folder)
 
 
 def test_made_once_and_again_when_damaged(tmp_path: Path) -> None:
@@ -201,12 +198,3 @@ def test_reading_a_mapped_file_keeps_none_of_it_in_memory(tmp_path: Path) -> Non
     at = next(i for i, line in enumerate(lines) if line.endswith("tokens.bin"))
     resident = next(line for line in lines[at:] if line.startswith("Rss:"))
     assert int(resident.split()[1]) < 1024  # kB
-
-
-def test_pre_tokenizers_of_newer_models_agree_at_the_seams() -> None:
-    rule = pre_tokenizers.Split(Regex(CL100K), "isolated")
-    text = "The cat sat.\nOn the mat, 123 times\n\n  and 'twas\tgood.\nSo it's  over now.\n" * 20
-    whole = [word for word, _ in rule.pre_tokenize_str(text)]
-    at = module._seam(text, force=False)
-    parts = [word for part in (text[:at], text[at:]) for word, _ in rule.pre_tokenize_str(part)]
-    assert parts == whole

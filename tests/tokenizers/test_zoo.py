@@ -33,10 +33,8 @@ def test_ids_and_text_are_the_librarys(kind: str) -> None:
     library, tokenizer = library_of(kind), ours(kind)
 
     @given(TEXTS)
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25 if tokenizer.trusted else 4, deadline=None)  # a process for each text: fewer
     def check(text: str) -> None:
-        if not tokenizer.trusted:  # a process for each text: fewer
-            text = TEXT[:300]
         ids = tokenizer.encode(text).tolist()
         assert ids == library.encode(text, add_special_tokens=False).ids
         back = library.decode(ids, skip_special_tokens=False)

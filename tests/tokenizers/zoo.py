@@ -10,6 +10,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from playground.data.tales import tales
+from playground.tokenizers.imported import _CL100K
 
 TEXT = tales(20_000) + " Café Émile… ½ ﬁ ™ don't; 12,345 naïve [x]\n\tdef f(x):  return x\n"
 BYTES = pre_tokenizers.ByteLevel.alphabet()
@@ -94,6 +95,16 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gpt2 added": lambda: _gpt2(added=ADDED),
     "byte level without words": lambda: _bpe(
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
+    ),
+    "cl100k": lambda: _bpe(
+        pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_CL100K.replace("DIGITS", "{1,3}")), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        ),
+        decoders.ByteLevel(),
+        normalizers.NFC(),
     ),
     "own pattern": lambda: _bpe(
         pre_tokenizers.Sequence(
