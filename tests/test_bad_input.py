@@ -300,7 +300,7 @@ def test_unknown_settings_and_wrong_shapes(doors: Doors) -> None:
 TEXTS: list[tuple[Any, str]] = [
     ("", "The text is empty. Paste some text or choose a sample."),
     (" \n\t ", "The text is empty."),
-    ("too short", "context 64 needs at least 65. Lower the context or add text."),
+    ("too short", "context 64 needs at least 65. Add text."),
     ("ab\ud800" * 500, "invalid character at position 3"),
     ("x" * 20_000_001, "20"),
 ]

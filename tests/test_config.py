@@ -4,8 +4,21 @@ import json
 from dataclasses import fields
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, config_diff, preset
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+    apart,
+    config_diff,
+    counted,
+    listed,
+    moved,
+    preset,
+)
 
 BAD = [
     (ModelConfig, dict(n_layer=float("nan")), "Layers must be a number. You sent NaN."),
@@ -126,3 +139,22 @@ def test_a_presets_kv_heads_follow_its_heads():
     assert preset("modern", n_head=8, n_kv_head=2).n_kv_head == 2
     with pytest.raises(ValueError, match="Preset must be one of classic, modern"):
         preset("baroque")
+
+
+@given(st.integers(0, 10**9))
+def test_things_are_counted(n: int) -> None:
+    said = counted(n, "token")
+    assert said == f"{n:,} token" + ("s" if n != 1 else "")
+    assert counted(n, "entry", "entries").endswith(" entry" if n == 1 else " entries")
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.integers(0, 3))
+def test_numbers_that_differ_read_differently(a: float, b: float, digits: int) -> None:
+    left, right = apart(a, b, digits)
+    assert (left == right) == (f"{a:.{digits + 8}f}" == f"{b:.{digits + 8}f}")
+    said = moved(a, b, digits)
+    assert said.startswith("stayed at ") == (f"{a:.{digits}f}" == f"{b:.{digits}f}")
+
+
+def test_words_are_listed() -> None:
+    assert [listed(list("abcd"[:n])) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]

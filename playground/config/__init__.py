@@ -20,7 +20,7 @@ from playground.config.train import (
     TokenizerName,
     TrainConfig,
 )
-from playground.config.words import config_diff, counted, label, listed, parsed, setting_kinds, spelled
+from playground.config.words import apart, config_diff, counted, label, listed, moved, parsed, setting_kinds, spelled
 
 __all__ = [
     "ADDED",
@@ -49,11 +49,13 @@ __all__ = [
     "SinkLogit",
     "TokenizerName",
     "TrainConfig",
+    "apart",
     "config_diff",
     "counted",
     "followed_rate",
     "label",
     "listed",
+    "moved",
     "parsed",
     "preset",
     "recipe",

@@ -67,3 +67,18 @@ def counted(n: int, noun: str, plural: str = "") -> str:
 def listed(words: Sequence[str]) -> str:
     """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def apart(a: float, b: float, digits: int = 1) -> tuple[str, str]:
+    """Two numbers as text, with more decimals than `digits` where two different ones would read the same."""
+    for more in range(digits, digits + 9):
+        left, right = f"{a:,.{more}f}", f"{b:,.{more}f}"
+        if left != right or a == b:
+            break
+    return left, right
+
+
+def moved(before: float, now: float, digits: int = 2) -> str:
+    """How a number changed: "went from 5.59 to 2.31", or "stayed at 5.59" where both read the same."""
+    first, last = f"{before:.{digits}f}", f"{now:.{digits}f}"
+    return f"stayed at {last}" if first == last else f"went from {first} to {last}"

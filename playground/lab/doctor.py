@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, counted, moved
 from playground.runs.curves import Columns
 from playground.runs.store import Run
 
@@ -169,8 +169,8 @@ def flat(chart: Chart) -> Finding | None:
     better = rate / 3 if direction == "high" else min(3e-3, rate * 10)
     return Finding(
         "flat",
-        f"Flat at ln V = {ignorance:.2f}: after {chart.steps[-1]:,.0f} steps it is not learning, every token is still "
-        f"equally likely. The learning rate ({rate:g}) is probably too {direction}: try {_one_digit(better)}.",
+        f"Flat at ln V = {ignorance:.2f}: after {counted(int(chart.steps[-1]), 'step')} it is not learning, every token is "
+        f"still equally likely. The learning rate ({rate:g}) is probably too {direction}: try {_one_digit(better)}.",
         True,
     )
 
@@ -236,8 +236,8 @@ def unfinished(chart: Chart) -> Finding | None:
         return None
     return Finding(
         "unfinished",
-        f"The budget ended while it was still learning: the last fifth brought {gain:.2f} nats. It went from "
-        f"{chart.first:.2f} to {chart.now:.2f}; more steps would take it further.",
+        f"The budget ended while it was still learning: the last fifth brought {gain:.2f} nats. The loss "
+        f"{moved(chart.first, chart.now)}; more steps would take it further.",
     )
 
 
@@ -245,9 +245,7 @@ def done(chart: Chart) -> Finding | None:
     """The end, in numbers."""
     if chart.state != "finished":
         return None
-    return Finding(
-        "done", f"Done: the loss went from {chart.first:.2f} to {chart.now:.2f}; it is now {_unsure(chart.now)}."
-    )
+    return Finding("done", f"Done: the loss {moved(chart.first, chart.now)}; it is now {_unsure(chart.now)}.")
 
 
 def falling(chart: Chart) -> Finding | None:
@@ -286,7 +284,8 @@ def levelling(chart: Chart) -> Finding | None:
     span = chart.measured_at[-1] - chart.measured_at[start]
     return Finding(
         "levelling",
-        f"Levelling off: the last {span:,} steps changed validation loss by {change:.3f}. It is {_unsure(chart.now)}.",
+        f"Levelling off: over the last {counted(span, 'step')} validation loss changed by {change:.3f}. "
+        f"It is {_unsure(chart.now)}.",
     )
 
 
@@ -303,16 +302,14 @@ def unclear(chart: Chart) -> Finding | None:
     if chart.first - chart.now > max(noise, 0.005):
         return None
     within = f", within its noise of ±\u00a0{noise:.2f}" if noise > abs(chart.now - chart.first) else ""
-    return Finding(
-        "unclear", f"No clear fall of the loss yet: it went from {chart.first:.2f} to {chart.now:.2f}{within}."
-    )
+    return Finding("unclear", f"No clear fall of the loss yet: it {moved(chart.first, chart.now)}{within}.")
 
 
 def steady(chart: Chart) -> Finding:
     """Nothing else to say."""
     return Finding(
         "steady",
-        f"Learning steadily: the loss went from {chart.first:.2f} to {chart.now:.2f}; it is now {_unsure(chart.now)}.",
+        f"Learning steadily: the loss {moved(chart.first, chart.now)}; it is now {_unsure(chart.now)}.",
     )
 
 

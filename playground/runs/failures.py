@@ -20,6 +20,8 @@ def explained(error: BaseException, what: str, memory: str, kept: str) -> str:
         return f"The disk can only be read. {kept} Tell the host."
     if isinstance(error, ValueError):
         return str(error)
+    if is_lost_process(error):
+        return f"Another process of this {what} ended or could not be reached. {kept} Start all of them again."
     return f"An unexpected error ({type(error).__name__}) ended the {what}. {kept}"
 
 
@@ -28,6 +30,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and ("DefaultCPUAllocator" in text or "not enough memory" in text)
+    )
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Whether a message between the processes of a group failed; gloo says so in a plain RuntimeError."""
+    words = ("by peer", "Broken pipe", "Timed out", "timed out", "Connection refused")
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error) and any(word in str(error) for word in words)
     )
 
 

@@ -38,7 +38,7 @@ SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slo
 LOG_BYTES = 1_000_000
 _NOT_HERE = "Training is switched off here. Look at the reference runs, or run the playground on a machine of your own."
 _ONLY_THE_HOST = "Only the host trains here. Enter the host's password, or look at the reference runs."
-_KILLED = "probably out of memory. Lower the batch, context, width or layers, or resume from the last checkpoint."
+_KILLED = "Probably out of memory: lower the batch, context, width or layers, or resume it."
 
 
 class Launcher:
@@ -339,8 +339,8 @@ class Launcher:
                 continue
             with self.store.exclusive():
                 if status.declared(folder).pid == worker.pid and status.derive(folder).state == "crashed":
-                    _, step = status.read_heartbeat(folder)
-                    status.declare(folder, Status("crashed", f"The system killed it at step {step}: {_KILLED}"))
+                    why = f"The system killed it{status.reached(folder)} {_KILLED}"
+                    status.declare(folder, Status("crashed", why))
 
     def _press(self, runs: list[Job]) -> None:
         """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""

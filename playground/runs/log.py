@@ -94,6 +94,19 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(0)
 
 
+def last_step(path: Path) -> int | None:
+    """The step of the newest undamaged row, None for a log without one. Reads no more than the log's last piece."""
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - CHUNK_BYTES))
+            lines = file.read().split(b"\n")[:-1]  # what has no newline is not complete
+    except OSError:
+        return None
+    steps = (row.get("step") for line in reversed(lines) if (row := unframe(line)) is not None)
+    return next((step for step in steps if isinstance(step, int)), None)
+
+
 class Tail:
     """Reads a log from where it last stopped. A missing file is an empty one."""
 

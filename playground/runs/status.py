@@ -23,7 +23,9 @@ from typing import Any, Literal, Self, get_args
 
 import psutil
 
+from playground.runs import checkpoints
 from playground.runs.files import read_json, write_bytes, write_json
+from playground.runs.log import last_step
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "diverged", "crashed"]
 Request = Literal["pause", "stop"]
@@ -88,15 +90,28 @@ def derive(folder: Path) -> Status:
     status = declared(folder)
     if status.state != "running":
         return status
-    beat, step = read_heartbeat(folder)
+    beat, _ = read_heartbeat(folder)
     if not alive(status):
-        return replace(status, state="crashed", message=f"The training process ended at step {step} without a word.")
+        return replace(status, state="crashed", message=f"The training process ended without a word{reached(folder)}")
     if not _is_fresh(status, beat):
-        return replace(status, state="crashed", message=f"No sign of life since step {step}.")
+        return replace(status, state="crashed", message=f"The training process gives no sign of life{reached(folder)}")
     request = requested(folder)
     if request:
         return replace(status, message="Pausing." if request == "pause" else "Stopping.")
     return status
+
+
+def reached(folder: Path) -> str:
+    """How far a run came whose process is gone, and what is kept: the end of a sentence and another.
+
+    By its log: the heartbeat begins anew with every process, and is written once a second. A race has no log of its own.
+    """
+    step = last_step(folder / "events.jsonl")
+    kept = checkpoints.steps(folder, "checkpoints")
+    if step is None:
+        return f". The checkpoint of step {kept[-1]:,} is kept." if kept else "."
+    after = f" after step {step:,}." if step else " before its first step."
+    return f"{after} {f'The checkpoint of step {kept[-1]:,} is kept.' if kept else 'No checkpoint was saved yet.'}"
 
 
 def alive(status: Status) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from playground.config import ModelConfig, TrainConfig, label
+from playground.config import ModelConfig, TrainConfig, counted, label
 from playground.data.batches import DocumentWindows
 from playground.data.corpora import CORPORA
 from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
@@ -54,7 +54,7 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     head, tail = split(text, config.validation_fraction, config.documents)
     back = RoundTrip(tokenizer)
     train, validation = _encoded(head, tokenizer, config), _encoded(tail, tokenizer, config, back)
-    _check_length(train, validation, model)
+    _check_length(train, validation, model, back.lost)
     return Dataset(
         train=train,
         validation=validation,
@@ -99,7 +99,7 @@ def prepare_file(
         RoundTrip(tokenizer),
         packing,
     )
-    _check_length(tokens.train, tokens.validation, model)
+    _check_length(tokens.train, tokens.validation, model, tokens.lost)
     return Dataset(
         train=tokens.train,
         validation=tokens.validation,
@@ -146,13 +146,20 @@ def bits_per_nat(n_tokens: int, n_bytes: int) -> float:
     return n_tokens / n_bytes / math.log(2)
 
 
-def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig) -> None:
+def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig, lost: float) -> None:
+    """Raise ValueError, with the remedy that helps, if a part has no window. `lost`: what the tokenizer does not know."""
     shortest = min(len(train), len(validation))
-    if shortest < model.block_size + 1:
-        raise ValueError(
-            f"The text has {shortest} tokens in its {'training' if shortest == len(train) else 'validation'} part; "
-            f"context {model.block_size} needs at least {model.block_size + 1}. Lower the context or add text."
-        )
+    if shortest >= model.block_size + 1:
+        return
+    lowest = int(next(item.metadata["low"] for item in fields(ModelConfig) if item.name == "block_size"))
+    if lost > 0.5:
+        remedy = f"The tokenizer does not know {lost:.0%} of its characters: choose another tokenizer or text."
+    else:
+        remedy = "Lower the context or add text." if shortest > lowest else "Add text."
+    raise ValueError(
+        f"The text has {counted(shortest, 'token')} in its {'training' if shortest == len(train) else 'validation'} part; "
+        f"context {model.block_size} needs at least {model.block_size + 1}. {remedy}"
+    )
 
 
 def split(text: str, validation_fraction: float, documents: str = "joined") -> tuple[str, str]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.lab.doctor import RULES, Chart, diagnose, read_chart, smoothed
@@ -172,9 +175,7 @@ def test_at_step_0_nothing_is_called_learning():
         "Before its first step the loss is 5.59: it is as unsure as when choosing between 268"
     )
     finding = first_rule(written([5.59, 5.588], [0.02, 0.02], [5.59, 5.59]))
-    assert (
-        finding.sentence == "No clear fall of the loss yet: it went from 5.59 to 5.59, within its noise of ±\u00a00.06."
-    )
+    assert finding.sentence == "No clear fall of the loss yet: it stayed at 5.59, within its noise of ±\u00a00.06."
     assert first_rule(written([5.59, 5.8], [0.02, 0.02], [5.59])).sentence == (
         "No clear fall of the loss yet: it went from 5.59 to 5.80."
     )
@@ -189,3 +190,25 @@ def test_every_rule_has_a_name_of_its_own():
     assert len({rule.__name__ for rule in RULES}) == len(RULES)
     assert all(rule.__doc__ for rule in RULES)
     assert read_chart.__doc__
+
+
+LOSSES = st.floats(1e-3, 20.0)
+
+
+@given(
+    st.lists(st.tuples(LOSSES, LOSSES), min_size=0, max_size=12), st.booleans(),
+    st.sampled_from(["running", "finished", "stopped", "diverged", "queued"]), st.floats(0, 0.5),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_no_sentence_says_that_a_number_changed_into_itself(curves, still, state, error):
+    measured, losses = ([pair[i] for pair in curves] for i in (0, 1))
+    if still:  # everything as it was at first, but for what rounding hides
+        measured, losses = (
+            [values[0] + 1e-4 * i for i in range(len(values))] if values else [] for values in (measured, losses)
+        )
+    sentence = first_rule(written(measured, [error] * len(measured), losses, state)).sentence
+    for before, now in re.findall(r"from ([\d.]+) to ([\d.]+)", sentence):
+        assert before != now, sentence
+    assert not re.search(r"\b1 steps\b|nan|inf", sentence)
+    if "teadily" in sentence or "Falling" in sentence:
+        assert measured[-1] < measured[0] or losses[-1] < max(losses + measured), sentence

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from playground.runs import status
+from playground.runs.checkpoints import save_checkpoint
+from playground.runs.log import frame, last_step
 from playground.runs.status import Heartbeat, Status
 
 
@@ -48,7 +51,7 @@ def test_running_needs_the_process_its_identity_and_a_heartbeat(tmp_path: Path) 
     status.declare(tmp_path, replace(me, since=me.since - 1000))
     beat(tmp_path, age=status.STALE_SECONDS + 1)
     assert status.derive(tmp_path) == replace(
-        me, since=me.since - 1000, state="crashed", message="No sign of life since step 7."
+        me, since=me.since - 1000, state="crashed", message="The training process gives no sign of life."
     )
     beat(tmp_path)
     assert status.derive(tmp_path).state == "running"  # it was only asleep
@@ -130,3 +133,36 @@ def test_a_status_can_change_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(status, "write_json", full)
     status.declare(tmp_path, Status("failed", "Disk full."))
     assert json.loads((tmp_path / "status.json").read_text())["message"] == "Disk full."
+
+
+@pytest.mark.parametrize(
+    ("rows", "saved", "words"),
+    [
+        ([], [], "."),
+        ([], [50], ". The checkpoint of step 50 is kept."),
+        ([0], [], " before its first step. No checkpoint was saved yet."),
+        ([0, 604, 605], [], " after step 605. No checkpoint was saved yet."),
+        ([0, 604, 605], [400, 600], " after step 605. The checkpoint of step 600 is kept."),
+        ([1, 1_204_000], [1_200_000], " after step 1,204,000. The checkpoint of step 1,200,000 is kept."),
+    ],
+)
+def test_how_far_a_dead_run_came_is_read_from_its_log(
+    tmp_path: Path, rows: list[int], saved: list[int], words: str
+) -> None:
+    for step in saved:
+        save_checkpoint(tmp_path, {"model": {"w": torch.zeros(1)}}, {"step": step})
+    if rows:
+        (tmp_path / "events.jsonl").write_bytes(b"".join(frame({"event": "noted", "step": step}) for step in rows))
+    assert status.reached(tmp_path) == words
+    beat(tmp_path, step=0)  # a process that was resumed and killed before its first step
+    status.declare(tmp_path, replace(status.running(os.getpid()), pid=2**22 + 1))
+    assert status.derive(tmp_path).message == f"The training process ended without a word{words}"
+
+
+def test_the_last_step_of_a_log_is_that_of_its_last_good_row(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert last_step(log) is None
+    log.write_bytes(
+        frame({"step": 3}) + frame({"name": "no step"}) + b'{"step": 9}\tdeadbeef\n' + frame({"step": 11})[:-1]
+    )
+    assert last_step(log) == 3

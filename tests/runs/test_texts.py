@@ -147,4 +147,4 @@ def test_a_text_whose_tokens_are_too_few_ends_with_a_sentence(store: RunStore, t
     )  # fmt: skip
     ending = execute(run, cache_dir=tmp_path)
     assert ending.state == "failed"
-    assert ending.message.endswith("context 64 needs at least 65. Lower the context or add text.")
+    assert ending.message.endswith("context 64 needs at least 65. Add text.")

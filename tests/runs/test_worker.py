@@ -327,7 +327,7 @@ def test_a_sleeping_worker_looks_dead_until_it_wakes(make_run: MakeRun, monkeypa
         wait_until(lambda: step_of(run) >= 3)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: run.state() == "crashed", timeout=10)
-        assert "No sign of life since step" in run.status().message
+        assert "gives no sign of life after step" in run.status().message
         process.send_signal(signal.SIGCONT)
         wait_until(lambda: run.state() == "running", timeout=10)
 
