@@ -70,7 +70,7 @@ def cost(
             sentences.append(f"To reach {behind}'s lowest loss, {ahead} needed {listed(parts)}.")
         unclear = [word for kind, word in COSTS.items() if not ratios[kind].clear]
         if parts and unclear:
-            sentences.append(f"What it needed of {listed(unclear)} cannot be told from {behind}'s.")
+            sentences.append(f"The difference in {listed(unclear)} is not distinguishable from none.")
     if token_time is not None and token_time.clear:
         sentences.append(f"A token costs {name} {times(token_time, f'the time that it costs {baseline}')}.")
     return [" ".join(sentences)] if sentences else []
@@ -113,7 +113,7 @@ def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, step
     batches = (
         "the same seed reads the same batches in the same order"
         if len({arm.batches for arm in arms}) == 1
-        else "the arms read different batches, so a seed pairs no more than first weights and machine"
+        else "the arms read different batches; the same seed means the same initial weights where shapes agree, and no more"
     )
     few = " With one seed there is no interval." if n_seeds == 1 else ""
     made = f"{n_others} comparisons with the first arm"

@@ -29,8 +29,10 @@ from playground.ui.services import Services
 
 NOTICE = (
     "**What to notice.** Runs can only be ranked where everything else is equal: the same text, the same batches in the "
-    "same order, about the same number of parameters. *What differs* lists what is not. A gap smaller than the gap "
-    "between two seeds of the same model says nothing: race them instead."
+    "same order, about the same number of parameters. *What differs* lists what is not. Loss, perplexity and accuracy are "
+    "per token, so they compare only between runs with the same tokens; bits per byte compare any. ± is one standard error "
+    "over windows of the validation text: how far the loss on other text of this kind may lie from it. A gap smaller than "
+    "the gap between two seeds of the same model says nothing: race them instead."
 )
 ABSENT = (
     "What the arms write and how they read cannot be shown: of this race only the curves were kept. *Run again* makes its "
