@@ -102,8 +102,10 @@ def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:
     """Why another unit than nats per token is used."""
     if unit != BITS:
         return []
+    apart = len({arm.train.documents for arm in arms}) > 1
+    what = "Their tokens, or the ways in which they keep documents apart," if apart else "Their tokens"
     return [
-        "Their tokens differ, so bits per byte are compared: losses per token would be losses of different pieces of text."
+        f"{what} differ, so bits per byte are compared: losses per token would be losses of different pieces of text."
     ]
 
 

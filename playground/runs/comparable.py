@@ -15,15 +15,15 @@ from pathlib import Path
 from playground.config import TrainConfig
 from playground.data.downloads import DOWNLOADS
 from playground.runs.files import read_json
-from playground.runs.store import Run
+from playground.runs.store import DOCUMENTS, Run
 from playground.tokenizers.identity import saved_fingerprint
 
 NATS, BITS = "nats per token", "bits per byte"
 WHOLE_BYTES = 32_000_000  # of a longer text evenly spread pieces are compared
 _PIECES, _PIECE_BYTES = 64, 65_536
 # Settings that decide what is in a validation text and what counts in it; those that there are.
-_TEXT = ("validation_fraction", "task_version", "documents")
-_TOKENS = ("tokenizer", "bpe_vocab")
+_TEXT = ("validation_fraction", "task_version")
+_TOKENS = ("tokenizer", "documents")
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,19 @@ class Measure:
     text: str
     bits: bool | None
 
-    def comparable(self, other: Measure) -> bool:
-        """Whether losses per token can be compared."""
-        return (self.tokens, self.text) == (other.tokens, other.text)
-
 
 UNKNOWN = Measure("", "", None)
 
 
 def tokens_of(run: Run) -> str:
-    """Equal only for runs whose tokenizers give the same ids for the same text."""
-    return _tokens(run.path) or f"unreadable {run.id}"
+    """Equal only for runs that make the same tokens of the same text: whose tokenizers give the same ids, and which keep
+    documents apart in the same way, because a token between them is a target too."""
+    tokens = _tokens(run.path) or f"unreadable {run.id}"
+    if run.train.documents == "joined":
+        return tokens
+    ends = None if run.text_path is None else run.text_path.parent / DOCUMENTS
+    parts = (tokens, run.train.documents, _own_text(ends) if ends is not None and ends.exists() else "")
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def text_of(run: Run) -> str:
@@ -71,7 +73,7 @@ def same_settings(a: TrainConfig, b: TrainConfig) -> bool:
     is made from it in the same way."""
     if a.corpus == "own" or a.tokenizer == "imported":
         return False
-    names = {"corpus", "corpus_bytes", *_TEXT, *(_TOKENS if a.tokenizer == "bpe" else _TOKENS[:1])}
+    names = {"corpus", "corpus_bytes", *_TEXT, *_TOKENS, *(("bpe_vocab",) if a.tokenizer == "bpe" else ())}
     one, two = a.to_dict(), b.to_dict()
     return all(one.get(name) == two.get(name) for name in names)
 
@@ -105,10 +107,7 @@ def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[st
 
 
 # Reasons not to compare {arm} with {first}.
-OTHER_TEXT = (
-    "{arm} was measured on another validation text than {first}, or with its documents kept apart in another way, so there "
-    "is no verdict between them."
-)
+OTHER_TEXT = "{arm} was measured on another validation text than {first}, so there is no verdict between them."
 _LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."
 NO_BITS = "{arm} and {first} have different tokens, and {arm}'s tokenizer " + _LOSES
 FIRST_NO_BITS = "{arm} and {first} have different tokens, and {first}'s tokenizer " + _LOSES

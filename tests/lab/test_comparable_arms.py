@@ -56,6 +56,18 @@ def test_a_real_race_of_two_vocabularies(tmp_path):
     assert all(0 < row["loss_se"] < 1 for row in found.table), "every loss has its standard error"
 
 
+def test_documents_kept_apart_are_other_tokens_of_the_same_text(written_race):
+    """The token between documents is a target, so losses per token differ in what they count; bits per byte do not."""
+    arms = [
+        VOCABULARIES[0] + " + documents=joined",
+        "Apart: modern + tokenizer=bpe + bpe_vocab=270 + documents=separated",
+    ]
+    store, race = written_race([losses(2.0), losses(2.3)], arms)
+    found = verdict(race, Curves(store))
+    assert found.unit == BITS and found.comparisons[0].difference.outcome == "worse"
+    assert found.sentences[-1].startswith("Their tokens, or the ways in which they keep documents apart, differ")
+
+
 def test_batches_differ_with_their_size_and_the_rule_says_so(written_race):
     store, race = written_race([losses(2.0), losses(1.5)], ("modern", "Big: modern + batch_size=4"))
     found = verdict(race, Curves(store))
@@ -111,8 +123,7 @@ def test_on_another_validation_text_there_is_no_verdict():
     found = judge(measured(spec_of(3), rows), spec_of(3))
     assert found.comparisons == []
     assert found.headline == (
-        "Nothing is left to compare: B was measured on another validation text than A, or with its documents kept apart "
-        "in another way, so there is no verdict between them."
+        "Nothing is left to compare: B was measured on another validation text than A, so there is no verdict between them."
     )
 
 

@@ -30,6 +30,13 @@ def test_tokens_are_those_of_the_tokenizer_not_of_its_kind(make):
     assert tokens_of(make(build_tokenizer("char", "abc"))) != tokens_of(make(build_tokenizer("char", "abd")))
 
 
+def test_ways_to_keep_documents_apart_are_other_tokens_of_the_same_text(make):
+    runs = [make(learn_bpe(TEXT, 260), documents=way) for way in ("joined", "separated", "isolated", "separated")]
+    tokens = [tokens_of(run) for run in runs]
+    assert len(set(tokens)) == 3 and tokens[1] == tokens[3]
+    assert len({text_of(run) for run in runs}) == 1
+
+
 @pytest.mark.parametrize(
     ("one", "two"),
     [

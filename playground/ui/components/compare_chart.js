@@ -122,7 +122,7 @@ function chooseUnit(list) {
   const key = list.map((run) => run.id).join();
   if (key === decided) return;
   decided = key;
-  if (new Set(list.map((run) => run.tokens)).size > 1) chart.choose("bits_per_byte");
+  if (new Set(list.map((run) => run.tokens)).size > 1 && list.some((run) => run.bits_per_nat)) chart.choose("bits_per_byte");
 }
 let decided = "";
 

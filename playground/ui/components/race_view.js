@@ -416,7 +416,7 @@ async function refresh() {
   race ??= { runs: [], steps: [] };
   if (!absorb(reply)) return;
   if (reply.head) drawHead();
-  if (reply.head && !unitChosen) {
+  if (reply.head && !unitChosen && race.head.arms.some((arm) => arm.bits_per_nat)) {
     unitChosen = true;
     if (!sameTokens()) chart.choose("bits_per_byte"); // the one unit that the arms share
   }
