@@ -385,7 +385,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         tab.text, services, tab.train["corpus_bytes"], tab.inputs, [tab.about, tab.card],
         services.bind(lambda s, data: look_at_text(s, tab, data)),
     )  # fmt: skip
-    kind, size = (tab.train[name] for name in TOKENS)
+    kind, size = tab.train["tokenizer"], tab.train["bpe_vocab"]
     kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
         show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
