@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import Tokenizer, spans_of
 
 
 @dataclass(frozen=True)
@@ -45,42 +45,37 @@ def compare_text(
     With one tokenizer the pieces are its tokens. With two they are the finest pieces that are whole tokens, and whole
     characters, of both. Raises ValueError for a text without two pieces, or with characters a tokenizer does not know.
     """
-    data = text.encode("utf-8")
-    found = [_offsets(model, tokenizer, text, data) for model, tokenizer in (a, b)]
-    end = min(offsets[-1] for offsets, _ in found)
-    starts = _character_starts(data)
-    cuts = sorted(set(found[0][0]) & set(found[1][0]) & starts)
-    cuts = [cut for cut in cuts if cut <= end]
+    found = [_read(model, tokenizer, text) for model, tokenizer in (a, b)]
+    end = min(one.ends[-1] for one in found)
+    cuts = sorted(cut for cut in {0, *found[0].ends.tolist()} & {0, *found[1].ends.tolist()} if cut <= end)
     if len(cuts) < 3:
         raise ValueError("The text is too short to compare on: write at least a few words.")
-    spans = [
-        Span(data[start:stop].decode("utf-8"), *(_between(*one, start, stop) for one in found))
-        for start, stop in pairwise(cuts)
-    ]
-    note = (
-        ""
-        if cuts[-1] == len(data)
-        else f"Only the first {len(data[: cuts[-1]].decode())} characters fit both contexts."
-    )
+    spans = [Span(text[start:stop], *(one.between(start, stop) for one in found)) for start, stop in pairwise(cuts)]
+    note = "" if cuts[-1] == len(text) else f"Only the first {cuts[-1]:,} characters fit both contexts."
     return spans, note
 
 
-def _offsets(model: Transformer, tokenizer: Tokenizer, text: str, data: bytes) -> tuple[list[int], np.ndarray]:
-    """Byte offsets (T + 1,) at which tokens begin and the last ends, and the sum of losses (T + 1,) up to each."""
-    ids = [int(token) for token in tokenizer.encode(text)][: model.config.block_size]
+@dataclass(frozen=True)
+class _Read:
+    """A text as one model reads it: `ends` (T,) in characters, and the losses of its tokens up to each, `sums` (T + 1,)."""
+
+    ends: np.ndarray
+    sums: np.ndarray
+    foretold: bool  # the first token stands for nothing in the text, so all of the text was predicted
+
+    def between(self, start: int, stop: int) -> float | None:
+        """The loss on some characters, where tokens end. None for the first, unless something came before it."""
+        if start == 0 and not self.foretold:
+            return None
+        first, last = (int(np.searchsorted(self.ends, at, side="right")) for at in (start, stop))
+        return float(self.sums[last] - self.sums[0 if start == 0 else first])
+
+
+def _read(model: Transformer, tokenizer: Tokenizer, text: str) -> _Read:
+    found = spans_of(tokenizer, text)
+    limit = model.config.block_size
+    ids, ends = found.ids[:limit].tolist(), found.ends[:limit]
     if len(ids) < 2:
         raise ValueError("The text is too short to compare on: write at least a few words.")
-    lengths = [len(tokenizer.token_bytes(token)) for token in ids]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
     sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(token_losses(model, ids), nan=0.0))])
-    return [int(offset) for offset in offsets], sums
-
-
-def _between(offsets: list[int], sums: np.ndarray, start: int, stop: int) -> float | None:
-    if start == 0:
-        return None  # the first token is given, not predicted
-    return float(sums[offsets.index(stop)] - sums[offsets.index(start)])
-
-
-def _character_starts(data: bytes) -> set[int]:
-    return {i for i, byte in enumerate(data) if byte & 0xC0 != 0x80} | {len(data)}
+    return _Read(ends, sums, bool(found.added[0]))

@@ -53,21 +53,24 @@ def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]
     """All labels of a running text (N,) of tokens; who is speaking is known for Tales alone."""
     raw, ends = text_of(tokenizer, ids)
     text = raw.decode("latin-1")  # a character a byte, so that places in both are the same
+    last = np.maximum(
+        ends - 1, 0
+    )  # the last byte of each token; of the first ones, if they stand for nothing, the first
     names = pieces(tokenizer, ids.tolist())
     found = [
         Label("kind", "Kind of token", "What kind of token is this?", KINDS,
               np.array([KINDS.index(kind_of(name)) for name in names])),
         Label("word", "Word ends here", "This token ends in a letter: does the word end with it?", ("goes on", "ends"),
               _word_ends(text, ends)),
-        Label("quote", "Quotation open", "After this token, is a quotation open?", ("no", "yes"), _quoted(text)[ends - 1]),
+        Label("quote", "Quotation open", "After this token, is a quotation open?", ("no", "yes"), _quoted(text)[last]),
     ]  # fmt: skip
     if tales:
         who, gender = _speakers(text)
         found += [
             Label("gender", "She or he is speaking", "Inside a quotation whose speaker was just named: she or he?",
-                  ("she", "he"), gender[ends - 1]),
+                  ("she", "he"), gender[last]),
             Label("speaker", "Who is speaking", "Inside a quotation whose speaker was just named: what is the name?",
-                  _SPEAKERS, who[ends - 1]),
+                  _SPEAKERS, who[last]),
         ]  # fmt: skip
     return found
 

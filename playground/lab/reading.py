@@ -14,7 +14,7 @@ from torch import Tensor
 from playground.data.batches import spread_windows
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import Tokenizer, text_with_ends
 
 BATCH_TOKENS = 8192
 KINDS = ("letter", "capital", "digit", "space", "line end", "punctuation", "other")
@@ -70,8 +70,7 @@ def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: 
 
 def text_of(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[bytes, np.ndarray]:
     """The bytes of some ids, and for each id where its bytes end (T,)."""
-    parts = [tokenizer.token_bytes(int(token)) for token in ids]
-    return b"".join(parts), np.cumsum([len(part) for part in parts])
+    return text_with_ends(tokenizer, ids.tolist())
 
 
 def kind_of(piece: str) -> str:

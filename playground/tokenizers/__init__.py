@@ -14,16 +14,19 @@ from playground.tokenizers.base import (
 )
 from playground.tokenizers.bpe import BPETokenizer, learn_bpe
 from playground.tokenizers.imported import ImportedTokenizer, import_tokenizer
-from playground.tokenizers.round_trip import RoundTrip, lost_share, lost_words, round_trip
+from playground.tokenizers.round_trip import RoundTrip, changed_words, lost_share, lost_words, round_trip
+from playground.tokenizers.spans import Spans, spans_of, text_with_ends
 from playground.tokenizers.stream import StreamDecoder
 
 __all__ = [
     "BPETokenizer",
     "ImportedTokenizer",
     "RoundTrip",
+    "Spans",
     "StreamDecoder",
     "Tokenizer",
     "build_tokenizer",
+    "changed_words",
     "decode",
     "decode_bytes",
     "encode_each",
@@ -35,6 +38,8 @@ __all__ = [
     "lost_words",
     "pieces",
     "round_trip",
+    "spans_of",
+    "text_with_ends",
     "tokenizer_from_dict",
     "tokenizers_json",
 ]

@@ -128,8 +128,13 @@ def common_characters(a: str, b: str) -> int:
 
 def lost_words(lost: float, of: str = "this text") -> str:
     """Why there are no bits per byte, in one sentence. `lost`: the share of the characters `of` a text that are lost."""
+    return f"{changed_words(lost, of)}, so there are no bits per byte."
+
+
+def changed_words(lost: float, of: str = "this text") -> str:
+    """What a tokenizer that is not exact does to a text, without a full stop."""
     if lost <= 0:
-        return f"What this tokenizer makes of {of} does not decode to exactly the same text, so there are no bits per byte."
+        return f"What this tokenizer makes of {of} does not decode to exactly the same text"
     share = 100 * lost
     number = f"{share:.0f}" if 10 <= share < 99.5 else f"{share:.2g}" if share < 10 else f"{min(share, 100):.3g}"
-    return f"{number}\u00a0% of the characters of {of} do not come back from this tokenizer, so there are no bits per byte."
+    return f"{number}\u00a0% of the characters of {of} do not come back from this tokenizer"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from playground.lab.tokenization import (
     CORPORA,
@@ -19,7 +22,15 @@ from playground.lab.tokenization import (
     spelled,
     vocabulary_share,
 )
-from playground.tokenizers import BPETokenizer, Tokenizer, build_tokenizer, in_words, learn_bpe
+from playground.tokenizers import (
+    BPETokenizer,
+    Tokenizer,
+    build_tokenizer,
+    changed_words,
+    in_words,
+    learn_bpe,
+    round_trip,
+)
 from playground.tokenizers.bpe import MAX_VOCAB, MIN_VOCAB
 from playground.ui.answers import Answer, polite
 from playground.ui.imports import kept
@@ -74,7 +85,7 @@ def _row(services: Services, key: str, text: str, learned: str, width: int, visi
     return {
         "key": key,
         "name": chosen.name,
-        "note": chosen.note,
+        "note": chosen.note or _changes(chosen.tokenizer, text, reading.ids),
         "vocab": size,
         "tokens": len(reading.ids),
         "bytes_per_token": round(reading.bytes_per_token, 3),
@@ -93,7 +104,7 @@ def _tokenizer(services: Services, key: str, text: str, learned: str, visitor: o
         return Chosen(f"{run.name}: {in_words(run.tokenizer.name, run.tokenizer.vocab_size)}", run.tokenizer)
     if kind == "file":
         found = kept(rest)
-        return Chosen(in_words(found.name, found.vocab_size), found, _changes(found))
+        return Chosen(in_words(found.name, found.vocab_size), found)
     if kind == "bpe":
         made = _bpe(rest, text, learned)
         return Chosen(in_words("bpe", made.vocab_size), made, _short(int(rest), made.vocab_size))
@@ -111,8 +122,10 @@ def _short(asked: int, reached: int) -> str:
     return f"stopped before {asked:,}: no pair occurs twice any more" if reached < asked else ""
 
 
-def _changes(tokenizer: Tokenizer) -> str:
-    return "" if getattr(tokenizer, "exact", True) else "changes the text that it reads"
+def _changes(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> str:
+    """What the tokens of a text do not give back."""
+    back = round_trip(tokenizer, text, np.array(ids, dtype=np.int64))
+    return "" if back.exact else changed_words(back.lost)
 
 
 def _label(key: str) -> str:

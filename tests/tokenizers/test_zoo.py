@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers
 
-from playground.tokenizers import ImportedTokenizer, StreamDecoder, decode, import_tokenizer, round_trip
+from playground.tokenizers import (
+    ImportedTokenizer,
+    StreamDecoder,
+    build_tokenizer,
+    decode,
+    import_tokenizer,
+    round_trip,
+    spans_of,
+    text_with_ends,
+)
 from tests.tokenizers.zoo import KINDS, TEXT, file_of, library_of
 
 TEXTS = st.one_of(
@@ -112,3 +121,50 @@ def test_a_text_that_would_explode_is_refused(part: str) -> None:
         library.decoder = decoders.Sequence([decoders.Replace("a", "aaaa")] * 9)
     with pytest.raises(ValueError, match=f"The {part} of this tokenizer.json makes texts more than 64 times as long"):
         import_tokenizer(library.to_str())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_tile_the_text_at_the_librarys_offsets(kind: str) -> None:
+    tokenizer, library = ours(kind), library_of(kind)
+
+    @given(TEXTS)
+    @settings(max_examples=25 if tokenizer.trusted else 3, deadline=None)
+    def check(text: str) -> None:
+        found = spans_of(tokenizer, text)
+        theirs = library.encode(text, add_special_tokens=False)
+        assert found.ids.tolist() == theirs.ids == tokenizer.encode(text).tolist()
+        assert not found.added.any()
+        if not len(found.ids):
+            return
+        assert (np.diff(found.ends, prepend=0) >= 0).all()
+        assert found.ends[-1] == len(text)
+        if theirs.offsets == sorted(theirs.offsets):
+            assert found.ends[:-1].tolist() == [end for _, end in theirs.offsets[:-1]]
+
+    check()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_places_of_tokens_in_a_decoded_text(kind: str) -> None:
+    tokenizer = ours(kind)
+    ids = tokenizer.encode(TEXT[:500]).tolist()
+    data, ends = text_with_ends(tokenizer, ids)
+    assert data.decode() == decode(tokenizer, ids)
+    assert len(ends) == len(ids)
+    assert (np.diff(ends, prepend=0) >= 0).all()
+    assert ends[-1] == len(data)
+
+
+def test_what_is_put_around_a_prompt_stands_for_nothing_in_it() -> None:
+    found = spans_of(ours("bert"), "the fox", prompt=True)
+    assert found.ids[0] == 1  # [CLS]
+    assert found.added.tolist() == [True] + [False] * (len(found.ids) - 1)
+    assert (found.ends[0], found.ends[-1]) == (0, 7)
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
+def test_spans_of_ours(kind: str) -> None:
+    text = "é🦊 a fox\n"
+    tokenizer = build_tokenizer(kind, text, vocab_size=256)
+    wanted = list(range(1, 10)) if kind == "char" else [1, 1, 2, 2, 2, 2, *range(3, 10)]
+    assert spans_of(tokenizer, text).ends.tolist() == wanted
