@@ -17,7 +17,7 @@ from typing import Any
 from playground.config import ANY, GATED, ModelConfig, Settings, TrainConfig, label, spelled, unsupported
 from playground.data.tasks import TASKS
 from playground.models.positional import alibi_slopes
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import ImportedTokenizer, Tokenizer
 
 TEMPLATE = Path(__file__).with_name("program.py.txt")
 _MARK = re.compile(r"  #: if ([a-z_ ]+)$")
@@ -125,9 +125,17 @@ def _not_written(kind: type[Settings], name: str, value: Any) -> str:
 
 
 def _tokens(tokenizer: Tokenizer, streams: Mapping[str, Any]) -> str:
-    pieces = [tokenizer.token_bytes(token).hex() for token in range(tokenizer.vocab_size)]
+    """The ids of both parts, and the bytes of each token. Raises ValueError for a decoder that works on whole texts."""
+    every = range(tokenizer.vocab_size)
+    data: dict[str, Any] = {"pieces": [tokenizer.token_bytes(token).hex() for token in every]}
+    if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.byte_level:
+        if not tokenizer.in_pieces:
+            raise ValueError(
+                "The decoder of this tokenizer works on whole texts, which cannot be written as code: export as safetensors."
+            )
+        data["first"] = [tokenizer.decode([token]).encode("utf-8").hex() for token in every]
     ids = {part: [int(token) for token in streams[part]] for part in ("train", "validation")}
-    return json.dumps({"pieces": pieces, **ids}, separators=(",", ":"))
+    return json.dumps({**data, **ids}, separators=(",", ":"))
 
 
 def _flags(model: ModelConfig) -> dict[str, bool]:

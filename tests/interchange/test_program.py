@@ -1,10 +1,12 @@
 """The exported program runs by itself, without this package, and goes through the very losses of the app."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from playground.config import ModelConfig, TrainConfig, preset
 from playground.data.documents import Text
 from playground.data.tasks import task_text
 from playground.interchange.program import write_program
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import build_tokenizer, import_tokenizer
 from playground.train.dataset import prepare
 from playground.train.events import Evaluated, StepDone
 from playground.train.trainer import TrainState, train
+from tests.tokenizers.zoo import file_of, library_of
 
 SMALL = dict(block_size=16, n_layer=2, n_embd=32)
 TEXT = "".join(f"{word} saw the {other} ö.\n" for word in ("fox", "cat", "hen") for other in ("sea", "sun", "owl")) * 40
@@ -95,3 +98,24 @@ def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[floa
         int(step): float(loss) for step, loss in re.findall(r"^step (\d+)  validation loss ([\d.]+)", done.stdout, re.M)
     }
     return losses, measured
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "bert", "unigram", "word level"])
+def test_the_program_decodes_as_the_tokenizers_library(kind: str) -> None:
+    tokenizer = import_tokenizer(file_of(kind))
+    ids = tokenizer.encode("The fox was a fox, and said: don't.\n").tolist()
+    model, config = preset("modern", **SMALL, vocab_size=tokenizer.vocab_size), TrainConfig(tokenizer="imported")
+    program = write_program("x", model, config, tokenizer, "", {"train": ids, "validation": ids})
+    stored = json.loads(program.data)
+    source = program.source[program.source.index("def decode(ids):") :].split("\n\n\n")[0]
+    names: dict[str, Any] = {"pieces": stored["pieces"], "first": stored.get("first", stored["pieces"])}
+    exec(source, names)
+    for some in (ids, ids[3:], ids[:1], []):
+        assert names["decode"](some) == library_of(kind).decode(some, skip_special_tokens=False)
+
+
+def test_a_decoder_of_whole_texts_is_no_program() -> None:
+    tokenizer = import_tokenizer(file_of("joined, then replaced"))
+    model, config = preset("modern", **SMALL, vocab_size=tokenizer.vocab_size), TrainConfig(tokenizer="imported")
+    with pytest.raises(ValueError, match="works on whole texts, which cannot be written as code"):
+        write_program("x", model, config, tokenizer, "", {"train": [1], "validation": [1]})
