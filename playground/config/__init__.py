@@ -7,6 +7,7 @@ validation: an instance that exists is valid. Presets are data.
 
 from playground.config.documents import usual_documents
 from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
+from playground.config.phrases import apart, counted, listed, moved
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
@@ -20,7 +21,7 @@ from playground.config.train import (
     TokenizerName,
     TrainConfig,
 )
-from playground.config.words import apart, config_diff, counted, label, listed, moved, parsed, setting_kinds, spelled
+from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
 
 __all__ = [
     "ADDED",

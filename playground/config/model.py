@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
 
 Position = Literal["learned", "sinusoidal", "rope", "alibi", "none"]
@@ -200,14 +201,16 @@ class ModelConfig(Settings):
         if not self.head_size and self.n_embd % self.n_head:
             lower, upper = self.n_embd // self.n_head * self.n_head, -(-self.n_embd // self.n_head) * self.n_head
             advice = " or ".join(str(width) for width in (lower, upper) if 8 <= width <= 1024)
-            raise ValueError(f"Width {self.n_embd} is not divisible by {self.n_head} heads. Try width {advice}.")
+            raise ValueError(
+                f"Width {self.n_embd} is not divisible by {counted(self.n_head, 'head')}. Try width {advice}."
+            )
         if self.n_head % self.n_kv_head:
             divisors = ", ".join(str(n) for n in range(1, self.n_head + 1) if self.n_head % n == 0)
             raise ValueError(f"KV heads ({self.n_kv_head}) must divide heads ({self.n_head}): use one of {divisors}.")
 
     def _check_positions(self) -> None:
         if self.position == "rope" and self.head_dim % 2 and self.rope_fraction == 1:
-            share = f"width {self.n_embd} / {self.n_head} heads = {self.head_dim}. Change width or heads."
+            share = f"width {self.n_embd} / {counted(self.n_head, 'head')} = {self.head_dim}. Change width or heads."
             raise ValueError(
                 f"RoPE needs an even head size; {f'{self.head_size} is odd.' if self.head_size else share}"
             )
@@ -217,7 +220,8 @@ class ModelConfig(Settings):
             ]
             advice = " or ".join(f"{n / self.head_dim:.4g}" for n in near)
             raise ValueError(
-                f"RoPE share {self.rope_fraction:g} of a head of {self.head_dim} is {self.rope_dims} dimensions; it must be "
+                f"RoPE share {self.rope_fraction:g} of a head of {self.head_dim} is "
+                f"{counted(self.rope_dims, 'dimension')}; it must be "
                 f"an even number, at least 2. Try {advice}."
             )
         if self.position == "sinusoidal" and self.n_embd % 2:
@@ -238,7 +242,9 @@ class ModelConfig(Settings):
             )
         if self.global_every > self.n_layer:
             advice = f"use 2 to {self.n_layer}, or 0" if self.n_layer > 1 else "use 0"
-            raise ValueError(f"Global layers {self.global_every} means none of {self.n_layer} layers: {advice}.")
+            raise ValueError(
+                f"Global layers {self.global_every} means none of {counted(self.n_layer, 'layer')}: {advice}."
+            )
 
     def _check_experts(self) -> None:
         if self.n_expert_active > self.n_expert:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
 
 
@@ -46,4 +47,6 @@ class SampleConfig(Settings):
 
     def _check_together(self) -> None:
         if len(self.stop) > 1_000:
-            raise ValueError(f"Stop strings have {len(self.stop):,} characters; the limit is 1,000. Shorten them.")
+            raise ValueError(
+                f"Stop strings have {counted(len(self.stop), 'character')}; the limit is 1,000. Shorten them."
+            )

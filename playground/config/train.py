@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
 
 TokenizerName = Literal["byte", "char", "bpe", "imported"]
@@ -158,7 +159,7 @@ class TrainConfig(Settings):
     def _check_together(self) -> None:
         if self.warmup_steps > self.steps:
             raise ValueError(
-                f"Warm-up ({self.warmup_steps}) is longer than the run ({self.steps} steps). Shorten the warm-up."
+                f"Warm-up ({self.warmup_steps}) is longer than the run ({counted(self.steps, 'step')}). Shorten the warm-up."
             )
         if len(self.prompt) > 2_000:
-            raise ValueError(f"Prompt has {len(self.prompt)} characters; the limit is 2,000. Shorten it.")
+            raise ValueError(f"Prompt has {counted(len(self.prompt), 'character')}; the limit is 2,000. Shorten it.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -57,28 +56,3 @@ def parsed(kind: type[Settings], name: str, text: str) -> Any:
 def label(kind: type[Settings], name: str) -> str:
     """A field's label, as forms, tables and messages show it."""
     return str(next(item.metadata["label"] for item in fields(kind) if item.name == name))  # type: ignore[arg-type]
-
-
-def counted(n: int, noun: str, plural: str = "") -> str:
-    """A number of things: "1 token", "2 tokens", "1,000 entries" with `plural` where an s is not enough."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def apart(a: float, b: float, digits: int = 1) -> tuple[str, str]:
-    """Two numbers as text, with more decimals than `digits` where two different ones would read the same."""
-    for more in range(digits, digits + 9):
-        left, right = f"{a:,.{more}f}", f"{b:,.{more}f}"
-        if left != right or a == b:
-            break
-    return left, right
-
-
-def moved(before: float, now: float, digits: int = 2) -> str:
-    """How a number changed: "went from 5.59 to 2.31", or "stayed at 5.59" where both read the same."""
-    first, last = f"{before:.{digits}f}", f"{now:.{digits}f}"
-    return f"stayed at {last}" if first == last else f"went from {first} to {last}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from playground.config import counted
 from playground.data.documents import Text
 from playground.data.downloads import DOWNLOADS, Progress, fetch
 from playground.data.encoding import Checker, decode_utf8, refuse_other_formats
@@ -174,7 +175,7 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
 def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:
     given, limit = f"{n_bytes / 1e6:.1f} MB", f"{max_bytes / 1e6:g} MB"
     if given.removesuffix(" MB") == f"{max_bytes / 1e6:.1f}":  # "20.0 MB; the limit is 20 MB" would help nobody
-        given, limit = f"{n_bytes:,} bytes", f"{max_bytes:,} bytes"
+        given, limit = f"{counted(n_bytes, 'byte')}", f"{counted(max_bytes, 'byte')}"
     return f"{name[:1].upper()}{name[1:]} is {given}; the limit here is {limit}. Use a shorter part of it."
 
 

@@ -18,6 +18,8 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from playground.config import counted
+
 Progress = Callable[[int, int], None]  # (bytes so far, bytes in all or 0 if unknown)
 
 _CHUNK_BYTES = 64 * 1024
@@ -116,7 +118,7 @@ def _chunks(name: str, url: str, max_bytes: int, timeout: float) -> Generator[tu
         limit = f"{max_bytes / 1e6:.1f} MB"
         raise ValueError(f"{failed}: it is larger than the limit of {limit}. Choose a built-in text such as Tales.")
     if done < total:
-        raise ValueError(f"{failed}: the connection was cut after {done:,} of {total:,} bytes. {_REMEDY}")
+        raise ValueError(f"{failed}: the connection was cut after {done:,} of {counted(total, 'byte')}. {_REMEDY}")
 
 
 def opener(redirects: request.HTTPRedirectHandler | None = None) -> request.OpenerDirector:

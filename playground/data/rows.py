@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from playground.config import counted
 from playground.data.encoding import guess_encoding
 from playground.data.fields import Row, Rows, is_chat
 
@@ -150,7 +151,7 @@ def _table(file: BinaryIO, rows: Rows) -> Iterator[Row]:
             yield _row(1, names, header)
         for cells in reader:
             if len(cells) > len(names):
-                rows.complain(reader.line_num, f"has {len(cells):,} cells for {len(names):,} columns")
+                rows.complain(reader.line_num, f"has {counted(len(cells), 'cell')} for {counted(len(names), 'column')}")
             elif cells:
                 yield _row(reader.line_num, names, cells)
     except csv.Error as error:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from playground.config import counted
 from playground.data.corpora import MAX_BYTES, check_text
 from playground.data.documents import NO_ENDS, Seam, held
 from playground.data.encoding import SAMPLE_BYTES, Checker, check_beginning, first_wrong, not_utf8, refuse_other_formats
@@ -67,7 +68,9 @@ def gather(
     if not paths or any("\0" in str(path) for path in paths):
         raise ValueError("No file was chosen. Choose at least one text file.")
     if len(paths) > MAX_FILES:
-        raise ValueError(f"{len(paths):,} files are too many; the limit is {MAX_FILES:,}. Join some of them first.")
+        raise ValueError(
+            f"{counted(len(paths), 'file')} are too many; the limit is {MAX_FILES:,}. Join some of them first."
+        )
     total = sum(_size(path) for path in paths)
     if field.strip() and not any(map(has_fields, paths)):
         raise ValueError(
@@ -247,5 +250,5 @@ def _utf8(data: bytes, name: str) -> bytes:
 def _megabytes(n_bytes: int, other: int) -> str:
     """In MB, or exactly where two sizes would read the same."""
     if f"{n_bytes / 1e6:.1f}" == f"{other / 1e6:.1f}":
-        return f"{n_bytes:,} bytes"
+        return f"{counted(n_bytes, 'byte')}"
     return f"{n_bytes / 1e6:,.1f}".removesuffix(".0") + " MB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from playground.config import ModelConfig, TrainConfig, label, spelled
+from playground.config import ModelConfig, TrainConfig, counted, label, spelled
 
 if TYPE_CHECKING:
     from playground.interchange.package import Package
@@ -39,14 +39,14 @@ def model_card(package: Package, class_name: str | None) -> str:
     kind = f"`{class_name}`, " if class_name else ""
     rounded = "" if package.precision == "float32" else f", which were kept rounded to {package.precision}"
     lines += [
-        f"A small language model ({kind}{parameters:,} parameters), weights of step {package.step:,}{rounded}.",
+        f"A small language model ({kind}{counted(parameters, 'parameter')}), weights of step {package.step:,}{rounded}.",
         "",
     ]
     lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
     lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
     lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]
     lines += [
-        f"Tokenizer: {spelled(package.tokenizer.name)}, {package.tokenizer.vocab_size:,} tokens, none special.",
+        f"Tokenizer: {spelled(package.tokenizer.name)}, {counted(package.tokenizer.vocab_size, 'token')}, none special.",
         "",
     ]
     if package.train is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from playground.config import counted
 from playground.interchange.package import Package
 
 TOKENS = 256  # compared in each of two texts
@@ -33,7 +34,7 @@ class Check:
     def __str__(self) -> str:
         return (
             f"Loaded back with transformers {self.version} as {self.class_name}: the largest logit difference over "
-            f"{self.tokens:,} tokens is {self.difference:.1e}."
+            f"{counted(self.tokens, 'token')} is {self.difference:.1e}."
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from playground.config import ModelConfig
+from playground.config import ModelConfig, counted
 from playground.interchange.architectures import (
     ARCHITECTURES,
     GATED_ACTIVATIONS,
@@ -164,7 +164,7 @@ def _context(found: int, learned: bool) -> tuple[int, tuple[str, ...]]:
     limit = int(next(item for item in fields(ModelConfig) if item.name == "block_size").metadata["high"])
     if learned or found <= limit:
         return found, ()
-    return limit, (f"The model was made for a context of {found:,} tokens; {limit:,} are used here.",)
+    return limit, (f"The model was made for a context of {counted(found, 'token')}; {limit:,} are used here.",)
 
 
 def _gpt2(item: Architecture, read: _Reader) -> Foreign:
@@ -297,7 +297,7 @@ def _windows(kind: str, read: _Reader, layers: int, context: int) -> tuple[int, 
 def _pattern(types: Any, layers: int, window: int) -> tuple[int, int]:
     known = ("full_attention", "sliding_attention")
     if not isinstance(types, list) or len(types) != layers or any(word not in known for word in types):
-        raise ValueError(f"Config: layer_types must name {' or '.join(known)} for each of {layers} layers.")
+        raise ValueError(f"Config: layer_types must name {' or '.join(known)} for each of {counted(layers, 'layer')}.")
     full = [index + 1 for index, word in enumerate(types) if word == "full_attention"]
     if len(full) == layers:
         return 0, 0

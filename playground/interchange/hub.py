@@ -20,6 +20,7 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
+from playground.config import counted
 from playground.data.downloads import network_reason, opener
 from playground.interchange.refusal import shown
 
@@ -98,7 +99,9 @@ def downloaded(repository: str) -> Iterator[Path]:
             with open(Path(folder) / file, "wb") as target:
                 done = sum(map(target.write, _body(file, url, size)))
             if done != size:
-                raise ValueError(f"{file} could not be downloaded: {done:,} of {size:,} bytes came. Try again.")
+                raise ValueError(
+                    f"{file} could not be downloaded: {done:,} of {counted(size, 'byte')} came. Try again."
+                )
         yield Path(folder)
 
 
@@ -112,7 +115,9 @@ def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
             while chunk := response.read(1 << 16):
                 done += len(chunk)
                 if done > max_bytes:
-                    raise ValueError(f"{failed}: it is larger than the {max_bytes:,} bytes that were promised.")
+                    raise ValueError(
+                        f"{failed}: it is larger than the {counted(max_bytes, 'byte')} that were promised."
+                    )
                 yield chunk
     except HTTPError as error:
         error.close()

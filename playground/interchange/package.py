@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import playground
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, counted
 from playground.interchange.architectures import Architecture, choose, transformers_config
 from playground.interchange.card import model_card
 from playground.interchange.foreign_config import from_transformers
@@ -220,7 +220,7 @@ def _read_ours(
     train = None if config["train"] is None else TrainConfig.from_dict(config["train"])
     ours = tokenizer_from_dict(tokenizer)
     if ours.vocab_size != model.vocab_size:
-        raise ValueError(f"The tokenizer has {ours.vocab_size:,} tokens; the model has {model.vocab_size:,}.")
+        raise ValueError(f"The tokenizer has {counted(ours.vocab_size, 'token')}; the model has {model.vocab_size:,}.")
     own = parameters(model)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in own.items()})
     weights = import_tensors([same(name, name) for name in own], lambda name: read_tensor(name, places[name]))
@@ -232,7 +232,7 @@ def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
     if path is None:
         return ()
     if path.stat().st_size > MAX_EVENTS_BYTES:
-        raise ValueError(f"events.jsonl has {path.stat().st_size:,} bytes; the limit is {MAX_EVENTS_BYTES:,}.")
+        raise ValueError(f"events.jsonl has {counted(path.stat().st_size, 'byte')}; the limit is {MAX_EVENTS_BYTES:,}.")
     rows = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:

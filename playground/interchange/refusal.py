@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from playground.config import counted
+
 _BEGINNINGS = (
     *((b"\x80" + bytes([version]), "a Python pickle, which can run code") for version in (2, 3, 4, 5)),
     *((b"PK\x03\x04", "an archive (ZIP; PyTorch's .pt and .bin are such)"), (b"PK\x05\x06", "an archive (ZIP)")),
@@ -32,7 +34,7 @@ def read_object(path: Path, max_bytes: int) -> dict[str, Any]:
     """A JSON object from a stranger's file. Raises ValueError that names the file and what is wrong with it."""
     name = shown(path.name)
     if path.stat().st_size > max_bytes:
-        raise ValueError(f"{name} has {path.stat().st_size:,} bytes; the limit is {max_bytes:,}.")
+        raise ValueError(f"{name} has {counted(path.stat().st_size, 'byte')}; the limit is {max_bytes:,}.")
     data = path.read_bytes()
     kind = signature(data[:300])
     if kind:

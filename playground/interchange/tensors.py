@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from playground.config import counted
 from playground.interchange.refusal import shown, signature
 
 MAX_HEADER_BYTES = 8_000_000  # some 50,000 entries
@@ -58,7 +59,7 @@ def read_headers(paths: Iterable[Path]) -> dict[str, Place]:
                 raise ValueError(f"Tensor {shown(name)} stands in two files: {found[name].path.name} and {path.name}.")
             found[name] = place
     if len(found) > MAX_TENSORS:
-        raise ValueError(f"The files hold {len(found):,} tensors; the limit is {MAX_TENSORS:,}.")
+        raise ValueError(f"The files hold {counted(len(found), 'tensor')}; the limit is {MAX_TENSORS:,}.")
     return found
 
 
@@ -77,7 +78,7 @@ def read_header(path: Path) -> dict[str, Place]:
             )
         if length > MAX_HEADER_BYTES:
             raise ValueError(
-                f"The header of {shown(path.name)} has {length:,} bytes; the limit is {MAX_HEADER_BYTES:,}."
+                f"The header of {shown(path.name)} has {counted(length, 'byte')}; the limit is {MAX_HEADER_BYTES:,}."
             )
         header = file.read(length)
     if (
@@ -102,7 +103,9 @@ def _places(path: Path, header: bytes, data: int) -> Iterator[tuple[str, Place]]
         raise ValueError(f"The header of {shown(path.name)} is no table of tensors.")
     values.pop("__metadata__", None)
     if not values or len(values) > MAX_TENSORS:
-        raise ValueError(f"{shown(path.name)} holds {len(values):,} tensors; 1 to {MAX_TENSORS:,} are allowed.")
+        raise ValueError(
+            f"{shown(path.name)} holds {counted(len(values), 'tensor')}; 1 to {MAX_TENSORS:,} are allowed."
+        )
     for name, entry in values.items():
         yield name, _place(path, name, entry, data)
 
@@ -136,7 +139,7 @@ def _place(path: Path, name: str, entry: Any, data: int) -> Place:
     expected = math.prod(shape) * (DTYPES | MASK_DTYPES)[dtype].itemsize
     if place[1] - place[0] != expected:
         raise ValueError(
-            f"Tensor {shown(name)} takes {place[1] - place[0]:,} bytes; its shape and type need {expected:,}."
+            f"Tensor {shown(name)} takes {counted(place[1] - place[0], 'byte')}; its shape and type need {expected:,}."
         )
     return Place(path, dtype, tuple(shape), data + place[0], data + place[1])
 
@@ -157,7 +160,7 @@ def _check_coverage(path: Path, places: dict[str, Place], data: int, size: int) 
             raise ValueError(f"The tensors of {shown(path.name)} overlap or leave gaps: the file is damaged.")
         at = place.end
     if at != size:
-        raise ValueError(f"{shown(path.name)} has {size:,} bytes; its header accounts for {at:,}.")
+        raise ValueError(f"{shown(path.name)} has {counted(size, 'byte')}; its header accounts for {at:,}.")
 
 
 def check_shapes(places: Mapping[str, Place], expected: Shapes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from playground.config import counted
 from playground.tokenizers import BPETokenizer, Tokenizer, import_tokenizer, tokenizers_json
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
@@ -19,7 +20,8 @@ def from_tokenizer_json(values: dict[str, Any], vocab_size: int) -> Tokenizer:
     tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values)))
     if tokenizer.vocab_size != vocab_size:
         raise ValueError(
-            f"The tokenizer has {tokenizer.vocab_size:,} tokens and the model {vocab_size:,}: they do not belong together."
+            f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model {vocab_size:,}: they do "
+            "not belong together."
         )
     return tokenizer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playground.config import ModelConfig, spelled
+from playground.config import ModelConfig, counted, spelled
 
 
 def describe(config: ModelConfig) -> str:
@@ -14,7 +14,7 @@ def _positions(config: ModelConfig) -> list[str]:
     words = {"rope": "RoPE", "alibi": "ALiBi", "none": "no positions"}
     name = words.get(config.position, f"{config.position} positions")
     partial = config.position == "rope" and config.rope_dims < config.head_dim
-    return [f"{name} on {config.rope_dims} of {config.head_dim} dimensions" if partial else name]
+    return [f"{name} on {config.rope_dims} of {counted(config.head_dim, 'dimension')}" if partial else name]
 
 
 def _norms(config: ModelConfig) -> list[str]:
@@ -26,7 +26,7 @@ def _mlp(config: ModelConfig) -> list[str]:
     words = [spelled(config.mlp)]
     if config.n_expert > 1:
         shared = " and a shared one" if config.shared_expert else ""
-        words.append(f"{config.n_expert_active} of {config.n_expert} experts{shared}")
+        words.append(f"{config.n_expert_active} of {counted(config.n_expert, 'expert')}{shared}")
     return words
 
 
@@ -36,7 +36,7 @@ def _attention(config: ModelConfig) -> list[str]:
     words += [f"heads of {config.head_size}"] if config.head_size else []
     words.append("biases" if config.bias else "no biases")
     if config.window:
-        sinks = f" + {config.n_sink} sinks" if config.n_sink else ""
+        sinks = f" + {counted(config.n_sink, 'sink')}" if config.n_sink else ""
         but = f" but in layers {_every(config)}" if config.global_every else ""
         words.append(f"window {config.window}{sinks}{but}")
     special = {"none": [], "zero": ["softmax-off-by-one"], "learned": ["learned sink logits"]}

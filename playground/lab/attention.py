@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from playground.config import counted
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -19,7 +20,7 @@ def attention_patterns(model: Transformer, ids: Sequence[int], layers: Sequence[
     """
     limit = model.config.block_size
     if not 1 <= len(ids) <= limit:
-        raise ValueError(f"The text has {len(ids)} tokens; this model reads 1 to {limit}. Change the text.")
+        raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
     wanted = [f"blocks.{layer}.pattern" for layer in (range(model.config.n_layer) if layers is None else layers)]
     trace = Trace(keep=wanted)
     with torch.inference_mode():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from playground.config import config_diff
+from playground.config import config_diff, counted
 from playground.lab.shipped_bands import Reference, read_reference
 from playground.runs.comparable import same_settings, text_of, tokens_of
 from playground.runs.curves import Curves
@@ -85,7 +85,7 @@ def _curves_of(members: Sequence[Run], curves: Curves) -> Reference:
 def _band(reference: Reference) -> Band:
     losses = list(zip(*reference.loss.values(), strict=True))  # at each measurement, of all seeds
     return Band(
-        name=f"{len(reference.loss)} reference seeds, {count_parameters(reference.model) / 1e6:.2g} M",
+        name=f"{counted(len(reference.loss), 'reference seed')}, {count_parameters(reference.model) / 1e6:.2g} M",
         seeds=len(reference.loss),
         parameters=count_parameters(reference.model),
         step=reference.step,

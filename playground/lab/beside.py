@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from playground.config import counted
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, spans_of
 
@@ -51,7 +52,7 @@ def compare_text(
     if len(cuts) < 3:
         raise ValueError("The text is too short to compare on: write at least a few words.")
     spans = [Span(text[start:stop], *(one.between(start, stop) for one in found)) for start, stop in pairwise(cuts)]
-    note = "" if cuts[-1] == len(text) else f"Only the first {cuts[-1]:,} characters fit both contexts."
+    note = "" if cuts[-1] == len(text) else f"Only the first {counted(cuts[-1], 'character')} fit both contexts."
     return spans, note
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from playground.config import counted
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -55,7 +56,7 @@ def logit_lens(model: Transformer, ids: Sequence[int], k: int = TOP) -> Lens:
 def _by_depth(model: Transformer, ids: Sequence[int]) -> Tensor:
     limit, layers = model.config.block_size, range(model.config.n_layer)
     if not 1 <= len(ids) <= limit:
-        raise ValueError(f"The text has {len(ids)} tokens; this model reads 1 to {limit}. Change the text.")
+        raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
     trace = Trace(keep=["embed", "*.resid_post"])
     with torch.inference_mode():
         final = model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from playground.config import counted
 from playground.data.tale_plots import BOYS, FAMILY, GIRLS
 from playground.lab.reading import KINDS, kind_of, streams, text_of
 from playground.models.transformer import Transformer
@@ -216,7 +217,8 @@ def probe_text(tokenizer: Tokenizer, tokens: np.ndarray, block_size: int, tales:
     available, size = min(len(tokens), LABELLED) // block_size, N_TOKENS // block_size
     if available < 2 * TEST:
         raise ValueError(
-            f"Probes need at least {2 * TEST} windows of {block_size} tokens; the validation text has {available}. "
+            f"Probes need at least {2 * TEST} windows of {counted(block_size, 'token')}; the validation text "
+            f"has {available}. "
             "Train on a longer text."
         )
     ids = np.asarray(tokens[: available * block_size]).astype(np.int64)

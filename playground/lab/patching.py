@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.config import ModelConfig
+from playground.config import ModelConfig, counted
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -86,10 +86,13 @@ def _check(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], a
     limit = min(LONGEST, model.config.block_size)
     if len(clean) != len(corrupted):
         raise ValueError(
-            f"The clean prompt has {len(clean)} tokens, the corrupted one {len(corrupted)}. Make them equally long."
+            f"The clean prompt has {counted(len(clean), 'token')}, the corrupted one {len(corrupted)}. Make "
+            "them equally long."
         )
     if not 1 <= len(clean) <= limit:
-        raise ValueError(f"A prompt has {len(clean)} tokens; patching this model takes 1 to {limit}. Shorten both.")
+        raise ValueError(
+            f"A prompt has {counted(len(clean), 'token')}; patching this model takes 1 to {limit}. Shorten both."
+        )
     if list(clean) == list(corrupted):
         raise ValueError("The two prompts are the same. Change a word in one of them.")
     if answers[0] == answers[1]:

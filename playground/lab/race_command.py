@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from playground.config import counted
 from playground.data.sources import gather
 from playground.lab.comparison import with_error
 from playground.lab.race_words import conditions, what_differs
@@ -94,7 +95,9 @@ def read_spec(path: Path) -> RaceSpec:
 def _find(store: RunStore, text: str) -> Race:
     found = [race for race in list_races(store) if not race.reference and race.id.startswith(text.lower())]
     if len(found) != 1:
-        raise ValueError(f"{len(found) or 'No'} races have an id that begins with {text[:40]!r}.")
+        if not found:
+            raise ValueError(f"No race has an id that begins with {text[:40]!r}.")
+        raise ValueError(f"{counted(len(found), 'race')} have an id that begins with {text[:40]!r}. Write more of it.")
     if found[0].status().state in ("finished", "running"):
         raise ValueError(f"This race is already {found[0].status().state}.")
     status.withdraw(found[0].path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
+from playground.config import ModelConfig, Settings, TrainConfig, counted, label, spelled
 from playground.data.corpora import CORPORA
 from playground.runs.comparable import same_batches, text_of
 from playground.runs.races import Race
@@ -48,11 +48,11 @@ def conditions(race: Race) -> str:
     rates = {run.train.learning_rate for run in firsts}
     parts = [
         CORPORA[train.corpus].label,
-        f"{len(spec.arms)} arms × {n} {'seed' if n == 1 else 'seeds'}",
+        f"{counted(len(spec.arms), 'arm')} × {counted(n, 'seed')}",
         f"{spec.amount:,.6g} {UNITS[spec.budget]} each",
         equal,
         _what_is_read(firsts),
-        f"{tokens_per_step(model, train):,} tokens a step",
+        f"{counted(tokens_per_step(model, train), 'token')} a step",
         *([f"learning rate {train.learning_rate:g}"] if len(rates) == 1 else []),
     ]
     return " · ".join(parts)

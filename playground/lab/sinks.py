@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from playground.config import counted
 from playground.lab.attention import attention_patterns
 from playground.models.transformer import Transformer
 
@@ -70,7 +71,8 @@ def idle(points: Sequence[SinkPoint]) -> str:
     layer, head = np.unravel_index(int(last.nothing.argmax()), last.nothing.shape)
     n, above = last.nothing.size, int((last.nothing > EPSILON).sum())
     return (
-        f" To nothing, its sink logit, goes {100 * last.nothing.mean():.0f} % of all attention; {above} of {n} heads give "
+        f" To nothing, its sink logit, goes {100 * last.nothing.mean():.0f} % of all attention; {above} of "
+        f"{counted(n, 'head')} give "
         f"it more than 30 %, most of all layer {layer + 1} head {head + 1}: {100 * last.nothing.max():.0f} %."
     )
 
@@ -86,6 +88,7 @@ def in_words(points: Sequence[SinkPoint], length: int) -> str:
         return f"**No head of {n} parks more than 30 % on the first token.**\n\n{strongest}; {even}.{idle(points)}"
     first = next(point.step for point in points if (point.mass > EPSILON).any())
     return (
-        f"**{above} of {n} heads park more than 30 % on the first token, the first of them seen at step {first:,}.**\n\n"
+        f"**{above} of {counted(n, 'head')} park more than 30 % on the first token, the first of them seen at "
+        f"step {first:,}.**\n\n"
         f"{strongest}; {even}.{idle(points)}"
     )

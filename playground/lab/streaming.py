@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.config import ADDED, ModelConfig, SampleConfig
+from playground.config import ADDED, ModelConfig, SampleConfig, counted
 from playground.inference.generation import row_rng
 from playground.inference.sampling import draw, filter_distribution
 from playground.models.kv_cache import KVCache
@@ -53,7 +53,8 @@ def check_streaming(config: ModelConfig, window: int, n_sink: int, n_tokens: int
             raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
     if config.position in ADDED:
         raise ValueError(
-            f"This run has {config.position} positions, which end with the context of {config.block_size} tokens or were "
+            f"This run has {config.position} positions, which end with the context of "
+            f"{counted(config.block_size, 'token')} or were "
             "never trained beyond it: it cannot stream. Choose a run with RoPE, ALiBi or no positions."
         )
 
@@ -77,7 +78,7 @@ def policies(n_sink: int) -> dict[str, Policy]:
         "dense": _dense,
         "sliding window": _sliding,
         "rolling buffer": _rolling,
-        f"window + {n_sink} sinks": _sinks,
+        f"window + {counted(n_sink, 'sink')}": _sinks,
         "window, recomputed": _recomputed,
     }
 
@@ -218,7 +219,8 @@ def cache_proof(model: Transformer, ids: Sequence[int], config: SampleConfig) ->
     room = min(config.max_new_tokens, model.config.block_size - len(ids))
     if not len(ids) or room < 1:
         raise ValueError(
-            f"The prompt has {len(ids)} tokens and the context {model.config.block_size}: there must be some, and room to "
+            f"The prompt has {counted(len(ids), 'token')} and the context {model.config.block_size}: there must "
+            "be some, and room to "
             "write. Change the prompt."
         )
     runs: list[tuple[list[int], list[float]]] = [([], []), ([], [])]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from playground.config import counted
 from playground.lab.reading import streams, text_of
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, pieces
@@ -36,7 +37,7 @@ class Vectors:
         shown = name if len(name) <= 30 else name[:29] + "…"
         known = " ".join(self.names[i].strip() for i in np.argsort(-self.counts, kind="stable")[:8])
         raise ValueError(
-            f"“{shown}” is not among the {len(self.names)} vectors shown. Take one that is, such as: {known}."
+            f"“{shown}” is not among the {counted(len(self.names), 'vector')} shown. Take one that is, such as: {known}."
         )
 
 

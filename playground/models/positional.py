@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from playground.config import ModelConfig
+from playground.config import ModelConfig, counted
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each (..., T, R / 2) for R turned dimensions
 
@@ -41,7 +41,8 @@ class Positions(nn.Module):
         """Raise ValueError if a text of n tokens goes beyond the last position."""
         if n > self.limit:
             raise ValueError(
-                f"Learned positions end at the context of {self.limit} tokens; this text has {n}. Shorten it."
+                f"Learned positions end at the context of {counted(int(self.limit), 'token')}; "
+                f"this text has {n}. Shorten it."
             )
 
 

@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import playground
+from playground.config import counted
 from playground.runs.files import discard, read_json, sync_file, sync_folder, temporary_name, write_json
 
 Kind = Literal["checkpoints", "snapshots"]
@@ -158,7 +159,7 @@ def _check_sizes(folder: Path, manifest: dict[str, Any]) -> None:
         except OSError:
             raise DamagedError(f"{name} is missing") from None
         if size != entry.get("bytes"):
-            raise DamagedError(f"{name} has {size} bytes instead of {entry.get('bytes')}")
+            raise DamagedError(f"{name} has {counted(size, 'byte')} instead of {entry.get('bytes')}")
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from playground.config import (
     SampleConfig,
     Settings,
     TrainConfig,
+    counted,
     label,
     parsed,
     setting_kinds,
@@ -374,5 +375,7 @@ def find_run(store: RunStore, text: str) -> Run:
     if not found:
         raise ValueError(f"No run is called {text[:40]!r} or has an id that begins so. List them with: {PROGRAM} runs")
     if len(found) > 1:
-        raise ValueError(f"{len(found)} runs fit {text[:40]!r}. Write more of the id. List them with: {PROGRAM} runs")
+        raise ValueError(
+            f"{counted(len(found), 'run')} fit {text[:40]!r}. Write more of the id. List them with: {PROGRAM} runs"
+        )
     return found[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig, recipe, spelled, usual_rate
+from playground.config import ModelConfig, TrainConfig, counted, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
@@ -130,7 +130,7 @@ def _check_task(train: TrainConfig) -> None:
 def _notes(train: TrainConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
         return (
-            f"The vocabulary stopped at {tokenizer.vocab_size:,} of {train.bpe_vocab:,} tokens: "
+            f"The vocabulary stopped at {tokenizer.vocab_size:,} of {counted(train.bpe_vocab, 'token')}: "
             "no pair of tokens occurs twice any more in this text.",
         )
     if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from playground.config import PRESETS, spelled
+from playground.config import PRESETS, counted, spelled
 from playground.data.corpora import CORPORA
 from playground.runs import baselines
 from playground.runs.comparable import Measure, text_of, tokens_of
@@ -208,7 +208,7 @@ class _Reader:
         """What changes seldom."""
         damaged = self.history.damaged
         notes = [self.status.message] if self.status.message else []
-        notes += [f"{damaged} damaged {'row' if damaged == 1 else 'rows'} of the log skipped."] if damaged else []
+        notes += [f"{counted(damaged, 'damaged row')} of the log skipped."] if damaged else []
         known = run.preset in PRESETS
         corpus = CORPORA.get(run.train.corpus)
         return {

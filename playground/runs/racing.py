@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from playground.config import counted
 from playground.runs import checkpoints, status
 from playground.runs.failures import explained
 from playground.runs.files import Lock, sweep
@@ -172,7 +173,7 @@ class _Race:
         lost = [run for run in members if run.state() == "diverged"]
         if lost:
             names = ", ".join(run.name for run in lost[:3]) + (" and others" if len(lost) > 3 else "")
-            self.notes.append(f"{len(lost)} of {len(members)} runs diverged ({names}); the others went on.")
+            self.notes.append(f"{len(lost)} of {counted(len(members), 'run')} diverged ({names}); the others went on.")
         return " ".join(self.notes)
 
     def _explain(self, error: BaseException) -> str:
@@ -182,7 +183,7 @@ class _Race:
     def _kept(self) -> str:
         saved = [runner.saved for runner in self.runners if runner.saved is not None]
         return (
-            f"Checkpoints of {len(saved)} of {len(self.runners)} runs are kept."
+            f"Checkpoints of {len(saved)} of {counted(len(self.runners), 'run')} are kept."
             if saved
             else "No checkpoint was saved yet."
         )

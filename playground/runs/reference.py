@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playground.config import TrainConfig, preset
+from playground.config import TrainConfig, counted, preset
 from playground.data.corpora import load_text
 from playground.runs.create import Prepared
 from playground.runs.gallery import publish
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     everything = [*((name, seed) for seed in SEEDS for name in SIZES), ("induction", 0)]
     wanted = [(options.only[0], int(options.only[1]))] if options.only else everything
     counts = {name: count_parameters(recipe(name, 0).model) for name in SIZES}
-    print(", ".join(f"{name}: {count:,} parameters" for name, count in counts.items()), file=sys.stderr)
+    print(", ".join(f"{name}: {counted(count, 'parameter')}" for name, count in counts.items()), file=sys.stderr)
     with tempfile.TemporaryDirectory() as work:
         for name, seed in wanted:
             print(make(options.root, name, seed, Path(work) / "runs"))

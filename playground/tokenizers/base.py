@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Library
 
+from playground.config import counted
 from playground.tokenizers.bpe import MIN_VOCAB, BPETokenizer, Learning, learn_bpe
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
@@ -148,7 +149,7 @@ def in_words(name: str, vocab_size: int) -> str:
     """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000"."""
     return {
         "byte": "bytes",
-        "char": f"{vocab_size:,} characters",
+        "char": f"{counted(vocab_size, 'character')}",
         "bpe": f"BPE {vocab_size:,}",
         "imported": f"imported tokenizer, {vocab_size:,}",
     }.get(name, name)

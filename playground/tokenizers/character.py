@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.config import counted
 from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
 MAX_CHARACTERS = 65_536
@@ -25,7 +26,7 @@ class CharacterTokenizer:
         """`characters`: the vocabulary, each character once, sorted."""
         if len(characters) < 2 or len(characters) > MAX_CHARACTERS:
             raise ValueError(
-                f"The text has {len(characters)} different characters; the character tokenizer needs 2 to "
+                f"The text has {counted(len(characters), 'different character')}; the character tokenizer needs 2 to "
                 f"{MAX_CHARACTERS}. Use the byte tokenizer."
             )
         if list(characters) != sorted(set(characters)):

@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from playground.config import counted
 from playground.train.devices import training_device
 
 
@@ -32,7 +33,8 @@ class Group:
         """This process's rows of a step's sequences (B, T). Raises ValueError when there are not enough for all."""
         if len(x) < self.size:
             raise ValueError(
-                f"{self.size} processes need at least {self.size} sequences a step; batch times accumulation is {len(x)}. "
+                f"{self.size} processes need at least {counted(self.size, 'sequence')} a step; batch times "
+                f"accumulation is {len(x)}. "
                 "Raise the batch or start fewer processes."
             )
         return x.tensor_split(self.size)[self.rank]

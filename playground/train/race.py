@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, label, parsed, preset, setting_kinds, spelled
+from playground.config import PRESETS, ModelConfig, TrainConfig, counted, label, parsed, preset, setting_kinds, spelled
 from playground.train.estimate import count_parameters
 from playground.train.events import Diverged, Event, Finished, StepDone
 from playground.train.flops import training_flops
@@ -147,7 +147,7 @@ def _arm(value: object) -> Arm:
 
 def _default_name(arms: Sequence[Arm]) -> str:
     if len(arms) > 3:
-        return f"{arms[0].name[:20]} and {len(arms) - 1} others"
+        return f"{arms[0].name[:20]} and {counted(len(arms) - 1, 'other')}"
     return " against ".join(arm.name for arm in arms)[:60]
 
 
@@ -344,15 +344,16 @@ def _budgeted(spec: RaceSpec, arm: Arm, model: ModelConfig, train: TrainConfig, 
     amount = f"{spec.amount:,.6g} {UNITS[spec.budget]}"
     if steps > MAX_STEPS:
         raise ValueError(
-            f"A budget of {amount} is {steps:,} steps; a race has at most {MAX_STEPS:,}. Lower the budget."
+            f"A budget of {amount} is {counted(steps, 'step')}; a race has at most {MAX_STEPS:,}. Lower the budget."
         )
     given = {**spec.shared, **arm.changes}
     interval = given.get("eval_interval", max(1, round(steps / EVALUATIONS)))
     if steps < 1 or (isinstance(interval, int) and steps < interval):
         least = max(1, interval if isinstance(interval, int) else 1)
-        after = f"{least} {'step' if least == 1 else 'steps'}"
+        after = counted(least, "step")
         raise ValueError(
-            f"A budget of {amount} is {steps:,} steps, too small to evaluate once (after {after}). Raise the budget at "
+            f"A budget of {amount} is {counted(steps, 'step')}, too small to evaluate once (after {after}). "
+            "Raise the budget at "
             f"least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch or context."
         )
     return train.replace(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from playground.config import counted
 from playground.inference.generation import encode_prompt
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
@@ -60,9 +61,13 @@ def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> L
     if not isinstance(text, str) or not text:
         raise ValueError(f"The {field} is empty. Write a sentence to look at.")
     if len(text) > MAX_TEXT:
-        raise ValueError(f"The {field} has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
+        raise ValueError(
+            f"The {field} has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."
+        )
     ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
-    note = f"The {field} has {len(ids)} tokens; the model reads the last {limit}." if len(ids) > limit else ""
+    note = (
+        f"The {field} has {counted(len(ids), 'token')}; the model reads the last {limit}." if len(ids) > limit else ""
+    )
     return Look(run, model, ids[-limit:], note)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig, setting_kinds
+from playground.config import ModelConfig, SampleConfig, TrainConfig, counted, setting_kinds
 from playground.inference.generation import encode_prompt, generate
 from playground.lab.attention import attention_patterns
 from playground.runs.create import create_run, prepare_run
@@ -261,7 +261,7 @@ def _text(value: object, label: str, most: int) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{label} must be text.")
     if len(value) > most:
-        raise ValueError(f"{label} has {len(value):,} characters; the limit here is {most:,}.")
+        raise ValueError(f"{label} has {counted(len(value), 'character')}; the limit here is {most:,}.")
     return value
 
 

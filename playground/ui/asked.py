@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from playground.config import counted
 from playground.runs.store import Run
 from playground.ui.services import Services
 
@@ -30,5 +31,5 @@ def checked_prompt(prompt: Any) -> str:
     if not isinstance(prompt, str):
         raise ValueError(f"Prompt must be text; a {type(prompt).__name__} was sent.")
     if len(prompt) > MAX_PROMPT:
-        raise ValueError(f"Prompt has {len(prompt):,} characters; the limit is {MAX_PROMPT:,}. Shorten it.")
+        raise ValueError(f"Prompt has {counted(len(prompt), 'character')}; the limit is {MAX_PROMPT:,}. Shorten it.")
     return prompt

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from playground.config import counted
 from playground.lab.attention import as_sprite, attention_patterns
 from playground.lab.bands import find_band
 from playground.lab.batch import explain
@@ -103,7 +104,7 @@ def _race_in_words(services: Services, race: Race) -> str:
         return f"{race.name} · waiting, {place}"
     runs = [run for arm in race.members for run in arm]
     done = sum(services.curves.columns(run).step / run.train.steps for run in runs) / len(runs)
-    return f"{race.name} · {len(runs)} models taking turns · {100 * done:.0f} % done"
+    return f"{race.name} · {counted(len(runs), 'model')} taking turns · {100 * done:.0f} % done"
 
 
 def _in_words(services: Services, run: Run) -> str:

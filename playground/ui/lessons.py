@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.config import counted
 from playground.lab.tokenization import (
     CORPORA,
     LARGEST,
@@ -183,7 +184,9 @@ def checked_text(text: object) -> str:
     if not isinstance(text, str) or not text:
         raise ValueError("The text is empty. Write something, or choose an example.")
     if len(text) > MAX_TEXT:
-        raise ValueError(f"The text has {len(text):,} characters; the limit here is {MAX_TEXT:,}. Use a part of it.")
+        raise ValueError(
+            f"The text has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."
+        )
     return text
 
 

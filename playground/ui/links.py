@@ -18,7 +18,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, preset
+from playground.config import PRESETS, ModelConfig, TrainConfig, counted, preset
 from playground.data.corpora import CORPORA
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
@@ -138,7 +138,9 @@ class Setup:
     def from_json(cls, text: str) -> Setup:
         """A set-up as `to_json` wrote it, checked. Raises ValueError with a sentence."""
         if len(text) > MAX_SETUP:
-            raise ValueError(f"The set-up in this link has {len(text):,} characters; the limit is {MAX_SETUP:,}.")
+            raise ValueError(
+                f"The set-up in this link has {counted(len(text), 'character')}; the limit is {MAX_SETUP:,}."
+            )
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):

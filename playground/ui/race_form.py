@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, label, preset, setting_kinds, spelled
+from playground.config import PRESETS, ModelConfig, TrainConfig, counted, label, preset, setting_kinds, spelled
 from playground.data.corpora import CORPORA, MAX_BYTES
 from playground.data.sources import TextFile
 from playground.lab.pace import seconds_of
@@ -259,9 +259,9 @@ def sizes(form: RaceForm, data: Mapping[Any, Any]) -> str:
         n, layers = int(budget["seeds"]), shared["n_layer"]
         words = [
             CORPORA[shared["corpus"]].label,
-            f"{layers} {'layer' if layers == 1 else 'layers'} of width {shared['n_embd']}",
+            f"{counted(layers, 'layer')} of width {shared['n_embd']}",
             f"{float(budget['amount']):,.6g} {UNITS[budget['budget']]}",
-            f"{n} {'seed' if n == 1 else 'seeds'}",
+            f"{counted(n, 'seed')}",
         ]
     except (KeyError, TypeError, ValueError):
         return ""
@@ -284,15 +284,16 @@ def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
     for arm in arms:
         solved = f" · {arm.solved}" if arm.solved else ""
         rows.append(
-            f"- **{_plain(arm.name)}** {arm.parameters:,} parameters · {arm.flops_per_token / 1e6:.2f} MFLOPs/token{solved}"
+            f"- **{_plain(arm.name)}** {counted(arm.parameters, 'parameter')} · {arm.flops_per_token / 1e6:.2f} "
+            f"MFLOPs/token{solved}"
         )
         seconds += seconds_of(estimate(arm.model, arm.train), arm.model, arm.train)
     if spec.budget == "seconds":
         seconds = spec.amount * len(arms)
     total = duration(seconds * len(spec.seeds))
     n = len(spec.seeds)
-    seeds = "1 seed" if n == 1 else f"{n} seeds"
-    return "\n".join(rows) + f"\n\n{len(arms)} arms × {seeds}: about {total} here if nothing else runs."
+    seeds = counted(n, "seed")
+    return "\n".join(rows) + f"\n\n{counted(len(arms), 'arm')} × {seeds}: about {total} here if nothing else runs."
 
 
 def _plain(name: str) -> str:

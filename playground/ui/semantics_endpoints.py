@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from playground.config import counted
 from playground.lab import linear_probes, meaning
 from playground.lab.positions import rope_frequencies, shown_positions, similarity, slopes
 from playground.lab.reading import kind_of, text_windows
@@ -81,7 +82,7 @@ def _text(asked: dict[str, Any], name: str, words: str, limit: int = QUERY, blan
     if not isinstance(value, str) or not (value if blank else value.strip()):
         raise ValueError(f"{words} is empty. Write something in it.")
     if len(value) > limit:
-        raise ValueError(f"{words} has {len(value):,} characters; the limit here is {limit:,}. Shorten it.")
+        raise ValueError(f"{words} has {counted(len(value), 'character')}; the limit here is {limit:,}. Shorten it.")
     return value
 
 
@@ -295,7 +296,7 @@ def search(services: Services, asked: dict[str, Any]) -> Answer:
         "model": rows(found.model), "ngrams": rows(found.ngrams),
         "same": len({hit.index for hit in found.model} & {hit.index for hit in found.ngrams}),
         "trial": None if trial is None else {**asdict(trial), "words": meaning.in_words(trial)},
-        "note": f"The query has {n_tokens} tokens; the model reads the first {limit}." if n_tokens > limit else "",
+        "note": f"The query has {counted(n_tokens, 'token')}; the first {limit} are read." if n_tokens > limit else "",
     }  # fmt: skip
 
 
@@ -312,7 +313,7 @@ def similar(services: Services, asked: dict[str, Any]) -> Answer:
         raise ValueError(f"A map needs 2 to {LINES} lines of text; there are {len(lines)}. One sentence a line.")
     longest = max(len(line) for line in lines)
     if longest > QUERY:
-        raise ValueError(f"A line has {longest:,} characters; the limit here is {QUERY:,}. Shorten it.")
+        raise ValueError(f"A line has {counted(longest, 'character')}; the limit here is {QUERY:,}. Shorten it.")
     depth = _depth(asked, run, (run.model.n_layer + 1) // 2)
     try:
         centre = _index(services, run, step, model, depth)[0].centre

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.config import counted
 from playground.lab import sinks
 from playground.lab import streaming as lab
 from playground.lab.sink_runs import KEPT, TOKENS, TOTAL, Measured
@@ -130,7 +131,8 @@ def seen(found: list[lab.Reading], context: int) -> str:
 def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
     """How far it has come, and at what cost."""
     return (
-        f"**{n:,} tokens{' and done' if ended else ', and on'}**: {cache.n_bytes / 1024:,.0f} KiB of keys and values, as "
+        f"**{counted(n, 'token')}{' and done' if ended else ', and on'}**: {cache.n_bytes / 1024:,.0f} KiB of "
+        "keys and values, as "
         f"at the start · {n / max(seconds, 1e-3):,.0f} tokens/s"
     )
 
@@ -224,7 +226,10 @@ def three_words(found: dict[str, Measured]) -> str:
 def three_table(found: dict[str, Measured], context: int) -> str:
     """In the layout of StreamingLLM's table 3."""
     head = [f"{n}\u00a0+\u00a0{TOTAL - n}" for n in KEPT]
-    rows = [f"| perplexity | within {context} tokens | {' | '.join(head)} |", "| --- " * (2 + len(KEPT)) + "|"]
+    rows = [
+        f"| perplexity | within {counted(context, 'token')} | {' | '.join(head)} |",
+        "| --- " * (2 + len(KEPT)) + "|",
+    ]
     for name, each in found.items():
         values = [f"{np.exp(each.within.mean()):.3f}", *(f"{each.perplexity(n):.3f}" for n in KEPT)]
         rows.append(f"| {name} | {' | '.join(values)} |")

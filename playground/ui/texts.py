@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playground.config import TrainConfig
+from playground.config import TrainConfig, counted
 from playground.data.corpora import MAX_BYTES, check_text, load_text
 from playground.data.documents import has_several
 from playground.data.hub import dataset_text
@@ -100,7 +100,7 @@ def described(text: OwnText) -> str:
     if isinstance(text, TextFile):
         name = text.name.replace("`", "'")
         return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
-    return f"{len(text):,} characters, {len(set(text)):,} different ones."
+    return f"{counted(len(text), 'character')}, {len(set(text)):,} different ones."
 
 
 def size_of(text: OwnText) -> int:

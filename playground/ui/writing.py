@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from playground.config import SampleConfig
+from playground.config import SampleConfig, counted
 from playground.inference.beam import beam_search
 from playground.inference.generation import encode_prompt, write_rows
 from playground.models.transformer import Transformer
@@ -87,7 +87,7 @@ def jobs(
     return [
         Job("greedy", run, step, config.replace(temperature=0.0)),
         Job(f"sampling, temperature {config.temperature:g}", run, step, config),
-        Job(f"beam search, {n_beam} {'beam' if n_beam == 1 else 'beams'}", run, step, config, n_beam),
+        Job(f"beam search, {counted(n_beam, 'beam')}", run, step, config, n_beam),
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, counted
 from playground.data.batches import IGNORED
 from playground.data.corpora import CORPORA
 from playground.data.documents import has_several
@@ -109,7 +109,7 @@ def show_text(
     shape = ModelConfig.from_dict({**model, "vocab_size": tokenizer.vocab_size})
     data = prepare(text, tokenizer, shape, config)
     batch = batch_of_step(data, config, shape.block_size, _whole(number))
-    title = f"of {CORPORA[config.corpus].label}, as {tokenizer.vocab_size:,} kinds of tokens"
+    title = f"of {CORPORA[config.corpus].label}, as {counted(tokenizer.vocab_size, 'kind')} of tokens"
     return _value(tokenizer, batch, None, title, note) | {
         "visitor": "",
         "run": "",
@@ -133,7 +133,7 @@ def _value(tokenizer: Tokenizer, batch: Batch, cost: Any, title: str, note: str)
             {"ids": ids, "pieces": pieces(tokenizer, ids), "loss": loss, "counts": [target != IGNORED for target in y]}
         )
     if n < batch.inputs.shape[1]:
-        note = f"{note} The first {n} of {batch.inputs.shape[1]:,} positions are shown.".strip()
+        note = f"{note} The first {n} of {counted(batch.inputs.shape[1], 'position')} are shown.".strip()
     return {
         "n_rows": batch.n_rows, "title": title, "rows": rows, "note": note, "code": code(), "nonce": time.monotonic_ns(),
     }  # fmt: skip

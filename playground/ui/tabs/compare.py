@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from playground.config import SampleConfig
+from playground.config import SampleConfig, counted
 from playground.data.corpora import CORPORA
 from playground.inference.generation import encode_prompt, generate
 from playground.lab.beside import compare_text
@@ -231,7 +231,7 @@ def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict
     if len(runs) < 2:
         raise ValueError("Two runs with saved weights are needed to compare. Choose two above.")
     if not 0 < len(text or "") <= MAX_COMPARED:
-        raise ValueError(f"The text has {len(text or ''):,} characters; give 1 to {MAX_COMPARED:,}.")
+        raise ValueError(f"The text has {counted(len(text or ''), 'character')}; give 1 to {MAX_COMPARED:,}.")
     (name_a, a), (name_b, b) = runs[0], runs[-1]
     pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
     spans, note = compare_text(pair[0], pair[1], text)

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from playground.config import SampleConfig
+from playground.config import SampleConfig, counted
 from playground.inference.generation import Reader, encode_prompt, generate, row_rng
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
@@ -120,7 +120,7 @@ def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest:
     model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, checked_prompt(prompt))
     note = "" if prompt else "The prompt was empty: the model starts from a line end."
     if len(ids) > run.model.block_size:
-        note = f"The prompt has {len(ids)} tokens; only the last {run.model.block_size} fit the context."
+        note = f"The prompt has {counted(len(ids), 'token')}; only the last {run.model.block_size} fit the context."
     names = [f"{n}" for n in range(1, config.n_sample + 1)] if config.n_sample > 1 else [""]
     tree = branches.new_tree(prompt, [branches.branch(name, run=run.id, step=step) for name in names], note)
     yield from _grown(run, model, ids, config, tree, tree["branches"])

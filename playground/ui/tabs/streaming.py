@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from playground.config import SampleConfig
+from playground.config import SampleConfig, counted
 from playground.data.corpora import load_text
 from playground.inference.generation import Reader, continue_rows, encode_prompt
 from playground.lab import sinks
@@ -168,7 +168,8 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
     texts = held_out(run, services)
     found: list[lab.Reading] = []
     yield results(
-        f"Reading {TEXTS} texts of {texts.shape[1]:,} tokens, {texts.shape[1] / run.model.block_size:.0f} contexts long…"
+        f"Reading {TEXTS} texts of {counted(texts.shape[1], 'token')}, "
+        f"{texts.shape[1] / run.model.block_size:.0f} contexts long…"
     )
     for reading in lab.readings(model, texts, window, n_sink):
         found.append(reading)
@@ -187,7 +188,8 @@ def held_out(run: Run, services: Services) -> np.ndarray:
     n = min(LONGEST, TIMES_CONTEXT * run.model.block_size, len(ids) // TEXTS)
     if n <= run.model.block_size:
         raise ValueError(
-            f"This run's held-out text has {len(ids):,} tokens: too few for {TEXTS} texts longer than its context of "
+            f"This run's held-out text has {counted(len(ids), 'token')}: too few for {TEXTS} texts longer than "
+            "its context of "
             f"{run.model.block_size}. Choose a run on a longer text."
         )
     return np.asarray(ids[: TEXTS * n], dtype=np.int64).reshape(TEXTS, n)
