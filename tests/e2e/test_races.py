@@ -12,8 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from playground.runs import status
-from playground.runs.races import Race, list_races
+from playground.runs.races import Race, create_race, list_races, prepare_race
+from playground.runs.racing import execute_race
 from playground.runs.store import RunStore
+from playground.train.race import RaceSpec
 from tests.e2e.conftest import App, Watch
 from tests.e2e.steps import SLOW, open_tab, set_slider, unfold, wait_for
 
@@ -274,3 +276,22 @@ def test_a_shipped_race_is_accessible_and_fits_a_phone(page: Page, app: App) -> 
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_arms_with_different_tokens_are_drawn_and_judged_in_bits_per_byte(page: Page, own_app: App) -> None:
+    arms = ["Small: modern + tokenizer=bpe + bpe_vocab=270", "Large: modern + tokenizer=bpe + bpe_vocab=400"]
+    small = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "corpus_bytes": 50_000}
+    spec = RaceSpec.from_dict({"arms": arms, "shared": small, "amount": 12, "seeds": 2, "match": "none"})
+    race = create_race(RunStore(own_app.data / "runs"), prepare_race(spec))
+    execute_race(race)
+    open_races(page, own_app, f"&race={race.id}")
+    wait_for(lambda: "bits per byte" in headline(page))
+    view = page.locator("#race-view .pg-race-filled")
+    expect(view.get_by_role("radio", name="Bits per byte")).to_be_checked()
+    expect(view).to_contain_text("final validation losses in bits per byte are subtracted")
+    expect(view).not_to_contain_text("same batches in the same order")
+    view.get_by_text("Difference", exact=True).click()
+    axis = "document.querySelector('#race-view .js-plotly-plot').layout.yaxis.title.text"
+    wait_for(lambda: page.evaluate(axis) == "bits per byte minus the first arm's")
+    view.get_by_text("Loss", exact=True).click()
+    expect(view).to_contain_text("compare their shapes here, and heights in bits per byte only")
