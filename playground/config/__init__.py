@@ -6,7 +6,19 @@ validation: an instance that exists is valid. Presets are data.
 """
 
 from playground.config.documents import usual_documents
-from playground.config.model import ADDED, GATED, Init, MLPKind, ModelConfig, Norm, Placement, Position, SinkLogit
+from playground.config.model import (
+    ADDED,
+    GATED,
+    ImportedModelConfig,
+    Init,
+    MLPKind,
+    ModelConfig,
+    Norm,
+    Placement,
+    Position,
+    SinkLogit,
+    model_config,
+)
 from playground.config.phrases import apart, counted, listed, moved
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
@@ -36,6 +48,7 @@ __all__ = [
     "RECIPES",
     "Compile",
     "Documents",
+    "ImportedModelConfig",
     "Init",
     "MLPKind",
     "ModelConfig",
@@ -56,6 +69,7 @@ __all__ = [
     "followed_rate",
     "label",
     "listed",
+    "model_config",
     "moved",
     "parsed",
     "preset",

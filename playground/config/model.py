@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
@@ -26,21 +27,30 @@ class ModelConfig(Settings):
     Raises ValueError when a field is out of range or two fields contradict each other.
     """
 
-    vocab_size: int = setting(256, "Vocabulary", "Number of different tokens.", low=2, high=65_536, step=1)
-    block_size: int = setting(
-        128, "Context", "How many tokens the model can look back over, itself included.", low=8, high=2048, step=8
+    vocab_size: int = setting(
+        256, "Vocabulary", "Number of different tokens.", low=2, high=65_536, most=1_000_000, step=1
     )
-    n_layer: int = setting(4, "Layers", "Transformer blocks on top of each other.", low=1, high=24, step=1)
+    block_size: int = setting(
+        128,
+        "Context",
+        "How many tokens the model can look back over, itself included.",
+        low=8,
+        high=2048,
+        most=131_072,
+        step=8,
+    )
+    n_layer: int = setting(4, "Layers", "Transformer blocks on top of each other.", low=1, high=24, most=256, step=1)
     n_embd: int = setting(
         128,
         "Width",
         "Numbers that describe one token inside the model (the residual stream).",
         low=8,
         high=1024,
+        most=16_384,
         step=8,
     )
     n_head: int = setting(
-        4, "Heads", "Attention heads per layer: independent ways of looking back.", low=1, high=32, step=1
+        4, "Heads", "Attention heads per layer: independent ways of looking back.", low=1, high=32, most=256, step=1
     )
     position: Position = setting(
         "learned", "Positions",
@@ -80,21 +90,21 @@ class ModelConfig(Settings):
         4, "KV heads",
         "Key/value heads. Fewer than heads is grouped-query attention (Ainslie et al. 2023), one is multi-query "
         "(Shazeer 2019).",
-        low=1, high=32, step=1, group="Attention",
+        low=1, high=32, most=256, step=1, group="Attention",
     )  # fmt: skip
     head_size: int = setting(
         0, "Head size",
         "Numbers in each head's queries, keys and values. 0 is width / heads; Qwen3 and gpt-oss have a size of their own.",
-        low=0, high=256, step=8, group="Attention",
+        low=0, high=256, most=1024, step=8, group="Attention",
     )  # fmt: skip
     window: int = setting(
         0, "Window", "Sliding window: each token sees so many tokens, itself included (Mistral 2023). 0 is full attention.",
-        low=0, high=2048, step=8, group="Attention",
+        low=0, high=2048, most=131_072, step=8, group="Attention",
     )  # fmt: skip
     global_every: int = setting(
         0, "Global layers",
         "With a window, every n-th layer sees everything (Gemma 2, 2024; gpt-oss takes 2). 0: none does.",
-        low=0, high=24, step=1, group="Attention",
+        low=0, high=24, most=256, step=1, group="Attention",
     )  # fmt: skip
     n_sink: int = setting(
         0, "Sinks", "First tokens that stay visible beyond the window (Xiao et al. 2023). Needs a window.",
@@ -121,17 +131,17 @@ class ModelConfig(Settings):
     mlp_width: int = setting(
         0, "MLP size",
         "Hidden width of the MLP. 0 follows from the width; a race solves it to match parameters or FLOPs.",
-        low=0, high=16_384, step=8, group="MLP and experts",
+        low=0, high=16_384, most=131_072, step=8, group="MLP and experts",
     )  # fmt: skip
     n_expert: int = setting(
         1, "Experts",
         "MLPs per layer between which a router chooses for each token (mixture of experts, Shazeer et al. 2017). "
         "1 is an ordinary MLP.",
-        low=1, high=64, step=1, group="MLP and experts",
+        low=1, high=64, most=512, step=1, group="MLP and experts",
     )  # fmt: skip
     n_expert_active: int = setting(
         1, "Active experts", "How many experts each token passes through (Fedus et al. 2021: 1; Mixtral 2024: 2).",
-        low=1, high=64, step=1, group="MLP and experts",
+        low=1, high=64, most=512, step=1, group="MLP and experts",
     )  # fmt: skip
     router_norm: bool = setting(
         True, "Normalised router",
@@ -254,3 +264,20 @@ class ModelConfig(Settings):
             )
         if self.shared_expert and self.n_expert == 1:
             raise ValueError("A shared expert needs others beside it: set experts to 2 or more, or turn it off.")
+
+
+class ImportedModelConfig(ModelConfig):
+    """A model that was made elsewhere: its sizes end where memory does, not where the form for training does."""
+
+    trained = False
+
+
+def model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """A model's config from a run's or a stranger's file: a `ModelConfig` if it could be trained here, or else imported.
+
+    Raises ValueError as both do.
+    """
+    try:
+        return ModelConfig.from_dict(values)
+    except ValueError:
+        return ImportedModelConfig.from_dict(values)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Container, Mapping
 from dataclasses import field, fields
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 
 def setting(
@@ -18,21 +18,27 @@ def setting(
     high: float | None = None,
     step: float | None = None,
     group: str = "",
+    most: float | None = None,
 ) -> Any:
-    """Declare a dataclass field with its label, one-line explanation, inclusive bounds, and the heading it stands under."""
-    return field(
-        default=default,
-        metadata={"label": label, "help": help, "low": low, "high": high, "step": step, "group": group},
-    )
+    """Declare a dataclass field with its label, one-line explanation, inclusive bounds, and the heading it stands under.
+
+    `most` is the upper bound where nothing is trained (`Settings.trained`); without it, `high` holds there too.
+    """
+    metadata = {"label": label, "help": help, "low": low, "high": high, "step": step, "group": group}
+    return field(default=default, metadata={**metadata, "most": high if most is None else most})
 
 
 class Settings:
     """What the config dataclasses share: checking on construction, and a round trip through plain dictionaries."""
 
+    trained: ClassVar[bool] = True  # whether the bounds are those of training here, or of what can be taken in
+
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
+        bound = "high" if self.trained else "most"
         for item in fields(self):  # type: ignore[arg-type]
-            object.__setattr__(self, item.name, _checked(item, hints[item.name], getattr(self, item.name)))
+            value = _checked(item, hints[item.name], getattr(self, item.name), item.metadata[bound])
+            object.__setattr__(self, item.name, value)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -73,7 +79,7 @@ def unsupported(values: Mapping[str, Any], supported: Mapping[str, Container[Any
     return [name for name, value in values.items() if value not in supported.get(name, ())]
 
 
-def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+def _checked(item: dataclasses.Field[Any], kind: Any, value: Any, high: float) -> Any:
     """Type, then finite, then whole, then range or choice: the value to store, or ValueError with a remedy."""
     label = item.metadata["label"]
     choices = get_args(kind)
@@ -89,11 +95,13 @@ def _checked(item: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
         if not isinstance(value, str):
             raise ValueError(f"{label} must be text. You sent {shown(value)}.")
         return value
-    return _checked_number(item, kind, value)
+    return _checked_number(item, kind, value, high)
 
 
-def _checked_number(item: dataclasses.Field[Any], kind: type[int] | type[float], value: Any) -> int | float:
-    label, low, high = item.metadata["label"], item.metadata["low"], item.metadata["high"]
+def _checked_number(
+    item: dataclasses.Field[Any], kind: type[int] | type[float], value: Any, high: float
+) -> int | float:
+    label, low = item.metadata["label"], item.metadata["low"]
     if (
         isinstance(value, bool)
         or not isinstance(value, (int, float))

@@ -89,6 +89,9 @@ class Architecture:
             found.append("head_size")
         if self.model_type in ("mixtral", "qwen3_moe", "gpt_oss") and model.n_expert == 1:
             found.append("n_expert")
+        if model.n_expert > 1:  # its product over all experts reads rows of whole sixteen bytes
+            sizes = {"n_embd": model.n_embd, "mlp_width": model.mlp_hidden}
+            found += [name for name, size in sizes.items() if size % 4]
         if self.model_type == "llama" and model.n_embd % model.n_head:  # its class asks for it, whatever the head size
             found.append("n_head")
         return found

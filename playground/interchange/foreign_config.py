@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from playground.config import ModelConfig, counted
+from playground.config import ModelConfig, counted, model_config
 from playground.interchange.architectures import (
     ARCHITECTURES,
     GATED_ACTIVATIONS,
@@ -146,7 +146,7 @@ class _Reader:
 def _model(values: dict[str, Any]) -> ModelConfig:
     """Our config, its complaints marked as being about the file."""
     try:
-        return ModelConfig(**values)
+        return model_config(values)
     except ValueError as error:
         raise ValueError(f"The config cannot be used here: {error}") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ from playground.interchange.refusal import shown
 
 ENDPOINT = "https://huggingface.co"
 HOSTS = (".huggingface.co", ".hf.co")  # where its own redirects may lead
-MAX_BYTES = 600_000_000
-MAX_JSON = 4_000_000
+MAX_BYTES = 600_000_000  # where nobody says how much fits
+MAX_JSON = 40_000_000
 MAX_ANSWER = 2_000_000
 TIMEOUT = 20.0
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
@@ -51,7 +52,7 @@ def checked_id(repository: str) -> str:
     return text
 
 
-def list_files(repository: str) -> Listing:
+def list_files(repository: str, max_bytes: int = MAX_BYTES) -> Listing:
     """The files that are needed of a repository. Raises ValueError for one that is private, too large or has none."""
     name = f"The repository {repository}"
     address = f"{ENDPOINT}/api/models/{repository}?blobs=true"
@@ -71,8 +72,11 @@ def list_files(repository: str) -> Listing:
     if not any(file.endswith(".safetensors") for file in files):
         raise ValueError(f"{name} has no .safetensors file; other kinds of weights are not read.")
     total = sum(files.values())
-    if total > MAX_BYTES:
-        raise ValueError(f"{name} is too large: {total / 1e6:,.0f} MB, the limit is {MAX_BYTES / 1e6:,.0f} MB.")
+    max_bytes = min(max_bytes, shutil.disk_usage(tempfile.gettempdir()).free)
+    if total > max_bytes:
+        raise ValueError(
+            f"{name} is too large: {total / 1e6:,.0f} MB, the limit is {max_bytes / 1e6:,.0f} MB, which memory and disk set."
+        )
     return Listing(revision, files)
 
 
@@ -89,10 +93,13 @@ def _needed(siblings: Any) -> dict[str, int]:
 
 
 @contextmanager
-def downloaded(repository: str) -> Iterator[Path]:
-    """A temporary folder with what is needed of a repository; it is gone afterwards. Raises ValueError."""
+def downloaded(repository: str, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
+    """A temporary folder with what is needed of a repository, at most so many bytes. It is gone afterwards.
+
+    Raises ValueError.
+    """
     repository = checked_id(repository)
-    listing = list_files(repository)
+    listing = list_files(repository, max_bytes)
     with tempfile.TemporaryDirectory(prefix="playground-hub-") as folder:
         for file, size in listing.files.items():
             url = f"{ENDPOINT}/{repository}/resolve/{listing.revision}/{file}"

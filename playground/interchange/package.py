@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import playground
-from playground.config import ModelConfig, TrainConfig, counted
+from playground.config import ModelConfig, TrainConfig, counted, model_config
 from playground.interchange.architectures import Architecture, choose, transformers_config
 from playground.interchange.card import model_card
 from playground.interchange.foreign_config import from_transformers
@@ -33,7 +34,7 @@ from playground.tokenizers import Tokenizer, tokenizer_from_dict, tokenizers_jso
 FORMAT = "llm-playground"
 VERSION = 1
 MAX_CONFIG_BYTES = 256 * 1024
-MAX_TOKENIZER_BYTES = 4_000_000
+MAX_TOKENIZER_BYTES = 40_000_000
 MAX_EVENTS_BYTES = 64_000_000
 UNTIED = "The config ties the head to the embedding, but the file has another head: it is used, as Transformers does."
 WEIGHTS = ".safetensors"
@@ -138,22 +139,25 @@ def _write_tensors(folder: Path, tensors: Tensors) -> None:
 # Reading
 
 
-def read_folder(folder: Path) -> Package:
-    """The model in a folder of Transformers or of ours. Raises ValueError with the first thing that is wrong."""
+def read_folder(folder: Path, free: int | None = None) -> Package:
+    """The model in a folder of Transformers or of ours. Raises ValueError with the first thing that is wrong.
+
+    `free` bytes of memory may be taken; None is as many as it needs.
+    """
     if not folder.is_dir():
         raise ValueError(f"There is no folder {shown(folder.name)}.")
-    return read_files(sorted(path for path in folder.iterdir() if _is_read(path)), folder)
+    return read_files(sorted(path for path in folder.iterdir() if _is_read(path)), folder, free=free)
 
 
 def _is_read(path: Path) -> bool:
     return path.name in READ or path.suffix == WEIGHTS
 
 
-def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = "") -> Package:
+def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = "", free: int | None = None) -> Package:
     """The model that some files make up together, known by their names alone: they may lie anywhere.
 
-    Everything is checked against the config before the first weight is read. `folder` is where they come from, if it is
-    one: its name is the model's, and what else it holds explains what is missing.
+    Everything is checked against the config, and against `free` memory, before the first weight is read. `folder` is where
+    they come from, if it is one: its name is the model's, and what else it holds explains what is missing.
     """
     files = _by_name(paths)
     weights = [path for file, path in files.items() if file.endswith(WEIGHTS)]
@@ -163,6 +167,7 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
         raise ValueError("config.json is missing: it says what the weights mean.")
     config = read_object(files["config.json"], MAX_CONFIG_BYTES)
     places = read_headers(weights)
+    _check_memory(places, free)
     tokenizer = read_object(files["tokenizer.json"], MAX_TOKENIZER_BYTES) if "tokenizer.json" in files else None
     if tokenizer is None:
         raise ValueError("tokenizer.json is missing: without it nobody knows what the model's tokens are.")
@@ -170,6 +175,17 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
     if config.get("format") == FORMAT:
         return _read_ours(config, tokenizer, places, files.get("events.jsonl"))
     return _read_theirs(config, tokenizer, places, name)
+
+
+def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
+    """Raise ValueError if the weights, as float32, would not fit into memory twice: read, and as they are kept."""
+    numbers = sum(math.prod(place.shape) for place in places.values())
+    if free is not None and 2 * 4 * numbers > free:
+        raise ValueError(
+            f"This model has {numbers / 1e6:,.1f} million numbers: to bring it in takes "
+            f"{8 * numbers / 1e9:,.2f} GB of memory, and {free / 1e9:,.2f} GB are free. "
+            "Choose a smaller one, or close other programs."
+        )
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
@@ -216,7 +232,7 @@ def _read_ours(
     step, name, preset = config.get("step"), config.get("name"), config.get("preset")
     if type(step) is not int or not 0 <= step <= 10**7 or not isinstance(name, str) or not isinstance(preset, str):
         raise ValueError("config.json: name, preset and step must be texts and a whole number.")
-    model = ModelConfig.from_dict(config["model"])
+    model = model_config(config["model"])
     train = None if config["train"] is None else TrainConfig.from_dict(config["train"])
     ours = tokenizer_from_dict(tokenizer)
     if ours.vocab_size != model.vocab_size:

@@ -17,7 +17,7 @@ from playground.tokenizers.character import CharacterTokenizer
 
 def from_tokenizer_json(values: dict[str, Any], vocab_size: int) -> Tokenizer:
     """Our tokenizer for a ``tokenizer.json`` beside a model of `vocab_size` tokens. Raises ValueError."""
-    tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values)))
+    tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values, ensure_ascii=False)))
     if tokenizer.vocab_size != vocab_size:
         raise ValueError(
             f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model {vocab_size:,}: they do "

@@ -31,34 +31,20 @@ MAX_TEXT = 20_000
 
 def adopt_folder(store: RunStore, folder: Path, *, name: str = "", owner: str | None = None) -> Run:
     """The model of a folder as a run. Raises ValueError; nothing is written then."""
-    check_size(folder.iterdir() if folder.is_dir() else ())
-    return adopt(store, read_folder(folder), origin=f"the folder {folder.name}", name=name, owner=owner)
+    return adopt(store, read_folder(folder, free_memory()), origin=f"the folder {folder.name}", name=name, owner=owner)
 
 
 def adopt_files(store: RunStore, paths: Iterable[Path], *, name: str = "", owner: str | None = None) -> Run:
     """The model that some uploaded files make up together. Raises ValueError; nothing is written then."""
-    paths = list(paths)
-    check_size(paths)
-    return adopt(store, read_files(paths), origin="uploaded files", name=name, owner=owner)
+    return adopt(store, read_files(paths, free=free_memory()), origin="uploaded files", name=name, owner=owner)
 
 
 def adopt_from_hub(store: RunStore, repository: str, *, name: str = "", owner: str | None = None) -> Run:
     """A public model of the Hub, by its id. Raises ValueError; nothing is kept then."""
-    with hub.downloaded(repository) as folder:
-        check_size(folder.iterdir())
-        read = read_folder(folder)
+    with hub.downloaded(repository, free_memory() // 2) as folder:
+        read = read_folder(folder, free_memory())
     title = repository.partition("/")[2]
     return adopt(store, read, origin=repository, name=name or title, owner=owner)
-
-
-def check_size(paths: Iterable[Path]) -> None:
-    """Raise ValueError if the weights would not fit into memory twice: as they are read and as they are kept."""
-    total = sum(path.stat().st_size for path in paths if path.suffix == ".safetensors" and path.is_file())
-    free = free_memory()
-    if 4 * total > free:  # half-precision weights double, and both copies exist for a moment
-        raise ValueError(
-            f"These weights have {total / 1e6:,.0f} MB; {free / 1e9:.1f} GB of memory are free here, too little."
-        )
 
 
 def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", owner: str | None = None) -> Run:

@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.config import ModelConfig, TrainConfig
+from playground.config import ModelConfig, TrainConfig, model_config
 from playground.data.documents import NO_ENDS, Text, read_ends, write_ends
 from playground.data.sources import TextFile
 from playground.runs import checkpoints, status
@@ -320,7 +320,7 @@ def read_run(path: Path, reference: bool) -> Run | None:
         return Run(
             id=path.name,
             name=str(values["name"]),
-            model=ModelConfig.from_dict(values["model"]),
+            model=model_config(values["model"]),
             train=TrainConfig.from_dict(values["train"]),
             preset=str(values["preset"]),
             created=float(values["created"]),

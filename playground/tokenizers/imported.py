@@ -27,7 +27,7 @@ from playground.tokenizers.presplit import PATTERN
 from playground.tokenizers.seams import Apart, apart, in_pieces
 from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
 
-MAX_BYTES = 4_000_000
+MAX_BYTES = 40_000_000  # Gemma's has 18 million, for 256,000 tokens
 MAX_ID = 1_000_000
 SPECIAL = "special"  # our own key of a saved tokenizer: what a model's other files say of it
 CHUNK = 1_000_000

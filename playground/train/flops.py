@@ -12,7 +12,6 @@ from functools import lru_cache
 import torch
 
 from playground.config import ModelConfig
-from playground.models.attention import visible
 from playground.models.transformer import Transformer
 from playground.train.optimizer import is_matrix
 
@@ -45,5 +44,9 @@ def _used(model: ModelConfig, name: str, tensor: torch.Tensor) -> float:
 @lru_cache(maxsize=1024)
 def mean_visible(model: ModelConfig, window: int) -> float:
     """How many keys a query sees in a layer of this window, itself included, on average over a full context."""
+    if not window:
+        return (model.block_size + 1) / 2
     positions = torch.arange(model.block_size)
-    return float(visible(positions, positions, window, model.n_sink).sum()) / model.block_size
+    recent = (positions + 1).clamp(max=window)
+    sinks = (positions - window + 1).clamp(min=0, max=model.n_sink)  # those that the window has left behind
+    return float((recent + sinks).sum()) / model.block_size

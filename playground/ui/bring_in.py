@@ -35,8 +35,8 @@ def build_bring_in(services: Services) -> BringIn:
     with gr.Accordion("Bring a model in", open=False, elem_classes="pg-fold", elem_id="bring-in"):
         gr.Markdown(ABOUT, elem_classes="pg-note")
         files = gr.File(
-            label="The model's files, up to 40 MB each", file_count="multiple", type="filepath", height=160,
-            elem_id="bring-files",
+            label="The model's files" + (", up to 40 MB each" if services.public else ""),
+            file_count="multiple", type="filepath", height=160, elem_id="bring-files",
         )  # fmt: skip
         repository = gr.Textbox(
             label="or a public repository on the Hugging Face Hub", placeholder="owner/name", max_length=200,

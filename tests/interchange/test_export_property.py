@@ -27,8 +27,9 @@ HINTS = get_type_hints(ModelConfig)
 VALUES: dict[str, Any] = {
     **{name: get_args(hint) for name, hint in HINTS.items() if get_args(hint)},
     **{name: (False, True) for name, hint in HINTS.items() if hint is bool},
-    "vocab_size": (None,), "block_size": (8, 40), "n_layer": (1, 2, 4), "n_embd": (8, 24, 40), "n_head": (1, 2, 3, 4, 5, 8),
-    "n_kv_head": (1, 2, 3, 4, 8), "head_size": (0, 8, 16, 10), "rope_theta": (10.0, 1e6), "rope_fraction": (1.0, 0.5),
+    "vocab_size": (None,), "block_size": (8, 40), "n_layer": (1, 2, 4), "n_embd": (8, 24, 26, 40),
+    "n_head": (1, 2, 3, 4, 5, 8), "n_kv_head": (1, 2, 3, 4, 8), "head_size": (0, 8, 16, 10), "rope_theta": (10.0, 1e6),
+    "rope_fraction": (1.0, 0.5),
     "norm_eps": (1e-12, 0.1, 1e-6), "window": (0, 8, 500), "global_every": (0, 2, 3), "n_sink": (0, 2),
     "mlp_width": (0, 40, 7),
     "n_expert": (1, 2, 5), "n_expert_active": (1, 2, 5), "logit_softcap": (0.0, 9.0), "dropout": (0.0, 0.2),

@@ -105,8 +105,13 @@ def refused(message: str) -> None:
 def test_repositories_that_are_refused_by_what_is_said_of_them(server: str, model: dict[str, bytes]) -> None:
     refused("The repository a/model does not exist or is not public")
     offer(model, {"model.safetensors": 7_000_000_000})
-    refused("too large: 7,000 MB, the limit is 600 MB")
-    offer(model, {"tokenizer.json": 5_000_000})
+    refused("too large: 7,000 MB, the limit is 600 MB, which memory and disk set")
+    with (
+        pytest.raises(ValueError, match="too large: 7,000 MB, the limit is 5,000 MB"),
+        hub.downloaded("a/model", 5 * 10**9),
+    ):
+        pass
+    offer(model, {"tokenizer.json": 50_000_000})
     refused("has no acceptable size")
     offer(model, {"config.json": -1})
     refused("has no acceptable size")

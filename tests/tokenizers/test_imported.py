@@ -167,7 +167,7 @@ WRONG: list[tuple[Any, str]] = [
         "reach 4,000,000,000; the limit is",
     ),
     ('{"model": {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 5}}', "does not work"),
-    (" " * 5_000_000, "is 5.0 MB; the limit is 4 MB"),
+    (" " * 41_000_000, "is 41.0 MB; the limit is 40 MB"),
 ]
 
 

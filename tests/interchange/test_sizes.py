@@ -1,0 +1,97 @@
+"""What may come in ends where memory does; what may be trained, where the form does."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from playground.config import ImportedModelConfig, ModelConfig, model_config, preset
+from playground.interchange import package as reading
+from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
+from playground.models.transformer import Transformer, initialise
+from playground.runs.adopt import adopt_folder
+from playground.runs.loading import ModelCache
+from playground.runs.store import RunStore
+from playground.tokenizers import build_tokenizer
+from tests.interchange.foreign import build, difference, save
+
+WORDS = 152_000
+
+
+def filled(config: ModelConfig) -> Package:
+    model = initialise(Transformer(config), 0)
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return Package("large", config, weights, build_tokenizer("byte", ""))
+
+
+def test_more_layers_and_heads_than_the_form_offers(tmp_path: Path) -> None:
+    theirs = build("llama", num_hidden_layers=30, num_attention_heads=40, head_dim=2, hidden_size=40)
+    read = read_folder(save(tmp_path, theirs))
+    assert (read.config.n_layer, read.config.n_head) == (30, 40)
+    assert difference(read, theirs) <= 2e-5 * 5  # thirty layers of weights five times their size
+    with pytest.raises(ValueError, match="Layers must be 1 to 24; 30 is not"):
+        ModelConfig.from_dict(read.config.to_dict())
+
+
+def test_a_large_model_becomes_a_run_that_opens_and_goes_out_again(tmp_path: Path) -> None:
+    """Our own folder and that of Transformers."""
+    store = RunStore(tmp_path / "runs")
+    config = ImportedModelConfig.from_dict(
+        {**preset("modern", block_size=16, n_embd=8, n_head=2, n_kv_head=1, mlp_width=16).to_dict(), "n_layer": 26}
+    )
+    before = filled(config)
+    for number, write in enumerate((write_safetensors, write_transformers)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder, before)
+        run = RunStore(tmp_path / "runs").get(adopt_folder(store, folder).id)
+        assert run.model.n_layer == 26 and isinstance(run.model, ImportedModelConfig)
+        weights = dict(ModelCache(1).get(run).named_parameters())
+        assert all(torch.equal(weights[name], weight) for name, weight in before.weights.items())
+
+
+def test_what_fits_the_form_is_an_ordinary_config() -> None:
+    config = preset("modern")
+    assert type(model_config(config.to_dict())) is ModelConfig
+    assert type(model_config({**config.to_dict(), "n_layer": 25})) is ImportedModelConfig
+    with pytest.raises(ValueError, match="Layers must be 1 to 256; 257 is not"):
+        model_config({**config.to_dict(), "n_layer": 257})
+    with pytest.raises(ValueError, match="MLP must be one of"):
+        model_config({**config.to_dict(), "mlp": "relu"})
+    assert type(ImportedModelConfig().replace(n_layer=30)) is ImportedModelConfig
+
+
+def test_a_vocabulary_of_152_000_comes_in_within_seconds(tmp_path: Path) -> None:
+    """A tokenizer file larger than what training may be given until now, and more tokens than the form's bound."""
+    vocab = {f"▁word{number:06d}of the sea": number for number in range(WORDS)}
+    values = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "Whitespace"},
+              "post_processor": None, "decoder": None, "truncation": None, "padding": None,
+              "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "▁word000000of the sea"}}  # fmt: skip
+    config = ImportedModelConfig.from_dict(
+        {**preset("modern", block_size=16, n_layer=1, n_embd=8, n_head=2, n_kv_head=1).to_dict(), "vocab_size": WORDS}
+    )
+    write_transformers(tmp_path, filled(config))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values, ensure_ascii=False), "utf-8")
+    assert (tmp_path / "tokenizer.json").stat().st_size > 4_000_000
+    start = time.perf_counter()
+    read = read_folder(tmp_path)
+    assert read.tokenizer.vocab_size == read.config.vocab_size == WORDS
+    assert time.perf_counter() - start < 30
+
+
+def test_memory_is_estimated_from_the_header_before_any_weight_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-precision weights double: what counts is the number of numbers."""
+    write_safetensors(tmp_path, filled(preset("modern", block_size=16, n_layer=1, n_embd=8, n_head=2, n_kv_head=1)))
+    save_file({"a": torch.zeros(500, 1000, dtype=torch.bfloat16)}, tmp_path / "model.safetensors")
+    monkeypatch.setattr(reading, "read_tensor", lambda *_: pytest.fail("a weight was read"))
+    with pytest.raises(
+        ValueError, match=r"^This model has 0\.5 million numbers: .* 0\.00 GB of memory, and 0\.00 GB are"
+    ):
+        read_folder(tmp_path, free=3_999_999)
+    with pytest.raises(ValueError, match="is missing: the config asks for it"):
+        read_folder(tmp_path, free=4_000_000)
