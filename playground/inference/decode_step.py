@@ -185,7 +185,7 @@ class DecodeStep:
         self._ends = -1  # the first position that they do not have
         self._session = _Session(
             config.n_embd, config.n_layer, config.n_head, config.n_kv_head, config.head_dim, config.mlp_hidden,
-            config.vocab_size, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
+            model.n_tokens, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
             self._panels.half, torch.get_num_threads(), config.norm_eps, config.norm_eps, config.logit_softcap,
             embed=model.embed.weight.data_ptr(), head=self._panels.matrices["head"].data_ptr(),
             norm=_pointer(getattr(model.norm, "weight", None)), norm_bias=_pointer(getattr(model.norm, "bias", None)),
@@ -209,7 +209,7 @@ class DecodeStep:
         with _at_work(self._session):
             _library.decode_feed(self._at, token)
         self.position += 1
-        return self._room["logits"][: self.model.config.vocab_size].numpy().copy()
+        return self._room["logits"][: self.model.n_tokens].numpy().copy()
 
     def write(
         self, token: int, uniforms: Floats, config: SampleConfig, seen: Marks, n_alternatives: int = 0
@@ -219,7 +219,7 @@ class DecodeStep:
         `seen` (V,) uint8 marks the ids of the text so far, `token` included, and is kept up to date. Returns (n, 1 + A) of
         `DRAWN`: the token first, then the A likeliest. At most `AHEAD` at once.
         """
-        n, size = len(uniforms), self.model.config.vocab_size
+        n, size = len(uniforms), self.model.n_tokens
         assert n <= AHEAD
         self._look_ahead(n)
         n_alternatives = min(n_alternatives, size)

@@ -47,7 +47,10 @@ class Reader:
         return self.contexts[0]
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
-        """Logits (V,) float32 after these tokens and all before. Raises ValueError for no tokens at all."""
+        """Logits (V,) float32 after these tokens and all before, of the ids that a tokenizer has (`n_tokens`).
+
+        Raises ValueError for no tokens at all.
+        """
         if not len(ids) and not self.context:
             raise ValueError("The prompt is empty: there is nothing to continue. Write at least one character.")
         return np.asarray(self.feed_rows([ids])[0])
@@ -73,7 +76,7 @@ class Reader:
         with torch.inference_mode():
             tokens = torch.tensor(fresh, device=self.model.embed.weight.device)
             hidden = self.model.hidden(tokens, cache=self.cache)
-            return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
+            return self.model.unembed(hidden[:, -1])[:, : self.model.n_tokens].float().cpu().numpy()
 
     def ahead(self) -> int:
         """How many tokens compiled steps could write on their own from here: none where there are none."""
@@ -164,8 +167,8 @@ def continue_rows(
     rngs = [row_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
     logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
     reader.fork([0] * config.n_sample)
-    seen = np.zeros((config.n_sample, reader.model.config.vocab_size), dtype=np.uint8)
-    seen[:, list(ids)] = 1
+    seen = np.zeros((config.n_sample, reader.model.n_tokens), dtype=np.uint8)
+    seen[:, [token for token in ids if token < seen.shape[1]]] = 1
     left, burst = n_tokens, 1
     while True:
         tokens = [

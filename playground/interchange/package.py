@@ -27,9 +27,9 @@ from playground.interchange.leftovers import head_differs, with_prefix, with_tie
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
-from playground.interchange.tokens import from_tokenizer_json
+from playground.interchange.tokens import from_tokenizer_json, padding_note
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer, tokenizer_from_dict, tokenizers_json
+from playground.tokenizers import Tokenizer, n_tokens, tokenizer_from_dict, tokenizers_json
 
 FORMAT = "llm-playground"
 VERSION = 1
@@ -66,6 +66,7 @@ class Package:
         """The model itself, in eval mode."""
         model = Transformer(self.config)
         model.load_state_dict(self.weights)
+        model.n_tokens = n_tokens(self.tokenizer)
         return model.eval().requires_grad_(False)
 
 
@@ -275,7 +276,8 @@ def _read_theirs(config: dict[str, Any], tokenizer: dict[str, Any], places: dict
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
     ours = from_tokenizer_json(tokenizer, model.vocab_size)
     weights = import_tensors(rules, lambda name: read_tensor(name, places[name]))
-    return Package(name, model, weights, ours, notes=(*foreign.notes, *([UNTIED] if untied else [])))
+    notes = (*foreign.notes, *([UNTIED] if untied else []), *padding_note(ours))
+    return Package(name, model, weights, ours, notes=notes)
 
 
 def parameters(config: ModelConfig) -> dict[str, Tensor]:

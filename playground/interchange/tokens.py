@@ -10,7 +10,14 @@ import json
 from typing import Any
 
 from playground.config import counted
-from playground.tokenizers import BPETokenizer, Tokenizer, import_tokenizer, tokenizers_json
+from playground.tokenizers import (
+    BPETokenizer,
+    ImportedTokenizer,
+    Tokenizer,
+    import_tokenizer,
+    n_tokens,
+    tokenizers_json,
+)
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
 
@@ -18,12 +25,22 @@ from playground.tokenizers.character import CharacterTokenizer
 def from_tokenizer_json(values: dict[str, Any], vocab_size: int) -> Tokenizer:
     """Our tokenizer for a ``tokenizer.json`` beside a model of `vocab_size` tokens. Raises ValueError."""
     tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values, ensure_ascii=False)))
-    if tokenizer.vocab_size != vocab_size:
+    if tokenizer.vocab_size > vocab_size:
         raise ValueError(
-            f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model {vocab_size:,}: they do "
-            "not belong together."
+            f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model only {vocab_size:,}: it would not "
+            "know the last. Choose the tokenizer.json that the model was trained with."
         )
-    return tokenizer
+    return tokenizer if tokenizer.vocab_size == vocab_size else ImportedTokenizer(values).padded(vocab_size)
+
+
+def padding_note(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """A sentence on a vocabulary that is larger than its tokenizer, if it is."""
+    known, size = n_tokens(tokenizer), tokenizer.vocab_size
+    if known == size:
+        return ()
+    return (
+        f"The model's vocabulary of {size:,} is padded: its tokenizer has {known:,}, and the others are never written.",
+    )
 
 
 def _characters(values: dict[str, Any]) -> Tokenizer | None:

@@ -71,6 +71,7 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.n_tokens = config.vocab_size  # ids that may be written, from 0 on; a tokenizer may have fewer
         self.embed = nn.Embedding(config.vocab_size, config.n_embd)
         self.positions = POSITIONS[config.position](config)
         self.drop = nn.Dropout(config.dropout)

@@ -11,6 +11,7 @@ from playground.config import ModelConfig
 from playground.models.transformer import Transformer
 from playground.runs.checkpoints import DamagedError, load_weights
 from playground.runs.store import Run
+from playground.tokenizers import n_tokens
 
 CAPACITY = 8
 
@@ -69,4 +70,5 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 def _load(run: Run, step: int) -> Transformer:
     model = Transformer(run.model)
     model.load_state_dict(load_weights(run.path, step, parameter_shapes(run.model)))
+    model.n_tokens = n_tokens(run.tokenizer)
     return model.eval().requires_grad_(False)

@@ -145,6 +145,11 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
     raise ValueError("This is not a saved tokenizer: it has no known name.")
 
 
+def n_tokens(tokenizer: Tokenizer) -> int:
+    """How many ids, from 0 on, may stand for something: all but those that pad a model's vocabulary."""
+    return tokenizer.n_tokens if isinstance(tokenizer, ImportedTokenizer) else tokenizer.vocab_size
+
+
 def in_words(name: str, vocab_size: int) -> str:
     """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000"."""
     return {

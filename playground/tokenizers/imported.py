@@ -29,6 +29,7 @@ from playground.tokenizers.special import Special, special_from_dict, special_of
 
 MAX_BYTES = 40_000_000  # Gemma's has 18 million, for 256,000 tokens
 MAX_ID = 1_000_000
+PADDED = "padded"  # likewise: the size of the model's vocabulary, if it is larger than the file's
 SPECIAL = "special"  # our own key of a saved tokenizer: what a model's other files say of it
 CHUNK = 1_000_000
 PROBES = (
@@ -51,15 +52,15 @@ KNOWN_PATTERNS = frozenset([
 class ImportedTokenizer:
     """A tokenizer as its file describes it. Ids are the file's own; numbers that it skips stand for nothing.
 
-    `vocab_size` is one more than the largest id. Some tokenizers do not give back what they were given (BERT's lowers case):
-    `exact` says whether this one does.
+    `n_tokens` is one more than the largest id, and so is `vocab_size` unless a model's vocabulary is padded. Some tokenizers
+    do not give back what they were given (BERT's lowers case): `exact` says whether this one does.
     """
 
     name = "imported"
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         """`values`: the file's content. Raises ValueError if the library cannot read it."""
-        self._values = {name: value for name, value in values.items() if name != SPECIAL}
+        self._values = {name: value for name, value in values.items() if name not in (SPECIAL, PADDED)}
         if isinstance(self._values.get("model"), dict) and self._values["model"].get("dropout"):
             self._values["model"] = {**self._values["model"], "dropout": None}  # or the same text would vary
         check_replacements(self._values)
@@ -72,12 +73,14 @@ class ImportedTokenizer:
         self._special_values = values.get(SPECIAL)
         self._ids = self._library.get_vocab(with_added_tokens=True)
         check_ids(self._ids)
-        self.vocab_size = 1 + max(self._ids.values())
+        self.n_tokens = self.vocab_size = 1 + max(self._ids.values())
         if self.vocab_size > MAX_ID:
             raise ValueError(
                 f"The ids in this tokenizer.json reach {self.vocab_size - 1:,}; the limit is {MAX_ID - 1:,}. "
                 "Number its tokens from 0."
             )
+        if PADDED in values:
+            self.vocab_size = _padded(values[PADDED], self.n_tokens)
 
     @cached_property
     def special(self) -> Special:
@@ -101,7 +104,11 @@ class ImportedTokenizer:
 
     def with_special(self, special: Special) -> ImportedTokenizer:
         """The same tokenizer with these tokens at the beginning and end of a text."""
-        return ImportedTokenizer({**self._values, SPECIAL: special.to_dict()})
+        return ImportedTokenizer({**self.to_dict(), SPECIAL: special.to_dict()})
+
+    def padded(self, vocab_size: int) -> ImportedTokenizer:
+        """The same tokenizer beside a model whose vocabulary is larger: the ids that are left stand for nothing."""
+        return ImportedTokenizer({**self.to_dict(), PADDED: vocab_size})
 
     def plain(self) -> ImportedTokenizer:
         """The same tokenizer as one trains with it here: nothing is put before or after a text."""
@@ -235,7 +242,9 @@ class ImportedTokenizer:
         return self.tokens[token]
 
     def to_dict(self) -> dict[str, Any]:
-        own = {} if self._special_values is None else {SPECIAL: self.special.to_dict()}
+        own: dict[str, Any] = {} if self._special_values is None else {SPECIAL: self.special.to_dict()}
+        if self.vocab_size > self.n_tokens:
+            own[PADDED] = self.vocab_size
         return {**self._values, **own}
 
 
@@ -248,6 +257,12 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
         pass  # it is somebody else's, which is what this is for
     limited.encode_limited(json.dumps(values), PROBES)
     return ImportedTokenizer(values)
+
+
+def _padded(size: Any, n_tokens: int) -> int:
+    if type(size) is not int or not n_tokens <= size <= MAX_ID:
+        raise ValueError(f"A vocabulary of {n_tokens:,} tokens cannot be padded to {str(size)[:20]}.")
+    return size
 
 
 def _parse(data: bytes | str) -> dict[str, Any]:

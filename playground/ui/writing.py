@@ -11,7 +11,7 @@ from playground.inference.beam import beam_search
 from playground.inference.generation import encode_prompt, write_rows
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
-from playground.tokenizers import Tokenizer
+from playground.tokenizers import Tokenizer, n_tokens
 from playground.ui import branches
 from playground.ui.branches import Branch, Tree
 from playground.ui.telling import paced
@@ -29,7 +29,7 @@ WAYS = {
 def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]]) -> list[int]:
     """Ids of a prompt and what was written after it. Raises ValueError for ids that the run's vocabulary does not have."""
     ids = [token["id"] for token in tokens]
-    if not all(0 <= token < run.model.vocab_size for token in ids):
+    if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
         raise ValueError(branches.UNREADABLE)
     return encode_prompt(run.tokenizer, prompt) + ids
 
