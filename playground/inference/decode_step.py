@@ -31,7 +31,7 @@ import torch
 from playground.config import ANY, SampleConfig, unsupported
 from playground.inference.panels import PANEL, panels_of
 from playground.models.kv_cache import KVCache
-from playground.models.positional import rotate
+from playground.models.positional import apply_rotary_emb
 from playground.models.transformer import Transformer
 
 SOURCE = Path(__file__).with_suffix(".c")
@@ -153,7 +153,7 @@ class DecodeStep:
         assert _library is not None
         self.model, self.position = model, int(cache.lengths[row])
         self._keys, self._values = _taken_over(model, cache, row)
-        self._held = [ring.held[row].clone() for ring in cache.layers]
+        self._held = [ring.slot_positions[row].clone() for ring in cache.layers]
         self._rings = [(ring.capacity, ring.n_sink) for ring in cache.layers]
         self._panels = panels_of(model)
         self._point()
@@ -295,7 +295,7 @@ def _taken_over(model: Transformer, cache: KVCache, row: int) -> tuple[Sequence[
     for layer, ring in enumerate(cache.layers):
         kept = cache.keys[layer][row]
         if model.config.position == "rope":
-            kept = rotate(kept[None], model.positions.rotation(ring.held[row].clamp(min=0)))[0]
+            kept = apply_rotary_emb(kept[None], model.positions.rotation(ring.slot_positions[row].clamp(min=0)))[0]
         keys.append(kept.transpose(1, 2).contiguous())
         values.append(cache.values[layer][row].transpose(0, 1).contiguous())
     return keys, values

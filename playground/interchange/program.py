@@ -21,7 +21,7 @@ from playground.tokenizers import ImportedTokenizer, Tokenizer
 
 TEMPLATE = Path(__file__).with_name("program.py.txt")
 _MARK = re.compile(r"  #: if ([a-z_ ]+)$")
-_BENDS = {
+_ACTIVATIONS = {
     "gelu": 'F.gelu(up, approximate="tanh")',
     "gelu_exact": "F.gelu(up)",
     "relu2": "F.relu(up).square()",
@@ -48,7 +48,7 @@ _OPTIMIZERS = {
 # What the file can express of every setting of the model.
 MODEL: dict[str, Container[Any]] = {
     "position": ("learned", "sinusoidal", "rope", "alibi", "none"), "norm": ("layernorm", "rmsnorm"),
-    "norm_placement": ("pre", "post"), "mlp": _BENDS, "sink_logit": ("none", "zero", "learned"), "init": _INITS,
+    "norm_placement": ("pre", "post"), "mlp": _ACTIVATIONS, "sink_logit": ("none", "zero", "learned"), "init": _INITS,
     **dict.fromkeys((
         "vocab_size", "block_size", "n_layer", "n_embd", "n_head", "rope_theta", "rope_fraction", "norm_eps", "qk_norm",
         "n_kv_head", "head_size", "window", "global_every", "n_sink", "match_parameters", "mlp_width", "n_expert",
@@ -184,7 +184,7 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
         "gqa": model.n_kv_head != model.n_head,
         "sinks": "self.sinks" if model.sink_logit == "learned" else "torch.zeros(n_head, device=x.device)",
         "mlp_name": spelled(model.mlp),
-        "bend": _BENDS[model.mlp],
+        "act": _ACTIVATIONS[model.mlp],
         "softcap": model.logit_softcap,
         "schedule_formula": formula,
         "schedule_words": schedule,

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from playground.models import attention
-from playground.models.attention import visible
-from playground.models.positional import rotate
+from playground.models.attention import attention_mask
+from playground.models.positional import apply_rotary_emb
 from playground.models.trace import Trace
 from playground.models.transformer import Block, Transformer
 
@@ -51,7 +51,7 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
             raise ValueError(f"{name} {value + 1} is not there: choose 1 to {size}.")
     q, k, v, pattern = _traced(model, ids, layer, head)
     at = torch.arange(len(ids))[None]
-    query, key = (rotate(x, model.positions.rotation(at))[0, 0].double() for x in (q, k))
+    query, key = (apply_rotary_emb(x, model.positions.rotation(at))[0, 0].double() for x in (q, k))
     dots = query[position] @ key.T
     bias = model.positions.bias(at, at)
     added = (
@@ -59,7 +59,7 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
         if bias is None
         else bias.double().reshape(-1, len(ids), len(ids))[head, position]
     )
-    seen = visible(at[0], at[0], config.windows[layer], config.n_sink)[position]
+    seen = attention_mask(at[0], at[0], config.windows[layer], config.n_sink)[position]
     scores = (dots / math.sqrt(config.head_dim) + added).masked_fill(~seen, -math.inf)
     block = model.blocks[layer]
     assert isinstance(block, Block)
@@ -90,5 +90,5 @@ def source() -> str:
     """The code that ran: who sees whom, attention, and the layer around it, as they stand in the project."""
     return "\n\n".join(
         inspect.getsource(part).rstrip()
-        for part in (visible, attention.attend, attention.spelled_out, attention.Attention.forward)
+        for part in (attention_mask, attention.attend, attention.eager_attention, attention.Attention.forward)
     )

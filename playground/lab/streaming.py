@@ -286,13 +286,13 @@ def slot_story(window: int, n_sink: int, n_tokens: int, streams: bool) -> list[S
     cache = KVCache.streaming(config, n_sink, window) if streams else KVCache(config)
     ring, story = cache.layers[0], []
     for _ in range(n_tokens):
-        before = ring.held[0].tolist()
-        cache.begin(1)
-        slot = int(ring.goes[2][0])
+        before = ring.slot_positions[0].tolist()
+        cache.next_positions(1)
+        slot = int(ring.write_index[2][0])
         cache.extend(0, torch.zeros(1, 1, 1, 8), torch.zeros(1, 1, 1, 8))
         cache.advance()
-        inside = cache.inside(window, ring.held)[0]
-        held = ring.held[0].tolist()
+        inside = cache.cache_positions(window, ring.slot_positions)[0]
+        held = ring.slot_positions[0].tolist()
         story.append(
             SlotStep(held, [int(p) if h >= 0 else -1 for p, h in zip(inside, held, strict=True)], slot, before[slot])
         )

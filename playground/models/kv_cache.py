@@ -1,18 +1,19 @@
-"""The key/value cache: what lets the next token be computed without computing all earlier ones again.
+"""The key/value cache: with it, the next token is computed without recomputing the earlier ones.
 
-There is one cache. Full, sliding-window, rolling and sink caches differ only in how many slots a layer has and in which
-slot a position lands. The first `n_sink` positions have slots of their own; the others take turns in the rest, a ring.
+There is one class. Full, sliding-window, rolling and sink caches differ only in the number of slots of a layer and in the
+slot of a position. The first `n_sink` positions have their own slots; the others share the rest as a ring buffer.
 With capacity 6 and 2 sinks, after 9 tokens (positions 0 to 8):
 
     slot        0   1 | 2   3   4   5
     position    0   1 | 6   7   8   5        position 9 will take slot 5, the oldest in the ring
 
-A slot's position is data beside it, and who sees whom is decided from positions alone (`attention.visible`), so the order
-of the slots never matters. Every row of a batch has positions of its own, so prompts of different lengths share a cache.
+The position of each slot is stored beside it, and the mask is computed from positions alone (`attention.attention_mask`), so
+the order of the slots does not matter. Each row of a batch has its own positions, so prompts of different lengths share a
+cache.
 
-Keys are stored before RoPE turns them, so a position can be reinterpreted at any time. `KVCache.streaming` does that: as
-in StreamingLLM (Xiao et al. 2023) a model trained with full attention goes on for ever, because what it keeps, first
-tokens and recent ones, always stands side by side, at the positions 0, 1, 2, … *inside the cache*.
+Keys are cached before RoPE is applied, so their positions can be reassigned at any time. `KVCache.streaming` does so: as in
+StreamingLLM (Xiao et al. 2023), a model trained with full attention can generate without end, because the cached tokens,
+the first and the most recent ones, always have the positions 0, 1, 2, … *inside the cache*.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from torch import Tensor
 
 from playground.config import ADDED, ModelConfig
 
-EMPTY = -1  # the position of padding and of a slot that holds nothing yet
+EMPTY = -1  # the position of padding and of an empty slot
 
 
 @dataclass
 class Ring:
-    """The slots of all layers of one window: which position each holds, and where the tokens of this step will go."""
+    """The slots of all layers with one window: the position in each, and where the tokens of this forward pass will go."""
 
-    window: int  # 0: every position stays
+    window: int  # 0: full attention, nothing is overwritten
     capacity: int
     n_sink: int
-    held: Tensor  # (B, capacity), EMPTY where nothing is
-    goes: tuple[Tensor, Tensor, Tensor]  # rows, tokens and slots of what this step stores
+    slot_positions: Tensor  # (B, capacity), EMPTY where a slot is empty
+    write_index: tuple[Tensor, Tensor, Tensor]  # rows, tokens and slots that this forward pass stores
 
     def place(self, positions: Tensor) -> None:
-        """Decide which of the tokens at `positions` (B, T) survive their own chunk, and the slots they take."""
+        """Decide which of the tokens at `positions` (B, T) are stored, and in which slots. Later tokens of a chunk win."""
         ring = self.capacity - self.n_sink
         last = positions.max(dim=1, keepdim=True).values
         kept = (positions > EMPTY) & ((positions < self.n_sink) | (positions > last - ring))
         rows, index = kept.nonzero(as_tuple=True)
         stored = positions[rows, index]
-        self.goes = rows, index, stored.where(stored < self.n_sink, self.n_sink + (stored - self.n_sink) % ring)
+        self.write_index = rows, index, stored.where(stored < self.n_sink, self.n_sink + (stored - self.n_sink) % ring)
 
 
 class KVCache:
@@ -106,7 +107,7 @@ class KVCache:
         self.streams, self.n_sink = streams, n_sink
         self.lengths = torch.zeros(batch_size, dtype=torch.long)  # tokens seen so far in each row
         self.length = 0  # of the longest row
-        self.new_positions = torch.zeros(batch_size, 0, dtype=torch.long)  # (B, T) of the step under way
+        self.new_positions = torch.zeros(batch_size, 0, dtype=torch.long)  # (B, T) of the current forward pass
 
     @property
     def endless(self) -> bool:
@@ -119,32 +120,32 @@ class KVCache:
         return sum(part.numel() * part.element_size() for part in (*self.keys, *self.values))
 
     def to(self, like: Tensor) -> KVCache:
-        """The cache itself, moved to the device and type of `like`; free when it is there already."""
+        """Move the cache to the device and dtype of `like`, in place, and return it."""
         if self.keys[0].device != like.device or self.keys[0].dtype != like.dtype:
             self.keys = [part.to(like) for part in self.keys]
             self.values = [part.to(like) for part in self.values]
             self.lengths = self.lengths.to(like.device)
             for ring in self.rings.values():
-                ring.held = ring.held.to(like.device)
+                ring.slot_positions = ring.slot_positions.to(like.device)
         return self
 
     def select(self, rows: Sequence[int]) -> KVCache:
-        """The cache itself, going on with these of its rows, in this order; a row may come several times, or not at all."""
+        """Keep these rows of the batch, in this order, in place; a row may be repeated or left out."""
         index = torch.tensor(rows, device=self.lengths.device)
         self.keys, self.values = [part[index] for part in self.keys], [part[index] for part in self.values]
         self.lengths, self.new_positions = self.lengths[index], self.lengths.new_zeros(len(rows), 0)
         for ring in self.rings.values():
-            ring.held = ring.held[index]
+            ring.slot_positions = ring.slot_positions[index]
         return self
 
-    def frames(self, n: int) -> list[int]:
-        """The next n tokens, cut where the cache has to move: a streaming cache that is full moves at every token."""
+    def chunk_sizes(self, n: int) -> list[int]:
+        """Sizes of the chunks in which n tokens must be fed: a streaming cache that is full shifts at every token."""
         room = min(ring.capacity for ring in self.layers) - self.length
         if not self.streams or n <= max(room, 1):
             return [n]
         return [room] * (room > 0) + [1] * (n - max(room, 0))
 
-    def begin(self, n: int, valid: Tensor | None = None) -> Tensor:
+    def next_positions(self, n: int, valid: Tensor | None = None) -> Tensor:
         """Positions (B, n) of the next n tokens, EMPTY where `valid` (B, n) is False; nothing is stored yet.
 
         Raises ValueError when a layer with full attention has no room for them.
@@ -167,13 +168,13 @@ class KVCache:
     def key_positions(self, window: int) -> Tensor:
         """Positions (B, S) of all keys that `extend` returns to layers of this window: the cached ones, then the new."""
         ring = self.rings[window]
-        return torch.cat((ring.held[:, : self._used(ring)], self.new_positions), dim=1)
+        return torch.cat((ring.slot_positions[:, : self._used(ring)], self.new_positions), dim=1)
 
-    def inside(self, window: int, positions: Tensor) -> Tensor:
-        """Where tokens at `positions` (B, N) stand, as the step under way sees it, in layers of this window.
+    def cache_positions(self, window: int, positions: Tensor) -> Tensor:
+        """Positions inside the cache of tokens at `positions` (B, N), in layers with this window.
 
-        In a streaming cache recent tokens move back as if what was forgotten had never been: the newest stands at
-        capacity - 1 at most. Sinks stay. Everywhere else a token stands where it stands.
+        In a streaming cache recent tokens are shifted back by the number of evicted ones, so that the newest is at most at
+        capacity - 1; sinks stay. In every other cache these are the positions themselves.
         """
         if not self.streams:
             return positions
@@ -183,26 +184,26 @@ class KVCache:
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store new keys and values (B, K, T, D) of a layer; return the cached ones and these, (B, K, S, D).
 
-        The new ones are put behind the old before they overwrite any: within a chunk, an early query may still see a
-        key whose slot a later token takes.
+        The new ones are appended before they overwrite any slot: within a chunk, an early query may still attend to a key
+        whose slot a later token takes.
         """
         ring = self.layers[layer]
         used = self._used(ring)
         all_keys = torch.cat((self.keys[layer][:, :, :used], keys), dim=2)
         all_values = torch.cat((self.values[layer][:, :, :used], values), dim=2)
-        rows, index, slots = ring.goes
+        rows, index, slots = ring.write_index
         self.keys[layer][rows, :, slots] = keys[rows, :, index]
         self.values[layer][rows, :, slots] = values[rows, :, index]
         return all_keys, all_values
 
     def advance(self) -> None:
-        """Count the tokens of this step as seen, once every layer has stored them."""
+        """Count the tokens of this forward pass, once every layer has stored them."""
         for ring in self.rings.values():
-            rows, index, slots = ring.goes
-            ring.held[rows, slots] = self.new_positions[rows, index]
+            rows, index, slots = ring.write_index
+            ring.slot_positions[rows, slots] = self.new_positions[rows, index]
         self.lengths = torch.maximum(self.lengths, self.new_positions.max(dim=1).values + 1)
         self.length = int(self.lengths.max())
 
     def _used(self, ring: Ring) -> int:
-        """How many slots of a ring hold something, in any row."""
+        """How many slots of a ring are in use, in any row."""
         return min(self.length, ring.capacity)

@@ -1,7 +1,7 @@
-"""The feed-forward half of a block, by name: what a token does with what attention brought it.
+"""The feed-forward half of a block, by name.
 
-A plain MLP widens, bends, narrows. A gated one has a second widened vector that decides how much of the first passes
-(Shazeer 2020). `BENDS` holds the formulas between the matrices, for an MLP and for an expert (`moe`) alike.
+A plain MLP projects up, applies an activation and projects down. A gated one has a second projection whose activation
+scales the first (Shazeer 2020). `ACTIVATIONS` holds the formulas between the matrices, for MLPs and experts (`moe`).
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ def relu2(up: Tensor) -> Tensor:
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """The gate bent by SiLU, times the other (Shazeer 2020)."""
+    """SiLU of the gate, times the other projection (Shazeer 2020)."""
     return F.silu(gate) * up
 
 
 def geglu(gate: Tensor, up: Tensor) -> Tensor:
-    """The gate bent by GELU, times the other (Shazeer 2020)."""
+    """GELU of the gate, times the other projection (Shazeer 2020)."""
     return gelu(gate) * up
 
 
 def clamped_swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """SwiGLU with a sharper sigmoid, inputs cut at ±7, and one added to the other half, as in gpt-oss."""
+    """SwiGLU with a steeper sigmoid, inputs clamped at ±7, and one added to the other projection, as in gpt-oss."""
     gate, up = gate.clamp(max=CLAMP), up.clamp(-CLAMP, CLAMP)
     return (up + 1) * gate * torch.sigmoid(ALPHA * gate)
 
 
-BENDS: dict[str, Callable[..., Tensor]] = {
+ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "gelu": gelu, "gelu_exact": gelu_exact, "relu2": relu2, "swiglu": swiglu,
     "geglu": geglu, "clamped_swiglu": clamped_swiglu,
 }  # fmt: skip
@@ -60,15 +60,15 @@ class MLP(nn.Module):
 
     def __init__(self, kind: str, width: int, hidden: int, bias: bool) -> None:
         super().__init__()
-        self.bend = BENDS[kind]
+        self.act = ACTIVATIONS[kind]
         self.gate = nn.Linear(width, hidden, bias=bias) if kind in GATED else None
         self.up = nn.Linear(width, hidden, bias=bias)
         self.down = nn.Linear(hidden, width, bias=bias)
 
-    def forward(self, x: Tensor, _step: object = None) -> Tensor:
-        """(B, T, C) -> (B, T, C). The forward pass's step matters to a mixture of experts only."""
+    def forward(self, x: Tensor, _ctx: object = None) -> Tensor:
+        """(B, T, C) -> (B, T, C). Only a mixture of experts uses the forward context."""
         up = self.up(x)
-        return self.down(self.bend(up) if self.gate is None else self.bend(self.gate(x), up))
+        return self.down(self.act(up) if self.gate is None else self.act(self.gate(x), up))
 
 
-MLPS: dict[str, Callable[[int, int, bool], nn.Module]] = {kind: partial(MLP, kind) for kind in BENDS}
+MLPS: dict[str, Callable[[int, int, bool], nn.Module]] = {kind: partial(MLP, kind) for kind in ACTIVATIONS}

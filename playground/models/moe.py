@@ -1,7 +1,7 @@
-"""A mixture of experts: several MLPs of which a router lets each token pass through a few (Shazeer et al. 2017).
+"""A mixture of experts: a router sends each token through a few of several MLPs (Shazeer et al. 2017).
 
-Parameters grow with the number of experts, cost only with the active ones: each expert sees the tokens that chose it and
-no others.
+Parameters grow with the number of experts, compute only with the active ones: each expert processes the tokens routed to it
+and no others.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playground.config import GATED, ModelConfig
-from playground.models.attention import Step
-from playground.models.mlp import BENDS, MLPS
+from playground.models.attention import ForwardContext
+from playground.models.mlp import ACTIVATIONS, MLPS
 
 # On CPUs, products whose rows are no multiple of four, and the last numbers of a vectorised function when they do not fill
 # this many, are rounded in their own way. Filled up with zeros, what an expert answers to a token does not depend, to the
@@ -37,7 +37,7 @@ class Experts(nn.Module):
 
     def __init__(self, kind: str, n_expert: int, width: int, hidden: int, bias: bool) -> None:
         super().__init__()
-        self.bend = BENDS[kind]
+        self.act = ACTIVATIONS[kind]
         self.rows = max(ROWS, LANES // math.gcd(LANES, hidden))  # 4, as long as eight divides the hidden width
         self.inward = ("gate", "up") if kind in GATED else ("up",)
         shapes = {**dict.fromkeys(self.inward, (hidden, width)), "down": (width, hidden)}
@@ -50,7 +50,7 @@ class Experts(nn.Module):
         rows = ROWS if self.training else self.rows  # training reads whole batches, and only cost counts
         filled = [F.pad(part, (0, 0, 0, -len(part) % rows)) for part in parts]
         inward = zip(*(self._linear(name, filled) for name in self.inward), strict=True)
-        out = self._linear("down", [self.bend(*pair) for pair in inward])
+        out = self._linear("down", [self.act(*pair) for pair in inward])
         return [answer[: len(part)] for answer, part in zip(out, parts, strict=True)]
 
     def _linear(self, name: str, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -61,10 +61,10 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
-    """In the place of an MLP: route, let the chosen experts work, add up their answers by the router's weights.
+    """Replaces an MLP: route each token, apply the chosen experts, and add their outputs weighted by the router.
 
     The weights are the router's probabilities of the chosen experts, divided by their sum if `router_norm` (Mixtral,
-    gpt-oss) and raw if not (Switch). A shared expert, if there is one, answers every token besides.
+    gpt-oss) and unchanged if not (Switch). A shared expert, if there is one, is applied to every token.
     """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
@@ -76,8 +76,8 @@ class MoE(nn.Module):
         self.experts = Experts(config.mlp, config.n_expert, *shape)
         self.shared = MLPS[config.mlp](*shape) if config.shared_expert else None
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
-        weights, chosen = (part.flatten(0, 1) for part in self._route(x, step))  # (N, k) each
+    def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
+        weights, chosen = (part.flatten(0, 1) for part in self._route(x, ctx))  # (N, k) each
         tokens = x.flatten(0, 1)  # (N, C)
         order = chosen.flatten().argsort(stable=True)  # (N k,): all choices, sorted by expert
         token = order // self.n_active
@@ -88,13 +88,13 @@ class MoE(nn.Module):
         out = torch.zeros_like(tokens) if self.shared is None else self.shared(tokens)
         return out.index_add(0, token, answers.to(out.dtype)).view_as(x)
 
-    def _route(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def _route(self, x: Tensor, ctx: ForwardContext) -> tuple[Tensor, Tensor]:
         """Weights and ids (B, T, k) of each token's experts. The softmax is taken in fp32 at least."""
         logits = self.router(x)  # (B, T, E)
         wide = torch.promote_types(logits.dtype, torch.float32)
-        probabilities = step.note(f"{self.name}.router", logits.softmax(-1, dtype=wide))
-        chosen = step.note(f"{self.name}.experts", probabilities.topk(self.n_active).indices)
+        probabilities = ctx.note(f"{self.name}.router", logits.softmax(-1, dtype=wide))
+        chosen = ctx.note(f"{self.name}.experts", probabilities.topk(self.n_active).indices)
         weights = probabilities.gather(-1, chosen)
-        if step.routings is not None:
-            step.routings.append(Routing(logits.flatten(0, 1), chosen.flatten(0, 1)))
+        if ctx.routings is not None:
+            ctx.routings.append(Routing(logits.flatten(0, 1), chosen.flatten(0, 1)))
         return weights / weights.sum(-1, keepdim=True) if self.normalise else weights, chosen

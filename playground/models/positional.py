@@ -1,4 +1,4 @@
-"""How a token knows where it stands, by name.
+"""Position encodings, by name.
 
 A scheme may *add* something to the token's embedding (learned, sinusoidal), *rotate* queries and keys (RoPE), so that
 their product depends on their distance alone, or put a *bias* on scores that grows with distance (ALiBi). `Positions`
@@ -30,7 +30,7 @@ class Positions(nn.Module):
         return x
 
     def rotation(self, positions: Tensor) -> Rotation | None:
-        """What `rotate` needs to turn vectors that stand at `positions` (..., T); None if the scheme does not rotate."""
+        """Cosines and sines for `apply_rotary_emb` at `positions` (..., T); None if the scheme does not rotate."""
         return None
 
     def bias(self, query_pos: Tensor, key_pos: Tensor) -> Tensor | None:
@@ -54,7 +54,7 @@ class LearnedPositions(Positions):
         self.table, self.limit = nn.Embedding(block_size, width), block_size
 
     def add(self, x: Tensor, positions: Tensor) -> Tensor:
-        return x + self.table(positions.clamp(min=0))  # padding stands at -1, and nobody looks at it
+        return x + self.table(positions.clamp(min=0))  # padding has position -1 and is masked
 
 
 class SinusoidalPositions(Positions):
@@ -95,8 +95,8 @@ class RotaryPositions(Positions):
         return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, rotation: Rotation | None) -> Tensor:
-    """Turn queries or keys (B, H, T, D) by a scheme's rotation; None leaves them as they are."""
+def apply_rotary_emb(x: Tensor, rotation: Rotation | None) -> Tensor:
+    """Rotate queries or keys (B, H, T, D) by the cosines and sines of a scheme; None leaves them unchanged."""
     if rotation is None:
         return x
     cos, sin = (part.to(x.dtype).unsqueeze(-3) for part in rotation)  # (..., 1, T, R / 2): all heads alike

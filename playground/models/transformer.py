@@ -1,6 +1,6 @@
 """The transformer, from token ids to logits: embed, a stack of blocks, norm, unembed.
 
-Each block adds to a *residual stream*: first what attention gathers from other tokens, then what the MLP makes of it.
+Each block adds two updates to the *residual stream*: the output of attention, then that of the MLP.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from playground.config import ModelConfig
-from playground.models.attention import Attention, Step, View, visible
+from playground.models.attention import Attention, ForwardContext, LayerContext, attention_mask
 from playground.models.kv_cache import EMPTY, KVCache
 from playground.models.mlp import MLPS
 from playground.models.moe import MoE, Routing
@@ -26,7 +26,7 @@ from playground.models.trace import Trace
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)): the pre-norm residual block."""
 
-    leaves_normed = False  # whether what leaves the block has been through a norm
+    leaves_normed = False  # whether the block's output is normalised
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
@@ -38,12 +38,12 @@ class Block(nn.Module):
         self.mlp = MLPS[config.mlp](config.n_embd, config.mlp_hidden, config.bias) if dense else MoE(config, layer)
         self.drop = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = step.note(f"{self.name}.resid_pre", x)
-        x = x + step.note(f"{self.name}.attn_out", self.drop(self.attn(self.attn_norm(x), step)))
-        x = step.note(f"{self.name}.resid_mid", x)
-        x = x + step.note(f"{self.name}.mlp_out", self.drop(self.mlp(self.mlp_norm(x), step)))
-        return step.note(f"{self.name}.resid_post", x)
+    def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = ctx.note(f"{self.name}.resid_pre", x)
+        x = x + ctx.note(f"{self.name}.attn_out", self.drop(self.attn(self.attn_norm(x), ctx)))
+        x = ctx.note(f"{self.name}.resid_mid", x)
+        x = x + ctx.note(f"{self.name}.mlp_out", self.drop(self.mlp(self.mlp_norm(x), ctx)))
+        return ctx.note(f"{self.name}.resid_post", x)
 
 
 class PostNormBlock(Block):
@@ -51,17 +51,17 @@ class PostNormBlock(Block):
 
     leaves_normed = True
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = step.note(f"{self.name}.resid_pre", x)
-        x = self.attn_norm(x + step.note(f"{self.name}.attn_out", self.drop(self.attn(x, step))))
-        x = step.note(f"{self.name}.resid_mid", x)
-        x = self.mlp_norm(x + step.note(f"{self.name}.mlp_out", self.drop(self.mlp(x, step))))
-        return step.note(f"{self.name}.resid_post", x)
+    def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = ctx.note(f"{self.name}.resid_pre", x)
+        x = self.attn_norm(x + ctx.note(f"{self.name}.attn_out", self.drop(self.attn(x, ctx))))
+        x = ctx.note(f"{self.name}.resid_mid", x)
+        x = self.mlp_norm(x + ctx.note(f"{self.name}.mlp_out", self.drop(self.mlp(x, ctx))))
+        return ctx.note(f"{self.name}.resid_post", x)
 
 
 BLOCKS: dict[str, type[Block]] = {"pre": Block, "post": PostNormBlock}
 
-# Windows in a text from which attention is cut into blocks: two blocks of keys must be much less than all.
+# Sequence length in windows from which attention is split into blocks: two blocks of keys must be far fewer than all.
 LOCAL_FROM = 4
 
 
@@ -82,12 +82,12 @@ class Transformer(nn.Module):
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.softcap = config.logit_softcap
         self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
-        self.recompute = False  # blocks keep nothing for the backward pass but their input; training sets it
+        self.recompute = False  # gradient checkpointing: keep only the inputs of blocks for the backward pass
 
     def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
         """Logits (B, T, V) of the token that follows each of `tokens` (B, T).
 
-        With a list for `routings`, every mixture of experts adds its decisions to it, first layer first.
+        With a list for `routings`, each mixture of experts appends its decisions to it, first layer first.
         """
         return self.unembed(self.hidden(tokens, routings=routings))
 
@@ -101,22 +101,22 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The residual stream after the last norm, (B, T, C), for token ids (B, T).
 
-        With a cache, `tokens` continue what the cache has seen. `valid` (B, T) is False at padding, left or right of each
-        row's tokens: no token sees it, positions do not count it, and what comes out of it means nothing. Raises
-        ValueError for more positions than the model has.
+        With a cache, `tokens` continue the cached ones. `valid` (B, T) is False at padding, to the left or right of each
+        row's tokens: padding is masked, positions do not count it, and its outputs are meaningless. Raises ValueError for
+        more positions than the model has.
         """
-        if cache is not None and len(sizes := cache.frames(tokens.size(1))) > 1:
+        if cache is not None and len(sizes := cache.chunk_sizes(tokens.size(1))) > 1:
             masks = [None] * len(sizes) if valid is None else valid.split(sizes, dim=1)
             parts = zip(tokens.split(sizes, dim=1), masks, strict=True)
             return torch.cat([self.hidden(part, cache, trace, mask, routings) for part, mask in parts], dim=1)
-        query_pos, step = self._step(tokens, cache, trace, valid, routings)
-        x = step.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
+        query_pos, ctx = self._context(tokens, cache, trace, valid, routings)
+        x = ctx.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
         again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks:
-            x = checkpoint(block, x, step, use_reentrant=False) if again else block(x, step)
+            x = checkpoint(block, x, ctx, use_reentrant=False) if again else block(x, ctx)
         if cache is not None:
             cache.advance()
-        return step.note("final", self.norm(x))
+        return ctx.note("final", self.norm(x))
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) of hidden states (..., C)."""
@@ -125,48 +125,48 @@ class Transformer(nn.Module):
         return self.softcap * torch.tanh(logits / self.softcap) if self.softcap else logits
 
     def n_parameters(self) -> int:
-        """Trained numbers; a tied head counts once."""
+        """Number of trained parameters; a tied head counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def _step(
+    def _context(
         self,
         tokens: Tensor,
         cache: KVCache | None,
         trace: Trace | None,
         valid: Tensor | None,
         routings: list[Routing] | None,
-    ) -> tuple[Tensor, Step]:
-        """Positions (B or 1, T) of the tokens, and what all layers share."""
+    ) -> tuple[Tensor, ForwardContext]:
+        """Positions (B or 1, T) of the tokens, and the context that all layers share."""
         n = tokens.size(1)
         if cache is not None:
-            query_pos = cache.to(self.embed.weight).begin(n, valid)
+            query_pos = cache.to(self.embed.weight).next_positions(n, valid)
         elif valid is not None:
             query_pos = (valid.cumsum(1) - 1).masked_fill(~valid, EMPTY)
         else:
             query_pos = torch.arange(n, device=tokens.device)[None]
-        if (n if cache is None else cache.length + n) > self.positions.limit:  # padding may be all that is beyond
+        if (n if cache is None else cache.length + n) > self.positions.limit:  # only padding may lie beyond
             self.positions.check(int(query_pos.max()) + 1)
         plain = cache is None and valid is None
-        views = {window: self._view(window, query_pos, cache, plain) for window in self.windows}
-        return query_pos, Step(views, cache, trace, routings)
+        by_window = {window: self._layer_context(window, query_pos, cache, plain) for window in self.windows}
+        return query_pos, ForwardContext(by_window, cache, trace, routings)
 
-    def _view(self, window: int, query_pos: Tensor, cache: KVCache | None, plain: bool) -> View:
-        """Who sees whom in layers of a window. `at` is where tokens stand, which a cache that moves them may change."""
+    def _layer_context(self, window: int, query_pos: Tensor, cache: KVCache | None, plain: bool) -> LayerContext:
+        """Mask and rotations for the layers with a window. `*_at` are positions for RoPE, which a streaming cache shifts."""
         if cache is None:
             key_pos, seen, n_sink = query_pos, window, self.n_sink
             query_at, key_at = query_pos, query_pos
         else:
             key_pos, seen, n_sink = cache.key_positions(window), cache.rings[window].window, cache.n_sink
-            query_at, key_at = cache.inside(window, query_pos), cache.inside(window, key_pos)
+            query_at, key_at = cache.cache_positions(window, query_pos), cache.cache_positions(window, key_pos)
         rotations = self.positions.rotation(query_at), self.positions.rotation(key_at)
         bias = self.positions.bias(query_at, key_at)
-        # A plain causal square needs no mask: kernels know it by heart.
+        # A causal square needs no explicit mask: kernels have it built in.
         if plain and bias is None and not 0 < window < query_pos.size(1):
-            return View(None, *rotations)
+            return LayerContext(None, *rotations)
         if plain and bias is None and n_sink == 0 and query_pos.size(1) >= LOCAL_FROM * window:
-            return View(None, *rotations, window)
-        mask = visible(query_pos, key_pos, seen, n_sink).unsqueeze(-3)  # (B, 1, T, S): all heads alike
-        return View(mask if bias is None else bias.masked_fill(~mask, -math.inf), *rotations)
+            return LayerContext(None, *rotations, window)
+        mask = attention_mask(query_pos, key_pos, seen, n_sink).unsqueeze(-3)  # (B, 1, T, S): the same for all heads
+        return LayerContext(mask if bias is None else bias.masked_fill(~mask, -math.inf), *rotations)
 
 
 INITS: dict[str, Callable[[int, int], float]] = {
@@ -174,20 +174,20 @@ INITS: dict[str, Callable[[int, int], float]] = {
     "depth_scaled": lambda layer, n_layer: 0.02 / math.sqrt(2 * (layer + 1)),
     "zero": lambda layer, n_layer: 0.0,
 }
-WRITES = ("attn.out.weight", "mlp.down.weight", "mlp.experts.down", "mlp.shared.down.weight")
+RESIDUAL_PROJECTIONS = ("attn.out.weight", "mlp.down.weight", "mlp.experts.down", "mlp.shared.down.weight")
 
 
 def initialise(model: Transformer, seed: int) -> Transformer:
-    """Draw the weights: normal with standard deviation 0.02, and as the config's `init` says where a block writes.
+    """Draw the weights: normal with standard deviation 0.02, and as `config.init` says for the residual projections.
 
-    Each tensor has a generator of its own, seeded by `seed` and its name. So two architectures that differ along one axis
-    start from the same numbers wherever their shapes agree: a comparison compares the axis and not the draw.
+    Each tensor has its own generator, seeded by `seed` and its name. Two architectures that differ in one setting therefore
+    start from the same numbers wherever their shapes agree, so that a comparison is not affected by the draw.
     """
     writes, n_layer = INITS[model.config.init], model.config.n_layer
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2 or name.endswith("bias"):
             continue  # norms start at one, biases and sinks at zero
-        std = writes(int(name.split(".")[1]), n_layer) if name.endswith(WRITES) else 0.02
+        std = writes(int(name.split(".")[1]), n_layer) if name.endswith(RESIDUAL_PROJECTIONS) else 0.02
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
         with torch.no_grad():

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 
 from playground.config import ModelConfig, TrainConfig
-from playground.models.attention import SPELLED_UP_TO
+from playground.models.attention import EAGER_MAX_TOKENS
 from playground.models.transformer import Transformer
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
@@ -76,7 +76,7 @@ def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> i
     per_layer = 6 * model.n_embd + 4 * heads + inner + moved + 2 * model.n_head
     per_layer += 4 * heads * model.qk_norm
     fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
-    spelled = config.precision != "fp32" and model.block_size <= SPELLED_UP_TO
+    spelled = config.precision != "fp32" and model.block_size <= EAGER_MAX_TOKENS
     masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused or spelled)
     blocks = model.n_layer * per_layer + masked
     if config.recompute:

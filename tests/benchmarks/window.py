@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from playground.models.attention import attend, visible
+from playground.models.attention import attend, attention_mask
 from tests.benchmarks._report import figure, machine, row
 
 WINDOW, HEADS, SIZE = 64, 4, 32
@@ -45,7 +45,7 @@ def _run(length: int, kind: str) -> Callable[[], None]:
     """One forward and backward pass over 4 texts."""
     q, k, v = (torch.randn(4, HEADS, length, SIZE, requires_grad=True) for _ in range(3))
     positions = torch.arange(length)
-    mask = visible(positions, positions, WINDOW)
+    mask = attention_mask(positions, positions, WINDOW)
 
     def run() -> None:
         for x in (q, k, v):

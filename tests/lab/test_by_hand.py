@@ -52,5 +52,10 @@ def test_what_is_not_there_is_refused():
 
 def test_the_code_shown_is_the_code_that_runs():
     text = source()
-    for line in ("def visible(", "def attend(", "def forward(self, x: Tensor, step: Step)", "pattern = "):
+    for line in (
+        "def attention_mask(",
+        "def attend(",
+        "def forward(self, x: Tensor, ctx: ForwardContext)",
+        "pattern = ",
+    ):
         assert line in text

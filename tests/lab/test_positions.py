@@ -10,7 +10,7 @@ import torch
 
 from playground.config import preset
 from playground.lab.positions import rope_frequencies, shown_positions, similarity, slopes
-from playground.models.positional import rotate
+from playground.models.positional import apply_rotary_emb
 from playground.models.transformer import Transformer, initialise
 
 SHAPE = {"vocab_size": 20, "block_size": 24, "n_layer": 1, "n_embd": 32, "n_head": 2}
@@ -36,7 +36,7 @@ def test_frequencies_are_those_of_the_paper_and_of_the_model(theta, fraction):
 def test_similarity_under_rope_is_what_turning_does_to_a_vector():
     model = tiny()
     vector = torch.ones(1, 1, 24, 16)
-    turned = rotate(vector, model.positions.rotation(torch.arange(24)))[0, 0].double().numpy()
+    turned = apply_rotary_emb(vector, model.positions.rotation(torch.arange(24)))[0, 0].double().numpy()
     expected = turned @ turned.T / 16
     np.testing.assert_allclose(similarity(model), expected, atol=1e-6)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from playground.models.attention import attend, visible
+from playground.models.attention import attend, attention_mask
 from playground.models.trace import Trace
 from tests.models.variants import VARIANTS, build, tokens
 
 
-def spelled_out(q, k, v, mask):
+def eager_attention(q, k, v, mask):
     """Attention as the formula says, in float64, one query at a time."""
     q, k, v = (x.double().numpy() for x in (q, k, v))
     out = np.zeros(q.shape)
@@ -32,11 +32,11 @@ def test_attend_is_its_formula_with_and_without_a_look(n_kv_head, window, n_sink
     q = torch.randn(2, 4, 9, 8) * 3
     k, v = torch.randn(2, n_kv_head, 9, 8) * 3, torch.randn(2, n_kv_head, 9, 8)
     positions = torch.arange(9)
-    mask = visible(positions, positions, window, n_sink)
-    expected = spelled_out(q, k, v, mask)
+    mask = attention_mask(positions, positions, window, n_sink)
+    expected = eager_attention(q, k, v, mask)
     given = mask if window else None
     assert (attend(q, k, v, given).double() - expected).abs().max() < 5e-6
-    assert (attend(q, k, v, given, look=lambda pattern: pattern).double() - expected).abs().max() < 5e-6
+    assert (attend(q, k, v, given, hook=lambda pattern: pattern).double() - expected).abs().max() < 5e-6
 
 
 @pytest.mark.parametrize("n", [32, 37, 5])
@@ -44,7 +44,7 @@ def test_attend_is_its_formula_with_and_without_a_look(n_kv_head, window, n_sink
 def test_blocks_of_a_window_give_what_the_mask_gives_and_its_gradients(n, window):
     positions = torch.arange(n)
     found = []
-    for mask, seen in ((visible(positions, positions, window), 0), (None, window)):
+    for mask, seen in ((attention_mask(positions, positions, window), 0), (None, window)):
         torch.manual_seed(0)
         given = [torch.randn(2, heads, n, 8, requires_grad=True) for heads in (4, 2, 2)]
         out = attend(*given, mask, window=seen)
@@ -60,11 +60,11 @@ def test_at_half_precision_training_spells_attention_out_and_gets_the_same_gradi
     shapes = [(2, 4, 24, 8), (2, n_kv_head, 24, 8), (2, n_kv_head, 24, 8)]
     exact = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
     positions = torch.arange(24)
-    mask = visible(positions, positions, 7, n_sink) if n_sink else None
+    mask = attention_mask(positions, positions, 7, n_sink) if n_sink else None
     found = {}
     for dtype in (torch.float64, torch.bfloat16):
         given = [x.to(dtype).detach().requires_grad_() for x in exact]
-        out = attend(*given, mask, look=(lambda pattern: pattern) if dtype == torch.float64 else None)
+        out = attend(*given, mask, hook=(lambda pattern: pattern) if dtype == torch.float64 else None)
         out.square().sum().backward()
         found[dtype] = [out, *(x.grad for x in given)]
     for reference, ours in zip(found[torch.float64], found[torch.bfloat16], strict=True):
@@ -91,7 +91,7 @@ def test_a_sink_takes_its_share_of_the_softmax(n_kv_head):
 
 def test_padding_and_empty_slots_are_seen_by_no_token():
     query, key = torch.tensor([[2, 3], [-1, 0]]), torch.tensor([[-1, 0, 1, 2, 3], [-1, -1, -1, -1, 0]])
-    mask = visible(query, key, window=3)
+    mask = attention_mask(query, key, window=3)
     assert mask[0].tolist() == [[False, True, True, True, False], [False, False, True, True, True]]
     assert mask[1, 1].tolist() == [False, False, False, False, True]
     assert mask[1, 0].any(), "even padding sees something, or its softmax would be 0 / 0"
@@ -99,10 +99,10 @@ def test_padding_and_empty_slots_are_seen_by_no_token():
 
 def test_a_window_counts_the_query_itself_and_sinks_stay():
     positions = torch.arange(8)
-    assert visible(positions, positions, 3).sum(1).tolist() == [1, 2, 3, 3, 3, 3, 3, 3]
-    assert visible(positions, positions, 3, 2).sum(1).tolist() == [1, 2, 3, 4, 5, 5, 5, 5]
+    assert attention_mask(positions, positions, 3).sum(1).tolist() == [1, 2, 3, 3, 3, 3, 3, 3]
+    assert attention_mask(positions, positions, 3, 2).sum(1).tolist() == [1, 2, 3, 4, 5, 5, 5, 5]
     shuffled = torch.tensor([5, 1, 7, 0, 6])
-    assert visible(torch.tensor([7]), shuffled, 2, 1).tolist() == [[False, False, True, True, True]]
+    assert attention_mask(torch.tensor([7]), shuffled, 2, 1).tolist() == [[False, False, True, True, True]]
 
 
 def test_sinks_are_never_forgotten():
@@ -141,7 +141,7 @@ def test_the_pattern_shown_is_the_pattern_used(name):
     assert (plain - traced).abs().max() < 2e-5
     positions = torch.arange(x.size(1))
     for layer, window in enumerate(config.windows):
-        mask = visible(positions, positions, window, config.n_sink)
+        mask = attention_mask(positions, positions, window, config.n_sink)
         pattern, v, z, out = (trace.kept[f"blocks.{layer}.{part}"] for part in ("pattern", "v", "z", "attn_out"))
         rest = 1 - pattern.sum(-1)
         assert rest.abs().max() < 1e-6 if config.sink_logit == "none" else (rest.min() > 0 and rest.max() > 0.1)

@@ -15,7 +15,7 @@ from playground.interchange.architectures import choose
 from playground.interchange.program import write_program
 from playground.models.attention import SINK_LOGITS
 from playground.models.kv_cache import KVCache
-from playground.models.mlp import BENDS, MLP, MLPS
+from playground.models.mlp import ACTIVATIONS, MLP, MLPS
 from playground.models.normalization import NORMS
 from playground.models.positional import POSITIONS
 from playground.models.transformer import BLOCKS, INITS
@@ -27,7 +27,7 @@ AXES = {
     "position": POSITIONS,
     "norm": NORMS,
     "norm_placement": BLOCKS,
-    "mlp": BENDS,
+    "mlp": ACTIVATIONS,
     "sink_logit": SINK_LOGITS,
     "init": INITS,
 }
@@ -50,7 +50,7 @@ def test_every_choice_of_a_setting_is_an_entry_and_every_entry_a_choice():
     assert {name for name, hint in hints.items() if get_args(hint)} == AXES.keys()
     for name, entries in AXES.items():
         assert set(get_args(hints[name])) == entries.keys()
-    assert MLPS.keys() == BENDS.keys()
+    assert MLPS.keys() == ACTIVATIONS.keys()
 
 
 @pytest.mark.parametrize("base", ["no positions", "mixture"])
@@ -70,7 +70,7 @@ def test_what_a_choice_means_is_said_in_its_entry_and_nowhere_else(axis, choice,
 def test_a_new_choice_works_before_anybody_else_knows_it(monkeypatch):
     """It trains, fits its caches, writes text and is estimated; what cannot write it down says so."""
     monkeypatch.setitem(MLPS, "silu", partial(MLP, "silu"))
-    monkeypatch.setitem(BENDS, "silu", F.silu)
+    monkeypatch.setitem(ACTIVATIONS, "silu", F.silu)
     config = VARIANTS["modern"].replace()
     object.__setattr__(config, "mlp", "silu")  # what a word in the `Literal` would let through
     model, x = build(config), tokens(config)

@@ -10,7 +10,7 @@ import torch
 from playground.config import MLPKind, preset
 from playground.models.mlp import MLPS
 from playground.models.normalization import NORMS
-from playground.models.positional import POSITIONS, RotaryPositions, rotate
+from playground.models.positional import POSITIONS, RotaryPositions, apply_rotary_emb
 from playground.models.transformer import Transformer, initialise
 from playground.train.estimate import count_parameters
 from tests.models.variants import SMALL, VARIANTS, build, tokens
@@ -68,7 +68,7 @@ def test_mlps_are_their_formulas(kind):
 
 def test_rope_turns_each_plane_by_position_times_frequency():
     rope, x = RotaryPositions(8, 10_000.0), torch.randn(1, 1, 6, 8)
-    turned = rotate(x, rope.rotation(torch.arange(6)))
+    turned = apply_rotary_emb(x, rope.rotation(torch.arange(6)))
     complex_x = x[..., :4].double().numpy() + 1j * x[..., 4:].double().numpy()
     angles = np.arange(6)[:, None] * 10_000.0 ** -(np.arange(4) / 4)
     expected = complex_x * np.exp(1j * angles)
@@ -80,7 +80,12 @@ def test_rope_scores_depend_on_distance_alone():
     rope = RotaryPositions(16, 10_000.0)
     q, k = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
     scores = [
-        (rotate(q, rope.rotation(torch.tensor([t + 5]))) * rotate(k, rope.rotation(torch.tensor([t])))).sum().item()
+        (
+            apply_rotary_emb(q, rope.rotation(torch.tensor([t + 5])))
+            * apply_rotary_emb(k, rope.rotation(torch.tensor([t])))
+        )
+        .sum()
+        .item()
         for t in (0, 7, 60)
     ]
     assert max(scores) - min(scores) < 1e-5

@@ -67,17 +67,17 @@ def test_a_rolling_cache_keeps_its_size_and_its_promise(name):
         assert shapes == {(1, config.n_kv_head, config.window + n_sink, config.head_dim)}
         assert cache.n_bytes == size
         slot = at if at < n_sink else n_sink + (at - n_sink) % config.window
-        assert ring.held[0, slot] == at
-    assert set(ring.held[0].tolist()) == set(range(96 - config.window, 96)) | set(range(n_sink))
+        assert ring.slot_positions[0, slot] == at
+    assert set(ring.slot_positions[0].tolist()) == set(range(96 - config.window, 96)) | set(range(n_sink))
 
 
 def test_slots_take_turns_as_the_docstring_shows():
     config = VARIANTS["window and sinks"].replace(window=4, n_sink=2)
     cache = KVCache(config)
     for _ in range(9):
-        cache.begin(1)
+        cache.next_positions(1)
         cache.advance()
-    assert cache.rings[4].held.tolist() == [[0, 1, 6, 7, 8, 5]]
+    assert cache.rings[4].slot_positions.tolist() == [[0, 1, 6, 7, 8, 5]]
 
 
 def test_rereading_only_the_window_is_not_the_same():

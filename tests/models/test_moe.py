@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from playground.config import ModelConfig, TrainConfig, preset
-from playground.models.attention import Step
+from playground.models.attention import ForwardContext
 from playground.models.moe import MoE, Routing
 from playground.models.trace import Trace
 from playground.train.estimate import count_parameters
 from playground.train.routing import balance_loss, router_loss, z_loss
 from tests.models.variants import DEVICES, VARIANTS, build, tokens
 
-STEP = Step({})
+STEP = ForwardContext({})
 SHAPE = dict(vocab_size=61, n_embd=32, n_layer=2)
 
 
@@ -80,8 +80,8 @@ def test_experts_see_only_the_tokens_that_chose_them():
     rows = {}
     for n_expert, active in ((2, 2), (8, 2), (16, 2), (8, 4)):
         moe = mixture(preset("modern", **SHAPE, n_expert=n_expert, n_expert_active=active))
-        seen, inner = [], moe.experts.bend
-        moe.experts.bend = lambda gate, up, seen=seen, inner=inner: seen.append(len(up)) or inner(gate, up)
+        seen, inner = [], moe.experts.act
+        moe.experts.act = lambda gate, up, seen=seen, inner=inner: seen.append(len(up)) or inner(gate, up)
         moe(torch.randn(4, 64, 32, dtype=torch.float64), STEP)
         rows[n_expert, active] = sum(seen)
         assert active * 256 <= sum(seen) <= active * 256 + 3 * n_expert

@@ -76,7 +76,7 @@ def test_a_streaming_cache_never_grows_and_never_ends():
     read(model, tokens(config, n=4 * config.block_size, batch=1), cache, 50)
     assert [part.shape for part in cache.keys] == shapes
     assert cache.n_bytes == size
-    held = cache.rings[0].held[0]
+    held = cache.rings[0].slot_positions[0]
     last = 4 * config.block_size
     assert sorted(held.tolist()) == [*range(SINKS), *range(last - WINDOW, last)]
 
