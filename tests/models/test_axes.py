@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ SWAPS = [
 
 def test_every_choice_of_a_setting_is_an_entry_and_every_entry_a_choice():
     hints = get_type_hints(ModelConfig)
-    assert {name for name, hint in hints.items() if get_args(hint)} == AXES.keys()
+    assert {name for name, hint in hints.items() if get_origin(hint) is Literal} == AXES.keys()
     for name, entries in AXES.items():
         assert set(get_args(hints[name])) == entries.keys()
     assert MLPS.keys() == ACTIVATIONS.keys()
