@@ -14,6 +14,7 @@ from playground.runs.store import Run
 from playground.tokenizers import n_tokens
 
 CAPACITY = 8
+BYTES = 2_000_000_000  # of all models together; one that is larger is alone
 
 
 class ModelCache:
@@ -23,8 +24,8 @@ class ModelCache:
     the store gave them, so who may look has been decided there.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
+    def __init__(self, capacity: int = CAPACITY, most_bytes: int = BYTES) -> None:
+        self._capacity, self._most_bytes = capacity, most_bytes
         self._lock = threading.Lock()
         self._models: OrderedDict[tuple[str, int], Transformer] = OrderedDict()
 
@@ -56,9 +57,12 @@ class ModelCache:
         with self._lock:
             model = self._models.pop(key, None) or _load(run, step)
             self._models[key] = model
-            while len(self._models) > self._capacity:
+            while len(self._models) > 1 and (len(self._models) > self._capacity or self._bytes() > self._most_bytes):
                 self._models.popitem(last=False)
             return model
+
+    def _bytes(self) -> int:
+        return sum(weight.nbytes for model in self._models.values() for weight in model.parameters())
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -22,7 +23,7 @@ TEXT = "Once there was a fox who saw the sea.\n\té 😀"
 TOKENIZERS: dict[str, Tokenizer] = {
     name: build_tokenizer(name, TEXT * 9, vocab_size=290) for name in ("byte", "char", "bpe")
 }
-HINTS = get_type_hints(ModelConfig)
+HINTS = {item.name: get_type_hints(ModelConfig)[item.name] for item in fields(ModelConfig)}
 # What a change may be, of every setting: small sizes, because each example is a model.
 VALUES: dict[str, Any] = {
     **{name: get_args(hint) for name, hint in HINTS.items() if get_args(hint)},

@@ -125,3 +125,16 @@ def test_a_published_run_is_small_anonymous_and_close(store: RunStore, make_run:
     ]
     header = 2_000
     assert weights[0].stat().st_size < weights[1].stat().st_size / 2 + header
+
+
+def test_large_models_are_kept_as_long_as_memory_allows(trained: Run) -> None:
+    """Two of these three fit, and the one that was looked at last stays; one that is too large by itself is kept alone."""
+    steps = trained.steps_available()[:3]
+    size = sum(weight.nbytes for weight in ModelCache().get(trained, steps[0]).parameters())
+    cache = ModelCache(most_bytes=2 * size)
+    first, second, third = (cache.get(trained, step) for step in steps)
+    assert cache.get(trained, steps[2]) is third and cache.get(trained, steps[1]) is second
+    assert cache.get(trained, steps[0]) is not first
+    alone = ModelCache(most_bytes=1)
+    kept = alone.get(trained, steps[0])
+    assert alone.get(trained, steps[0]) is kept
