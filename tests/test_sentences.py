@@ -67,3 +67,19 @@ def test_the_check_finds_what_it_is_for() -> None:
         and not uncounted("f'{2 * N} tokens'")
         and not uncounted("f'{n} is 3 tokens'")
     )
+
+
+IN_SCRIPTS = re.compile(rf"\$\{{([^{{}}]*)\}}`? (?:(?!of )[a-zé-]+ )?(?:{COUNTABLE}|planes|places|questions)\b")
+# What is a rate, a width or never one in the scripts.
+NEVER_ONE_IN_SCRIPTS = {
+    "value.n_rows", "P.rate(run.tokens_per_second)", "P.number(2 ** values.entropy)", "P.number(a.bytes)",
+    "P.number(b.bytes)", "P.whole(SHOWN)", "P.whole(row.pieces.length)", "heads.length", "n",
+    "2 * reply.frequencies.length", "P.whole(reply.block_size)",
+    "P.number(bytes.length / Math.max(1, tokens))",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.js")), ids=lambda path: path.name)
+def test_scripts_count_as_python_does(path: Path) -> None:
+    found = [match[1] for match in IN_SCRIPTS.finditer(path.read_text("utf-8"))]
+    assert [value for value in found if "counted(" not in value and value not in NEVER_ONE_IN_SCRIPTS] == []

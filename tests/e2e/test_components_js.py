@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from playground.config import SampleConfig
+from playground.config import SampleConfig, counted, moved
 from playground.inference.sampling import draw, entropy_bits, filter_distribution
 from playground.ui.components import shared_script
 
@@ -199,3 +199,13 @@ def test_runs_take_in_only_new_points_and_start_over_on_reset(shared: Any) -> No
     assert found["asked"] == {"visitor": "me", "cursors": {"a": 2, "b": None}}
     assert found["after"] == [7]
     assert found["padded"] == [None]
+
+
+def test_numbers_are_counted_and_compared_as_python_does(shared: Any) -> None:
+    counts = [0, 1, 2, 21, 999, 1_000, 1_234_567]
+    assert shared.evaluate("counts => counts.map((n) => Playground.counted(n, 'token'))", counts) == [
+        counted(n, "token") for n in counts
+    ]
+    pairs = [[5.59, 5.589], [5.59, 2.3], [0.0, 0.0], [1.0, 1.006]]
+    found = shared.evaluate("pairs => pairs.map(([a, b]) => Playground.moved(a, b, 2))", pairs)
+    assert found == [moved(a, b).replace("went", "goes").replace("stayed", "stays") for a, b in pairs]

@@ -107,7 +107,7 @@
       drawTokens();
       sheet.style.width = `${layout.width}px`;
       sheet.style.height = `${layout.height}px`;
-      scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${frame.size} tokens. Arrow keys move the token that looks.`);
+      scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${P.counted(frame.size, "token")}. Arrow keys move the token that looks.`);
       P.say(meaning, `Left the token that looks, right what it looks at. Colour is the head, strength the weight; weights below ${layout.least} are left out, of the token pointed at those below ${layout.pointed}. Press heads in the grid to add or remove them.`);
       if (row == null || row >= frame.size) row = frame.size - 1;
       mark();

@@ -100,8 +100,8 @@
       const { window: seenBack, n_sink: sinks } = frame;
       const item = (kind, text) => P.el("span", {}, P.el("i", { class: `pg-map-${kind}`, "aria-hidden": "true" }), text);
       key.replaceChildren(item("later", "comes later: masked"),
-        ...(seenBack ? [item("outside", `outside this layer's window of ${P.whole(seenBack)} tokens`)] : []),
-        ...(seenBack && sinks ? [item("sink", `${sinks === 1 ? "a sink" : `${sinks} sinks`}: always seen`)] : []));
+        ...(seenBack ? [item("outside", `outside this layer's window of ${P.counted(seenBack, "token")}`)] : []),
+        ...(seenBack && sinks ? [item("sink", `${sinks === 1 ? "a sink" : P.counted(sinks, "sink")}: always seen`)] : []));
     }
 
     // ---- the map --------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@
       }
       sheet.style.width = `${layout.width}px`;
       sheet.style.height = `${layout.height}px`;
-      scroller.setAttribute("aria-label", `${frame.title}: ${size} by ${size} tokens. Arrow keys move the cell.`);
+      scroller.setAttribute("aria-label", `${frame.title}: ${size} by ${P.counted(size, "token")}. Arrow keys move the cell.`);
       drawKey();
       if (!pointed || !cell || cell.row >= size || cell.column >= size) cell = strongest();
       mark();

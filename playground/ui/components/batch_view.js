@@ -168,7 +168,7 @@ function drawLoss(e, target) {
       P.el("td", { class: "pg-data-track", "aria-hidden": "true" }, P.el("span", {}, bar)), P.el("td", { text: small(candidate.p) }));
   });
   if (e.others) {
-    rows.push(P.el("tr", { class: "pg-soft" }, P.el("th", { scope: "row", text: `${P.whole(e.others)} others` }), P.el("td"), P.el("td", { text: small(e.p_others * e.total) }), P.el("td", { class: "pg-data-track" }), P.el("td", { text: small(e.p_others) })));
+    rows.push(P.el("tr", { class: "pg-soft" }, P.el("th", { scope: "row", text: P.counted(e.others, "other") }), P.el("td"), P.el("td", { text: small(e.p_others * e.total) }), P.el("td", { class: "pg-data-track" }), P.el("td", { text: small(e.p_others) })));
   }
   rows.push(P.el("tr", { class: "pg-loss-sum" }, P.el("th", { scope: "row", text: "sum" }), P.el("td"), P.el("td", { text: small(e.total) }), P.el("td", { class: "pg-data-track" }), P.el("td", { text: "1" })));
   const head = ["token", "logit", "exp(logit − max)", "", "÷ sum = p"];

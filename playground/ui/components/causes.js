@@ -103,7 +103,7 @@ function show(answer, parts) {
   const without = answer.loss + answer.change;
   P.say(verdict, parts.length ? `Loss ${answer.loss.toFixed(3)} → ${without.toFixed(3)}: ${P.withError(answer.change, answer.standard_error)} nats per token`
     : `Loss ${answer.loss.toFixed(3)} nats per token with everything on`);
-  P.say(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head. "}Measured on ${P.whole(answer.n_tokens)} validation tokens in ${answer.n_windows} windows; ± is one standard error of the paired difference.`);
+  P.say(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head. "}Measured on ${P.counted(answer.n_tokens, "validation token")} in ${P.counted(answer.n_windows, "window")}; ± is one standard error of the paired difference.`);
   drawNext(answer.next, parts.length > 0);
   const text = (title, body) => P.el("div", {}, P.el("h3", { class: "pg-panel-title", text: title }), P.el("p", { class: "pg-beside-text" }, P.printable(body)));
   texts.replaceChildren(text("Goes on, everything on", answer.before), ...(parts.length ? [text("Goes on, these off", answer.after)] : []));

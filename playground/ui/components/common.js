@@ -211,6 +211,15 @@ window.Playground = (() => {
 
   const whole = (n) => Math.round(n).toLocaleString("en-US");
 
+  /** A number of things, as config.phrases.counted: "1 token", "2 tokens". */
+  const counted = (n, noun) => `${whole(n)} ${noun}${Math.round(n) === 1 ? "" : "s"}`;
+
+  /** How a number changed, as config.phrases.moved. */
+  const moved = (before, now, digits) => {
+    const [first, last] = [before.toFixed(digits), now.toFixed(digits)];
+    return first === last ? `stays at ${last}` : `goes from ${first} to ${last}`;
+  };
+
   /** A number at about three significant figures: 0.62, 4.39, 25.1, 1,240. Absent numbers are a dash. */
   function number(x) {
     if (x == null || !Number.isFinite(x)) return "–";
@@ -285,5 +294,5 @@ window.Playground = (() => {
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, differences, address, frontTab, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, piece, printable, plain, whole, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
+    visible, piece, printable, plain, whole, counted, moved, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
 })();

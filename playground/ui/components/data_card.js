@@ -5,7 +5,7 @@
 const P = window.Playground;
 const root = element.querySelector(".pg-data");
 
-const bytes = (n) => (n >= 1e6 ? `${(n / 1e6).toLocaleString("en-US", { maximumFractionDigits: 2 })} MB` : n >= 1e4 ? `${(n / 1e3).toFixed(1)} kB` : `${P.whole(n)} bytes`);
+const bytes = (n) => (n >= 1e6 ? `${(n / 1e6).toLocaleString("en-US", { maximumFractionDigits: 2 })} MB` : n >= 1e4 ? `${(n / 1e3).toFixed(1)} kB` : P.counted(n, "byte"));
 const section = (title, more, ...children) =>
   P.el("section", { class: "pg-data-part" }, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title }), ` ${more}`), ...children);
 
@@ -31,14 +31,14 @@ function split(card) {
   return section("Split", "the end of the text is never trained on",
     P.el("div", { class: "pg-data-split", "aria-hidden": "true" }, train, validation),
     P.el("p", { class: "pg-soft pg-data-legend" },
-      P.el("span", {}, P.el("i", { class: "pg-data-train", "aria-hidden": "true" }), `training ${bytes(card.train_bytes)}, ${P.whole(card.train_tokens)} tokens`),
-      P.el("span", {}, P.el("i", { class: "pg-data-validation", "aria-hidden": "true" }), `validation ${bytes(card.validation_bytes)}, ${P.whole(card.validation_tokens)} tokens`)));
+      P.el("span", {}, P.el("i", { class: "pg-data-train", "aria-hidden": "true" }), `training ${bytes(card.train_bytes)}, ${P.counted(card.train_tokens, "token")}`),
+      P.el("span", {}, P.el("i", { class: "pg-data-validation", "aria-hidden": "true" }), `validation ${bytes(card.validation_bytes)}, ${P.counted(card.validation_tokens, "token")}`)));
 }
 
 /** A table whose bars are the held-out costs, with a mark where the same n-gram stands on the text that it was counted on. */
 function entropies(card) {
   const head = ["knows", "", "bits per byte", "nats per token", "on its own text"];
-  const knows = (i) => (i === 0 ? "how common each byte is" : `the last ${i === 1 ? "byte" : `${i} bytes`}`);
+  const knows = (i) => (i === 0 ? "how common each byte is" : `the last ${i === 1 ? "byte" : P.counted(i, "byte")}`);
   const rows = card.grams.map((gram, i) => {
     const bar = P.el("i", { class: "pg-data-bar" });
     const mark = P.el("i", { class: "pg-data-mark" });
@@ -71,8 +71,8 @@ function entropies(card) {
 function duplicates(card) {
   const { lines, n_lines, windows, n_windows, examples } = card.duplicates;
   const rows = [];
-  if (windows != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(windows) }), ` of ${P.whole(n_windows)} windows of 64 bytes`));
-  if (lines != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(lines) }), ` of ${P.whole(n_lines)} lines`));
+  if (windows != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(windows) }), ` of ${P.counted(n_windows, "window")} of 64 bytes`));
+  if (lines != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(lines) }), ` of ${P.counted(n_lines, "line")}`));
   const share = windows ?? 0;
   const verdict = share > 0.3 ? "Much of the validation text can be known by heart: a low validation loss proves little here."
     : share > 0.02 ? "Some of the validation text can be known by heart." : "The validation text is new to the model.";

@@ -76,7 +76,7 @@ function drawLoads() {
   });
   loads.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows));
   const working = whole.effective.map((x) => x.toFixed(1));
-  P.say(loadWords, `At step ${P.whole(props.value.step)} it is as if ${working.map((x, l) => `${x} of ${n} experts worked in layer ${l + 1}`).join(", ")}`);
+  P.say(loadWords, `At step ${P.whole(props.value.step)} it is as if ${working.map((x, l) => `${x} of ${P.counted(n, "expert")} worked in layer ${l + 1}`).join(", ")}`);
   root.dataset.steps = found.size;
 }
 

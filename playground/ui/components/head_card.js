@@ -102,7 +102,7 @@
 
     function drawEffect({ loss, change, standard_error: error, n_tokens: count, next: rows, before, after }, heads) {
       const sure = error != null && Math.abs(change) > 2 * error;
-      say(`${P.withError(change, error)} nats per token`, `Without ${heads.length === 1 ? named(heads[0]) : `these ${heads.length} heads`} the loss on ${P.whole(count)} validation tokens goes from ${loss.toFixed(3)} to ${(loss + change).toFixed(3)}; ± is one standard error.${sure ? "" : " That is within two standard errors: no effect is shown."}`);
+      say(`${P.withError(change, error)} nats per token`, `Without ${heads.length === 1 ? named(heads[0]) : `these ${heads.length} heads`} the loss on ${P.counted(count, "validation token")} ${P.moved(loss, loss + change, 3)}; ± is one standard error.${sure ? "" : " That is within two standard errors: no effect is shown."}`);
       const head = P.el("tr", {}, ...["next token", "with", "without"].map((text) => P.el("th", { scope: "col", text })));
       next.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows.slice(0, SHOWN).map(([token, p, q]) => P.el("tr", {},
         P.el("th", { scope: "row" }, P.el("code", { text: P.visible(token) })), P.el("td", { text: P.percent(p) }), P.el("td", { text: P.percent(q) })))));

@@ -151,7 +151,7 @@
     if (column > 0 && tokens[column - 1] === tokens[row]) return `what followed an earlier ${own}, as induction does`;
     if (tokens[column] === tokens[row]) return `an earlier ${own}`;
     if (column === 0) return "the first token";
-    return `${row - column} tokens back`;
+    return `${P.counted(row - column, "token")} back`;
   }
 
   const lettered = (token) => /^\p{L}+$/u.test(token);

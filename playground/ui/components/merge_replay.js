@@ -61,7 +61,7 @@ function drawText(step) {
   let tokens = bytes.length;
   for (const at of removed) if (at > 0 && at <= step) tokens--;
   const cut = bytes.length > SHOWN ? ` The first ${P.whole(SHOWN)} bytes are shown.` : "";
-  P.say(summary, `${P.whole(bytes.length)} bytes are now ${P.whole(tokens)} tokens: ${P.number(bytes.length / Math.max(1, tokens))} bytes per token, with a vocabulary of ${P.whole(256 + step)}.${cut}`);
+  P.say(summary, `${P.counted(bytes.length, "byte")} ${bytes.length === 1 ? "is" : "are"} now ${P.counted(tokens, "token")}: ${P.number(bytes.length / Math.max(1, tokens))} bytes per token, with a vocabulary of ${P.whole(256 + step)}.${cut}`);
 }
 
 function drawMerge(step) {
@@ -95,7 +95,7 @@ function draw() {
   const started = performance.now();
   const step = Number(slider.value);
   slider.style.setProperty("--pg-part", `${(100 * step) / Math.max(1, data.merges.length)}%`);
-  slider.setAttribute("aria-valuetext", `${step} merges`);
+  slider.setAttribute("aria-valuetext", P.counted(step, "merge"));
   P.say(count, `${P.whole(step)} of ${P.whole(data.merges.length)}${data.stopped ? ", no more pairs" : ""}`);
   drawMerge(step);
   drawText(step);

@@ -82,11 +82,11 @@ function draw() {
     restBefore += before[i];
     restAfter += after[i];
   }
-  if (logits.length > ROWS) fill(rows[ROWS], `${P.whole(logits.length - ROWS)} others`, restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? `${P.percent(restAfter)}${drawn >= ROWS ? " · one is drawn" : ""}` : "removed", drawn >= ROWS);
+  if (logits.length > ROWS) fill(rows[ROWS], P.counted(logits.length - ROWS, "other"), restBefore, restAfter, Math.max(full, restBefore, restAfter), restAfter > 0 ? `${P.percent(restAfter)}${drawn >= ROWS ? " · one is drawn" : ""}` : "removed", drawn >= ROWS);
   else rows[ROWS].item.hidden = true;
   let remain = 0;
   for (let i = 0; i < after.length; i++) if (after[i] > 0 && removedBy[i] === null) remain++;
-  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.whole(logits.length)} tokens remain${drawn >= 0 ? ` · this seed draws ${drawn < labels.length ? P.visible(labels[drawn]) : "one of the others"}` : ""}`);
+  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.counted(logits.length, "token")} remain${drawn >= 0 ? ` · this seed draws ${drawn < labels.length ? P.visible(labels[drawn]) : "one of the others"}` : ""}`);
   root.dataset.ms = (performance.now() - started).toFixed(2);
 }
 

@@ -48,7 +48,7 @@ function drawWords() {
   const [one, other] = reply.answers.map(P.visible);
   P.say(verdict, `Logit of “${one}” minus that of “${other}”: ${P.signed(reply.clean, 2)} after the clean prompt, ${P.signed(reply.corrupted, 2)} after the corrupted one`);
   const differ = reply.tokens.filter((token, t) => token !== reply.others[t]).length;
-  P.say(detail, `${reply.tokens.length} tokens, ${differ} of them different. A share of 1 would turn ${P.signed(reply.corrupted, 2)} into ${P.signed(reply.clean, 2)}.${Math.abs(reply.clean - reply.corrupted) < LITTLE ? " That is a small difference, and shares of it say little: choose prompts whose answers differ more." : ""}`);
+  P.say(detail, `${P.counted(reply.tokens.length, "token")}, ${differ} of them different. A share of 1 would turn ${P.signed(reply.corrupted, 2)} into ${P.signed(reply.clean, 2)}.${Math.abs(reply.clean - reply.corrupted) < LITTLE ? " That is a small difference, and shares of it say little: choose prompts whose answers differ more." : ""}`);
 }
 
 function drawStream() {

@@ -145,13 +145,13 @@ function drawTable() {
     P.say(tableTitle, "Frequencies");
     P.say(tableAbout, ` θ^(−2i/R) with base θ = ${P.whole(reply.theta)} and R = ${2 * reply.frequencies.length} turned dimensions of a head`);
     const slow = reply.frequencies.filter(({ turns }) => turns < 1).length;
-    P.say(tableNote, `${slow} of ${reply.frequencies.length} planes turn less than once within the context of ${P.whole(reply.block_size)} tokens: they tell early from late, the fast ones tell neighbours apart.${reply.untouched ? ` ${reply.untouched} dimensions of each head are not turned at all.` : ""}`);
+    P.say(tableNote, `${slow} of ${P.counted(reply.frequencies.length, "plane")} turn less than once within the context of ${P.counted(reply.block_size, "token")}: they tell early from late, the fast ones tell neighbours apart.${reply.untouched ? ` ${P.counted(reply.untouched, "dimension")} of each head ${reply.untouched === 1 ? "is" : "are"} not turned at all.` : ""}`);
     const rows = reply.frequencies.map(({ plane, frequency, wavelength, turns }) => {
       const cells = line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), turns < 0.01 ? turns.toPrecision(1) : P.number(turns)]);
       cells.append(P.el("td", {}, wave(frequency)));
       return cells;
     });
-    table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context", `its cosine over ${P.whole(reply.block_size)} tokens`]), P.el("tbody", {}, ...rows));
+    table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context", `its cosine over ${P.counted(reply.block_size, "token")}`]), P.el("tbody", {}, ...rows));
   } else {
     P.say(tableTitle, "Slopes");
     P.say(tableAbout, " what a score loses for each token of distance, by head");

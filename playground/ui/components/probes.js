@@ -23,7 +23,7 @@ function build() {
   plots = reply.labels.map((label) => {
     const plot = P.el("div", { class: "pg-lines-plot", role: "img", "aria-label": `${label.name}: accuracy at each depth. ${label.words}` });
     const card = P.panel(label.name, label.question, plot,
-      P.el("p", { class: "pg-small", text: `${label.words} ${label.n_class} answers occur; fitted on ${P.whole(label.n_train)} tokens, tested on ${P.whole(label.n_test)}.` }));
+      P.el("p", { class: "pg-small", text: `${label.words} ${label.n_class} answers occur; fitted on ${P.counted(label.n_train, "token")}, tested on ${P.whole(label.n_test)}.` }));
     card.dataset.label = label.id;
     return { label, plot, card };
   });
@@ -33,7 +33,7 @@ function build() {
   const line = (name, cells) => P.el("tr", {}, P.el("th", { scope: "row", text: name }), ...cells.map((text) => P.el("td", { text })));
   table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...reply.labels.flatMap((label) => [
     line(label.name, [percent(label.majority), ...label.real.map(percent)]), line(`${label.name}, shuffled`, ["", ...label.shuffled.map(percent)])])));
-  P.say(skipped, `${P.whole(reply.n_tokens)} tokens of validation text; a third of the windows is for testing. Bars in the charts are two standard errors.${reply.skipped.length ? ` Too few tokens for: ${reply.skipped.join(", ")}.` : ""}`);
+  P.say(skipped, `${P.counted(reply.n_tokens, "token")} of validation text; a third of the windows is for testing. Bars in the charts are two standard errors.${reply.skipped.length ? ` Too few tokens for: ${reply.skipped.join(", ")}.` : ""}`);
   root.dataset.labels = reply.labels.length;
 }
 

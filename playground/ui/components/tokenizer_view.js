@@ -111,7 +111,7 @@ function draw() {
   filled.hidden = false;
   if (answer.error) return;
   P.say(notice, answer.notice);
-  P.say(size, `This text: ${P.whole(answer.bytes)} bytes of UTF-8 · ${P.whole(answer.characters)} characters · ${P.whole(answer.words)} ${answer.words === 1 ? "word" : "words"} between spaces.`);
+  P.say(size, `This text: ${P.counted(answer.bytes, "byte")} of UTF-8 · ${P.counted(answer.characters, "character")} · ${P.counted(answer.words, "word")} between spaces.`);
   list.replaceChildren(...answer.rows.map(card));
   chartTitle.replaceChildren(P.el("b", { text: "What a larger vocabulary brings" }), ` this text under BPE learned from ${answer.learned}`);
   drawChart();
