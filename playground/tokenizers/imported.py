@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer as Library
 
+from playground.config import counted
 from playground.tokenizers import limited
 from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer, check_encodable
 from playground.tokenizers.decoding import (
@@ -261,7 +262,7 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
 
 def _padded(size: Any, n_tokens: int) -> int:
     if type(size) is not int or not n_tokens <= size <= MAX_ID:
-        raise ValueError(f"A vocabulary of {n_tokens:,} tokens cannot be padded to {str(size)[:20]}.")
+        raise ValueError(f"A vocabulary of {counted(n_tokens, 'token')} cannot be padded to {str(size)[:20]}.")
     return size
 
 

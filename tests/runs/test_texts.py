@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models
 
 from playground.config import preset
 from playground.data import sources, token_file
@@ -13,7 +14,7 @@ from playground.runs.create import create_run, prepare_run
 from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset, fitted_tokenizer
 from playground.runs.worker import execute
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import build_tokenizer, import_tokenizer
 from playground.train.dataset import prepare
 from playground.train.events import Evaluated, StepDone
 from playground.train.trainer import TrainState, train
@@ -148,3 +149,19 @@ def test_a_text_whose_tokens_are_too_few_ends_with_a_sentence(store: RunStore, t
     ending = execute(run, cache_dir=tmp_path)
     assert ending.state == "failed"
     assert ending.message.endswith("context 64 needs at least 65. Add text.")
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("w" * 400, "Lower the context or add text."),
+        ("w" * 30, "Add text."),  # no context is so short
+        ("unknown " * 500, "The tokenizer does not know 100% of its characters: choose another tokenizer or text."),
+    ],
+)
+def test_the_remedy_for_too_few_tokens_is_one_that_helps(text: str, remedy: str) -> None:
+    library = Tokenizer(models.BPE({"w": 0, "v": 1}, []))  # what it does not know it drops
+    model = preset("modern", block_size=64, vocab_size=2)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+        prepare(text.replace("w", "") if "un" in text else text, import_tokenizer(library.to_str()), model, TRAIN)
+    assert str(caught.value).endswith(remedy)
