@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from playground.config import ModelConfig, TrainConfig, counted, recipe, spelled, usual_rate
+from playground.config import ModelConfig, TrainConfig, apart, counted, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
 from playground.data.downloads import Progress
@@ -185,9 +185,9 @@ def check_memory(model: ModelConfig, train: TrainConfig, limit: int | None = Non
     available = free_memory() if limit is None else limit
     if need > available:
         here = "are free on this machine" if limit is None else "is the limit here"
+        needed, left = apart(need / 1e9, available / 1e9)
         raise ValueError(
-            f"This run needs about {need / 1e9:.1f} GB of memory; {available / 1e9:.1f} GB {here}. "
-            "Lower the batch, context, width or layers."
+            f"This run needs about {needed} GB of memory; {left} GB {here}. Lower the batch, context, width or layers."
         )
 
 

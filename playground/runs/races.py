@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from playground.config import RACE_START, ModelConfig, TrainConfig, counted
+from playground.config import RACE_START, ModelConfig, TrainConfig, apart, counted
 from playground.data.corpora import CORPORA, load_text
 from playground.data.downloads import Progress
 from playground.runs import status
@@ -205,9 +205,10 @@ def check_race_memory(arms: Sequence[PlannedArm], n_seeds: int, limit: int | Non
     available = free_memory() if limit is None else limit
     if need > available:
         here = "are free on this machine" if limit is None else "is the limit here"
+        needed, left = apart(need / 1e9, available / 1e9)
         raise ValueError(
-            f"This race's {counted(len(arms) * n_seeds, 'model')} need about {need / 1e9:.1f} GB of memory together; "
-            f"{available / 1e9:.1f} GB {here}. Take fewer arms or seeds, or lower the width, layers or batch."
+            f"This race's {counted(len(arms) * n_seeds, 'model')} need about {needed} GB of memory together; "
+            f"{left} GB {here}. Take fewer arms or seeds, or lower the width, layers or batch."
         )
 
 

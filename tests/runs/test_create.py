@@ -1,11 +1,12 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, processors
 
-from playground.config import TrainConfig, usual_rate
+from playground.config import ModelConfig, TrainConfig, usual_rate
 from playground.data.documents import Text
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.limits import Limits
@@ -13,6 +14,7 @@ from playground.runs.store import RunStore
 from playground.runs.texts import dataset
 from playground.tokenizers import import_tokenizer, learn_bpe
 from playground.train.dataset import prepare
+from playground.train.estimate import estimate
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
 SMALL = {"corpus_bytes": 20_000}
@@ -209,3 +211,11 @@ def test_an_imported_tokenizer_separates_by_its_own_token_or_not_at_all() -> Non
         assert prepared.tokenizer.encode_prompt("a") == prepared.tokenizer.encode("a").tolist(), "nor read in a prompt"
         if eos:
             assert int((tokens == library.token_to_id(eos)).sum()) > 5
+
+
+def test_memory_that_is_short_by_little_does_not_read_the_same() -> None:
+    need = estimate(ModelConfig(), TrainConfig()).memory_bytes
+    with pytest.raises(ValueError, match="memory") as caught:
+        check_memory(ModelConfig(), TrainConfig(), need - 1)
+    needed, left = re.findall(r"([\d.]+) GB", str(caught.value))
+    assert float(needed) > float(left)
