@@ -35,7 +35,7 @@ REFUSED = {
     ("half pairs", "byte"): "invalid character", ("half pairs", "char"): "invalid character",
     ("nothing", "byte"): "text is empty", ("nothing", "char"): "text is empty",
     ("short", "byte"): "context 16 needs at least", ("short", "char"): "context 16 needs at least",
-    ("one letter", "char"): "different characters", ("combining marks", "char"): "different characters",
+    ("one letter", "char"): "different character", ("combining marks", "char"): "different character",
 }  # fmt: skip
 
 
