@@ -34,6 +34,7 @@ STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however 
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
 _CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{4})")
+NOT_COMPARED = "There are no bits per byte: this tokenizer changes some texts, and the log does not say whether it changed this one."
 _EMPTY_CURSOR = ("", 0, 0, 0, "")
 
 
@@ -147,7 +148,9 @@ class _Reader:
     def no_bits(self) -> str:
         """Why there are no bits per byte although the run has begun; empty where there are."""
         started = self.history.started
-        return lost_words(started.lost) if started and self.bits_per_nat is None else ""
+        if started is None or self.bits_per_nat is not None:
+            return ""
+        return lost_words(started.lost) if started.compared else NOT_COMPARED
 
     @cached_property
     def _gives_back(self) -> bool:

@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -62,10 +63,12 @@ def read(library: Tokenizer, texts: Sequence[str], special: bool = False) -> lis
     tables = []
     for start in range(0, len(texts), AT_ONCE):
         for found in library.encode_batch(list(texts[start : start + AT_ONCE]), add_special_tokens=special):
-            table = np.empty((len(found.ids), 4), dtype=np.int64)
-            table[:, 0] = found.ids
-            table[:, 1:3] = np.array(found.offsets, dtype=np.int64).reshape(-1, 2)
-            table[:, 3] = [-1 if word is None else word for word in found.word_ids]
+            ids, words = found.ids, found.word_ids
+            table = np.empty((len(ids), 4), dtype=np.int64)
+            table[:, 0] = ids
+            places = np.fromiter(chain.from_iterable(found.offsets), dtype=np.int64, count=2 * len(ids))
+            table[:, 1:3] = places.reshape(-1, 2)
+            table[:, 3] = [-1 if word is None else word for word in words]
             tables.append(table)
     return tables
 
