@@ -34,7 +34,9 @@ STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however 
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
 _CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{4})")
-NOT_COMPARED = "There are no bits per byte: this tokenizer changes some texts, and the log does not say whether it changed this one."
+NOT_COMPARED = (
+    "No bits per byte: this tokenizer changes some texts, and the log does not say whether it changed this one."
+)
 _EMPTY_CURSOR = ("", 0, 0, 0, "")
 
 
