@@ -250,7 +250,9 @@ def done(chart: Chart) -> Finding | None:
 
 def falling(chart: Chart) -> Finding | None:
     """The quick beginning."""
-    if len(chart.measured) < 3:
+    if len(chart.measured) < 3 or chart.measured[-1] >= min(
+        chart.measured[:-1]
+    ):  # coming back from a rise is no beginning
         return None
     if chart.measured[-2] - chart.measured[-1] <= max(0.04 * chart.first, chart.noise(-2, -1)):
         return None

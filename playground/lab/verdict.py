@@ -120,9 +120,10 @@ def _final(run: RunCurve, unit: str) -> float:
 def _comparison(
     arm: ArmResult, baseline: ArmResult, difference: Difference, unit: str, level: float, many: bool
 ) -> Comparison:
-    costs = {kind: _ratio(arm, baseline, kind, unit, level) for kind in COSTS}
+    clear = difference.outcome in ("better", "worse")  # of what cannot be told apart, the costs are chance too
+    costs = {kind: _ratio(arm, baseline, kind, unit, level) for kind in COSTS} if clear else {}
     known = {kind: ratio for kind, ratio in costs.items() if ratio is not None}
-    known = {} if len(known) < len(COSTS) or difference.outcome == "identical" else known
+    known = {} if len(known) < len(COSTS) else known
     token_time = _token_time(arm, baseline, level)
     words = [claim(arm.name, baseline.name, difference, unit, level, many)]
     words += cost(arm.name, baseline.name, difference, known, token_time)

@@ -168,6 +168,11 @@ def test_nothing_is_claimed_of_what_may_be_noise(measured, losses, state, claime
     assert first_rule(noisy).rule in ("unclear", "done", "levelling")
 
 
+def test_coming_back_from_a_rise_is_not_called_falling():
+    assert first_rule(written([2.0, 3.0, 2.0], (), [2.0, 2.0, 2.0])).rule != "falling"
+    assert first_rule(written([3.0, 2.5, 2.0], (), [3.0, 2.5, 2.0])).rule == "falling"
+
+
 def test_at_step_0_nothing_is_called_learning():
     finding = first_rule(written([5.59], [0.01]))
     assert finding.rule == "beginning"
