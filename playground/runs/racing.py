@@ -130,8 +130,7 @@ class _Race:
     def _lanes(self, stack: ExitStack) -> list[Lane]:
         """Every run that has not ended yet, ready to go on. Runs of one tokenizer share their texts."""
         lanes, texts = [], _Datasets(self.cache_dir)
-        # Seed by seed: with equal steps the arms of one seed take their turns one after the other.
-        for run in (run for seed in zip(*self.race.members, strict=True) for run in seed):
+        for run in _turns(self.race):
             if status.declared(run.path).state in ("finished", "diverged"):
                 self.done += run.train.steps
                 continue
@@ -187,6 +186,14 @@ class _Race:
             if saved
             else "No checkpoint was saved yet."
         )
+
+
+def _turns(race: Race) -> list[Run]:
+    """The runs in the order of their turns: seed by seed, so that with equal steps the arms of one seed are timed beside
+    each other. Every other seed goes through the arms backwards: of two identical arms the one whose turn came second was
+    measured 3 % faster, in every seed."""
+    seeds = zip(*race.members, strict=True)
+    return [run for number, seed in enumerate(seeds) for run in (seed if number % 2 == 0 else seed[::-1])]
 
 
 class _Datasets:
