@@ -101,6 +101,16 @@ def test_every_setting_explains_itself(kind):
         assert item.metadata["help"].endswith("."), item.name
 
 
+def test_files_that_are_older_than_a_setting_mean_what_held_then():
+    """Tasks had other rules before there were versions of them; nothing else had."""
+    for corpus, version in (("repeat", 1), ("addition", 1), ("tales", 2), ("own", 2)):
+        values = TrainConfig(corpus=corpus).to_dict()
+        assert TrainConfig.from_stored(values) == TrainConfig(corpus=corpus)
+        del values["task_version"]
+        assert TrainConfig.from_stored(values) == TrainConfig(corpus=corpus, task_version=version)
+        assert TrainConfig.from_dict(values) == TrainConfig(corpus=corpus), "what is asked for today"
+
+
 def test_whole_numbers_may_come_as_floats_from_a_slider():
     assert ModelConfig(n_layer=4.0).n_layer == 4
     assert isinstance(ModelConfig(n_layer=4.0).n_layer, int)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
@@ -14,6 +15,8 @@ ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "on"]
 Documents = Literal["joined", "separated", "isolated"]
+# Tasks that runs were trained on before there was a `task_version`.
+_UNVERSIONED_TASKS = ("repeat", "copy", "reverse", "sort", "addition", "brackets")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,15 @@ class TrainConfig(Settings):
     corpus: str = setting("tales", "Text", "What the model reads.")
     corpus_bytes: int = setting(
         4_000_000, "Text size", "How much text to prepare, in bytes.", low=1_000, high=1_000_000_000, step=1_000
+    )
+    task_version: int = setting(
+        2,
+        "Task version",
+        "Rules for the text and the targets of algorithmic tasks. 2: no validation problem occurs in the training part, and "
+        "an answer counts only in windows that hold its whole prompt. 1, of older runs: neither.",
+        low=1,
+        high=2,
+        step=1,
     )
     tokenizer: TokenizerName = setting(
         "byte",
@@ -155,6 +167,12 @@ class TrainConfig(Settings):
     seed: int = setting(
         0, "Seed", "Fixes the initial weights, the order of batches and dropout.", low=0, high=4_294_967_295, step=1
     )
+
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any]) -> Self:
+        """Build from the values in a run's file. A field that the file is too old to have means what held at that time."""
+        older = values.get("corpus") in _UNVERSIONED_TASKS and "task_version" not in values
+        return cls.from_dict({**values, "task_version": 1} if older else values)
 
     def _check_together(self) -> None:
         if self.warmup_steps > self.steps:

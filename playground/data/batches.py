@@ -11,6 +11,7 @@ from torch import Tensor
 
 _SCANNED = 1 << 24  # tokens that are searched for ends of documents at a time
 IGNORED = -100  # a target that counts neither in the loss nor in the accuracy: torch's own convention
+_DRAWS = 1_000  # at most, of a step's windows
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ def windows(
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets, each (B, T) int64, of the windows that start at `offsets` (B,).
 
-    Where `mask` (one flag per token) is False the token is no target: nothing is learned from predicting it. With `lengths`
-    (B,) only so many targets count in each window, which may then reach beyond the end of the stream.
+    `mask` (N,) says which tokens are targets; nothing is learned from predicting the others. Flags say it for every
+    window. Integers say how many tokens before a target that begins from which it can be known, -1 for no target: a window
+    that begins later ignores it. With `lengths` (B,) only so many targets count in each window, which may then reach beyond
+    the end of the stream.
     """
     index = offsets[:, None] + np.arange(block_size + 1)
     if lengths is not None:
@@ -59,10 +62,17 @@ def windows(
     _release(tokens)
     targets = chunk[:, 1:]
     if mask is not None:
-        targets = np.where(mask[index[:, 1:]], targets, IGNORED)
+        targets = np.where(counting(mask[index[:, 1:]]), targets, IGNORED)
     if lengths is not None:
         targets = np.where(np.arange(block_size) < lengths[:, None], targets, IGNORED)
     return torch.from_numpy(chunk[:, :-1]), torch.from_numpy(np.ascontiguousarray(targets))
+
+
+def counting(mask: np.ndarray) -> np.ndarray:
+    """Flags of those that count among the targets (B, T) of windows, from their part of a mask as `windows` describes it."""
+    if mask.dtype == np.bool_:
+        return mask
+    return (mask >= 0) & (mask <= np.arange(1, mask.shape[1] + 1))  # target t is token t + 1 of its window
 
 
 def _release(tokens: np.ndarray) -> None:
@@ -83,9 +93,8 @@ def random_windows(
     step: int,
     among: DocumentWindows | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`count` windows for one step, anywhere or `among` those of documents. They depend on seed and step alone, so two runs
-    see the same text in the same order whatever their architecture, and a resumed run needs no memory of where it was."""
-    chosen = Spread.random(len(tokens), block_size, count, seed, step, among)
+    """`count` windows for one step, as `Spread.random` draws them."""
+    chosen = Spread.random(len(tokens), block_size, count, seed, step, among, mask)
     return windows(tokens, mask, chosen.offsets, block_size, chosen.lengths)
 
 
@@ -115,14 +124,32 @@ class Spread:
 
     @classmethod
     def random(
-        cls, length: int, block_size: int, count: int, seed: int, step: int, among: DocumentWindows | None = None
+        cls,
+        length: int,
+        block_size: int,
+        count: int,
+        seed: int,
+        step: int,
+        among: DocumentWindows | None = None,
+        mask: np.ndarray | None = None,
     ) -> Spread:
-        """`count` windows of a stream of `length` tokens, drawn for a step: any, or some of those of documents."""
+        """`count` windows of a stream of `length` tokens, drawn for a step: any, or some of those of documents.
+
+        They depend on seed and step alone, so two runs see the same text in the same order whatever their architecture, and
+        a resumed run needs no memory of where it was. Windows of which none has a target, which can happen with a `mask`
+        of integers, are drawn again.
+        """
         rng = np.random.default_rng([seed, step])
-        if among is None:
-            return cls(rng.integers(0, length - block_size, size=count))
-        number = rng.integers(0, len(among.offsets), size=count)
-        return cls(among.offsets[number], among.lengths[number])
+        if among is not None:
+            number = rng.integers(0, len(among.offsets), size=count)
+            return cls(among.offsets[number], among.lengths[number])
+        offsets = rng.integers(0, length - block_size, size=count)
+        for _ in range(_DRAWS if mask is not None and mask.dtype != np.bool_ else 0):
+            assert mask is not None
+            if counting(mask[offsets[:, None] + np.arange(1, block_size + 1)]).any():
+                break
+            offsets = rng.integers(0, length - block_size, size=count)
+        return cls(offsets)
 
     def split(self, parts: int) -> list[Spread]:
         """The windows in order, in so many parts at most, none of them empty."""

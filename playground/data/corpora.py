@@ -1,6 +1,7 @@
 """Every text that a model can be trained on, by name, and the one check of a text that a user brings along.
 
-`CORPORA` describes them for forms and help pages, `load_text` makes or fetches one, and `check_text` is the gate that
+`CORPORA` describes them for forms and help pages, `load_text` makes or fetches one, `training_text` gives that of a run,
+and `check_text` is the gate that
 forms, API and command line share: what it returns is valid Unicode with `\\n` newlines, and what it refuses it refuses
 in one or two sentences that say what was given and what to do.
 """
@@ -9,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from playground.config import counted
+from playground.config import TrainConfig, counted
 from playground.data.documents import Text
 from playground.data.downloads import DOWNLOADS, Progress, fetch
 from playground.data.encoding import Checker, decode_utf8, refuse_other_formats
 from playground.data.python_source import python_source
 from playground.data.tales import tales
-from playground.data.tasks import TASKS, task_text
+from playground.data.tasks import TASKS, task_parts, task_text
 
 MIN_BYTES = 1000
 MAX_BYTES = 20_000_000
@@ -110,8 +111,7 @@ def load_text(
     if corpus is None:
         raise ValueError(f"Text must be one of {', '.join(CORPORA)}; {str(name)[:40]!r} is not.")
     size = corpus.default_bytes if n_bytes is None else n_bytes
-    if not MIN_BYTES <= size <= MAX_BYTES:
-        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_BYTES:,} bytes; {size:,} is not.")
+    _check_text_size(size)
     if name == "tales":
         return tales(size, seed)
     if name == "python_source":
@@ -131,6 +131,31 @@ def load_text(
         progress=progress,
     )
     return _cut(Text.joined(check_text(path.read_bytes(), name=corpus.label).split(_MARKER)), size)
+
+
+def training_text(
+    train: TrainConfig,
+    *,
+    n_bytes: int | None = None,
+    cache_dir: Path | None = None,
+    own_text: str | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Return the text that a run with these settings reads, both parts of it, for `train.dataset.split_text` to split.
+
+    It is what `load_text` gives for `n_bytes` (default: `train.corpus_bytes`), but of a task the validation part consists
+    of held-out problems, unless the run follows task version 1. Raises ValueError as `load_text` does.
+    """
+    size = train.corpus_bytes if n_bytes is None else n_bytes
+    if holds_out_problems(train):
+        _check_text_size(size)
+        return "".join(task_parts(train.corpus, size, train.validation_fraction))
+    return load_text(train.corpus, n_bytes=size, cache_dir=cache_dir, own_text=own_text, progress=progress)
+
+
+def holds_out_problems(train: TrainConfig) -> bool:
+    """Whether a run's text is a task whose validation part has problems of its own (task version 2)."""
+    return train.corpus in TASKS and train.task_version >= 2
 
 
 def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text", stored: bool = False) -> str:
@@ -170,6 +195,11 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
         checker.add(text)
         checker.finish(shown)
     return data if isinstance(data, Text) and data == text else text
+
+
+def _check_text_size(n_bytes: int) -> None:
+    if not MIN_BYTES <= n_bytes <= MAX_BYTES:
+        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_BYTES:,} bytes; {n_bytes:,} is not.")
 
 
 def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:

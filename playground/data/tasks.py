@@ -1,14 +1,17 @@
 """Algorithmic tasks as text: one example a line, `prompt answer newline`, the prompt ending in the task's marker.
 
 Each task can be solved exactly, so a model is judged by exact match and not by a loss. Nothing about a prompt can be
-predicted, only the answer (and the newline that ends it) can: `answer_mask` says where a loss makes sense.
+predicted, only the answer (and the newline that ends it) can: `answer_mask` says where a loss makes sense, and
+`answer_distance` in which windows of the text.
 
-Held-out examples never occur in training text, whatever the seeds and however small the task's space: a prompt belongs
-to the held-out tenth if its CRC-32 is divisible by ten, `task_text` writes only the others and `examples` only these.
+Held-out problems never occur in training text, whatever the seeds and however small the task's space: a prompt belongs
+to the held-out tenth if its CRC-32 is divisible by ten, `task_text` writes only the others, `examples` only these.
+`task_parts` gives a run's text: the training part is made of the others, the validation part of held-out problems. A
+problem is its prompt as it is written: 37+85 and 85+37 are two.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -40,17 +43,37 @@ def task_text(name: str, n_bytes: int, seed: int = 0) -> str:
     A smaller size is a prefix of a larger one. Raises ValueError for an unknown task, fewer than 100 bytes or a seed
     outside 0 to 4294967295.
     """
-    if n_bytes < MIN_BYTES:
-        raise ValueError(f"A task needs at least {MIN_BYTES} bytes; {n_bytes} is too few. Ask for a larger text.")
+    _check_size(n_bytes)
+    lines = _lines(_task(name), _rng(seed), held_out=False)
+    return _fill(lines, n_bytes)
+
+
+def task_parts(name: str, n_bytes: int, validation_fraction: float, seed: int = 0) -> tuple[str, str]:
+    """Return the training and the validation part of task `name`: whole lines, at most `n_bytes` together.
+
+    No prompt occurs in both parts. The training part is the beginning of `task_text`; the validation part has about
+    `validation_fraction` of the text, and its lines are not those of `examples` with the same seed. The boundary is where
+    `train.dataset.split_text` cuts the two put together: at the first line end behind `validation_mark`. Raises ValueError
+    as `task_text` does.
+    """
+    _check_size(n_bytes)
     task, rng = _task(name), _rng(seed)
+    held_out = _lines(task, Random(seed + 2**32), held_out=True)  # no seed of `examples` is as large
+    # A line of reserve, because the training part ends with the line that the mark is in.
+    validation = _fill(held_out, max(0, int((n_bytes - MIN_BYTES) * validation_fraction - 1.5)))
     lines: list[str] = []
     size = 0
-    while True:
-        prompt, answer = _draw(task, rng, held_out=False)
-        size += len(prompt) + len(answer) + 1
-        if size > n_bytes:
-            return "".join(lines)
-        lines.append(f"{prompt}{answer}\n")
+    for line in _lines(task, rng, held_out=False):
+        lines.append(line)
+        size += len(line)
+        if size > validation_mark(size + len(validation), validation_fraction):
+            break
+    return "".join(lines), validation
+
+
+def validation_mark(length: int, validation_fraction: float) -> int:
+    """Where the last `validation_fraction` of so many characters begins."""
+    return round(length * (1 - validation_fraction))
 
 
 def examples(name: str, n: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -82,6 +105,22 @@ def answer_mask(name: str, text: str) -> npt.NDArray[np.bool_]:
     return mask
 
 
+def answer_distance(name: str, text: str) -> npt.NDArray[np.int16]:
+    """Return for each byte of `text` how many bytes before it its line begins, where `answer_mask` is True; elsewhere -1.
+
+    A window that begins later than that does not hold the whole prompt, so this byte cannot be known from it. Raises
+    ValueError as `answer_mask` does.
+    """
+    mask = answer_mask(name, text)
+    position = np.arange(len(mask))
+    begins = np.zeros(len(mask), dtype=np.bool_)
+    if len(mask):
+        begins[0] = True
+        begins[1:] = np.frombuffer(text.encode("ascii"), dtype=np.uint8)[:-1] == ord("\n")
+    line = np.maximum.accumulate(np.where(begins, position, 0)) if len(mask) else position
+    return np.where(mask, position - line, -1).astype(np.int16)
+
+
 def _task(name: str) -> Task:
     if name not in TASKS:
         raise ValueError(f"Task must be one of {', '.join(TASKS)}; {str(name)[:40]!r} is not.")
@@ -92,6 +131,28 @@ def _rng(seed: int) -> Random:
     if not 0 <= seed < 2**32:
         raise ValueError(f"Seed must be 0 to 4294967295; {seed} is not.")
     return Random(seed)
+
+
+def _check_size(n_bytes: int) -> None:
+    if n_bytes < MIN_BYTES:
+        raise ValueError(f"A task needs at least {MIN_BYTES} bytes; {n_bytes} is too few. Ask for a larger text.")
+
+
+def _lines(task: Task, rng: Random, held_out: bool) -> Iterator[str]:
+    while True:
+        prompt, answer = _draw(task, rng, held_out)
+        yield f"{prompt}{answer}\n"
+
+
+def _fill(lines: Iterator[str], n_bytes: int) -> str:
+    """As many of the first lines as fit into `n_bytes`."""
+    kept: list[str] = []
+    for line in lines:
+        n_bytes -= len(line)
+        if n_bytes < 0:
+            break
+        kept.append(line)
+    return "".join(kept)
 
 
 def _draw(task: Task, rng: Random, held_out: bool) -> tuple[str, str]:

@@ -234,7 +234,7 @@ def _read_ours(
     if type(step) is not int or not 0 <= step <= 10**7 or not isinstance(name, str) or not isinstance(preset, str):
         raise ValueError("config.json: name, preset and step must be texts and a whole number.")
     model = model_config(config["model"])
-    train = None if config["train"] is None else TrainConfig.from_dict(config["train"])
+    train = None if config["train"] is None else TrainConfig.from_stored(config["train"])
     ours = tokenizer_from_dict(tokenizer)
     if ours.vocab_size != model.vocab_size:
         raise ValueError(f"The tokenizer has {counted(ours.vocab_size, 'token')}; the model has {model.vocab_size:,}.")

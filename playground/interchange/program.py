@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import ANY, GATED, ModelConfig, Settings, TrainConfig, label, spelled, unsupported
+from playground.data.corpora import holds_out_problems
 from playground.data.tasks import TASKS
 from playground.models.positional import alibi_slopes
 from playground.tokenizers import ImportedTokenizer, Tokenizer
@@ -59,8 +60,8 @@ MODEL: dict[str, Container[Any]] = {
 TRAINING: dict[str, Container[Any]] = {
     "precision": ("fp32", "bf16"), "optimizer": _OPTIMIZERS, "schedule": _SCHEDULES,
     **dict.fromkeys((
-        "corpus", "corpus_bytes", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate", "min_lr_ratio",
-        "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
+        "corpus", "corpus_bytes", "task_version", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate",
+        "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
         "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
         "router_z_loss", "seed", "bpe_vocab", "documents", "z_loss", "ema", "recompute", "compile",
     ), ANY),
@@ -99,6 +100,7 @@ def write_program(
         | {name: train.optimizer == name for name in _OPTIMIZERS}
         | {"z_loss": train.z_loss > 0, "ema": train.ema > 0, "half": train.precision == "bf16"}
         | {"asks": train.z_loss > 0 or model.n_expert > 1}
+        | {"lines": holds_out_problems(train)}
         | {"task": task is not None, "text": kind != "tokens", kind: True}
         | {"eos": tokenizer.eos is not None, "isolated": train.documents == "isolated"}
     )

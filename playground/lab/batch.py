@@ -63,7 +63,7 @@ def batch_of_step(data: Dataset, config: TrainConfig, block_size: int, step: int
     if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= 10_000_000:
         raise ValueError(f"Step must be a whole number from 1 to 10,000,000; {str(step)[:20]} is not.")
     count = config.batch_size * config.grad_accum
-    chosen = Spread.random(len(data.train), block_size, count, config.seed, step, data.train_windows)
+    chosen = Spread.random(len(data.train), block_size, count, config.seed, step, data.train_windows, data.train_mask)
     x, y = windows(data.train, data.train_mask, chosen.offsets, block_size, chosen.lengths)
     _, unmasked = windows(data.train, None, chosen.offsets, block_size, np.full(count, block_size))
     return Batch(x[:MAX_ROWS], y[:MAX_ROWS], unmasked[:MAX_ROWS, -1], count)

@@ -16,7 +16,7 @@ from playground.data.tasks import answer_mask
 from playground.data.token_file import characters, survey
 from playground.runs.baselines import COUNTED_BYTES, HELD_OUT_BYTES, MAX_ORDER, sample, sample_file
 from playground.tokenizers import Tokenizer, lost_words, round_trip
-from playground.train.dataset import split
+from playground.train.dataset import split_text
 
 SAMPLE_CHARACTERS = 400
 WINDOW = 64  # bytes
@@ -142,7 +142,7 @@ def _no_bits(tokenizer: Tokenizer, data: bytes) -> str:
 def _all(text: str | Path, config: TrainConfig) -> tuple[bytes, bytes] | None:
     if isinstance(text, Path):
         return None
-    head, tail = split(text, config.validation_fraction, config.documents)
+    head, tail = split_text(text, config)
     return head.encode("utf-8"), tail.encode("utf-8")
 
 
@@ -151,7 +151,7 @@ def _tokens_per_byte(tokenizer: Tokenizer, data: bytes) -> float:
 
 
 def _of_text(text: str, config: TrainConfig) -> _Parts:
-    head, tail = (part.encode("utf-8") for part in split(text, config.validation_fraction, config.documents))
+    head, tail = (part.encode("utf-8") for part in split_text(text, config))
     middle = max(0, len(text) // 2 - SAMPLE_CHARACTERS // 2)
     return _Parts(
         len(head) + len(tail),

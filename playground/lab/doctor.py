@@ -209,19 +209,27 @@ def clipped(chart: Chart) -> Finding | None:
     )
 
 
+OLDER_TASK = (
+    " This run follows older rules (task version 1): its loss also counts answers whose prompt was outside the window, and "
+    "its validation text repeats problems of the training text. Do not compare it with newer runs."
+)
+
+
 def solved(chart: Chart) -> Finding | None:
     """Algorithmic tasks are judged by whole answers."""
     if len(chart.exact) < 2:
         return None
     share = f"{100 * chart.exact[-1]:.0f} %"
+    older = OLDER_TASK if chart.train.task_version < 2 else ""
     if chart.exact[-1] >= 0.99:
         return Finding(
             "solved",
-            f"It now gives {share} of whole answers right on problems that it has not seen: the rule is learnt.",
+            f"It now gives {share} of whole answers right on problems that it has not seen: the rule is learnt.{older}",
         )
     return Finding(
         "task",
-        f"It gives {share} of whole answers right. Watch for a sudden jump: on such tasks the rule is often found late.",
+        f"It gives {share} of whole answers right. Watch for a sudden jump: on such tasks the rule is often found late."
+        f"{older}",
     )
 
 

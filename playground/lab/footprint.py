@@ -16,7 +16,7 @@ IRRELEVANT = (
     "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "documents", "steps", "grad_accum", "schedule", "learning_rate",
     "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
     "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss", "router_z_loss",
-    "compile", "seed",
+    "compile", "seed", "task_version",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from playground.config import PRESETS, ModelConfig, TrainConfig
 from playground.config import preset as preset_config
-from playground.data.corpora import CORPORA, load_text
+from playground.data.corpora import CORPORA, training_text
 from playground.runs.create import Prepared, prepare_run
 from playground.runs.files import read_json, write_json
 from playground.runs.paths import gallery_root
@@ -54,7 +54,7 @@ class Reference:
     def from_dict(cls, values: dict[str, Any]) -> Reference:
         """The inverse of `to_dict`, also through JSON. Raises KeyError, TypeError or ValueError for anything else."""
         by_seed = {name: {int(seed): list(row) for seed, row in values[name].items()} for name in ("seconds", "loss")}
-        model, settings = ModelConfig.from_dict(values["model"]), TrainConfig.from_dict(values["train"])
+        model, settings = ModelConfig.from_dict(values["model"]), TrainConfig.from_stored(values["train"])
         return cls(str(values["preset"]), model, settings, list(values["step"]), list(values["tokens"]), **by_seed)
 
 
@@ -92,7 +92,7 @@ def make(root: Path, preset: str, text: str, seed: int) -> Path:
     """Train one run and add its curve to the file of its pair. Nothing is written, looked at or kept besides."""
     prepared = proposed(preset, text, seed)
     silent = prepared.train.replace(sample_interval=0, snapshots=0)  # which changes no number
-    data = prepare(load_text(text, n_bytes=silent.corpus_bytes), prepared.tokenizer, prepared.model, silent)
+    data = prepare(training_text(silent), prepared.tokenizer, prepared.model, silent)
     events = train(TrainState.new(prepared.model, silent), data, silent, prepared.tokenizer)
     seen = [event for event in events if isinstance(event, Evaluated)]
     step, tokens = [event.step for event in seen], [event.tokens for event in seen]

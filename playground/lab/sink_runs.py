@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from playground.config import TrainConfig, preset
-from playground.data.corpora import load_text
+from playground.data.corpora import training_text
 from playground.lab.sinks import LENGTH, SinkPoint, through_training
 from playground.lab.streaming import kept_first, within_context
 from playground.models.transformer import Transformer
@@ -36,7 +36,7 @@ from playground.runs.paths import cache_root, gallery_root
 from playground.runs.store import Run, RunStore
 from playground.runs.worker import execute
 from playground.tokenizers import build_tokenizer
-from playground.train.dataset import split
+from playground.train.dataset import split_text
 from playground.train.events import Evaluated, Event
 
 ARMS = {"Vanilla softmax": "none", "Softmax-off-by-one": "zero", "Learned sink": "learned"}  # names, `sink_logit`
@@ -107,7 +107,7 @@ def measured(run: Run) -> Measured | None:
 
 def measure(run: Run, models: ModelCache) -> Measured:
     """Read held-out text with every kind of memory, and look at the heads of every snapshot."""
-    text = split(load_text(run.train.corpus, n_bytes=run.train.corpus_bytes), run.train.validation_fraction)[1]
+    text = split_text(training_text(run.train), run.train)[1]
     ids = np.asarray(run.tokenizer.encode(text), dtype=np.int64)
     texts, short = ids[: TEXTS * TOKENS].reshape(TEXTS, TOKENS), ids[: SINK_TEXTS * LENGTH].reshape(-1, LENGTH)
     model: Transformer = models.get(run)

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from playground.data.corpora import CORPORA, load_text
+from playground.data.corpora import CORPORA, training_text
 from playground.data.ngram import NgramEntropy, ngram_entropies
 from playground.data.tasks import answer_mask
 from playground.data.token_file import survey
 from playground.runs.files import read_json, write_json
 from playground.runs.store import Run
-from playground.train.dataset import split
+from playground.train.dataset import split_text
 
 FILE = "baselines.json"
 FORMAT = 1
@@ -90,8 +90,7 @@ def parts(run: Run, cache_dir: Path | None) -> tuple[bytes, bytes, np.ndarray | 
             sample_file(path, where.cut, where.end, HELD_OUT_BYTES),
             None,
         )
-    text = load_text(config.corpus, n_bytes=config.corpus_bytes, cache_dir=cache_dir)
-    head, tail = split(text, config.validation_fraction, config.documents)
+    head, tail = split_text(training_text(config, cache_dir=cache_dir), config)
     held_out = tail.encode("utf-8")[:HELD_OUT_BYTES]
     task = CORPORA[config.corpus].kind == "task"
     mask = answer_mask(config.corpus, held_out.decode("ascii")) if task else None

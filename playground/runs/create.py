@@ -11,7 +11,7 @@ import psutil
 
 from playground.config import ModelConfig, TrainConfig, apart, counted, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
-from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, load_text
+from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, training_text
 from playground.data.downloads import Progress
 from playground.data.rows import markup_note
 from playground.data.sources import TextFile
@@ -157,7 +157,7 @@ def _text(
         own = beginning_of(own, n_bytes + 4)  # so that there is something to cut after the last line
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
-    return load_text(train.corpus, n_bytes=n_bytes, cache_dir=cache_dir, own_text=own, progress=progress)
+    return training_text(train, n_bytes=n_bytes, cache_dir=cache_dir, own_text=own, progress=progress)
 
 
 def create_run(store: RunStore, prepared: Prepared, *, name: str = "", owner: str | None = None) -> Run:

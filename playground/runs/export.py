@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from playground.data.corpora import CORPORA, MAX_BYTES, load_text
+from playground.data.corpora import CORPORA, MAX_BYTES, training_text
 from playground.interchange import check
 from playground.interchange.check import Check
 from playground.interchange.package import Package, write_safetensors, write_transformers
@@ -120,7 +120,7 @@ def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:
         raise ValueError("This model was imported without its training text, so there is no training to write as code.")
     if run.text_path is not None and run.text_path.stat().st_size > MAX_BYTES:
         raise ValueError(f"Code carries its text along, and this one is larger than {MAX_BYTES / 1e6:.0f} MB.")
-    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir, own_text=run.own_text())
+    text = training_text(run.train, cache_dir=cache_dir, own_text=run.own_text())
     data = prepare(text, run.tokenizer, run.model, run.train)
     streams = {"train": data.train, "validation": data.validation}
     program = write_program(run.name, run.model, run.train, run.tokenizer, text, streams)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import RACE_START, ModelConfig, TrainConfig, apart, counted
-from playground.data.corpora import CORPORA, load_text
+from playground.data.corpora import CORPORA, training_text
 from playground.data.downloads import Progress
 from playground.runs import status
 from playground.runs.create import free_memory
@@ -157,24 +157,22 @@ class _Texts:
 
     def __init__(self, own_text: str | None, cache_dir: Path | None, progress: Progress | None) -> None:
         self._own, self._cache, self._progress = own_text, cache_dir, progress
-        self._texts: dict[tuple[str, int], str] = {}
+        self._texts: dict[tuple[Any, ...], str] = {}
         self._tokenizers: dict[tuple[Any, ...], Tokenizer] = {}
 
     def text(self, config: TrainConfig) -> str:
-        key = (config.corpus, config.corpus_bytes)
+        key = self._key(config)
         if key not in self._texts:
-            self._texts[key] = load_text(
-                config.corpus,
-                n_bytes=config.corpus_bytes,
-                cache_dir=self._cache,
-                own_text=self._own,
-                progress=self._progress,
-            )
+            self._texts[key] = training_text(config, cache_dir=self._cache, own_text=self._own, progress=self._progress)
         return self._texts[key]
+
+    @staticmethod
+    def _key(config: TrainConfig) -> tuple[Any, ...]:
+        return config.corpus, config.corpus_bytes, config.validation_fraction, config.task_version
 
     def tokenizer(self, config: TrainConfig) -> Tokenizer:
         apart = config.documents != "joined"
-        key = (config.corpus, config.corpus_bytes, config.tokenizer, config.bpe_vocab, apart)
+        key = (*self._key(config), config.tokenizer, config.bpe_vocab, apart)
         if key not in self._tokenizers:
             self._tokenizers[key] = build_tokenizer(
                 config.tokenizer, self.text(config), vocab_size=config.bpe_vocab, eos=apart

@@ -207,7 +207,7 @@ class _Datasets:
         train = run.train
         key = (
             (run.path / "tokenizer.json").read_bytes(), train.corpus, train.corpus_bytes, train.validation_fraction,
-            train.prompt, run.model.block_size,
+            train.task_version, train.prompt, run.model.block_size,
         )  # fmt: skip
         if key not in self._made:
             self._made[key] = dataset(run, self._cache_dir)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import TrainConfig, counted, preset
-from playground.data.corpora import load_text
+from playground.data.corpora import training_text
 from playground.runs.create import Prepared
 from playground.runs.gallery import publish
 from playground.runs.paths import cache_root, gallery_root
@@ -56,7 +56,7 @@ def recipe(name: str, seed: int) -> Prepared:
     """One reference run, ready to be created: "classic", "modern", or "induction"."""
     if name == "induction":
         train = TrainConfig(**INDUCTION_BUDGET, seed=seed)
-        letters = build_tokenizer("char", load_text(train.corpus, n_bytes=train.corpus_bytes))
+        letters = build_tokenizer("char", training_text(train))
         return Prepared("", preset("modern", vocab_size=letters.vocab_size, **INDUCTION), train, letters)
     tokenizer = build_tokenizer("byte", "")
     model = preset(name, vocab_size=tokenizer.vocab_size, **SIZES[name])

@@ -321,7 +321,7 @@ def read_run(path: Path, reference: bool) -> Run | None:
             id=path.name,
             name=str(values["name"]),
             model=model_config(values["model"]),
-            train=TrainConfig.from_dict(values["train"]),
+            train=TrainConfig.from_stored(values["train"]),
             preset=str(values["preset"]),
             created=float(values["created"]),
             path=path,

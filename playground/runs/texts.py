@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from playground.config import TrainConfig, usual_documents
-from playground.data.corpora import CORPORA, MAX_BYTES, load_text
+from playground.data.corpora import CORPORA, MAX_BYTES, training_text
 from playground.data.documents import Text, ends_of, n_documents
 from playground.data.sources import TextFile
 from playground.data.token_file import Progress, characters
@@ -31,7 +31,7 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     if own is not None and run.train.corpus == "own":
         home = run.path if cache_dir is None or run.owner is not None else cache_dir
         return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress, run.document_ends())
-    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=cache_dir)
+    text = training_text(run.train, cache_dir=cache_dir)
     return prepare(text, run.tokenizer, run.model, run.train)
 
 

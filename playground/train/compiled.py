@@ -39,7 +39,7 @@ ELSEWHERE = (
     "schedule",
     "learning_rate", "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval",
     "eval_tokens", "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
-    "router_z_loss", "ema", "compile", "seed",
+    "router_z_loss", "ema", "compile", "seed", "task_version",
 )  # fmt: skip
 COMPILERS = ("c++", "g++", "clang++")
 

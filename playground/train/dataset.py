@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,19 @@ import numpy as np
 
 from playground.config import ModelConfig, TrainConfig, counted, label
 from playground.data.batches import DocumentWindows
-from playground.data.corpora import CORPORA
+from playground.data.corpora import CORPORA, holds_out_problems
 from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
-from playground.data.tasks import answer_mask
+from playground.data.tasks import answer_distance, answer_mask, validation_mark
 from playground.data.token_file import Packing, Progress, compared, survey, token_file
 from playground.tokenizers import RoundTrip, Tokenizer, encode_each, encode_pieces
+
+NEAR = 2_000  # characters behind the mark within which a text is cut at a line end
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Token streams (N,) with, for algorithmic tasks, flags (N,) of those that are answers and so count as targets.
+    """Token streams (N,) with, for algorithmic tasks, masks (N,) of the tokens that are answers and so count as targets:
+    distances to the beginning of their line, or flags in task version 1 (`data.batches.windows`).
 
     `bits_per_nat`: a loss in nats per token times this is bits per byte of the validation text. None where the text is not
     what its tokens decode to: then there is less to predict than the text holds. `lost` is the share (0 to 1) of the
@@ -51,16 +55,20 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     """
     corpus = CORPORA[config.corpus]
     task = corpus.name if corpus.kind == "task" else None
-    head, tail = split(text, config.validation_fraction, config.documents)
+    head, tail = split_text(text, config)
     back = RoundTrip(tokenizer)
     train, validation = _encoded(head, tokenizer, config), _encoded(tail, tokenizer, config, back)
     _check_length(train, validation, model, back.lost)
+    answers = answer_distance if holds_out_problems(config) else answer_mask
+    masks = (answers(task, head), answers(task, tail)) if task else (None, None)
+    if task and holds_out_problems(config):
+        _check_prompts_fit(corpus.label, masks, model.block_size)
     return Dataset(
         train=train,
         validation=validation,
         bits_per_nat=bits_per_nat(len(validation), len(tail.encode("utf-8"))) if back.exact else None,
-        train_mask=answer_mask(task, head) if task else None,
-        validation_mask=answer_mask(task, tail) if task else None,
+        train_mask=masks[0],
+        validation_mask=masks[1],
         task=task,
         prompt=config.prompt or corpus.prompt or "\n",
         lost=back.lost,
@@ -162,16 +170,38 @@ def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig,
     )
 
 
-def split(text: str, validation_fraction: float, documents: str = "joined") -> tuple[str, str]:
+def _check_prompts_fit(label: str, masks: Iterable[np.ndarray | None], block_size: int) -> None:
+    """An answer counts where its prompt is in the window, so a window must have room for the longest prompt."""
+    longest = max(
+        int(mask[np.flatnonzero((mask[1:] >= 0) & (mask[:-1] < 0)) + 1].max()) for mask in masks if mask is not None
+    )
+    if block_size < longest:
+        raise ValueError(
+            f"Context {block_size} is too short for {label}: its prompts have up to {counted(longest, 'character')}, and an answer "
+            f"counts only where its whole prompt can be seen. Raise the context to {longest} or more."
+        )
+
+
+def split_text(text: str, config: TrainConfig) -> tuple[str, str]:
+    """Training and validation part of the text of a run (`data.corpora.training_text`).
+
+    A task's is cut at a line end in any case, so that no problem is in both parts.
+    """
+    near = None if holds_out_problems(config) else NEAR
+    return split(text, config.validation_fraction, config.documents, near)
+
+
+def split(text: str, validation_fraction: float, documents: str = "joined", near: int | None = NEAR) -> tuple[str, str]:
     """Training and validation part: cut at the first line end behind the mark, or at the mark if there is none near.
 
-    Where `documents` are kept apart, cut between two of them if there is a place within a quarter of the validation text.
+    Near is within `near` characters and a quarter of the validation text; None is anywhere. Where `documents` are kept
+    apart, cut between two of them if there is a place within that quarter.
     """
-    mark = round(len(text) * (1 - validation_fraction))
+    mark = validation_mark(len(text), validation_fraction)
     quarter = (len(text) - mark) // 4
     cut = None if documents == "joined" else cut_near(ends_of(text), mark, mark + quarter)
     if cut is None:
-        line_end = text.find("\n", mark, mark + min(2_000, quarter))
+        line_end = text.find("\n", mark, len(text) if near is None else mark + min(near, quarter))
         cut = mark if line_end < 0 else line_end + 1
     if isinstance(text, Text):
         return text.part(0, cut), text.part(cut, len(text))

@@ -52,6 +52,7 @@ def evaluate(
 
     The windows depend on the stream and the context alone: every model is asked the same questions each time. They are
     those of documents if there are some to choose `among`.
+    `mask` says which tokens are targets, as in `data.batches.windows`.
     """
     block_size = model.config.block_size
     device = model.embed.weight.device
@@ -86,11 +87,22 @@ def mean_with_error(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float 
     return mean, math.sqrt(n / (n - 1) * float(np.square(residuals).sum())) / float(counts.sum())
 
 
-def exact_match(model: Transformer, tokenizer: Tokenizer, task: str, n: int = 32, seed: int = 0) -> float:
-    """Share of n held-out examples of an algorithmic task whose whole answer the model's first guesses get right."""
+def exact_match(
+    model: Transformer, tokenizer: Tokenizer, task: str, n: int = 32, seed: int = 0, *, version: int = 2
+) -> float | None:
+    """Share of n held-out examples of an algorithmic task whose whole answer the model's first guesses get right.
+
+    Each prompt follows a line end, as in the text; in task version 1 it follows nothing, which training windows rarely
+    begin with. Examples that are longer than the context are left out; None if all of them are.
+    """
+    before = "\n" if version >= 2 else ""
     cases = [case for case in examples(task, n, seed) if len(case[0] + case[1]) <= model.config.block_size]
     with evaluating(model):
-        return sum(_answers(model, tokenizer, *case) for case in cases) / max(1, len(cases))
+        return (
+            sum(_answers(model, tokenizer, before + prompt, answer) for prompt, answer in cases) / len(cases)
+            if cases
+            else None
+        )
 
 
 def _answers(model: Transformer, tokenizer: Tokenizer, prompt: str, answer: str) -> bool:

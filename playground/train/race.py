@@ -269,6 +269,7 @@ def _check_one_question(arms: Sequence[PlannedArm]) -> None:
         ("corpus", "train"),
         ("corpus_bytes", "train"),
         ("validation_fraction", "train"),
+        ("task_version", "train"),
         ("block_size", "model"),
     ):
         values = [getattr(getattr(arm, of), name) for arm in arms]

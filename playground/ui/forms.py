@@ -45,6 +45,7 @@ NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "
 HIDDEN = {
     "vocab_size": "follows from the tokenizer",
     "corpus": "chosen as tiles, with a box for one's own text",
+    "task_version": "new runs follow the latest rules",
 }
 Form = dict[str, gr.components.Component]
 Shown = TypeVar("Shown", bound=gr.components.Component)

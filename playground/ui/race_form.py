@@ -115,7 +115,9 @@ def _build_arms(parts: dict[str, Any]) -> None:
     )  # fmt: skip
     kinds = setting_kinds()
     names = sorted(
-        (label(kinds[name], name), name) for name in kinds if name not in ("seed", "steps", "corpus", "prompt")
+        (label(kinds[name], name), name)
+        for name in kinds
+        if name not in ("seed", "steps", "corpus", "prompt", "task_version")
     )
     parts["change"] = gr.Dropdown(
         names, value="position", label="Change", elem_classes="pg-compact", elem_id="race-change",

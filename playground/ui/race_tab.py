@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES
-from playground.data.tasks import task_text
+from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.tasks import examples
 from playground.lab.recipes import RECIPES
 from playground.runs.races import (
     Race,
@@ -231,12 +231,12 @@ def _first(services: Services, token: str) -> str | None:
 
 def reading(race: Race) -> str:
     """A text for two arms of a race to read, of the kind that they were trained on: of a text that was brought its end,
-    which is in the validation part; of a task other examples."""
+    which is in the validation part; of a task held-out examples."""
     own, corpus = _own_text(race), CORPORA[race.members[0][0].train.corpus]
     if own is not None:
         return own[-READ_CHARACTERS:]
     if corpus.kind == "task":
-        return task_text(corpus.name, MIN_BYTES, seed=1)[:READ_CHARACTERS]
+        return "".join(f"{prompt}{answer}\n" for prompt, answer in examples(corpus.name, 100, seed=1))[:READ_CHARACTERS]
     return READINGS.get(corpus.name, EXAMPLE)
 
 

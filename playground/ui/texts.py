@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import TrainConfig, counted
-from playground.data.corpora import MAX_BYTES, check_text, load_text
+from playground.data.corpora import MAX_BYTES, check_text, training_text
 from playground.data.documents import has_several
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
@@ -117,7 +117,7 @@ def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str |
         own = beginning_of(own, n_bytes + 4)
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
-    return load_text(train.corpus, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
+    return training_text(train, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
 
 
 def fitted(text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> Tokenizer:
@@ -138,7 +138,9 @@ class Cards:
         """The card of a text; seconds for a new one. Raises ValueError."""
         digest = hashlib.sha256(str(text).encode("utf-8"))  # a large file's name is the hash of its content
         digest.update(json.dumps(imported.to_dict() if imported is not None else {}).encode("ascii"))
-        split: list[Any] = [train.corpus, train.corpus_bytes, train.validation_fraction, train.documents]
+        split: list[Any] = [
+            train.corpus, train.corpus_bytes, train.validation_fraction, train.documents, train.task_version
+        ]  # fmt: skip
         key = f"{digest.hexdigest()} {[*split, train.tokenizer, train.bpe_vocab]}"
         with self._lock:
             card = self._cards.pop(key, None)

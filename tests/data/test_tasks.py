@@ -5,8 +5,13 @@ import re
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from playground.data.tasks import TASKS, answer_mask, examples, task_text
+from playground.config import TrainConfig
+from playground.data.corpora import training_text
+from playground.data.tasks import TASKS, answer_distance, answer_mask, examples, task_parts, task_text
+from playground.train.dataset import split_text
 
 NAMES = ["repeat", "copy", "reverse", "sort", "addition", "brackets"]
 
@@ -31,6 +36,10 @@ def is_right(name: str, prompt: str, answer: str) -> bool:
     return balanced == "" and not set(answer) & set("([{<")
 
 
+def prompts(name: str, text: str) -> set[str]:
+    return {line.split(TASKS[name].marker)[0] + TASKS[name].marker for line in text.splitlines()}
+
+
 def test_names() -> None:
     assert list(TASKS) == NAMES
     assert [task.name for task in TASKS.values()] == NAMES
@@ -52,6 +61,42 @@ def test_held_out_prompts_never_occur_in_training_text(name: str) -> None:
     assert trained
     assert len(held_out) > 500
     assert not trained & held_out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_validation_part_of_a_runs_text_has_problems_of_its_own(name: str) -> None:
+    """In task version 1 it had those of the training part: 99.5 % of Addition's lines."""
+    train = TrainConfig(corpus=name, corpus_bytes=300_000)
+    head, tail = split_text(training_text(train), train)
+    assert not prompts(name, head) & prompts(name, tail)
+    assert head == task_text(name, len(head)), "the training part is what it was"
+    asked = {prompt for prompt, _ in examples(name, 32)}
+    if name in ("repeat", "reverse", "sort"):  # the others have few problems
+        assert not asked & prompts(name, tail), "exact match asks for others"
+    older = train.replace(task_version=1)
+    head, tail = split_text(training_text(older), older)
+    assert head + tail == task_text(name, 300_000)
+    known = set(head.splitlines())
+    recurring = [line for line in tail.splitlines() if line in known]
+    assert (len(recurring) > 0.9 * tail.count("\n")) == (name == "addition")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(NAMES), st.integers(1_000, 60_000), st.floats(0.001, 0.5))
+def test_a_runs_text_is_cut_between_whole_lines_into_the_parts_it_was_made_of(
+    name: str, n_bytes: int, fraction: float
+) -> None:
+    train = TrainConfig(corpus=name, corpus_bytes=n_bytes, validation_fraction=fraction)
+    head, tail = task_parts(name, n_bytes, fraction)
+    text = training_text(train)
+    assert text == head + tail
+    assert split_text(text, train) == (head, tail)
+    assert head.endswith("\n")
+    assert tail == "" or tail.endswith("\n")
+    assert not prompts(name, head) & prompts(name, tail)
+    if n_bytes * fraction > 200:
+        assert len(text) <= n_bytes
+        assert abs(len(tail) / len(text) - fraction) < 0.2 * fraction + 60 / len(text)
 
 
 def test_addition_is_split_one_to_nine_and_nothing_is_lost() -> None:
@@ -90,6 +135,17 @@ def test_mask_marks_the_answers_and_their_newlines(name: str) -> None:
         prompt = line[: line.index(TASKS[name].marker) + 1]
         expected += [False] * len(prompt) + [True] * (len(line) - len(prompt) + 1)
     assert answer_mask(name, text).tolist() == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answers_distance_is_the_way_back_to_the_beginning_of_its_line(name: str) -> None:
+    text = task_text(name, 3000, seed=8)[:-3]  # the last line is unfinished
+    mask, distances = answer_mask(name, text), answer_distance(name, text)
+    assert (distances >= 0).tolist() == mask.tolist()
+    for i, distance in enumerate(distances):
+        if distance >= 0:
+            assert i - distance == text.rfind("\n", 0, i) + 1
+    assert answer_distance(name, "").tolist() == []
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from playground.config import ModelConfig, TrainConfig, preset
+from playground.data.corpora import training_text
 from playground.data.documents import Text
-from playground.data.tasks import task_text
 from playground.interchange.program import write_program
 from playground.tokenizers import build_tokenizer, import_tokenizer
 from playground.train.dataset import prepare
@@ -31,8 +31,10 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
     "gpt-oss": (preset("gpt-oss", **SMALL | {"n_layer": 3}, window=8), {"grad_clip": 0.0}),
     "alibi": (preset("classic", **SMALL, position="alibi", mlp="relu2", norm_placement="post", logit_softcap=10.0,
                      tie_embeddings=False, init="zero", window=8, n_sink=2), {}),
-    "partial": (preset("modern", **SMALL, rope_fraction=0.5, qk_norm=True, mlp="geglu", sink_logit="zero",
-                       init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False), {"corpus": "repeat"}),
+    "partial": (preset("modern", **SMALL | {"block_size": 26}, rope_fraction=0.5, qk_norm=True, mlp="geglu",
+                       sink_logit="zero", init="depth_scaled", n_expert=3, n_expert_active=1, router_norm=False),
+                {"corpus": "repeat", "batch_size": 2}),
+    "an older task": (preset("classic", **SMALL), {"corpus": "copy", "task_version": 1, "tokenizer": "char"}),
     "wide heads": (preset("modern", **SMALL, n_head=3, n_kv_head=1, head_size=24), {}),
     "sines": (preset("classic", **SMALL, position="sinusoidal", bias=False, dropout=0.2, norm="rmsnorm",
                      mlp="gelu_exact"), {}),
@@ -51,7 +53,7 @@ def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tupl
         **{"corpus": "own", "steps": 30, "batch_size": 3, "warmup_steps": 5, "eval_interval": 10, "eval_tokens": 200,
            "sample_interval": 0, "seed": 7, **changes}
     )  # fmt: skip
-    text = task_text("repeat", 8_000) if config.corpus == "repeat" else TEXT
+    text = TEXT if config.corpus == "own" else training_text(config.replace(corpus_bytes=8_000))
     apart = config.documents != "joined"
     text = Text.joined(TEXT.splitlines()) if apart else text
     tokenizer = build_tokenizer(config.tokenizer, text, eos=apart)

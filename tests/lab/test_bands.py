@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from playground.config import PRESETS, TrainConfig, preset
-from playground.data.corpora import load_text
+from playground.data.corpora import load_text, training_text
 from playground.lab import shipped_bands
 from playground.lab.bands import find_band
 from playground.lab.shipped_bands import PAIRS, SEEDS, make, missing, proposed, read_reference
@@ -80,6 +80,22 @@ def test_another_validation_text_or_other_tokens_have_no_band(changes, store):
     assert found(store, own(store, "modern", "tales", changes)) is None
 
 
+def test_runs_by_other_rules_of_a_task_have_no_band(tmp_path, store):
+    """A run from before task versions keeps its own; one of today is not drawn over what was measured by other rules."""
+    reference = read_reference(gallery_root(), "modern", "tales")
+    (tmp_path / "bands").mkdir()
+    for version in (1, 2):
+        values = replace(reference, train=reference.train.replace(corpus="sort", task_version=version)).to_dict()
+        if version == 1:
+            del values["train"]["task_version"]
+        write_json(tmp_path / "bands" / "modern-sort.json", values)
+        for asked in (1, 2):
+            run = own(store, "modern", "sort", {"task_version": asked})
+            assert (find_band(run, [], Curves(store), tmp_path) is not None) is (asked == version)
+        made = {(*pair, seed) for *pair, seed in missing(tmp_path, [("modern", "sort")])}
+        assert len(made) == (3 if version == 1 else 0), "those of today's rules are made"
+
+
 def test_runs_of_another_vocabulary_make_no_band(store):
     vocabularies = [learn_bpe(load_text("tales", n_bytes=20_000), size) for size in (260, 270)]
     settings = TrainConfig(corpus="tales", tokenizer="bpe")
@@ -120,7 +136,7 @@ def test_what_is_missing_are_curves_of_todays_proposal(tmp_path):
 def test_a_band_is_made_seed_by_seed_from_the_very_run(tmp_path, monkeypatch):
     """The curve is that of a run with the proposal's settings, samples and all; the next seed joins the same file."""
     plain = shipped_bands.prepare_run
-    small = dict(n_layer=1, n_embd=16, n_head=2, block_size=16)
+    small = dict(n_layer=1, n_embd=16, n_head=2, block_size=24)
     quick = dict(steps=12, batch_size=2, eval_interval=5, eval_tokens=64, warmup_steps=2, sample_interval=4,
                  corpus_bytes=20_000)  # fmt: skip
     monkeypatch.setattr(
@@ -133,7 +149,7 @@ def test_a_band_is_made_seed_by_seed_from_the_very_run(tmp_path, monkeypatch):
     assert reference.step == [0, 5, 10, 12]
     for seed in (0, 2):
         run = proposed("classic", "sort", seed)
-        data = prepare(load_text("sort", n_bytes=20_000), run.tokenizer, run.model, run.train)
+        data = prepare(training_text(run.train), run.tokenizer, run.model, run.train)
         events = train(TrainState.new(run.model, run.train), data, run.train, run.tokenizer)
         expected = [round(event.loss, 4) for event in events if isinstance(event, Evaluated)]
         assert reference.loss[seed] == expected

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.config import ModelConfig, TrainConfig, preset
-from playground.lab.doctor import RULES, Chart, diagnose, read_chart, smoothed
+from playground.lab.doctor import OLDER_TASK, RULES, Chart, diagnose, read_chart, smoothed
 from playground.runs import status
 from playground.runs.curves import Curves
 from playground.runs.store import Run, RunStore
@@ -126,7 +126,11 @@ def test_better_on_its_own_text(trained):
 
 def test_tasks_are_judged_by_whole_answers(trained):
     model = SMALL.replace(block_size=32)
-    assert trained(corpus="reverse", corpus_bytes=20_000, steps=40, model=model).rule == "task"
+    found = trained(corpus="reverse", corpus_bytes=20_000, steps=40, model=model)
+    assert found.rule == "task"
+    assert "task version" not in found.sentence
+    older = trained(corpus="reverse", corpus_bytes=20_000, steps=40, model=model, task_version=1)
+    assert older.sentence.endswith(OLDER_TASK)
 
 
 def test_nothing_to_read_yet(trained, tmp_path):

@@ -9,8 +9,10 @@ from tokenizers import Tokenizer, models
 from playground.config import preset
 from playground.data import sources, token_file
 from playground.data.sources import TextFile, gather
-from playground.runs import create, status
+from playground.data.tasks import answer_mask, task_text
+from playground.runs import comparable, create, status
 from playground.runs.create import create_run, prepare_run
+from playground.runs.files import read_json, write_json
 from playground.runs.store import Run, RunStore
 from playground.runs.texts import dataset, fitted_tokenizer
 from playground.runs.worker import execute
@@ -56,6 +58,28 @@ def test_mapped_and_held_texts_train_bit_for_bit_alike(make_run: MakeRun, tmp_pa
     assert trained(run, tmp_path / "cache" if cached else None) == in_memory
     assert (run.path / "tokens").exists() is not cached
     assert (tmp_path / "cache" / "tokens").exists() is cached
+
+
+def test_a_task_run_from_before_versions_keeps_its_text_its_targets_and_its_numbers(store: RunStore) -> None:
+    """Its file has no `task_version`: the text is one stream, cut in two, and flags say what a target is."""
+    train_config = TRAIN.replace(corpus="copy", corpus_bytes=4_000, task_version=1)
+    run = store.create(MODEL, train_config, build_tokenizer("byte", ""), name="older", preset="modern")
+    values = read_json(run.path / "run.json")
+    assert values is not None
+    del values["train"]["task_version"]
+    write_json(run.path / "run.json", values)
+    run = store.get(run.id)
+    assert run.train == train_config
+    data, text = dataset(run, None), task_text("copy", 4_000)
+    assert bytes(data.train.tolist() + data.validation.tolist()).decode() == text
+    assert data.train_mask is not None
+    assert data.train_mask.tolist() == answer_mask("copy", text)[: len(data.train)].tolist()
+    newer = store.create(
+        MODEL, train_config.replace(task_version=2), build_tokenizer("byte", ""), name="newer", preset="modern"
+    )
+    data = dataset(newer, None)
+    assert not {*bytes(data.train.tolist()).split()} & {*bytes(data.validation.tolist()).split()}
+    assert comparable.text_of(newer) != comparable.text_of(run)
 
 
 def test_the_tokens_of_a_strangers_text_go_with_their_run(store: RunStore, make_run: MakeRun, tmp_path: Path) -> None:

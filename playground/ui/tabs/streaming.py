@@ -12,7 +12,7 @@ import gradio as gr
 import numpy as np
 
 from playground.config import SampleConfig, counted
-from playground.data.corpora import load_text
+from playground.data.corpora import training_text
 from playground.inference.generation import Reader, continue_rows, encode_prompt
 from playground.lab import sinks
 from playground.lab import streaming as lab
@@ -21,7 +21,7 @@ from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.runs.store import Run, RunNotFound
 from playground.tokenizers import StreamDecoder
-from playground.train.dataset import split
+from playground.train.dataset import split_text
 from playground.ui import branches, layout
 from playground.ui import streaming_view as view
 from playground.ui.asked import checked_prompt, chosen_run, whole
@@ -183,8 +183,8 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
 def held_out(run: Run, services: Services) -> np.ndarray:
     """Stretches (B, N) of the run's text that it was not trained on. Raises ValueError when there is too little of it."""
     own = run.own_text() if run.train.corpus == "own" else None
-    text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes, cache_dir=services.cache_dir, own_text=own)
-    ids = run.tokenizer.encode(split(text, run.train.validation_fraction)[1])
+    text = training_text(run.train, cache_dir=services.cache_dir, own_text=own)
+    ids = run.tokenizer.encode(split_text(text, run.train)[1])
     n = min(LONGEST, TIMES_CONTEXT * run.model.block_size, len(ids) // TEXTS)
     if n <= run.model.block_size:
         raise ValueError(

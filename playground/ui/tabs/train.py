@@ -24,7 +24,7 @@ from playground.ui.bring_in import BringIn, build_bring_in, wire_bring_in
 from playground.ui.components import data_card, live_run
 from playground.ui.endpoints import duration
 from playground.ui.follow_documents import wire_documents
-from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
+from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.rate import wire_rate
@@ -213,7 +213,7 @@ def _whole(name: str) -> list[Any]:
 def _recipe_fields() -> tuple[list[str], list[str]]:
     """What a recipe sets on the form: sizes, and all of training but what is chosen elsewhere."""
     sizes = {key for name in RECIPES for key in recipe(name, ModelConfig)}
-    elsewhere = {"corpus", "seed", "prompt"}
+    elsewhere = {"seed", "prompt", *HIDDEN}
     return sorted(sizes), [item.name for item in fields(TrainConfig) if item.name not in elsewhere]
 
 
