@@ -49,12 +49,12 @@ READINGS = {
                 "Before training. This run has to copy: letters, a bar, the same letters again. The row in the map is the "
                 "i at the end. To know what comes next one would have to find the first i and see what followed it. But "
                 "at step 0 every head looks at everything before it alike.",
-                0, ((1, 2),), 22,
+                0, ((1, 0),), 22,
             ),
             Stage(
-                "Step 112. This head has learned that what it needs stands some way back: it looks at a blur of letters a "
+                "Step 78. This head has learned that what it needs stands some way back: it looks at a blur of letters a "
                 "dozen places before, whatever they are. It cannot tell the right one, and the loss has hardly moved.",
-                112, ((1, 2),), 22,
+                78, ((1, 0),), 22,
             ),
             Stage(
                 "Step 161, first layer. Look at the diagonal just below the main one: this head has begun to look at the "
@@ -62,16 +62,16 @@ READINGS = {
                 161, ((0, 2),), 22,
             ),
             Stage(
-                "Step 233, second layer. That note is what this head was waiting for: it reads i and looks at the c that "
-                "followed the first i. A stripe, all along the second copy: an induction head, come up within some 120 of "
+                "Step 161, second layer. That note is what this head was waiting for: it reads i and looks at the c that "
+                "followed the first i. A stripe, all along the second copy: an induction head, come up within some 80 of "
                 "1,000 steps. See the loss fall at the same time.",
-                233, ((1, 2),), 22,
+                161, ((1, 0),), 22,
             ),
             Stage(
-                "Is it the cause? Two heads do this by now, and here both are switched off. The loss climbs back to about "
-                "where it was before they came, and the text that had gone on with ckbrownfox goes on with nothing that "
-                "makes sense.",
-                1000, ((1, 1), (1, 2)), 22, "zero",
+                "Is it the cause? At the end all three heads of the second layer do this, and here they are switched off. "
+                "The loss climbs above where it was before they came, and the text that had gone on with ckbrownfox goes "
+                "on with nothing that makes sense.",
+                1000, ((1, 0), (1, 1), (1, 2)), 22, "zero",
             ),
         ),
     ),

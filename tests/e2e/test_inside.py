@@ -97,7 +97,7 @@ def test_a_guided_reading_leads_from_the_first_step_to_the_cause(page: Page, app
     page.locator("#reading-induction").click()
     expect(guide).to_contain_text("1 of 5", timeout=SLOW)
     expect(page.locator("#attention-run input")).to_have_value("Induction: two layers on Repeat · reference")
-    for step, head in (("112", "Layer 2 · head 3"), ("161", "Layer 1 · head 3"), ("233", "Layer 2 · head 3")):
+    for step, head in (("78", "Layer 2 · head 1"), ("161", "Layer 1 · head 3"), ("161", "Layer 2 · head 1")):
         guide.get_by_role("button", name="Next").click()
         expect(grid.locator(".pg-time-words")).to_contain_text(f"step {step} ", timeout=SLOW)
         expect(grid.locator(".pg-map-card h2")).to_contain_text(head)
@@ -105,7 +105,7 @@ def test_a_guided_reading_leads_from_the_first_step_to_the_cause(page: Page, app
     expect(card).to_contain_text("it is an induction head", timeout=SLOW)
     expect(card.locator("tr", has_text="Induction").locator("td").last).to_have_text("1")
     guide.get_by_role("button", name="Next").click()
-    expect(grid.locator(".pg-line-most")).to_have_count(2, timeout=SLOW)
+    expect(grid.locator(".pg-line-most")).to_have_count(3, timeout=SLOW)
     expect(card.locator(".pg-verdict")).to_contain_text("nats per token", timeout=SLOW)
     assert float(card.locator(".pg-verdict").inner_text().split()[0]) > 2
     expect(card).to_contain_text("Your text goes on “ckbrownfox")
