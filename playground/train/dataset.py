@@ -177,8 +177,8 @@ def _check_prompts_fit(label: str, masks: Iterable[np.ndarray | None], block_siz
     )
     if block_size < longest:
         raise ValueError(
-            f"Context {block_size} is too short for {label}: its prompts have up to {counted(longest, 'character')}, and an answer "
-            f"counts only where its whole prompt can be seen. Raise the context to {longest} or more."
+            f"Context {block_size} is too short for {label}: its prompts have up to {counted(longest, 'character')}, and an "
+            f"answer counts only where its whole prompt can be seen. Raise the context to {longest} or more."
         )
 
 
