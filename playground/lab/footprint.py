@@ -43,8 +43,8 @@ def _training_memory(model: ModelConfig, config: TrainConfig) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        part, asked = losses(state.model.train(), x, y, config)
-    (part + asked).backward()
+        part = losses(state.model.train(), x, y, config)
+    (part.cross_entropy + part.z_loss + part.router).backward()
     state.optimizer.step()
     weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in state.model.parameters()}
     moments = sum(t.nbytes for t in state.tensors()["optimizer"].values())

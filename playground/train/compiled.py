@@ -31,7 +31,7 @@ from playground.models.transformer import Transformer
 from playground.train.gradients import losses
 from playground.train.lanes import Lanes, collect
 
-FORMAT = 3  # counted up when what is compiled changes
+FORMAT = 4  # counted up when what is compiled changes
 # Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is
 # part of a library's name. The number of rows, which batch and threads decide, is another part of it.
 ELSEWHERE = (
@@ -87,16 +87,16 @@ class Passes:
         self._library = _Library(library, lanes.count)
         self._lanes = lanes
 
-    def __call__(self, x: Tensor, y: Tensor, targets: int, share: float) -> float:
+    def __call__(self, x: Tensor, y: Tensor, targets: int) -> float:
         """Add the gradients of one micro-batch (B, T) to the parameters'; its part of the loss in nats per target.
 
-        `targets` are those of the whole step, `share` is the micro-batch's share of its sequences.
+        `targets` are those of the whole step.
         """
-        values, weights = [p.data for p in self._parameters], torch.tensor([1 / targets, share / self._lanes.count])
+        values, weight = [p.data for p in self._parameters], torch.tensor(1 / targets)
 
         def lane(x: Tensor, y: Tensor) -> list[Tensor]:
             # The library reads memory as it lay when it was built: a view of something wider would be read wrongly.
-            return self._library([*values, x.contiguous(), y.contiguous(), weights])
+            return self._library([*values, x.contiguous(), y.contiguous(), weight])
 
         loss, *gradients = self._lanes.sums(lane, x, y)
         collect(self._parameters, gradients)
@@ -167,21 +167,20 @@ def _graph(model: ModelConfig, train: TrainConfig, rows: int) -> tuple[torch.fx.
             self.inner = transformer
 
         def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            part, asked = losses(self.inner, x, y, train)
-            return part, torch.as_tensor(asked)
+            part = losses(self.inner, x, y, train)
+            return part.cross_entropy, part.cross_entropy + part.z_loss
 
     module = Losses()
 
     def passes(*given: Tensor) -> list[Tensor]:
-        *values, x, y, scales = given
+        *values, x, y, weight = given
         leaves = [value.detach().requires_grad_() for value in values]
         named = {f"inner.{name}": leaf for name, leaf in zip(names, leaves, strict=True)}
-        part, asked = torch.func.functional_call(module, named, (x, y))
-        total = part * scales[0] + asked * scales[1]
-        return [part.detach(), *torch.autograd.grad(total, leaves)]
+        loss, total = torch.func.functional_call(module, named, (x, y))
+        return [loss.detach(), *torch.autograd.grad(total * weight, leaves)]
 
     tokens = torch.zeros(shape, dtype=torch.int64)
-    inputs = (*(weight.detach() for weight in weights), tokens, tokens.clone(), torch.ones(2))
+    inputs = (*(weight.detach() for weight in weights), tokens, tokens.clone(), torch.tensor(1.0))
     table = torch._inductor.decomposition.select_decomp_table()
     graph = make_fx(passes, decomposition_table=table, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     return make_fx(torch.func.functionalize(graph), tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs), inputs

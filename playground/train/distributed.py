@@ -4,7 +4,9 @@
 
 All processes draw the same batch (it depends on seed and step alone) and hold the same weights, so what travels is one
 message a step: all gradients and the loss, as one flat vector, after the last micro-batch. Losses are divided by the
-targets of the whole step, so that the sum over processes is what one process would have got.
+targets of the whole step, so that the sum over processes is what one process would have got, but for rounding. Two things
+are another's: the balance loss of experts is that of each micro-batch, and each process splits its own rows into
+micro-batches; and with dropout each process draws its own random numbers (`dropout_seed`).
 """
 
 from __future__ import annotations
@@ -61,6 +63,17 @@ class Group:
 
 
 ALONE = Group()
+_RANK_STRIDE = (
+    0x9E3779B1  # odd, and multiples up to 1023 of it are over 1.8 million apart modulo 2^32: no steps collide
+)
+
+
+def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of the random numbers that dropout draws at a step, other ones for each of 1,024 processes.
+
+    Torch's generator for CPUs takes its lowest 32 bits only, so these differ among all steps and ranks of a run.
+    """
+    return (seed << 31) + step + rank * _RANK_STRIDE & 0x7FFF_FFFF_FFFF_FFFF
 
 
 def processes() -> int:

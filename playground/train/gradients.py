@@ -8,6 +8,7 @@ gradients divided after it (Micikevicius et al. 2018).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ from playground.models.transformer import Transformer
 from playground.train.lanes import Lanes, collect
 from playground.train.routing import router_loss
 
-Passes = Callable[[Tensor, Tensor, int, float], float]  # as `compiled.Passes` and `faster_passes`
+Passes = Callable[[Tensor, Tensor, int], float]  # as `compiled.Passes` and `faster_passes`; for models without experts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -38,20 +39,21 @@ def accumulate(
 ) -> float:
     """Add the gradients of sequences x, y (B, T), micro-batch by micro-batch, to the model's; return their part of the loss.
 
-    `targets` and `count` are the targets and sequences of the whole step, of which x and y may be a part: micro-batches are
-    weighted by their number of targets, so the result is a mean over all of them and not a mean of means. The gradients
-    are `scale` times too long; the loss, in nats per target, is not. `passes` computes micro-batches of full size.
+    `targets` and `count` are the targets and sequences of the whole step, of which x and y may be a part. Cross-entropy and
+    z-loss are means over the targets of the step, and the router z-loss is one over its tokens, however they are dealt out
+    to micro-batches, lanes and processes. The balance loss is no mean over tokens: it is that of each micro-batch, weighted
+    by its sequences. Only the cross-entropy is part of the loss that is returned, in nats per target. The gradients are
+    `scale` times too long; the loss is not. `passes` computes micro-batches of full size.
     """
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
         if passes is not None and len(inputs) == config.batch_size:
-            loss += passes(inputs, wanted, targets, len(inputs) / count)
+            loss += passes(inputs, wanted, targets)
             continue
-        part, asked = losses(model, inputs, wanted, config)
-        # What is asked for besides is a mean over tokens, and no part of the loss that is shown.
-        total = part / targets + asked * (len(inputs) / count)
+        part = losses(model, inputs, wanted, config)
+        total = (part.cross_entropy + part.z_loss) / targets + part.router * (len(inputs) / count)
         (total * scale if scale != 1.0 else total).backward()
-        loss += part.item() / targets
+        loss += part.cross_entropy.item() / targets
     return loss
 
 
@@ -69,10 +71,11 @@ def _laned(model: Transformer, config: TrainConfig, lanes: Lanes) -> Passes:
     """Passes that cores share by sequences."""
     parameters = list(model.parameters())
 
-    def passes(x: Tensor, y: Tensor, targets: int, share: float) -> float:
+    def passes(x: Tensor, y: Tensor, targets: int) -> float:
         def lane(x: Tensor, y: Tensor) -> Sequence[Tensor]:
-            part, _ = losses(model, x, y, config)
-            return part.detach(), *torch.autograd.grad(part / targets, parameters)
+            part = losses(model, x, y, config)
+            total = (part.cross_entropy + part.z_loss) / targets
+            return part.cross_entropy.detach(), *torch.autograd.grad(total, parameters)
 
         loss, *gradients = lanes.sums(lane, x, y)
         collect(parameters, gradients)
@@ -85,25 +88,31 @@ def traced(model: Transformer, config: TrainConfig, backend: str = "inductor") -
     """Passes that `torch.compile` fuses when they are first called. Dropout draws other random numbers than without."""
     fused = torch.compile(losses, backend=backend, dynamic=False)
 
-    def passes(x: Tensor, y: Tensor, targets: int, share: float) -> float:
-        part, asked = fused(model, x, y, config)
-        (part / targets + asked * share).backward()
-        return float(part.item()) / targets
+    def passes(x: Tensor, y: Tensor, targets: int) -> float:
+        part = fused(model, x, y, config)
+        ((part.cross_entropy + part.z_loss) / targets).backward()
+        return float(part.cross_entropy.item()) / targets
 
     return passes
 
 
-def losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor | float]:
-    """Summed cross-entropy of targets y (B, T) in nats; and what is asked for besides, a mean: calm logits and routers."""
+class Losses(NamedTuple):
+    """The losses of some sequences, with their weights."""
+
+    cross_entropy: Tensor  # summed over targets, in nats
+    z_loss: Tensor | float  # summed over targets
+    router: Tensor | float  # a mean over tokens and layers: balance and router z-loss
+
+
+def losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> Losses:
+    """What is asked of a model that reads x (B, T): to foretell the targets y (B, T), and to keep its logits calm."""
     routings: list[Routing] = []
     dtype = DTYPES[config.precision]
     # Torch would remember rounded weights in a cache that all threads share; each is used once.
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
         logits = model(x, routings)
-    asked = router_loss(routings, config)
-    if config.z_loss:
-        asked = asked + config.z_loss * logit_z_loss(logits, y)
-    return cross_entropy(logits, y), asked
+    calm = config.z_loss * logit_z_loss(logits, y) if config.z_loss else 0.0
+    return Losses(cross_entropy(logits, y), calm, router_loss(routings, config))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -112,9 +121,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def logit_z_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean of (log Σ exp logits)² where there is a target (PaLM, Chowdhery et al. 2022, section 5)."""
-    counts = targets != IGNORED
-    return (logits.float().logsumexp(-1).square() * counts).sum() / counts.sum().clamp(min=1)
+    """Summed (log Σ exp logits)² where there is a target (PaLM, Chowdhery et al. 2022, section 5)."""
+    return (logits.float().logsumexp(-1).square() * (targets != IGNORED)).sum()
 
 
 def unscale(model: nn.Module, scale: float) -> None:

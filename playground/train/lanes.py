@@ -32,9 +32,9 @@ class Lanes:
     @classmethod
     def of(cls, model: ModelConfig, train: TrainConfig, n_threads: int) -> Lanes:
         """As many lanes as threads, if the model is small, the loss a sum over sequences, and these can be dealt out."""
-        # Balance and z-loss are means over a micro-batch; dropout draws from one row of random numbers; fp16's loss has a
+        # The balance loss is one of a whole micro-batch; dropout draws from one row of random numbers; fp16's loss has a
         # scale; recomputing is for those who are short of memory.
-        whole = model.n_expert > 1 or model.dropout or train.z_loss or train.precision == "fp16" or train.recompute
+        whole = model.n_expert > 1 or model.dropout or train.precision == "fp16" or train.recompute
         most = 1 if whole or count_parameters(model) > MOST_PARAMETERS else min(n_threads, train.batch_size)
         count = next(n for n in range(most, 0, -1) if train.batch_size % n == 0)
         return cls(count, train.batch_size // count, n_threads // count)

@@ -26,7 +26,7 @@ from playground.inference.generation import write
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
-from playground.train.distributed import ALONE, Group
+from playground.train.distributed import ALONE, Group, dropout_seed
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
 from playground.train.gradients import Passes, accumulate, faster_passes, unscale
@@ -176,7 +176,7 @@ def _step(
     mine = group.share(x), group.share(y)
     while True:
         if model.config.dropout:
-            torch.manual_seed((config.seed << 31) + number + (group.rank << 60) & 0x7FFF_FFFF_FFFF_FFFF)
+            torch.manual_seed(dropout_seed(config.seed, number, group.rank))
         optimizer.zero_grad()
         loss = accumulate(model, *mine, config, targets=targets, count=count, scale=state.scale, passes=state.passes)
         loss = group.add_up(model, loss)
