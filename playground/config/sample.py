@@ -36,6 +36,11 @@ class SampleConfig(Settings):
     n_sample: int = setting(
         1, "Samples", "How many texts to write at once; they share the reading of the prompt.", low=1, high=16, step=1
     )
+    special_tokens: bool = setting(
+        True, "Special tokens",
+        "Read the prompt as Transformers does: with the special tokens that it names and those that the tokenizer's file "
+        "puts before it, such as <s>; and end at the end-of-text token. Without, all is plain text and writing goes on.",
+    )  # fmt: skip
     stop: str = setting(
         "", "Stop strings", r"Writing ends before the first of these, one a line; \n is a line break.",
     )  # fmt: skip

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from playground.inference.decode_step import AHEAD, DecodeStep, Floats, Marks, c
 from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
-from playground.tokenizers import StreamDecoder, Tokenizer
+from playground.tokenizers import StreamDecoder, Tokenizer, end_ids
 
 SHORT = 16  # tokens of a prompt that compiled steps read one by one in less time than torch takes to set about it
 BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
@@ -218,11 +219,14 @@ def _choose(
 
 @dataclass(frozen=True)
 class Written:
-    """A token as text. `cut`: a stop string was found, and so many characters at the end of the whole text go."""
+    """A token as text. `cut`: a stop string was found, and so many characters at the end of the whole text go.
+    `ended`: it is the token that ends a text, and has no text of its own.
+    """
 
     token: GeneratedToken
     text: str  # what the token completes
     cut: int | None = None
+    ended: bool = False
 
 
 def write_rows(
@@ -234,16 +238,21 @@ def write_rows(
     drawn: int = 0,
     first_row: int = 0,
 ) -> Iterator[list[Written | None]]:
-    """`generate_rows` with text, each continuation until its stop string comes: from then on it gives None.
+    """`generate_rows` with text, each continuation until its stop string or an end-of-text token comes: from then on it
+    gives None.
 
     It ends when all have stopped.
     """
     decoders = [StreamDecoder(tokenizer, ids) for _ in range(config.n_sample)]
     watches = [StopWatch(config.stops) for _ in decoders]
-    running = set(range(config.n_sample))
+    running, ends = set(range(config.n_sample)), ends_of(tokenizer, config)
     for count, tokens in enumerate(generate_rows(model, ids, config, n_alternatives, drawn, first_row), start=1):
         written: list[Written | None] = [None] * config.n_sample
         for row in sorted(running):
+            if tokens[row].id in ends:
+                written[row] = Written(tokens[row], decoders[row].finish(), ended=True)
+                running.discard(row)
+                continue
             text = decoders[row].feed(tokens[row].id) + (
                 decoders[row].finish() if count == config.max_new_tokens else ""
             )
@@ -277,22 +286,38 @@ def write(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SampleC
     was_training = model.training
     model.eval()
     try:
-        ids = encode_prompt(tokenizer, prompt)
+        ids = encode_prompt(tokenizer, prompt, config.special_tokens)
         decoder = StreamDecoder(tokenizer, ids)
-        text = "".join(decoder.feed(t.id) for t in generate(model, ids, config))
+        text = "".join(decoder.feed(t.id) for t in until_end(generate(model, ids, config), tokenizer, config))
         return text + decoder.finish()
     finally:
         model.train(was_training)
 
 
-def encode_prompt(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Ids of a prompt; an empty one becomes a line end, the start of anything.
+def ends_of(tokenizer: Tokenizer, config: SampleConfig) -> frozenset[int]:
+    """The tokens at which a text ends."""
+    return end_ids(tokenizer) if config.special_tokens else frozenset()
 
-    A character tokenizer that has no line end starts with its first character instead.
+
+def until_end(tokens: Iterable[GeneratedToken], tokenizer: Tokenizer, config: SampleConfig) -> Iterator[GeneratedToken]:
+    """Generated tokens up to the one that ends the text, which is left out."""
+    ends = ends_of(tokenizer, config)
+    return takewhile(lambda token: token.id not in ends, tokens)
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str, special: bool = True) -> list[int]:
+    """Ids of a prompt, as Transformers reads it; with `special` off all is plain text, and nothing is put before it.
+
+    An empty one becomes what the file puts before every text, else the token that begins or ends one, else a line end, the
+    start of anything. A character tokenizer that has no line end starts with its first character instead.
     """
-    if prompt:
-        return [int(token) for token in tokenizer.encode(prompt)]
+    ids = tokenizer.encode_prompt(prompt) if special else [int(token) for token in tokenizer.encode(prompt)]
+    if ids:
+        return ids
+    first = tokenizer.eos if tokenizer.bos is None else tokenizer.bos
+    if special and first is not None:
+        return [first]
     try:
-        return [int(token) for token in tokenizer.encode("\n")]
+        return [int(token) for token in tokenizer.encode("\n")] or [0]
     except ValueError:
         return [0]

@@ -45,8 +45,9 @@ def model_card(package: Package, class_name: str | None) -> str:
     lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
     lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
     lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]
+    tokens = counted(package.tokenizer.vocab_size, "token")
     lines += [
-        f"Tokenizer: {spelled(package.tokenizer.name)}, {counted(package.tokenizer.vocab_size, 'token')}, none special.",
+        f"Tokenizer: {spelled(package.tokenizer.name)}, {tokens}, {_special(package)}.",
         "",
     ]
     if package.train is not None:
@@ -61,6 +62,13 @@ def model_card(package: Package, class_name: str | None) -> str:
         ]
     lines += ["## What it is not", "", "It learned from little text, for minutes. It states nothing reliably.", ""]
     return "\n".join(lines)
+
+
+def _special(package: Package) -> str:
+    tokenizer = package.tokenizer
+    ids = {"bos": tokenizer.bos, "eos": tokenizer.eos}
+    found = [f"{name} {token}" for name, token in ids.items() if token is not None]
+    return f"special ones: {', '.join(found)}" if found else "none special"
 
 
 def _table(config: ModelConfig | TrainConfig, names: tuple[str, ...]) -> list[str]:

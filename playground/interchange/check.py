@@ -98,13 +98,13 @@ def _silent(transformers: Any) -> Iterator[None]:
 
 
 def _compare_ids(tokenizer: Any, package: Package) -> None:
+    ours, text = package.tokenizer, SPEECH
     try:
-        ours = package.tokenizer.encode(SPEECH).tolist()
-        text = SPEECH
+        ours.encode(text)
     except ValueError:  # a character tokenizer knows only its own
-        text = "".join(
-            package.tokenizer.token_bytes(n).decode("utf-8", "ignore") for n in range(package.config.vocab_size)
-        )
-        ours = package.tokenizer.encode(text).tolist()
-    if tokenizer(text)["input_ids"] != ours:
-        raise ValueError("The exported tokenizer gives other ids than ours: the folder must not be used.")
+        known = (n for n in range(package.config.vocab_size) if n != ours.eos)
+        text = "".join(ours.token_bytes(n).decode("utf-8", "ignore") for n in known)
+    end = "" if ours.eos is None else tokenizer.convert_ids_to_tokens(ours.eos)
+    for prompt in (text, f"{text}{end}{text}"):
+        if tokenizer(prompt)["input_ids"] != ours.encode_prompt(prompt):
+            raise ValueError("The exported tokenizer gives other ids than ours: the folder must not be used.")

@@ -1,7 +1,7 @@
 """A public model from the Hugging Face Hub, by its repository's id: ``owner/name``, and nothing that looks otherwise.
 
 One fixed server; no token is ever sent; one revision for all files; sizes are known before anything is downloaded; only
-``config.json``, ``tokenizer.json`` and ``*.safetensors`` are taken.
+``config.json``, ``tokenizer.json``, what else says which tokens are special, and ``*.safetensors`` are taken.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ MAX_JSON = 40_000_000
 MAX_ANSWER = 2_000_000
 TIMEOUT = 20.0
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+_JSON = ("config.json", "tokenizer.json", "generation_config.json", "tokenizer_config.json")
 _FILE = re.compile(r"[\w.-]{1,100}\.safetensors", re.ASCII)
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
@@ -84,7 +85,7 @@ def _needed(siblings: Any) -> dict[str, int]:
     files: dict[str, int] = {}
     for entry in siblings if isinstance(siblings, list) else []:
         file, size = (entry.get("rfilename"), entry.get("size")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(file, str) or not (file in ("config.json", "tokenizer.json") or _FILE.fullmatch(file)):
+        if not isinstance(file, str) or not (file in _JSON or _FILE.fullmatch(file)):
             continue
         if type(size) is not int or size < 0 or (file.endswith(".json") and size > MAX_JSON):
             raise ValueError(f"The file {shown(file)} of this repository has no acceptable size.")

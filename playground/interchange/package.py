@@ -27,7 +27,7 @@ from playground.interchange.leftovers import head_differs, with_prefix, with_tie
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
-from playground.interchange.tokens import from_tokenizer_json, padding_note
+from playground.interchange.tokens import Beside, from_tokenizer_json, padding_note, special_settings
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, n_tokens, tokenizer_from_dict, tokenizers_json
 
@@ -39,11 +39,11 @@ MAX_EVENTS_BYTES = 64_000_000
 UNTIED = "The config ties the head to the embedding, but the file has another head: it is used, as Transformers does."
 WEIGHTS = ".safetensors"
 # Beside the weights, these are read; what else stands in a folder is not opened.
-READ = ("config.json", "tokenizer.json", "events.jsonl")
+READ = ("config.json", "tokenizer.json", "events.jsonl", "generation_config.json", "tokenizer_config.json")
 # These belong to such folders and say nothing that is needed here.
 SILENT = (
-    "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "merges.txt", "model.safetensors.index.json", "readme.md", "license", ".gitattributes", "events.csv",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "model.safetensors.index.json", "readme.md", "license", ".gitattributes", "events.csv",
 )  # fmt: skip
 
 
@@ -78,8 +78,9 @@ def write_transformers(folder: Path, package: Package) -> Architecture:
     item = choose(package.config)
     config = transformers_config(item, package.config)
     tokens = tokenizers_json(package.tokenizer)
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "generation_config.json", {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None})
+    special, names = special_settings(package.tokenizer, tokens)
+    _write_json(folder / "config.json", config | special)
+    _write_json(folder / "generation_config.json", special)
     (folder / "tokenizer.json").write_text(tokens, "utf-8")
     _write_json(
         folder / "tokenizer_config.json",
@@ -88,6 +89,7 @@ def write_transformers(folder: Path, package: Package) -> Architecture:
             "model_max_length": package.config.block_size,
             "clean_up_tokenization_spaces": False,
             "model_input_names": ["input_ids", "attention_mask"],
+            **names,
         },
     )
     _write_tensors(folder, export_tensors(item.rules(package.config), package.weights))
@@ -175,7 +177,11 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
     name = name or (folder.name if folder else "Imported model")
     if config.get("format") == FORMAT:
         return _read_ours(config, tokenizer, places, files.get("events.jsonl"))
-    return _read_theirs(config, tokenizer, places, name)
+    generation, settings = (
+        read_object(files[file], MAX_TOKENIZER_BYTES) if file in files else None
+        for file in ("generation_config.json", "tokenizer_config.json")
+    )
+    return _read_theirs(config, tokenizer, places, name, Beside(config, generation, settings or {}))
 
 
 def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
@@ -262,7 +268,9 @@ def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
     return tuple(rows)
 
 
-def _read_theirs(config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str) -> Package:
+def _read_theirs(
+    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str, beside: Beside
+) -> Package:
     foreign = from_transformers(config)
     untied = not foreign.stored.head and head_differs(foreign.architecture, places)
     if untied:
@@ -274,7 +282,7 @@ def _read_theirs(config: dict[str, Any], tokenizer: dict[str, Any], places: dict
     if not foreign.stored.head:
         places = with_tied_head(next(iter(expected)), places)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
-    ours = from_tokenizer_json(tokenizer, model.vocab_size)
+    ours = from_tokenizer_json(tokenizer, model.vocab_size, beside)
     weights = import_tensors(rules, lambda name: read_tensor(name, places[name]))
     notes = (*foreign.notes, *([UNTIED] if untied else []), *padding_note(ours))
     return Package(name, model, weights, ours, notes=notes)

@@ -158,6 +158,7 @@ _SAMPLING = {
     "--samples": "n_sample",
     "--seed": "seed",
     "--tokens": "max_new_tokens",
+    "--special-tokens": "special_tokens",
 }
 
 
@@ -290,7 +291,7 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
     config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
     config = config.replace(stop="\n".join(options.stop or ()))
-    ids = encode_prompt(run.tokenizer, options.prompt)
+    ids = encode_prompt(run.tokenizer, options.prompt, config.special_tokens)
     model = ModelCache().get(run, options.step)
     decode_step.warm()
     rows = write_rows(model, run.tokenizer, ids, config)

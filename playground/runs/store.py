@@ -42,7 +42,7 @@ from playground.runs import checkpoints, status
 from playground.runs.files import Lock, discard, link_or_copy, read_json, sweep, write_bytes, write_json
 from playground.runs.processes import STOP_SECONDS, end
 from playground.runs.status import State, Status
-from playground.tokenizers import Tokenizer, tokenizer_from_dict
+from playground.tokenizers import ImportedTokenizer, Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
 NAME_LENGTH = 60
@@ -101,8 +101,10 @@ class Run:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer it was created with."""
-        return tokenizer_from_dict(read_json(self.path / "tokenizer.json") or {})
+        """The tokenizer it was created with. What an imported file puts around every text is no part of it where the model
+        was trained here, because that reads texts without."""
+        tokenizer = tokenizer_from_dict(read_json(self.path / "tokenizer.json") or {})
+        return tokenizer.plain() if isinstance(tokenizer, ImportedTokenizer) and not self.origin else tokenizer
 
     def own_text(self) -> str | None:
         """The text that the user brought, exactly, or None for a built-in one."""

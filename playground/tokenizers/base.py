@@ -73,6 +73,13 @@ def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     return [spelled_bytes(tokenizer.token_bytes(int(token))) for token in ids]
 
 
+def end_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """All tokens at which a generated text ends."""
+    if isinstance(tokenizer, ImportedTokenizer):
+        return frozenset(tokenizer.special.eos)
+    return frozenset(() if tokenizer.eos is None else (tokenizer.eos,))
+
+
 def encode_each(tokenizer: Tokenizer, texts: Sequence[str]) -> list[np.ndarray]:
     """The ids of several texts, each encoded by itself."""
     if isinstance(tokenizer, ImportedTokenizer):

@@ -111,6 +111,10 @@ class ImportedTokenizer:
         """The same tokenizer beside a model whose vocabulary is larger: the ids that are left stand for nothing."""
         return ImportedTokenizer({**self.to_dict(), PADDED: vocab_size})
 
+    def id_of(self, token: str | None) -> int | None:
+        """The id of a token by its text in the file, or None if there is none."""
+        return None if token is None else self._library.token_to_id(token)
+
     def plain(self) -> ImportedTokenizer:
         """The same tokenizer as one trains with it here: nothing is put before or after a text."""
         return self if self.adds == ((), ()) else ImportedTokenizer(without_template(self.to_dict()))

@@ -82,33 +82,6 @@ def without_template(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "post_processor": kept[0] if kept else None}
 
 
-def with_template(values: Mapping[str, Any], bos: str | None, eos: str | None) -> dict[str, Any]:
-    """The same ``tokenizer.json`` with these tokens before and after each text, and no others.
-
-    Raises ValueError for a token that it does not have.
-    """
-    ids = {**_vocabulary(values), **{token["content"]: token["id"] for token in values.get("added_tokens") or []}}
-    if missing := [token for token in (bos, eos) if token is not None and token not in ids]:
-        raise ValueError(f"The tokenizer has no token {missing[0][:40]!r}, which its settings put around each text.")
-    pieces: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
-    pieces = [*_piece(bos), *pieces, *_piece(eos)]
-    special = {
-        token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (bos, eos) if token is not None
-    }
-    pair = [*pieces, {"Sequence": {"id": "B", "type_id": 1}}]
-    node = {"type": "TemplateProcessing", "single": pieces, "pair": pair, "special_tokens": special}
-    return {**values, "post_processor": node if special else None}
-
-
-def _piece(token: str | None) -> list[dict[str, Any]]:
-    return [] if token is None else [{"SpecialToken": {"id": token, "type_id": 0}}]
-
-
-def _vocabulary(values: Mapping[str, Any]) -> dict[str, int]:
-    vocab = values["model"]["vocab"]
-    return vocab if isinstance(vocab, dict) else {token: number for number, (token, _) in enumerate(vocab)}
-
-
 def _processors(value: Any) -> list[dict[str, Any]]:
     """A post-processor, or those of a sequence."""
     if not isinstance(value, dict):

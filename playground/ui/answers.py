@@ -52,6 +52,7 @@ class Look:
 def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> Look:
     """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had.
 
+    With ``"special": false`` the text is read without special tokens, else as a prompt is.
     `field` is the key under which the text is: "text", or "clean prompt" and the like, as the sentence will call it.
     """
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -64,7 +65,7 @@ def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> L
         raise ValueError(
             f"The {field} has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."
         )
-    ids, limit = encode_prompt(run.tokenizer, text), run.model.block_size
+    ids, limit = encode_prompt(run.tokenizer, text, asked.get("special") is not False), run.model.block_size
     note = (
         f"The {field} has {counted(len(ids), 'token')}; the model reads the last {limit}." if len(ids) > limit else ""
     )

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig, counted, setting_kinds
-from playground.inference.generation import encode_prompt, generate
+from playground.inference.generation import encode_prompt, generate, until_end
 from playground.lab.attention import attention_patterns
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import FORMATS, export_run, zip_folder
@@ -150,7 +150,7 @@ class Api:
             temperature: 0 always takes the most likely token; 1 samples as the model believes.
             top_k: Only the k most likely tokens can be drawn; 0 is no limit.
             top_p: Only the most likely tokens that together have this probability can be drawn.
-            max_new_tokens: How many tokens to write, up to 1,000.
+            max_new_tokens: How many tokens to write, up to 1,000; fewer if the model ends its text before.
             seed: The same seed gives the same text.
             step: A saved step of the run; -1 is the newest.
             token: Your secret, as `train` returned it.
@@ -167,7 +167,7 @@ class Api:
             raise ValueError(f"New tokens must be 1 to {MAX_NEW_TOKENS:,}; {config.max_new_tokens:,} is not.")
         model = self.services.models.get(found, _step(step))
         ids = encode_prompt(found.tokenizer, _text(prompt, "Prompt", MAX_PROMPT))
-        written = list(generate(model, ids, config))
+        written = list(until_end(generate(model, ids, config), found.tokenizer, config))
         decoder = StreamDecoder(found.tokenizer, ids)
         text = "".join(decoder.feed(each.id) for each in written) + decoder.finish()
         shown = pieces(found.tokenizer, [each.id for each in written])

@@ -143,6 +143,10 @@ def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[Written 
         if piece is None:
             continue
         each["tokens"].append(as_token(tokenizer, piece.token, piece.text))
+        if piece.ended:
+            each["writing"] = False
+            end = f"ended with {pieces(tokenizer, [piece.token.id])[0]}"
+            each["note"] = " · ".join(filter(None, (each["note"], end)))
         if piece.cut is not None:
             each["writing"] = False
             cut(each["tokens"], piece.cut)

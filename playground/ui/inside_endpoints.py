@@ -199,7 +199,11 @@ def patch(services: Services, asked: dict[str, Any]) -> Answer:
 
 def _answer(look: Look, text: object, otherwise: int) -> int:
     """The token that is meant by an answer: its first one."""
-    return encode_prompt(look.run.tokenizer, text[:MAX_TEXT])[0] if isinstance(text, str) and text else otherwise
+    return (
+        encode_prompt(look.run.tokenizer, text[:MAX_TEXT], special=False)[0]
+        if isinstance(text, str) and text
+        else otherwise
+    )
 
 
 def _parts(sent: object) -> list[Part]:

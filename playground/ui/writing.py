@@ -26,12 +26,12 @@ WAYS = {
 }
 
 
-def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]]) -> list[int]:
+def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: SampleConfig) -> list[int]:
     """Ids of a prompt and what was written after it. Raises ValueError for ids that the run's vocabulary does not have."""
     ids = [token["id"] for token in tokens]
     if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
         raise ValueError(branches.UNREADABLE)
-    return encode_prompt(run.tokenizer, prompt) + ids
+    return encode_prompt(run.tokenizer, prompt, config.special_tokens) + ids
 
 
 def grow(
@@ -115,7 +115,7 @@ def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prom
 
 def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch) -> Iterator[Tree]:
     tokenizer = job.run.tokenizer
-    ids = encode_prompt(tokenizer, prompt)
+    ids = encode_prompt(tokenizer, prompt, job.config.special_tokens)
     if not job.n_beam:
         yield from grow(model, tokenizer, ids, job.config, tree, [each])
         return

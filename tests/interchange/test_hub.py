@@ -76,11 +76,13 @@ def test_only_what_is_needed_is_taken_and_no_token_is_sent(
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     offer({**model, "pytorch_model.bin": b"x", "../up.safetensors": b"x", "a/b.safetensors": b"x", "modeling.py": b"x"})
     with hub.downloaded("a/model") as folder:
-        assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tokenizer.json"]
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        ]  # fmt: skip
         assert read_folder(folder).config == CASES["Llama"][1]
     assert not folder.exists()
     assert {authorization for _, authorization in Handler.requests} == {None}
-    assert len(Handler.requests) == 4
+    assert len(Handler.requests) == 6
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from playground.tokenizers import (
 from playground.tokenizers.byte import ByteTokenizer
 from playground.tokenizers.character import CharacterTokenizer
 from playground.tokenizers.identity import fingerprint
-from playground.tokenizers.special import END_OF_TEXT, Special, with_template
+from playground.tokenizers.special import END_OF_TEXT, Special
 from tests.tokenizers.test_imported import bert_like, gpt2_like, llama_like
 
 TEXT = "A fox sat on the mat.\nThe mat was red, the fox was not; é was there too. " * 40
@@ -126,14 +126,6 @@ def test_every_kind_of_post_processor(kind: str) -> None:
     assert (tokenizer.bos, tokenizer.eos) == (1, 2)
     assert tokenizer.encode_prompt("a fox") == library.encode("a fox").ids == [1, 3, 4, 2]
     assert tokenizer.plain().encode_prompt("a fox") == [3, 4]
-
-
-def test_a_template_that_another_file_asks_for() -> None:
-    values = with_template(json.loads(with_bos().to_str()), "<s>", "</s>")
-    assert import_tokenizer(json.dumps(values)).encode_prompt("a fox") == [1, 3, 4, 2]
-    assert import_tokenizer(json.dumps(with_template(values, None, None))).encode_prompt("a fox") == [3, 4]
-    with pytest.raises(ValueError, match="no token '<bos>'"):
-        with_template(values, "<bos>", None)
 
 
 def test_what_a_models_files_say_is_kept() -> None:

@@ -20,7 +20,7 @@ SHAPE = [0.8, 0, 0.95, 0.02, 1.0]
 
 
 def settings(tokens=24, samples=1, seed=3, stop=""):
-    return [*SHAPE, tokens, samples, seed, stop]
+    return [*SHAPE, tokens, samples, seed, True, stop]
 
 
 @pytest.fixture(scope="module")

@@ -132,10 +132,12 @@ def page(session):
 def test_opening_the_tab_does_not_put_itself_in_a_readings_place(local, tmp_path):
     """What a slow server answers late, asked with what the page showed before the click."""
     begun, shipped = Begun(), replace(local, store=RunStore(tmp_path, gallery_root()))
-    before = look("r", "old text", "")
-    assert begun.look_on_opening("r", "old text", "", None, page("a"))["text"] == "old text"
+    before = look("r", "old text", True, "")
+    assert begun.look_on_opening("r", "old text", True, "", None, page("a"))["text"] == "old text"
     *_, reading = begun.opening(READINGS["induction"])(shipped, "", page("a"))
-    assert begun.look_on_opening("r", "old text", "", before, page("a")) == gr.skip()
-    assert begun.look_on_opening(reading["run"], reading["text"], "", reading, page("a")) == gr.skip()  # it goes on
-    assert begun.look_on_opening("r", "another text", "", reading, page("a"))["text"] == "another text"
-    assert begun.look_on_opening("r", "old text", "", before, page("b"))["text"] == "old text"
+    assert begun.look_on_opening("r", "old text", True, "", before, page("a")) == gr.skip()
+    assert (
+        begun.look_on_opening(reading["run"], reading["text"], True, "", reading, page("a")) == gr.skip()
+    )  # it goes on
+    assert begun.look_on_opening("r", "another text", True, "", reading, page("a"))["text"] == "another text"
+    assert begun.look_on_opening("r", "old text", True, "", before, page("b"))["text"] == "old text"

@@ -40,7 +40,7 @@
     async function ask(serverFunction, more = {}, { dim, quietly = false } = {}) {
       const mine = question;
       dim?.classList.add("pg-waiting");
-      const answer = await P.ask(serverFunction, { visitor: props.value?.visitor ?? "", ...asked(), ...more });
+      const answer = await P.ask(serverFunction, { visitor: props.value?.visitor ?? "", special: props.value?.special ?? true, ...asked(), ...more });
       if (mine !== question) return undefined;
       dim?.classList.remove("pg-waiting");
       if (answer && !answer.error) return JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy

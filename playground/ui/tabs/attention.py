@@ -35,6 +35,7 @@ class AttentionTab:
     run: gr.Dropdown
     text: gr.Textbox
     look: gr.Button
+    special: gr.Checkbox
     readings: dict[str, gr.Button]  # by their names in `READINGS`
     grid: gr.HTML
 
@@ -53,6 +54,11 @@ def build(services: Services) -> AttentionTab:
                     )
                 with gr.Column(scale=0, min_width=90):
                     parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
+            parts["special"] = gr.Checkbox(
+                True, label="Special tokens",
+                info="Those that the text names, and what the tokenizer's file puts around it.",
+                visible=False, elem_classes="pg-compact", elem_id="attention-special",
+            )  # fmt: skip
             with gr.Row(elem_classes="pg-actions pg-inline"):
                 parts["readings"] = {
                     name: gr.Button(f"▶ {one.title}", size="sm", elem_id=f"reading-{name}")
@@ -67,9 +73,16 @@ def build(services: Services) -> AttentionTab:
     return AttentionTab(**parts)
 
 
-def look(run_id: str | None, text: str, token: str) -> dict[str, Any]:
+def look(run_id: str | None, text: str, special: Any, token: str) -> dict[str, Any]:
     """What the grid should ask for; without a run it shows its invitation."""
-    return {"visitor": token, "run": run_id or "", "text": text or "", "nonce": time.monotonic_ns()}
+    shown = {"visitor": token, "run": run_id or "", "text": text or "", "special": special is not False}
+    return {**shown, "nonce": time.monotonic_ns()}
+
+
+def show_special(services: Services, run_id: str | None, token: str) -> Any:
+    """The switch for special tokens, for a run whose tokenizer has some that a text may be read with."""
+    tokenizer = services.run(run_id, token).tokenizer if run_id else None
+    return gr.update(visible=tokenizer is not None and (tokenizer.bos, tokenizer.eos) != (None, None))
 
 
 class Begun:
@@ -83,14 +96,14 @@ class Begun:
 
         def read(services: Services, token: str, request: gr.Request) -> tuple[Any, str, dict[str, Any]]:
             run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
-            shown = look(reading.run, reading.text, token)
+            shown = look(reading.run, reading.text, True, token)
             self._nonces[request.session_hash] = shown["nonce"]
             return run, reading.text, {**shown, "reading": reading.as_value()}
 
         return read
 
     def look_on_opening(
-        self, run_id: str | None, text: str, token: str, grid: dict[str, Any] | None, request: gr.Request
+        self, run_id: str | None, text: str, special: Any, token: str, grid: dict[str, Any] | None, request: gr.Request
     ) -> Any:
         """`look`, unless a reading goes on there or is on its way to the page, which asked before it had arrived."""
         known = grid if isinstance(grid, dict) else {}
@@ -99,15 +112,18 @@ class Begun:
         reads = bool(known.get("reading")) and (known.get("run"), known.get("text")) == (run_id, text)
         if reads or arrived + ROUNDING < self._nonces.get(request.session_hash, 0):
             return gr.skip()
-        return look(run_id, text, token)
+        return look(run_id, text, special, token)
 
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked, begun = [tab.run, tab.text, visitor], Begun()
+    asked, begun = [tab.run, tab.text, tab.special, visitor], Begun()
     opened, chosen = wire_run(tab.run, services, visitor, tab.tab)
     opened(begun.look_on_opening, [*asked, tab.grid], tab.grid, **QUIET)
-    for event in (chosen, tab.look.click, tab.text.submit):
+    shows = services.bind(show_special)
+    for event in (opened, chosen):
+        event(shows, [tab.run, visitor], tab.special, **QUIET)
+    for event in (chosen, tab.look.click, tab.text.submit, tab.special.input):
         event(look, asked, tab.grid, **QUIET)
     for name, button in tab.readings.items():
         read = services.bind(begun.opening(READINGS[name]))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from playground.config import SampleConfig, counted
 from playground.data.corpora import CORPORA
-from playground.inference.generation import encode_prompt, generate
+from playground.inference.generation import encode_prompt, generate, until_end
 from playground.lab.beside import compare_text
 from playground.lab.comparison import differences, results, told_apart
 from playground.runs.store import Run
@@ -118,7 +118,10 @@ def _build_beside(name: str) -> Beside:
                 "Once there was a", label="Prompt", lines=2, elem_classes="pg-mono", elem_id=f"{name}-prompt"
             )
             settings = build_form(
-                SampleConfig, ("temperature", "max_new_tokens", "seed"), SampleConfig(max_new_tokens=160), explain=False
+                SampleConfig,
+                ("temperature", "max_new_tokens", "seed", "special_tokens"),
+                SampleConfig(max_new_tokens=160),
+                explain=False,
             )
             write = gr.Button("Let them write", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write")
         texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
@@ -183,10 +186,10 @@ def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
 
 
 def write(
-    runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, services: Services
+    runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, services: Services
 ) -> Iterator[dict[str, Any]]:
     """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
-    config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed)
+    config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
     services.limits.check_writing(config.max_new_tokens)
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
@@ -211,10 +214,10 @@ def write(
 def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
     """What is written so far, token by token with its probability before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
-    ids = encode_prompt(tokenizer, prompt)
+    ids = encode_prompt(tokenizer, prompt, config.special_tokens)
     decoder = StreamDecoder(tokenizer, ids)
     written: list[list[Any]] = []
-    for token in generate(model, ids, config):
+    for token in until_end(generate(model, ids, config), tokenizer, config):
         written.append([decoder.feed(token.id), round(token.probability, 5)])
         yield written
     if rest := decoder.finish():
@@ -277,9 +280,9 @@ def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Servi
     """Connect one side-by-side part to what is chosen; `runs` finds the runs that are meant."""
 
     def writes(
-        s: Services, ids: Any, prompt: str, temperature: Any, tokens: Any, seed: Any, token: str
+        s: Services, ids: Any, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, token: str
     ) -> Iterator[dict[str, Any]]:
-        yield from write(runs(s, ids, token), prompt, temperature, tokens, seed, s)
+        yield from write(runs(s, ids, token), prompt, temperature, tokens, seed, special, s)
 
     def reads(s: Services, ids: Any, text: str, token: str) -> dict[str, Any]:
         return read(s, runs(s, ids, token), text)

@@ -26,7 +26,7 @@ from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
 
 SHAPE = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
-LENGTH = ("max_new_tokens", "n_sample", "seed", "stop")
+LENGTH = ("max_new_tokens", "n_sample", "seed", "special_tokens", "stop")
 WRITERS = 16  # texts that may grow at once, for all visitors together
 LABELS = 12  # as many as the chart has rows
 NOTICE = (
@@ -117,7 +117,7 @@ def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest:
     config = _config(*settings)
     services.limits.check_writing(config.max_new_tokens)
     run = chosen_run(services, run_id, token)
-    model, ids = services.models.get(run, step), encode_prompt(run.tokenizer, checked_prompt(prompt))
+    model, ids = services.models.get(run, step), _ids(run, prompt, config)
     note = "" if prompt else "The prompt was empty: the model starts from a line end."
     if len(ids) > run.model.block_size:
         note = f"The prompt has {counted(len(ids), 'token')}; only the last {run.model.block_size} fit the context."
@@ -151,7 +151,7 @@ def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
     run = chosen_run(services, each.get("run"), token)
     model = services.models.get(run, each.get("step"))
-    ids = writing.whole_ids(run, tree["prompt"], whole)
+    ids = writing.whole_ids(run, tree["prompt"], whole, config)
     row = tree["chosen"] if each["parent"] is None and each["name"].isdigit() else 0
     yield from _grown(run, model, ids, config.replace(n_sample=1), tree, [each], drawn=len(whole), row=row)
 
@@ -172,7 +172,7 @@ def _grown(
     n = sum(len(each["tokens"]) for each in growing) - n
     speed = f"{n / max(1e-3, time.monotonic() - began):,.0f} tokens/s with the KV cache."
     whole = branches.path(tree, tree["chosen"])
-    ahead = distribution(run, model, writing.whole_ids(run, tree["prompt"], whole), config, len(whole))
+    ahead = distribution(run, model, writing.whole_ids(run, tree["prompt"], whole, config), config, len(whole))
     yield branches.snapshot(tree, "done", f"{tree['note']} {speed}".strip()), ahead
 
 
@@ -204,8 +204,8 @@ def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *
     if not run_id:
         return None
     run = chosen_run(services, run_id, token)
-    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))
-    return distribution(run, services.models.get(run, step), ids, _config(*settings))
+    config = _config(*settings)
+    return distribution(run, services.models.get(run, step), _ids(run, prompt, config), config)
 
 
 def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -> tuple[Any, Any]:
@@ -216,8 +216,9 @@ def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -
     tree["chosen"] = number if type(number) is int and 0 <= number < len(tree["branches"]) else 0
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
     run = chosen_run(services, each.get("run"), token)
-    ids = writing.whole_ids(run, tree["prompt"], whole)
-    ahead = distribution(run, services.models.get(run, each.get("step")), ids, _config(*settings), len(whole))
+    config = _config(*settings)
+    ids = writing.whole_ids(run, tree["prompt"], whole, config)
+    ahead = distribution(run, services.models.get(run, each.get("step")), ids, config, len(whole))
     return branches.snapshot(tree, "done"), ahead
 
 
@@ -226,10 +227,14 @@ def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *r
     *settings, token = rest
     config = _config(*settings).replace(max_new_tokens=1, seed=secrets.randbelow(2**32))
     run = chosen_run(services, run_id, token)
-    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))
+    ids = _ids(run, prompt, config)
     drawn = next(iter(generate(services.models.get(run, step), ids, config)))
     decoder = StreamDecoder(run.tokenizer, ids)
     return prompt + decoder.feed(drawn.id) + decoder.finish()
+
+
+def _ids(run: Run, prompt: str, config: SampleConfig) -> list[int]:
+    return encode_prompt(run.tokenizer, checked_prompt(prompt), config.special_tokens)
 
 
 def distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig, drawn: int = 0) -> dict[str, Any]:
