@@ -6,7 +6,7 @@ Greedy search takes the likeliest token again and again and may thereby miss the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,22 +24,32 @@ class Beam:
     score: float
 
 
-def beam_search(model: Transformer, ids: Sequence[int], n_tokens: int, n_beam: int) -> Iterator[list[Beam]]:
+def beam_search(
+    model: Transformer, ids: Sequence[int], n_tokens: int, n_beam: int, ends: Collection[int] = ()
+) -> Iterator[list[Beam]]:
     """The candidates after each of `n_tokens` tokens, best first; among equals the one with the lower ids.
 
+    A candidate that has come to a token of `ends` is a whole text: it stays as it is while it is among the best. The search
+    ends when all are.
     The model must be in eval mode. Raises ValueError for an empty prompt and for less than one beam.
     """
     if n_beam < 1:
         raise ValueError(f"Beams must be 1 or more; {n_beam} is not.")
     reader = Reader(model)
     logits = reader.feed(ids)[None]
-    beams = [Beam((), (), 0.0)]
+    growing, whole = [Beam((), (), 0.0)], list[Beam]()
     for count in range(n_tokens):
-        beams, parents = _extend(beams, _log_softmax(logits), n_beam)
-        yield beams
-        if count + 1 < n_tokens:
-            reader.fork(parents)
-            logits = reader.feed_rows([beam.ids[-1:] for beam in beams])
+        longer = zip(*_extend(growing, _log_softmax(logits), n_beam), strict=True)
+        candidates = [*((beam, -1) for beam in whole), *longer]
+        best = sorted(candidates, key=lambda candidate: -candidate[0].score)[:n_beam]
+        yield [beam for beam, _ in best]
+        whole = [beam for beam, _ in best if beam.ids[-1] in ends]
+        alive = [(beam, parent) for beam, parent in best if beam.ids[-1] not in ends]
+        if not alive or count + 1 == n_tokens:
+            return
+        growing = [beam for beam, _ in alive]
+        reader.fork([parent for _, parent in alive])
+        logits = reader.feed_rows([beam.ids[-1:] for beam in growing])
 
 
 def _extend(beams: list[Beam], log_p: np.ndarray, n_beam: int) -> tuple[list[Beam], list[int]]:

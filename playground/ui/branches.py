@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -145,12 +145,17 @@ def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[Written 
         each["tokens"].append(as_token(tokenizer, piece.token, piece.text))
         if piece.ended:
             each["writing"] = False
-            end = f"ended with {pieces(tokenizer, [piece.token.id])[0]}"
-            each["note"] = " · ".join(filter(None, (each["note"], end)))
+            note_end(tokenizer, each)
         if piece.cut is not None:
             each["writing"] = False
             cut(each["tokens"], piece.cut)
             each["note"] = " · ".join(filter(None, (each["note"], "stopped at a stop string")))
+
+
+def note_end(tokenizer: Tokenizer, each: Branch) -> None:
+    """Say with which token, the last one, a text has ended."""
+    end = f"ended with {pieces(tokenizer, [each['tokens'][-1]['id']])[0]}"
+    each["note"] = " · ".join(filter(None, (each["note"], end)))
 
 
 def cut(tokens: list[dict[str, Any]], n: int) -> None:
@@ -165,11 +170,15 @@ def cut(tokens: list[dict[str, Any]], n: int) -> None:
 
 
 def spelled_out(
-    tokenizer: Tokenizer, ids: Sequence[int], probabilities: Sequence[float], context: Sequence[int] = ()
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    probabilities: Sequence[float],
+    context: Sequence[int] = (),
+    ends: Collection[int] = (),
 ) -> list[dict[str, Any]]:
-    """Tokens without alternatives, such as beam search finds them, behind those of a `context`."""
+    """Tokens without alternatives, such as beam search finds them, behind those of a `context`; those of `ends` have none."""
     decoder = StreamDecoder(tokenizer, context)
-    texts = [decoder.feed(id) for id in ids]
+    texts = ["" if id in ends else decoder.feed(id) for id in ids]
     texts[-1:] = [text + decoder.finish() for text in texts[-1:]]
     return [
         {"id": id, "text": text, "p": round(p, 6), "alternatives": []}

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import spelled, usual_documents
+from playground.config import usual_documents
 from playground.runs.limits import Limits
 from playground.ui.forms import Form
 from playground.ui.picker import QUIET
@@ -17,7 +17,6 @@ def follow_documents(documents: Any, tokenizer: Any) -> Any:
     new = usual_documents(str(tokenizer))
     if documents == new or documents not in ("joined", "separated"):
         return gr.skip()
-    gr.Info(f"Documents {new}: usual for the tokenizer {spelled(tokenizer)}.", duration=8)
     return new
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from playground.config import SampleConfig, counted
 from playground.inference.beam import beam_search
-from playground.inference.generation import encode_prompt, write_rows
+from playground.inference.generation import encode_prompt, ends_of, write_rows
 from playground.models.transformer import Transformer
 from playground.runs.store import Run
 from playground.tokenizers import Tokenizer, n_tokens
@@ -120,12 +120,16 @@ def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch
         yield from grow(model, tokenizer, ids, job.config, tree, [each])
         return
 
+    last = ends_of(tokenizer, job.config)
+
     def growth() -> Iterator[Callable[[], Tree]]:
-        for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam):
-            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities, ids)
+        for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam, last):
+            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities, ids, last)
             yield lambda: branches.snapshot(tree, "writing")
 
     yield from paced(growth(), UPDATES_PER_SECOND)
+    if each["tokens"] and each["tokens"][-1]["id"] in last:
+        branches.note_end(tokenizer, each)
     text = "".join(token["text"] for token in each["tokens"])
     ends = [at for stop in job.config.stops if (at := text.find(stop)) >= 0]
     if ends:

@@ -291,3 +291,18 @@ def test_beam_search_is_exhaustive_search_when_it_keeps_everything(n_beam):
         assert list(beams[0].ids) == [token.id for token in greedy]
     with pytest.raises(ValueError, match="Beams must be 1 or more"):
         next(beam_search(model, [1], 4, 0))
+
+
+def test_a_beam_that_has_ended_is_a_whole_text_among_the_others():
+    model, end, n = build(preset("modern", vocab_size=5, block_size=16, n_layer=2, n_embd=16)), 3, 4
+    log_p = {}
+    with torch.no_grad():
+        for text in itertools.product(range(5), repeat=n):
+            rows = model(torch.tensor([(1, 2, *text)]))[0].double().log_softmax(-1)
+            whole = text[: text.index(end) + 1] if end in text else text
+            log_p[whole] = sum(rows[1 + at, token].item() for at, token in enumerate(whole))
+    *_, beams = beam_search(model, [1, 2], n, 1000, ends={end})
+    assert {beam.ids for beam in beams} == set(log_p)
+    assert beams[0].ids == max(log_p, key=log_p.get)
+    assert all(beam.score == pytest.approx(log_p[beam.ids], abs=1e-5) for beam in beams)
+    assert len(list(beam_search(model, [1, 2], n, 2, ends=range(5)))) == 1, "all have ended"
