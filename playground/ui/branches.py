@@ -176,7 +176,7 @@ def spelled_out(
     context: Sequence[int] = (),
     ends: Collection[int] = (),
 ) -> list[dict[str, Any]]:
-    """Tokens without alternatives, such as beam search finds them, behind those of a `context`; those of `ends` have none."""
+    """Tokens without alternatives, as beam search finds them, behind those of a `context`; those of `ends` have no text."""
     decoder = StreamDecoder(tokenizer, context)
     texts = ["" if id in ends else decoder.feed(id) for id in ids]
     texts[-1:] = [text + decoder.finish() for text in texts[-1:]]
