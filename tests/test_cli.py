@@ -73,6 +73,7 @@ def test_wrong_tokenizers_are_a_sentence(root: Path, capsys: Captured, tmp_path:
     assert RunStore(root).list() == []
 
 
+@pytest.mark.slow
 def test_train_list_sample(root: Path, capsys: Captured) -> None:
     assert main(["train", "--preset", "classic", *TINY, "--name", "my run"]) == 0
     out, err = capsys.readouterr()

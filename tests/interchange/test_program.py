@@ -68,6 +68,7 @@ def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tupl
     return ours, theirs, [(evaluated[step], loss) for step, loss in measured.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path) -> None:
     ours, theirs, measured = losses(name, tmp_path)

@@ -150,6 +150,7 @@ def claims_something(found):
     return bool({"better", "worse"} & {*bars, *(one.difference.outcome for one in found.comparisons)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["ladder", "best_rate", "classic_modern"])
 def test_identical_arms_are_rarely_called_different_whatever_is_compared(recipe):
     """All that a race says together keeps the promise: steps of a ladder and the choice of a rate count too."""

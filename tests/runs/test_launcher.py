@@ -222,6 +222,7 @@ def test_a_run_is_stopped_before_it_is_deleted(launch: Launch, store: RunStore, 
     wait_until(state_is(other, "finished"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed(launch: Launch, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher_module, "STOP_SECONDS", 0.3)
     launcher, run = launch(), make_run(**LONG)
@@ -330,6 +331,7 @@ def test_workers_can_die_with_the_app(store: RunStore, make_run: MakeRun) -> Non
         store.delete(run.id)
 
 
+@pytest.mark.slow
 def test_two_apps_on_one_folder_start_a_run_once(launch: Launch, make_run: MakeRun) -> None:
     launchers, run = [launch(max_workers=2), launch(max_workers=2)], make_run(**LONG)
     for launcher in launchers:

@@ -96,6 +96,7 @@ def test_a_writer_cuts_a_torn_line_and_goes_on(tmp_path: Path) -> None:
         assert len(list(Tail(path).rows())) == len(kept) + 1
 
 
+@pytest.mark.slow
 def test_damage_costs_the_rows_it_hits_and_is_counted(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole", life(end=60))
     rng = random.Random(1)

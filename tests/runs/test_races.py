@@ -146,6 +146,7 @@ def test_an_arm_that_diverges_says_so_and_the_others_go_on(store):
     assert max(losses(race.members[0][0])) == 40
 
 
+@pytest.mark.slow
 def test_a_launcher_trains_a_race_and_its_buttons_work(store):
     spec = RaceSpec.from_dict({**SPEC.to_dict(), "amount": 5000, "shared": {**SHARED, "eval_interval": 500}})
     race = make(store, spec)

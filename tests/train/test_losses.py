@@ -63,6 +63,7 @@ def test_nothing_can_be_learned_from_random_tokens(name: str, vocab_size: int) -
     assert [event.loss for event in events if isinstance(event, StepDone)][-1] < measured[-1] - 0.1
 
 
+@pytest.mark.slow
 def test_a_run_at_half_precision_ends_where_one_at_full_precision_does() -> None:
     """Within 2 %. That the proposed settings do is measured by ``python -m tests.benchmarks precision``."""
     model, ends = preset("modern", **SMALL), {}

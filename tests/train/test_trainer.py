@@ -287,6 +287,7 @@ def test_divergence_is_said_at_its_step_and_leaves_the_weights_alone():
     assert torch.equal(broken, state.model.blocks[0].attn.query.weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classic", "modern", "mixture", "gpt-oss"])
 def test_a_repeating_pattern_is_learned_and_written_again(name):
     """The settings of Transformers' own overfit test: loss falls by nine tenths, and greedy writing goes on likewise."""

@@ -59,6 +59,7 @@ def first_text(visitor):
         assert kind != "process_completed", output
 
 
+@pytest.mark.slow
 def test_a_visitor_who_leaves_frees_the_worker(served, slow):
     """As many as may write at once begin long texts and go; the next one writes at once, and nothing goes on behind."""
     url, run = served

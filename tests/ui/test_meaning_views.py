@@ -105,6 +105,7 @@ def test_positions_of_every_scheme_are_shown(local, make_run: MakeRun, position,
     json.dumps(answer, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_probes_name_what_they_could_not_measure(local, make_run: MakeRun, monkeypatch):
     monkeypatch.setattr("tests.ui.conftest.TEXT", tales(60_000))
     answer = semantics_endpoints.probes(local, {"run": make_run().id, "step": 20})

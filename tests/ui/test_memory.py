@@ -25,6 +25,7 @@ print(before - resident().rss)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(memory.glibc() is None, reason="another C library than glibc")
 def test_what_threads_have_freed_goes_back() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)

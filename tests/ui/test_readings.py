@@ -92,6 +92,7 @@ def test_the_induction_head_forms_as_the_reading_says(read):
     assert not any(before[i : i + 3] in after for i in range(8)), "no piece of the copy is left"
 
 
+@pytest.mark.slow
 def test_heads_find_their_word_as_the_reading_says(read):
     reading = READINGS["words"]
     run, ids, look = read(reading)

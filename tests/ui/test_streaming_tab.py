@@ -47,6 +47,7 @@ def test_the_proof_ends_with_the_same_text(services, short):
     assert texts["branches"][0]["tokens"] == texts["branches"][1]["tokens"]
 
 
+@pytest.mark.slow
 def test_a_long_text_in_five_ways(services, short):
     run = a_run(services, "modern")
     *_, (words, chart, memory, table, _) = streaming.read(services, run.id, None, 32, 2, "")
