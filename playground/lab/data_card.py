@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ from playground.train.dataset import split_text
 SAMPLE_CHARACTERS = 400
 WINDOW = 64  # bytes
 _EXAMPLES = 3
+_PARAGRAPHS = re.compile(r"\n\s*\n")
+# Marks with what closes behind them, before white space or the end; or those of Chinese and Japanese. Only at the first of
+# several marks does a search begin: it would be quadratic in their number.
+_SENTENCE_ENDS = re.compile(r"""(?<![.!?])[.!?]++["'”’)\]]*+(?=\s|\Z)|[。！？]++[」』”’]*+""")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse
 
 
@@ -40,6 +45,8 @@ class Gram:
 class Duplicates:
     """How much of the validation part stands in the training part too. Shares are 0 to 1, or None without any to count."""
 
+    sentences: float | None
+    n_sentences: int
     lines: float | None
     n_lines: int
     windows: float | None  # of WINDOW bytes, side by side
@@ -191,23 +198,38 @@ def _samples(*texts: str) -> list[tuple[str, str]]:
 
 
 def duplicates(train: bytes, held_out: bytes) -> Duplicates:
-    """How many lines and windows of the held-out text also stand in the training text, exactly.
+    """How many sentences, lines and windows of the held-out text also stand in the training text, exactly.
 
-    Lines without anything visible are left out. Windows lie side by side in the held-out text and are looked for at every
-    place of the training text, by a 64-bit hash.
+    Lines without anything visible are left out; of sentences white space is not compared. Windows lie side by side in the
+    held-out text and are looked for at every place of the training text, by a 64-bit hash.
     """
     known = set(train.split(b"\n"))
     lines = [line for line in held_out.split(b"\n") if line.strip()]
     twice = [line for line in lines if line in known]
+    known_sentences, sentences = set(_sentences(train)), _sentences(held_out)
     hashes = _window_hashes(held_out)[::WINDOW]
     found = _occurs(hashes, _window_hashes(train))
     return Duplicates(
+        sum(sentence in known_sentences for sentence in sentences) / len(sentences) if sentences else None,
+        len(sentences),
         len(twice) / len(lines) if lines else None,
         len(lines),
         float(found.mean()) if len(hashes) else None,
         len(hashes),
         _longest(twice),
     )
+
+
+def _sentences(data: bytes) -> list[str]:
+    """The sentences of a text: what ends with a full stop, question or exclamation mark, within a paragraph. Linear in
+    time, whatever the text."""
+    found: list[str] = []
+    for paragraph in _PARAGRAPHS.split(data.decode("utf-8", errors="ignore")):
+        start = 0
+        for end in _SENTENCE_ENDS.finditer(paragraph):
+            found.append(" ".join(paragraph[start : end.end()].split()))
+            start = end.end()
+    return found
 
 
 def _occurs(few: np.ndarray, many: np.ndarray) -> np.ndarray:

@@ -125,7 +125,7 @@ def test_what_is_in_a_text(page: Page, app: App) -> None:
     page.locator("#look-at-text").click()
     expect(card.locator("h2")).to_have_text("Your own text", timeout=SLOW)
     expect(card).to_contain_text("100 % of")
-    expect(card).to_contain_text("Much of the validation text can be known by heart")
+    expect(card).to_contain_text("Much of the validation text also stands in the training text")
 
 
 def test_baselines_on_the_chart_and_in_the_notice(page: Page, app: App) -> None:

@@ -2,14 +2,17 @@
 
 import math
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from playground.config import TrainConfig
-from playground.data.corpora import load_text
-from playground.lab.data_card import WINDOW, _window_hashes, data_card, duplicates
+from playground.data.corpora import training_text
+from playground.lab.data_card import WINDOW, _sentences, _window_hashes, data_card, duplicates
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare, split
 from playground.train.estimate import ModelConfig
@@ -53,8 +56,8 @@ def test_a_file_gives_the_card_of_its_text(tmp_path: Path) -> None:
 
 
 def test_of_a_task_only_answers_are_judged() -> None:
-    text = load_text("reverse", n_bytes=30_000)
-    card = data_card(text, build_tokenizer("byte", ""), TrainConfig(corpus="reverse"))
+    config = TrainConfig(corpus="reverse", corpus_bytes=30_000)
+    card = data_card(training_text(config), build_tokenizer("byte", ""), config)
     assert card.answers_only
     assert card.grams[0].nats_per_token == pytest.approx(card.grams[0].held_out * math.log(2))
 
@@ -64,6 +67,53 @@ def brute_force_duplicates(train: bytes, held_out: bytes) -> tuple[float, float]
     known = train.split(b"\n")
     windows = [held_out[at : at + WINDOW] for at in range(0, len(held_out) - WINDOW + 1, WINDOW)]
     return sum(line in known for line in lines) / len(lines), sum(window in train for window in windows) / len(windows)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("no end", []),
+        ("One. Two? Three!", ["One.", "Two?", "Three!"]),
+        ('Pi is 3.14, e.g. here. "Go!" she said.', ["Pi is 3.14, e.g.", "here.", '"Go!"', "she said."]),
+        ("A title\n\nIt begins\nhere. And (ends.)\n \nunfinished", ["It begins here.", "And (ends.)"]),
+        ("Wait... what?!", ["Wait...", "what?!"]),
+        ("你好。再见！「好。」完", ["你好。", "再见！", "「好。」"]),
+    ],
+)
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert _sentences(text.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["!" * 500_000 + "x", "!)" * 250_000, "\n " * 250_000, "a." * 250_000, "!'" + ")" * 500_000]
+)
+def test_sentences_of_a_hostile_text_take_linear_time(text: str) -> None:
+    began = time.process_time()
+    _sentences(text.encode())
+    assert time.process_time() - began < 1
+
+
+@given(st.lists(st.sampled_from(["It rained.", "She ran!", "Why?", "He has 3.5 apples.", "Ben sat down."]), min_size=4))
+def test_a_sentence_recurs_if_it_stands_in_the_training_text_wherever_a_line_breaks(sentences: list[str]) -> None:
+    half = len(sentences) // 2
+    train, held_out = " ".join(sentences[:half]), "\n".join(sentences[half:])
+    found = duplicates(train.encode(), held_out.encode())
+    assert found.n_sentences == len(sentences) - half
+    assert found.sentences == sum(sentence in sentences[:half] for sentence in sentences[half:]) / (
+        len(sentences) - half
+    )
+
+
+@pytest.mark.parametrize(
+    ("corpus", "sentences", "lines"), [("tales", 0.5, 0.0), ("python_source", 0.0, 0.15), ("sort", None, 0.0)]
+)
+def test_what_recurs_in_the_texts_that_come_along(corpus: str, sentences: float | None, lines: float) -> None:
+    """About half of the sentences of Tales, and 15 % of the lines of Python source; of tasks nothing."""
+    config = TrainConfig(corpus=corpus)
+    found = data_card(training_text(config), build_tokenizer("byte", ""), config).duplicates
+    assert found.sentences == (None if sentences is None else pytest.approx(sentences, abs=0.1))
+    assert found.lines == pytest.approx(lines, abs=0.06)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -69,13 +69,15 @@ function entropies(card) {
 }
 
 function duplicates(card) {
-  const { lines, n_lines, windows, n_windows, examples } = card.duplicates;
+  const { sentences, n_sentences, lines, n_lines, windows, n_windows, examples } = card.duplicates;
   const rows = [];
+  if (sentences != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(sentences) }), ` of ${P.counted(n_sentences, "sentence")}`));
   if (windows != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(windows) }), ` of ${P.counted(n_windows, "window")} of 64 bytes`));
   if (lines != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(lines) }), ` of ${P.counted(n_lines, "line")}`));
-  const share = windows ?? 0;
-  const verdict = share > 0.3 ? "Much of the validation text can be known by heart: a low validation loss proves little here."
-    : share > 0.02 ? "Some of the validation text can be known by heart." : "The validation text is new to the model.";
+  const share = Math.max(sentences ?? 0, lines ?? 0, windows ?? 0);
+  const verdict = share > 0.3 ? "Much of the validation text also stands in the training text, word for word: part of a low validation loss is memory, not understanding."
+    : share > 0.02 ? "Some of the validation text also stands in the training text, so some of it can be known by heart."
+      : "Hardly anything of the validation text stands in the training text.";
   const part = P.el("ul", { class: "pg-data-list" }, ...rows);
   const found = examples.length ? [P.el("p", { class: "pg-soft pg-small", text: "For instance:" }), ...examples.map((line) => P.el("code", { class: "pg-data-line", text: P.printable(line) }))] : [];
   return section("Twice", "what of the validation text also stands in the training text", part, P.el("p", { class: "pg-soft", text: verdict }), ...found);
