@@ -84,8 +84,9 @@ MUTATIONS = (
         f"{STREAMING}[modern-torch.float32-cpu]",
     ),
     one(
-        "a mean of the micro-batches' means", "train/gradients.py", "total = part / targets",
-        "total = part / max(1, int((wanted != IGNORED).sum())) * len(inputs) / count",
+        "a mean of the micro-batches' means", "train/gradients.py",
+        "(part.cross_entropy + part.z_loss) / targets + part.router",
+        "(part.cross_entropy + part.z_loss) / max(1, int((wanted != IGNORED).sum())) * len(inputs) / count + part.router",
         "tests/train/test_trainer.py::test_accumulation_equals_one_batch[ragged]",
     ),
     one(
