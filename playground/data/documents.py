@@ -131,18 +131,18 @@ def cut_near(ends: np.ndarray, mark: int, limit: int) -> int | None:
 
 
 def write_ends(path: Path, ends: np.ndarray) -> None:
-    """Keep where documents end, in bytes."""
+    """Keep where documents end, in bytes, as little-endian int64."""
     with open(path, "xb") as file:
-        np.save(file, np.asarray(ends, dtype=np.int64), allow_pickle=False)
+        file.write(np.asarray(ends, dtype="<i8").tobytes())
 
 
 def read_ends(path: Path) -> np.ndarray:
     """What `write_ends` kept; nothing where there is no such file. Raises ValueError for a damaged one."""
     try:
-        with open(path, "rb") as file:
-            ends = np.load(file, allow_pickle=False)
+        data = path.read_bytes()
     except FileNotFoundError:
         return NO_ENDS
-    if ends.ndim != 1 or ends.dtype != np.int64 or np.any(np.diff(ends) <= 0) or np.any(ends < len(SEPARATOR)):
+    ends = np.frombuffer(data[: len(data) // 8 * 8], dtype="<i8").astype(np.int64)
+    if len(data) % 8 or np.any(np.diff(ends) <= 0) or np.any(ends < len(SEPARATOR)):
         raise ValueError(f"{path.name} is damaged: it does not say where documents end.")
-    return np.asarray(ends)
+    return ends

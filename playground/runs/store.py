@@ -4,7 +4,7 @@
         run.json                what the run is: name, configs, preset, owner
         tokenizer.json
         text.txt                only when the user brought a text
-        documents.npy           where its documents end, if there are several
+        documents.bin           where its documents end, if there are several
         events.jsonl            what happened (`log`)
         status.json, heartbeat, control, lock        how it is going (`status`)
         checkpoints/, snapshots/                     weights (`checkpoints`)
@@ -46,7 +46,7 @@ from playground.tokenizers import ImportedTokenizer, Tokenizer, tokenizer_from_d
 
 FORMAT = 1
 NAME_LENGTH = 60
-DOCUMENTS = "documents.npy"
+DOCUMENTS = "documents.bin"
 ARMS = "arms"  # folder of a race's runs
 RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
 _ID = re.compile(r"[0-9a-f]{32}")

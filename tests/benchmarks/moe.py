@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from playground.config import preset
-from playground.models.attention import Step
+from playground.models.attention import ForwardContext
 from playground.models.moe import MoE
 from tests.benchmarks._report import figure, machine, row
 
-STEP = Step({})
+STEP = ForwardContext({})
 TINY = ["--rounds", "2"]
 
 

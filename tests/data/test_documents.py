@@ -64,12 +64,14 @@ def test_an_end_needs_an_empty_line() -> None:
 
 
 def test_ends_are_kept_on_disk(tmp_path: Path) -> None:
-    assert read_ends(tmp_path / "none.npy").tolist() == []
-    write_ends(tmp_path / "ends.npy", np.array([5, 9]))
-    assert read_ends(tmp_path / "ends.npy").tolist() == [5, 9]
-    np.save(tmp_path / "bad.npy", np.array([9, 5]))
-    with pytest.raises(ValueError, match="damaged"):
-        read_ends(tmp_path / "bad.npy")
+    assert read_ends(tmp_path / "none").tolist() == []
+    write_ends(tmp_path / "ends", np.array([5, 9]))
+    assert read_ends(tmp_path / "ends").tolist() == [5, 9]
+    whole = (tmp_path / "ends").read_bytes()
+    for bad in (whole[:-1], whole[::-1], whole[8:] + whole[:8]):
+        (tmp_path / "bad").write_bytes(bad)
+        with pytest.raises(ValueError, match="damaged"):
+            read_ends(tmp_path / "bad")
 
 
 def test_tales_are_stories() -> None:
