@@ -109,6 +109,7 @@ def answer(call: Callable[[], Any], *known: str) -> str:
     """All that a call says, in one text, in which ids do not matter."""
     with warnings.catch_warnings(record=True) as shown:  # gr.Warning without a page
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # what the garbage collector says, whenever it comes by
         try:
             found = call()
             found = list(islice(found, 3)) if inspect.isgenerator(found) else found  # some go on for ever
