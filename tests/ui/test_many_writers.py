@@ -3,6 +3,7 @@
 import threading
 import time
 
+import httpx
 import pytest
 
 from playground.inference import generation
@@ -144,3 +145,14 @@ def test_no_prompt_and_one_that_is_too_long_say_so_and_write(served, prompt):
         first = next(output for kind, output in visitor.answers() if kind == "process_generating")
     note = first["data"][0]["note"]
     assert ("starts from a line end" if not prompt else "only the last 32 fit") in note
+
+
+def test_a_busy_machine_does_not_end_the_app_while_it_starts(local, monkeypatch):
+    """Gradio asks the app for its page and gives up after three seconds; the answer may come later."""
+    monkeypatch.setattr("gradio.networking.url_ok", lambda _url: False)
+    demo = queued(build_app(local))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(local))
+    try:
+        assert httpx.get(url, timeout=60).status_code == 200
+    finally:
+        demo.close()
