@@ -199,8 +199,8 @@ def launch_options(services: Services) -> dict[str, Any]:
         "state_session_capacity": 200,
         "show_error": False,
         "footer_links": ["api", "gradio", "settings"],
-        # Gradio asks the page from itself and gives up after three seconds, which on a busy machine would end the app. This is
-        # all that the option does (gradio 6.31, Blocks.launch).
+        # Gradio requests its own page and raises if that takes three seconds, which on a busy machine would end the app.
+        # The option does nothing else (gradio 6.31, Blocks.launch).
         "_frontend": False,
         **access(services),
     }
