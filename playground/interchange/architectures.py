@@ -174,12 +174,8 @@ def _qwen3_config(model: ModelConfig) -> dict[str, Any]:
 
 
 def _qwen3_moe_config(model: ModelConfig) -> dict[str, Any]:
-    window = _effective(model)["window"]
     return {
-        **_rotary_config(model),
-        "attention_bias": False,
-        "use_sliding_window": bool(window),
-        "sliding_window": window or None,
+        **{key: value for key, value in _qwen3_config(model).items() if key != "layer_types"},
         "moe_intermediate_size": model.mlp_hidden,
         "num_experts": model.n_expert,
         "num_experts_per_tok": model.n_expert_active,

@@ -27,7 +27,7 @@ from playground.interchange.leftovers import head_differs, with_prefix, with_tie
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
-from playground.interchange.tokens import Beside, from_tokenizer_json, padding_note, special_settings
+from playground.interchange.tokens import SpecialTokenFiles, from_tokenizer_json, padding_note, special_settings
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, n_tokens, tokenizer_from_dict, tokenizers_json
 
@@ -38,7 +38,7 @@ MAX_TOKENIZER_BYTES = 40_000_000
 MAX_EVENTS_BYTES = 64_000_000
 UNTIED = "The config ties the head to the embedding, but the file has another head: it is used, as Transformers does."
 WEIGHTS = ".safetensors"
-# Beside the weights, these are read; what else stands in a folder is not opened.
+# Read in addition to the weights; other files of a folder are not opened.
 READ = ("config.json", "tokenizer.json", "events.jsonl", "generation_config.json", "tokenizer_config.json")
 # These belong to such folders and say nothing that is needed here.
 SILENT = (
@@ -181,7 +181,7 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
         read_object(files[file], MAX_TOKENIZER_BYTES) if file in files else None
         for file in ("generation_config.json", "tokenizer_config.json")
     )
-    return _read_theirs(config, tokenizer, places, name, Beside(config, generation, settings or {}))
+    return _read_theirs(config, tokenizer, places, name, SpecialTokenFiles(config, generation, settings or {}))
 
 
 def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
@@ -269,7 +269,7 @@ def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
 
 
 def _read_theirs(
-    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str, beside: Beside
+    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str, files: SpecialTokenFiles
 ) -> Package:
     foreign = from_transformers(config)
     untied = not foreign.stored.head and head_differs(foreign.architecture, places)
@@ -282,7 +282,7 @@ def _read_theirs(
     if not foreign.stored.head:
         places = with_tied_head(next(iter(expected)), places)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
-    ours = from_tokenizer_json(tokenizer, model.vocab_size, beside)
+    ours = from_tokenizer_json(tokenizer, model.vocab_size, files)
     weights = import_tensors(rules, lambda name: read_tensor(name, places[name]))
     notes = (*foreign.notes, *([UNTIED] if untied else []), *padding_note(ours))
     return Package(name, model, weights, ours, notes=notes)

@@ -29,7 +29,7 @@ from playground.tokenizers.special import Special
 
 
 @dataclass(frozen=True)
-class Beside:
+class SpecialTokenFiles:
     """What the other files of a folder say of special tokens: its configs, {} and None for what is not there."""
 
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Beside:
     tokenizer: Mapping[str, Any] = field(default_factory=dict)  # tokenizer_config.json
 
 
-def from_tokenizer_json(values: dict[str, Any], vocab_size: int, beside: Beside | None = None) -> Tokenizer:
+def from_tokenizer_json(values: dict[str, Any], vocab_size: int, files: SpecialTokenFiles | None = None) -> Tokenizer:
     """Our tokenizer for a ``tokenizer.json`` beside a model of `vocab_size` tokens. Raises ValueError.
 
     It reads a prompt as ``AutoTokenizer`` does (in transformers 5 ``tokenizer.json`` alone says what is put around
@@ -51,8 +51,8 @@ def from_tokenizer_json(values: dict[str, Any], vocab_size: int, beside: Beside 
         )
     if tokenizer.vocab_size < vocab_size:
         tokenizer = ImportedTokenizer(values).padded(vocab_size)
-    if beside is not None and isinstance(tokenizer, ImportedTokenizer):
-        tokenizer = tokenizer.with_special(_special(tokenizer, beside))
+    if files is not None and isinstance(tokenizer, ImportedTokenizer):
+        tokenizer = tokenizer.with_special(_special(tokenizer, files))
     return tokenizer
 
 
@@ -72,14 +72,14 @@ def _content(token: Any) -> str | None:
     return token if isinstance(token, str) else None
 
 
-def _special(tokenizer: ImportedTokenizer, beside: Beside) -> Special:
+def _special(tokenizer: ImportedTokenizer, files: SpecialTokenFiles) -> Special:
     """Special tokens as ``generate`` knows them: by the generation config if there is one, else by the model's config; what
     neither names is taken from the tokenizer's settings, or else from ``tokenizer.json`` itself."""
     suggested = tokenizer.special
-    named = [tokenizer.id_of(_content(beside.tokenizer.get(f"{name}_token"))) for name in ("bos", "eos")]
-    source = beside.config if beside.generation is None else beside.generation
+    named = [tokenizer.id_of(_content(files.tokenizer.get(f"{name}_token"))) for name in ("bos", "eos")]
+    source = files.config if files.generation is None else files.generation
     bos = _ids(source.get("bos_token_id"), tokenizer.vocab_size)
-    if "eos_token_id" in source or beside.generation is not None:
+    if "eos_token_id" in source or files.generation is not None:
         eos = _ids(source.get("eos_token_id"), tokenizer.vocab_size)
     else:
         eos = suggested.eos if named[1] is None else (named[1],)

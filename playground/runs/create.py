@@ -96,23 +96,12 @@ def prepare_run(
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
     limits.check_run(model, train)
     check_memory(model, train, memory_limit)
-    if isinstance(text, str):  # of a larger one the worker prepares the tokens: that takes too long for a click
-        prepared = prepare(text, tokenizer, model, train)
-        comes_back, lost = prepared.bits_per_nat is not None, prepared.lost
-    else:
-        start = beginning(text.path, COMPARED_BYTES)
-        back = round_trip(tokenizer, start, tokenizer.encode(start))
-        comes_back, lost = back.exact, back.lost
+    lost = _lost(text, tokenizer, model, train)
     own = own_text if train.corpus == "own" else None
-    notes = (
-        *(() if comes_back else (lost_words(lost),)),
-        *_notes(train, tokenizer),
-        *([separated] if separated else []),
-    )
-    if own is not None and isinstance(text, str) and (marked := markup_note(text)):
-        notes = (marked, *notes)
+    notes = _notes(train, tokenizer, text if own is not None else None, lost, separated)
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
-        notes += (
+        notes = (
+            *notes,
             f"The learning rate is {train.learning_rate:g}, as usual for this optimizer at width {model.n_embd}.",
         )
     return Prepared(preset, model, train, tokenizer, own, notes)
@@ -127,15 +116,35 @@ def _check_task(train: TrainConfig) -> None:
         )
 
 
-def _notes(train: TrainConfig, tokenizer: Tokenizer) -> tuple[str, ...]:
+def _lost(text: str | TextFile, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig) -> float | None:
+    """Share of the text's characters that its tokens do not give back; None if they give back the text.
+
+    A text that is held in memory is prepared as the run will, which raises ValueError where it does not fit the model. Of a
+    larger one the beginning is tried; the worker prepares the tokens, which takes too long for a click.
+    """
+    if isinstance(text, str):
+        prepared = prepare(text, tokenizer, model, train)
+        return prepared.lost if prepared.bits_per_nat is None else None
+    start = beginning(text.path, COMPARED_BYTES)
+    back = round_trip(tokenizer, start, tokenizer.encode(start))
+    return None if back.exact else back.lost
+
+
+def _notes(
+    train: TrainConfig, tokenizer: Tokenizer, own: str | TextFile | None, lost: float | None, separated: str
+) -> tuple[str, ...]:
+    """What the user should know although nothing is wrong. `separated` says how documents are kept apart, if at all."""
+    notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost)]
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
-        return (
+        notes.append(
             f"The vocabulary stopped at {tokenizer.vocab_size:,} of {counted(train.bpe_vocab, 'token')}: "
-            "no pair of tokens occurs twice any more in this text.",
+            "no pair of tokens occurs twice any more in this text."
         )
     if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
-        return ("This tokenizer changes what it reads (case, accents or spaces), so what the model writes does too.",)
-    return ()
+        notes.append(
+            "This tokenizer changes what it reads (case, accents or spaces), so what the model writes does too."
+        )
+    return tuple(note for note in (*notes, separated) if note)
 
 
 def _with_own_text(changes: Mapping[str, Any], own_text: str | TextFile | None) -> Mapping[str, Any]:

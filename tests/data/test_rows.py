@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,19 +15,8 @@ from hypothesis import strategies as st
 from playground.data.rows import markup_note
 from playground.data.sources import documents, gather
 from playground.runs.create import prepare_run
+from tests.data.conftest import Write
 from tests.data.languages import SENTENCES
-
-Write = Callable[[str, str | bytes], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-        return path
-
-    return write
 
 
 def lines(*rows: Any) -> str:

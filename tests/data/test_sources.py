@@ -15,18 +15,7 @@ from hypothesis import strategies as st
 from playground.data import sources
 from playground.data.corpora import check_text
 from playground.data.sources import TextFile, documents, gather, shown
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
-        return path
-
-    return write
+from tests.data.conftest import Write
 
 
 @pytest.fixture
