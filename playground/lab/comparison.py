@@ -47,7 +47,7 @@ def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
 
 
 # What is only looked at or kept changes nothing in how a model learns.
-_HARMLESS = {"eval_interval", "eval_tokens", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
+_HARMLESS = {"eval_interval", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
 _COLUMNS = (
     "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",
     "seconds", "tokens/s",

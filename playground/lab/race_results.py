@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from playground.config import ModelConfig, TrainConfig
-from playground.runs.comparable import NATS, UNKNOWN, Measure, batches_of
+from playground.runs.comparable import NATS, UNKNOWN, Measure, batches_of, windows_of
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.runs.store import Run
@@ -33,6 +33,13 @@ class RunCurve:
         """The curve in a unit of `comparable`; empty where the run has none in it."""
         return self.losses if unit == NATS else self.bits or []
 
+    def error(self, unit: str) -> float | None:
+        """Standard error of the last value over windows of the validation text, in a unit; None where it is not known."""
+        error = self.errors[-1] if self.errors else None
+        if error is None or unit == NATS:
+            return error
+        return error * self.bits[-1] / self.losses[-1] if self.bits and self.losses[-1] else None
+
 
 @dataclass(frozen=True)
 class ArmResult:
@@ -48,6 +55,7 @@ class ArmResult:
     solved: str = ""
     measure: Measure = UNKNOWN  # what its losses are losses of
     batches: tuple[object, ...] = ()  # equal for arms that read the same batches
+    windows: tuple[object, ...] = ()  # equal for arms that are measured on the same windows of the validation text
 
     @property
     def speed(self) -> float | None:
@@ -87,6 +95,7 @@ def results(race: Race, curves: Curves) -> list[ArmResult]:
             ArmResult(
                 arm.name, arm.preset, first.model, first.train, count_parameters(first.model), training_flops(first.model),
                 tuple(rows), solved, curves.columns(first).measure, batches_of(first),
+                windows_of(first),
             )
         )  # fmt: skip
     return arms

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 from typing import Literal
 
 LEVEL = 0.05  # promised: in at most this share of races between identical arms a difference is claimed
@@ -28,10 +28,14 @@ class Difference:
     outcome: Outcome
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = STRICT) -> Difference:
+def paired_difference(
+    a: Sequence[float], b: Sequence[float], level: float = STRICT, shared_error: float = 0.0
+) -> Difference:
     """The mean of a - b with its two-sided t-interval at 1 - level; a claim only if the interval leaves out zero.
 
-    a and b hold one number for each seed, in the same order. Raises ValueError for unequal or empty ones.
+    a and b hold one number for each seed, in the same order. `shared_error` is the standard error of an error that is the
+    same in all pairs, such as that of the text they were measured on: their spread does not show it, so the interval is
+    widened by it. Raises ValueError for unequal or empty numbers.
     """
     if len(a) != len(b) or not a:
         raise ValueError(f"Paired differences need as many numbers on both sides; here are {len(a)} and {len(b)}.")
@@ -40,8 +44,9 @@ def paired_difference(a: Sequence[float], b: Sequence[float], level: float = STR
     if n == 1:
         return Difference(mean, None, 1, "identical" if mean == 0 else "one seed")
     half = t_quantile(1 - level / 2, n - 1) * stdev(differences) / math.sqrt(n)
+    half = math.hypot(half, NormalDist().inv_cdf(1 - level / 2) * shared_error)
     outcome: Outcome = "better" if mean + half < 0 else "worse" if mean - half > 0 else "unclear"
-    if all(difference == 0 for difference in differences):
+    if not shared_error and all(difference == 0 for difference in differences):
         outcome = "identical"
     return Difference(mean, half, n, outcome)
 

@@ -8,6 +8,7 @@ In a race of rates (`lab.tuned`) each model is compared at its best learning rat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -28,7 +29,7 @@ from playground.lab.statistics import (
     ratio_interval,
 )
 from playground.lab.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, listed, rule
-from playground.runs.comparable import common_unit
+from playground.runs.comparable import OTHER_WINDOWS, common_unit
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.train.race import RaceSpec
@@ -73,6 +74,7 @@ def verdict(race: Race, curves: Curves) -> Verdict:
 def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
     """The verdict on measured arms."""
     unit, reasons = common_unit(arms[0].measure, [arm.measure for arm in arms[1:]])
+    reasons = [reason or _unknown_error(arm, arms[0], unit) for arm, reason in zip(arms[1:], reasons, strict=True)]
     apart = _apart(arms, reasons)
     if families := tuned.families(spec):
         return _judge_tuned(arms, families, unit, apart)
@@ -80,9 +82,8 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
     level = race_level(len(others) + (len(others) - 1 if is_ladder(spec) else 0))
     comparisons = []
     for arm, reason in zip(others, reasons, strict=True):
-        ours, theirs = _paired(arm, baseline, unit) if not reason else ([], [])
-        if ours:
-            difference = paired_difference(ours, theirs, level)
+        difference = _difference(arm, baseline, unit, level) if not reason else None
+        if difference is not None:
             comparisons.append(_comparison(arm, baseline, difference, unit, level, len(others) > 1))
     waterfall = _waterfall(spec, arms, unit, level) if not any(reasons) else []
     first, sentences = headline(comparisons, baseline.name, [*divergences(arms), *apart])
@@ -106,6 +107,28 @@ def _apart(arms: Sequence[ArmResult], reasons: Sequence[str]) -> list[str]:
     ]
 
 
+def _unknown_error(arm: ArmResult, baseline: ArmResult, unit: str) -> str:
+    """Why there is no verdict although the unit is common; "" where there is one."""
+    known = arm.windows == baseline.windows or _shared_error(arm, baseline, unit) is not None
+    return "" if known or not (arm.going and baseline.going) else OTHER_WINDOWS
+
+
+def _shared_error(arm: ArmResult, baseline: ArmResult, unit: str) -> float | None:
+    """Standard error of the difference that comes from measuring on other windows of the text, the same for all seeds; 0
+    for the same windows, None where it is not known. As if they were chosen independently, which is the larger one."""
+    if arm.windows == baseline.windows:
+        return 0.0
+    errors = [[run.error(unit) for run in each.going] for each in (arm, baseline)]
+    known = [[error for error in some if error is not None] for some in errors]
+    return math.hypot(*map(fmean, known)) if all(known) else None
+
+
+def _difference(arm: ArmResult, baseline: ArmResult, unit: str, level: float) -> Difference | None:
+    """How two arms differ over the seeds in which both are still going; None if there are none, or nothing can be said."""
+    (ours, theirs), error = _paired(arm, baseline, unit), _shared_error(arm, baseline, unit)
+    return paired_difference(ours, theirs, level, error) if ours and error is not None else None
+
+
 def _paired(arm: ArmResult, baseline: ArmResult, unit: str) -> tuple[list[float], list[float]]:
     """Final numbers of the seeds in which both are still going."""
     ours, theirs = ({run.seed: run for run in each.going if len(run.values(unit)) > 1} for each in (arm, baseline))
@@ -120,7 +143,8 @@ def _final(run: RunCurve, unit: str) -> float:
 def _comparison(
     arm: ArmResult, baseline: ArmResult, difference: Difference, unit: str, level: float, many: bool
 ) -> Comparison:
-    clear = difference.outcome in ("better", "worse")  # of what cannot be told apart, the costs are chance too
+    # Of what cannot be told apart, the costs are chance too; between curves on other windows, they depend on these.
+    clear = difference.outcome in ("better", "worse") and arm.windows == baseline.windows
     costs = {kind: _ratio(arm, baseline, kind, unit, level) for kind in COSTS} if clear else {}
     known = {kind: ratio for kind, ratio in costs.items() if ratio is not None}
     known = {} if len(known) < len(COSTS) else known
@@ -205,10 +229,9 @@ def _waterfall(spec: RaceSpec, arms: Sequence[ArmResult], unit: str, level: floa
         {"name": arms[0].name, "value": fmean(_final(run, unit) for run in arms[0].going), "change": None}
     ]
     for (before, arm), (wish_before, wish) in zip(pairwise(arms), pairwise(spec.arms), strict=True):
-        ours, theirs = _paired(arm, before, unit)
-        if not ours:
+        change = _difference(arm, before, unit, level)
+        if change is None:
             return []
-        change = paired_difference(ours, theirs, level)
         added = {key: value for key, value in wish.changes.items() if key not in wish_before.changes}
         bars.append(
             {
@@ -271,7 +294,9 @@ def _judge_tuned(
             one, many = (arms[ours], arms[best[0]]), len(families) > 2
             if common_unit(one[1].measure, [one[0].measure])[1][0]:
                 continue
-            difference = paired_difference(*_paired(*one, unit), level)
+            difference = _difference(*one, unit, level)
+            if difference is None:
+                continue
             found = _comparison(*one, difference, unit, level, many)
             words = claim(family.name, families[0].name, difference, unit, level, many)
             comparisons.append(replace(found, arm=family.name, words=[words, *found.words[1:]]))

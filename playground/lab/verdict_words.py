@@ -117,6 +117,12 @@ def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, step
         if len({arm.batches for arm in arms}) == 1
         else "the arms read different batches; the same seed means the same initial weights where shapes agree, and no more"
     )
+    shared = (
+        ""
+        if len({arm.windows for arm in arms}) == 1
+        else " Arms that are measured on other windows of the validation text than the first have a wider interval: the "
+        "standard errors of both losses over windows are in it, and no costs are compared."
+    )
     few = " With one seed there is no interval." if n_seeds == 1 else ""
     made = f"{n_others} comparisons with the first arm"
     made += f", and {n_others - 1} more with the arm before, are made" if steps else " are made"
@@ -124,7 +130,7 @@ def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, step
     return (
         f"The rule: final validation losses in {unit} are subtracted seed by seed ({batches}); the interval is mean ± "
         f"t(n − 1) · s / √n at {100 * (1 - level):.4g} %. Better or worse is said only if it leaves out zero, which happens "
-        f"in at most 5 of 100 races between identical arms.{each}{few}"
+        f"in at most 5 of 100 races between identical arms.{shared}{each}{few}"
     )
 
 

@@ -69,11 +69,18 @@ def text_of(run: Run) -> str:
 
 
 def same_settings(a: TrainConfig, b: TrainConfig) -> bool:
-    """Whether losses per token compare as far as settings alone can tell: a built-in text of one size, and a tokenizer that
-    is made from it in the same way."""
+    """Whether losses per token compare as far as settings alone can tell: a built-in text of one size, of which as much is
+    evaluated, and a tokenizer that is made from it in the same way."""
     if a.corpus == "own" or a.tokenizer == "imported":
         return False
-    names = {"corpus", "corpus_bytes", *_TEXT, *_TOKENS, *(("bpe_vocab",) if a.tokenizer == "bpe" else ())}
+    names = {
+        "corpus",
+        "corpus_bytes",
+        "eval_tokens",
+        *_TEXT,
+        *_TOKENS,
+        *(("bpe_vocab",) if a.tokenizer == "bpe" else ()),
+    }
     one, two = a.to_dict(), b.to_dict()
     return all(one.get(name) == two.get(name) for name in names)
 
@@ -86,6 +93,12 @@ def same_batches(runs: Sequence[Run]) -> bool:
 def batches_of(run: Run) -> tuple[object, ...]:
     """Equal for runs that, with one seed, read the same tokens in the same steps."""
     return (tokens_of(run), text_of(run), run.model.block_size, run.train.batch_size * run.train.grad_accum)
+
+
+def windows_of(run: Run) -> tuple[object, ...]:
+    """Equal for runs whose losses are measured on the same windows of the validation text. Where they differ, the losses
+    differ by the choice of the text too, by the same amount for every seed."""
+    return (tokens_of(run), text_of(run), run.model.block_size, run.train.eval_tokens)
 
 
 def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[str]]:
@@ -108,6 +121,10 @@ def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[st
 
 # Reasons not to compare {arm} with {first}.
 OTHER_TEXT = "{arm} was measured on another validation text than {first}, so there is no verdict between them."
+OTHER_WINDOWS = (
+    "{arm} was measured on other windows of the validation text than {first}, and how much that changes is not known for "
+    "both, so there is no verdict between them."
+)
 _LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."
 NO_BITS = "{arm} and {first} have different tokens, and {arm}'s tokenizer " + _LOSES
 FIRST_NO_BITS = "{arm} and {first} have different tokens, and {first}'s tokenizer " + _LOSES

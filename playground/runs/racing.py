@@ -196,6 +196,14 @@ def _turns(race: Race) -> list[Run]:
     return [run for number, seed in enumerate(seeds) for run in (seed if number % 2 == 0 else seed[::-1])]
 
 
+# Settings that change nothing about a dataset. One that is not listed counts, so a new one can at worst cost time.
+_OF_TRAINING_ALONE = frozenset({
+    "steps", "batch_size", "grad_accum", "optimizer", "schedule", "learning_rate", "min_lr_ratio", "warmup_steps",
+    "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "sample_interval", "checkpoint_interval",
+    "snapshots", "balance_loss", "router_z_loss", "z_loss", "ema", "precision", "recompute", "compile", "seed",
+})  # fmt: skip
+
+
 class _Datasets:
     """Datasets by what they depend on: a text is encoded once, not once per run."""
 
@@ -204,11 +212,8 @@ class _Datasets:
         self._made: dict[tuple[object, ...], Dataset] = {}
 
     def of(self, run: Run) -> Dataset:
-        train = run.train
-        key = (
-            (run.path / "tokenizer.json").read_bytes(), train.corpus, train.corpus_bytes, train.validation_fraction,
-            train.task_version, train.prompt, run.model.block_size,
-        )  # fmt: skip
+        settings = {name: value for name, value in run.train.to_dict().items() if name not in _OF_TRAINING_ALONE}
+        key = ((run.path / "tokenizer.json").read_bytes(), run.model.block_size, *sorted(settings.items()))
         if key not in self._made:
             self._made[key] = dataset(run, self._cache_dir)
         return self._made[key]

@@ -270,6 +270,7 @@ def _check_one_question(arms: Sequence[PlannedArm]) -> None:
         ("corpus_bytes", "train"),
         ("validation_fraction", "train"),
         ("task_version", "train"),
+        ("eval_tokens", "train"),
         ("block_size", "model"),
     ):
         values = [getattr(getattr(arm, of), name) for arm in arms]

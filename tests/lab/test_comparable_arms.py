@@ -1,18 +1,26 @@
 """Arms are compared only in what means the same for both: tokens, validation texts and speeds."""
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
-from playground.lab.race_results import ArmResult, RunCurve
+from playground.config import TrainConfig
+from playground.lab.comparison import differences
+from playground.lab.race_results import ArmResult, RunCurve, results
 from playground.lab.race_words import conditions
+from playground.lab.statistics import paired_difference
 from playground.lab.verdict import judge, verdict
+from playground.runs import racing
 from playground.runs.comparable import BITS, NATS, Measure, common_unit
+from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.races import create_race, prepare_race
 from playground.runs.racing import execute_race
 from playground.runs.store import RunStore
+from playground.runs.worker import execute
 from playground.train.race import RaceSpec, plan
 from tests.lab.conftest import SHARED
 
@@ -26,7 +34,7 @@ def losses(last):
 
 def test_two_vocabularies_of_one_kind_are_compared_in_bits_per_byte(written_race):
     """The larger vocabulary loses more per token and less per byte."""
-    store, race = written_race([losses(2.0), losses(3.3)], VOCABULARIES, nats=(2.0, 0.5))
+    store, race = written_race([losses(2.0), losses(3.3)], VOCABULARIES, nats=(2.0, 0.5), error=0.01)
     found = verdict(race, Curves(store))
     assert found.unit == BITS
     assert found.headline.startswith("Large is better by 2.351 ±")
@@ -62,7 +70,7 @@ def test_documents_kept_apart_are_other_tokens_of_the_same_text(written_race):
         VOCABULARIES[0] + " + documents=joined",
         "Apart: modern + tokenizer=bpe + bpe_vocab=270 + documents=separated",
     ]
-    store, race = written_race([losses(2.0), losses(2.3)], arms)
+    store, race = written_race([losses(2.0), losses(2.3)], arms, error=0.01)
     found = verdict(race, Curves(store))
     assert found.unit == BITS and found.comparisons[0].difference.outcome == "worse"
     assert found.sentences[-1].startswith("Their tokens, or the ways in which they keep documents apart, differ")
@@ -152,3 +160,82 @@ def test_a_clear_ratio_of_speeds_is_claimed_with_its_interval():
     assert found.sentences == [
         f"A token costs B {np.exp(ratios.mean()):.2f} × the time that it costs A ({low:.2f} to {high:.2f})."
     ]
+
+
+# Which part of the validation text is measured
+
+
+@pytest.mark.parametrize("order", [("separated", "isolated"), ("isolated", "separated")])
+def test_arms_that_keep_documents_apart_differently_read_different_batches(tmp_path, order):
+    """Both have the same tokenizer, so what was prepared for one is not what the other trains on."""
+    store = RunStore(tmp_path)
+    arms = [f"{name}: modern + documents={name}" for name in order]
+    spec = RaceSpec.from_dict({"arms": arms, "shared": SHARED, "amount": 12, "seeds": 2, "match": "none"})
+    race = create_race(store, prepare_race(spec))
+    execute_race(race)
+    curves = Curves(store)
+    one, two = (curves.evaluations(race.members[arm][0])["loss"].tolist() for arm in (0, 1))
+    assert one != two
+    assert verdict(race, curves).comparisons[0].difference.outcome != "identical"
+    alone = RunStore(tmp_path / "alone")
+    run = race.members[0][0]
+    again = alone.create(run.model, run.train, run.tokenizer, name="alone", preset="modern")
+    execute(again)
+    assert Curves(alone).evaluations(again)["loss"].tolist() == one, "an arm is trained as it would be alone"
+
+
+def test_every_setting_counts_for_a_dataset_unless_it_is_one_of_training_alone():
+    assert {"documents", "tokenizer", "corpus", "task_version", "prompt"}.isdisjoint(racing._OF_TRAINING_ALONE)
+    assert {item.name for item in fields(TrainConfig)} > racing._OF_TRAINING_ALONE
+
+
+def test_arms_must_be_measured_on_as_much_text():
+    arms = ["A: modern", "B: modern + eval_tokens=4096"]
+    spec = RaceSpec.from_dict({"arms": arms, "shared": SHARED, "amount": 12, "seeds": 2, "match": "none"})
+    with pytest.raises(ValueError, match=r"Evaluation tokens differs between the arms \(64, 4096\)"):
+        prepare_race(spec)
+
+
+def with_other_windows(arms):
+    return [arm if number == 0 else replace(arm, windows=("other",)) for number, arm in enumerate(arms)]
+
+
+def test_an_interval_between_other_windows_holds_what_all_seeds_share(written_race):
+    """As in a race that was run before arms had to be measured alike."""
+    store, race = written_race([losses(2.0), losses(2.03)], error=0.02)
+    arms = results(race, Curves(store))
+    same, other = judge(arms, race.spec), judge(with_other_windows(arms), race.spec)
+    assert same.comparisons[0].difference.outcome == "worse" and "windows" not in same.rule.split("Better")[1]
+    expected = NormalDist().inv_cdf(0.99) * math.hypot(0.02, 0.02)
+    assert other.comparisons[0].difference.half == pytest.approx(math.hypot(expected, 0), rel=1e-3)
+    assert other.comparisons[0].difference.outcome == "unclear" and other.comparisons[0].costs == {}
+    assert "the standard errors of both losses over windows are in it" in other.rule
+
+
+def test_without_a_standard_error_other_windows_have_no_verdict(written_race):
+    store, race = written_race([losses(2.0), losses(1.0)])
+    found = judge(with_other_windows(results(race, Curves(store))), race.spec)
+    assert found.comparisons == [] and "measured on other windows of the validation text" in found.headline
+
+
+def test_identical_models_on_other_windows_are_rarely_called_different():
+    """The text moves all seeds by the same amount, which their spread does not show."""
+    rng = np.random.default_rng(0)
+    wrong = dict.fromkeys((0.0, math.hypot(0.02, 0.02)), 0)
+    for _ in range(2_000):
+        shift = rng.normal(0, 0.02, 2)
+        a, b = (rng.normal(1.5 + each, 0.002, 3).tolist() for each in shift)
+        for error in wrong:
+            wrong[error] += paired_difference(a, b, shared_error=error).outcome in ("better", "worse")
+    without, within = wrong.values()
+    assert within <= 0.02 * 2_000 + 3 * math.sqrt(40), "at most the level"
+    assert without > 1_000, "and otherwise most would be"
+
+
+def test_what_is_evaluated_is_among_the_differences(tmp_path):
+    store = RunStore(tmp_path)
+    prepared = [
+        prepare_run("modern", {"block_size": 16}, {"corpus_bytes": 50_000, "eval_tokens": n}) for n in (64, 4096)
+    ]
+    runs = [create_run(store, one) for one in prepared]
+    assert ["Evaluation tokens", "64", "4096"] in differences(runs).to_numpy().tolist()
