@@ -277,13 +277,23 @@ def _measured(run: Run, curves: Curves) -> list[str]:
     scale, error = columns.bits_per_nat, None if table["loss_se"].isna().iloc[-1] else float(last["loss_se"])
     shown = [(float(last["loss"]), error, "nats per token")]
     if scale is not None:
-        shown.append((float(last["bits_per_byte"]), error and error * scale, "bits per byte"))
+        shown.append((float(last["bits_per_byte"]), error and error * scale, _bits_unit(run)))
     words = [f"{value:.4f}{'' if error is None else f' ± {error:.4f}'} {unit}" for value, error, unit in shown]
-    kind = "" if error is None else "; ± is the standard error over windows of the validation text"
+    kind = (
+        "; the validation text has too few windows for a standard error"
+        if error is None
+        else "; ± is the standard error over windows of the validation text"
+    )
     return [
         f"Validation loss at step {int(last['step']):,}: {', or '.join(words)}{kind}.",
         *([curves.since(run)["no_bits"]] if scale is None else []),
     ]
+
+
+def _bits_unit(run: Run) -> str:
+    """Of a task only the answers are predicted, so only their bytes are counted."""
+    task = run.train.corpus in CORPORA and CORPORA[run.train.corpus].kind == "task"
+    return "bits per byte of the answers" if task else "bits per byte"
 
 
 def _sample(options: argparse.Namespace, store: RunStore) -> int:

@@ -141,8 +141,10 @@ def _notes(
             "no pair of tokens occurs twice any more in this text."
         )
     if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
+        back = " The validation text of this run comes back unchanged." if lost is None else ""
         notes.append(
-            "This tokenizer changes what it reads (case, accents or spaces), so what the model writes does too."
+            "This tokenizer changes what it reads in some texts (case, accents or spaces), and so what the model writes."
+            + back
         )
     return tuple(note for note in (*notes, separated) if note)
 

@@ -26,8 +26,9 @@ class Dataset:
     """Token streams (N,) with, for algorithmic tasks, masks (N,) of the tokens that are answers and so count as targets:
     distances to the beginning of their line, or flags in task version 1 (`data.batches.windows`).
 
-    `bits_per_nat`: a loss in nats per token times this is bits per byte of the validation text. None where the text is not
-    what its tokens decode to: then there is less to predict than the text holds. `lost` is the share (0 to 1) of the
+    `bits_per_nat`: a loss in nats per token times this is bits per byte of the validation text. A task's tokens are bytes or
+    ASCII characters and its loss is that of the answers, so there it is bits per byte of the answers. None where the text
+    is not what its tokens decode to: then there is less to predict than the text holds. `lost` is the share (0 to 1) of the
     validation text's characters that do not come back.
     """
 

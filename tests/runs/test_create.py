@@ -112,7 +112,14 @@ def test_an_imported_tokenizer_is_used_and_one_that_changes_text_says_so() -> No
     changed = prepare_run(
         "modern", {"block_size": 16}, {"tokenizer": "imported"}, TEXT, imported=import_tokenizer(json.dumps(lower))
     )
-    assert "changes what it reads" in changed.notes[0]
+    said = "This tokenizer changes what it reads in some texts (case, accents or spaces), and so what the model writes."
+    lost = any("do not come back" in note for note in changed.notes)
+    assert changed.notes[-1] == (said if lost else said + " The validation text of this run comes back unchanged.")
+    small = prepare_run(
+        "modern", {"block_size": 16}, {"tokenizer": "imported"}, TEXT.lower(),
+        imported=import_tokenizer(json.dumps(lower)),
+    )  # fmt: skip
+    assert small.notes[-1] == said + " The validation text of this run comes back unchanged."
 
 
 def test_a_run_that_fits_fits() -> None:
