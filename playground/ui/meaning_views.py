@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from typing import Any
 
 import gradio as gr
 
@@ -32,7 +30,7 @@ NOTICES = {
 
 
 def build_views(services: Services) -> list[gr.HTML]:
-    """Lay the inner tabs out; all components take the question of `ask_views`."""
+    """Lay the inner tabs out; all components take the question of `look_everywhere`."""
     at, meant = endpoints, semantics_endpoints
     views = []
     with gr.Tab("Experts", id="experts"):
@@ -65,10 +63,9 @@ def build_views(services: Services) -> list[gr.HTML]:
     return views
 
 
-def ask_views(n: int, run_id: str | None, step: Any, text: str, token: str) -> tuple[dict[str, Any], ...]:
-    """What each of n views should ask for; without a run they show their invitations."""
-    question = {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
-    return (question,) * n
+def look_everywhere(n: int) -> str:
+    """The script that gives each of n views its question about a run, a step and a text, all made in the page."""
+    return f"(run, step, text, visitor) => Array({n}).fill(Playground.question(visitor, run, {{ step, text }}))"
 
 
 def _notice(name: str) -> None:

@@ -10,6 +10,8 @@ import pytest
 from playground.config import SampleConfig, counted, moved
 from playground.inference.sampling import draw, entropy_bits, filter_distribution
 from playground.ui.components import shared_script
+from playground.ui.meaning_views import look_everywhere
+from playground.ui.tabs import attention, inside
 
 NAMES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CASES = [
@@ -209,3 +211,46 @@ def test_numbers_are_counted_and_compared_as_python_does(shared: Any) -> None:
     pairs = [[5.59, 5.589], [5.59, 2.3], [0.0, 0.0], [1.0, 1.006]]
     found = shared.evaluate("pairs => pairs.map(([a, b]) => Playground.moved(a, b, 2))", pairs)
     assert found == [moved(a, b).replace("went", "goes").replace("stayed", "stays") for a, b in pairs]
+
+
+def ask(page: Any, script: str, *arguments: Any) -> Any:
+    """What one of a tab's scripts makes of the values of its controls, without the time of asking."""
+    answer = page.evaluate(f"(arguments) => ({script})(...arguments)", list(arguments))
+    return [without_nonce(one) for one in answer] if isinstance(answer, list) else without_nonce(answer)
+
+
+def without_nonce(question: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in question.items() if name != "nonce"}
+
+
+def test_a_view_is_asked_about_what_the_controls_say(shared: Any) -> None:
+    one = {"visitor": "v", "run": "r", "step": 5, "text": "text"}
+    nothing = {**one, "run": "", "step": None}
+    assert ask(shared, look_everywhere(3), "r", 5, "text", "v") == [one] * 3
+    assert ask(shared, look_everywhere(1), None, None, "text", "v") == [nothing]
+    second = {"run": "s", "step": 7}
+    assert ask(shared, inside.LOOK, "r", 5, "text", "s", 7, "v") == [{**one, "beside": second}, one, one, one]
+    assert ask(shared, inside.LOOK, "r", 5, "text", "", None, "v") == [{**one, "beside": None}, one, one, one]
+    assert ask(shared, inside.LOOK_SECOND, {**one, "nonce": 1}, "s", 7) == {**one, "beside": second}
+    assert ask(shared, inside.LOOK_SECOND, {**one, "beside": second, "nonce": 1}, "", None) == {**one, "beside": None}
+    patched = ask(shared, inside.LOOK_PATCHED, "r", 5, "A", "B", "a", "b", "v")
+    prompts = {"clean prompt": "A", "corrupted prompt": "B", "clean answer": "a", "corrupted answer": "b"}
+    assert patched == {"visitor": "v", "run": "r", "step": 5, **prompts}
+
+
+def test_every_question_is_a_new_one(shared: Any) -> None:
+    """So that pressing the button again asks again."""
+    times = shared.evaluate("() => [1, 2].map(() => Playground.question('v', 'r', {}).nonce)")
+    assert times[0] != times[1]
+
+
+def test_opening_the_attention_tab_leaves_a_guided_reading_that_goes_on_there(shared: Any) -> None:
+    asked = {"visitor": "v", "run": "r", "text": "text", "special": True}
+    reading = {**asked, "reading": {"title": "t", "stages": []}}
+    opening = attention.LOOK_ON_OPENING
+    assert ask(shared, opening, "r", "text", True, "v", {**reading, "nonce": 1}) == reading
+    assert ask(shared, opening, "r", "other", True, "v", {**reading, "nonce": 1}) == {**asked, "text": "other"}
+    assert ask(shared, opening, "s", "text", True, "v", {**reading, "nonce": 1}) == {**asked, "run": "s"}
+    assert ask(shared, opening, "r", "text", True, "v", {**asked, "nonce": 1}) == asked
+    assert ask(shared, opening, "r", "text", False, "v", None) == {**asked, "special": False}
+    assert ask(shared, attention.LOOK, "r", "text", True, "v") == asked

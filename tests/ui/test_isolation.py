@@ -220,7 +220,7 @@ def test_no_handler_tells_a_stranger_anything(stage: Stage) -> None:
 
 
 # Handlers that only hand the wish on to a component, whose script then asks (below), and some that look at no run at all.
-SILENT = re.compile(r"show_run|show|(look|look_on_opening|look_patched|look_beside|partial)(_\d+)?|add_file|stopped")
+SILENT = re.compile(r"show_run|show|(look|partial)(_\d+)?|add_file|stopped")
 
 
 @pytest.mark.slow

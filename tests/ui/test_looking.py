@@ -20,6 +20,8 @@ from playground.runs.log import Tail
 from playground.runs.texts import dataset
 from playground.train.evaluation import evaluate
 from playground.ui import endpoints, inside_endpoints
+from playground.ui.app import build_app
+from playground.ui.readings import READINGS
 from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
@@ -33,6 +35,11 @@ LOOKS = [
     inside_endpoints.ablate,
     inside_endpoints.head_by_hand,
 ]  # that need a text
+VIEWS = {
+    "attention-grid",
+    *(f"inside-{name}" for name in ("lens", "heads", "causes", "patching", "hand")),
+    *(f"inside-{name}" for name in ("experts", "embeddings", "positions", "probes", "meaning")),
+}
 
 
 def test_a_timeline_tells_the_saved_steps_and_the_losses_of_the_log(local, make_run: MakeRun):
@@ -272,3 +279,15 @@ def test_a_strangers_run_is_not_looked_at(local, make_run: MakeRun):
     for endpoint in ENDPOINTS:
         asked = {"run": run.id, "text": "the cat", "visitor": "f" * 32}
         assert endpoint(replace(local, public=True), asked) == {"error": "Run not found."}
+
+
+def test_a_question_is_made_in_the_page(local):
+    """Two requests on their way could overtake each other, and the view would then show what was asked first."""
+    demo = build_app(local)
+    views = {block._id for block in demo.blocks.values() if block.elem_id in VIEWS}
+    assert len(views) == len(VIEWS)
+    events = [event for event in demo.fns.values() if views & {block._id for block in event.outputs}]
+    on_server, in_page = ([event for event in events if (event.fn is None) is alone] for alone in (False, True))
+    assert len(on_server) == len(READINGS), "a guided tour brings the list of runs along"
+    assert len(in_page) > 10
+    assert all(event.js for event in in_page)

@@ -14,7 +14,6 @@ from playground.lab.reading import text_windows
 from playground.lab.vectors import cosines, principal_axes
 from playground.runs.texts import dataset
 from playground.ui import experts_endpoints, semantics_endpoints
-from playground.ui.meaning_views import ask_views
 from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
@@ -196,10 +195,3 @@ def test_a_strangers_run_is_not_looked_at(local, make_run: MakeRun):
     for endpoint in ENDPOINTS:
         asked = {"run": run.id, **ASKED, "visitor": "f" * 32}
         assert endpoint(replace(local, public=True), asked) == {"error": "Run not found."}
-
-
-def test_every_view_is_asked_the_same():
-    answers = ask_views(3, "r", 5, "text", "v")
-    assert len(answers) == 3
-    assert all(answer == answers[0] for answer in answers)
-    assert (answers[0]["run"], answers[0]["step"], answers[0]["text"], answers[0]["visitor"]) == ("r", 5, "text", "v")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 
@@ -18,7 +16,7 @@ from playground.runs.paths import cache_root, gallery_root
 from playground.runs.store import RunStore
 from playground.runs.texts import dataset
 from playground.ui.readings import READINGS, Reading
-from playground.ui.tabs.attention import Begun, look
+from playground.ui.tabs.attention import opening
 
 
 @pytest.fixture(scope="module")
@@ -119,26 +117,8 @@ def test_heads_find_their_word_as_the_reading_says(read):
 def test_a_reading_opens_with_its_run_its_text_and_its_first_stage(local, tmp_path):
     reading = READINGS["induction"]
     shipped = replace(local, store=RunStore(tmp_path, gallery_root()))
-    run, text, value = Begun().opening(reading)(shipped, "", page("a"))
+    run, text, value = opening(reading)(shipped, "")
     assert run["value"] == value["run"] == reading.run
     assert reading.run in [known for _, known in run["choices"]]
     assert text == value["text"] == reading.text
     assert [stage["step"] for stage in value["reading"]["stages"]] == [0, 78, 161, 161, 1000]
-
-
-def page(session):
-    return SimpleNamespace(session_hash=session)
-
-
-def test_opening_the_tab_does_not_put_itself_in_a_readings_place(local, tmp_path):
-    """What a slow server answers late, asked with what the page showed before the click."""
-    begun, shipped = Begun(), replace(local, store=RunStore(tmp_path, gallery_root()))
-    before = look("r", "old text", True, "")
-    assert begun.look_on_opening("r", "old text", True, "", None, page("a"))["text"] == "old text"
-    *_, reading = begun.opening(READINGS["induction"])(shipped, "", page("a"))
-    assert begun.look_on_opening("r", "old text", True, "", before, page("a")) == gr.skip()
-    assert (
-        begun.look_on_opening(reading["run"], reading["text"], True, "", reading, page("a")) == gr.skip()
-    )  # it goes on
-    assert begun.look_on_opening("r", "another text", True, "", reading, page("a"))["text"] == "another text"
-    assert begun.look_on_opening("r", "old text", True, "", before, page("b"))["text"] == "old text"

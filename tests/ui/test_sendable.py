@@ -15,7 +15,6 @@ from gradio.server_messages import ProcessCompletedMessage
 from playground.ui.app import queued
 from playground.ui.race_form import add_arm
 from playground.ui.services import plain, said, sendable
-from playground.ui.tabs.inside import look_beside
 from playground.ui.text_card import show_text
 
 ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]
@@ -91,7 +90,6 @@ def test_gradios_own_complaints_can_travel_too() -> None:
 
 
 def test_a_form_that_was_not_filled_in_on_the_page_is_told_so() -> None:
-    assert look_beside("no question", None, None) == {"beside": None}  # type: ignore[arg-type]
     for call in (lambda: show_text(None, 5), lambda: show_text(["tales"], 5)):  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="Text must be one of"):
             call()

@@ -69,6 +69,16 @@
     return { root, tell, ask, question: () => question, show: () => (body.hidden = false) };
   }
 
+  /**
+   * What a view should ask about a run, or a view's invitation without one. Tabs make it in the page, not on the server: then
+   * questions reach a view in the order of the clicks, and a slow answer to an earlier click cannot replace a later one.
+   */
+  const question = (visitor, run, fields) => ({ visitor, run: run ?? "", ...fields, nonce: ++questions });
+  let questions = 0;
+
+  /** A question about one checkpoint as one about two, or about one again. */
+  const withSecond = (asked, run, step) => ({ ...asked, beside: run ? { run, step } : null });
+
   // ---- pieces of a page -----------------------------------------------------------------------------------------
 
   /** A card: a title in bold, some words after it, and what follows. */
@@ -194,6 +204,6 @@
   /** The three parts of a row of likeliest tokens: the token, a bar, its probability. */
   const alternative = (text, p) => [P.el("code", { text: P.visible(text) }), shareBar(p), P.el("span", { class: "pg-number", text: P.percent(p) })];
 
-  Object.assign(P, { view, panel, small, relation, readable, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
+  Object.assign(P, { view, question, withSecond, panel, small, relation, readable, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
     surpriseLegend, tokenSpan, tokenWords, shareBar, alternative });
 })();

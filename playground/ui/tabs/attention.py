@@ -12,7 +12,6 @@ import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import attention_grid
-from playground.ui.latest import Pages
 from playground.ui.picker import QUIET, build_run, wire_run
 from playground.ui.readings import READINGS, Reading
 from playground.ui.services import Services
@@ -24,7 +23,6 @@ NOTICE = (
     "Bright spots far from the diagonal are memory; small models have little of it after a minute. Press ▶: none of this "
     "was there at step 0, it was learned, and much of it early."
 )
-ROUNDING = 10_000  # nanoseconds: what numbers lose in a browser, once a machine has been up for months
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,12 @@ def build(services: Services) -> AttentionTab:
     return AttentionTab(**parts)
 
 
-def look(run_id: str | None, text: str, special: Any, token: str) -> dict[str, Any]:
-    """What the grid should ask for; without a run it shows its invitation."""
-    shown = {"visitor": token, "run": run_id or "", "text": text or "", "special": special is not False}
-    return {**shown, "nonce": time.monotonic_ns()}
+# Questions are made in the page (see `Playground.question`), so that they reach the grid in the order of the clicks. Opening
+# the tab looks too, and leaves a guided reading that goes on there as it is.
+LOOK = "(run, text, special, visitor) => Playground.question(visitor, run, { text, special })"
+LOOK_ON_OPENING = """(run, text, special, visitor, shown) =>
+    shown?.reading && shown.run === run && shown.text === text ? shown : Playground.question(visitor, run, { text, special })
+"""
 
 
 def show_special(services: Services, run_id: str | None, token: str) -> Any:
@@ -85,46 +85,27 @@ def show_special(services: Services, run_id: str | None, token: str) -> Any:
     return gr.update(visible=tokenizer is not None and (tokenizer.bos, tokenizer.eos) != (None, None))
 
 
-class Begun:
-    """When each page was last given a guided reading. Opening the tab looks too, and must not put itself in its place."""
+def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
+    """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
 
-    def __init__(self) -> None:
-        self._nonces: Pages[int] = Pages()
+    def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
+        run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
+        asked = {"visitor": token, "run": reading.run, "text": reading.text, "special": True}
+        return run, reading.text, {**asked, "nonce": time.monotonic_ns(), "reading": reading.as_value()}
 
-    def opening(self, reading: Reading) -> Callable[..., tuple[Any, str, dict[str, Any]]]:
-        """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
-
-        def read(services: Services, token: str, request: gr.Request) -> tuple[Any, str, dict[str, Any]]:
-            run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
-            shown = look(reading.run, reading.text, True, token)
-            self._nonces[request.session_hash] = shown["nonce"]
-            return run, reading.text, {**shown, "reading": reading.as_value()}
-
-        return read
-
-    def look_on_opening(
-        self, run_id: str | None, text: str, special: Any, token: str, grid: dict[str, Any] | None, request: gr.Request
-    ) -> Any:
-        """`look`, unless a reading goes on there or is on its way to the page, which asked before it had arrived."""
-        known = grid if isinstance(grid, dict) else {}
-        nonce = known.get("nonce")
-        arrived = nonce if isinstance(nonce, int) else 0
-        reads = bool(known.get("reading")) and (known.get("run"), known.get("text")) == (run_id, text)
-        if reads or arrived + ROUNDING < self._nonces.get(request.session_hash, 0):
-            return gr.skip()
-        return look(run_id, text, special, token)
+    return read
 
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked, begun = [tab.run, tab.text, tab.special, visitor], Begun()
+    asked = [tab.run, tab.text, tab.special, visitor]
     opened, chosen = wire_run(tab.run, services, visitor, tab.tab)
-    opened(begun.look_on_opening, [*asked, tab.grid], tab.grid, **QUIET)
+    opened(None, [*asked, tab.grid], tab.grid, js=LOOK_ON_OPENING, **QUIET)
     shows = services.bind(show_special)
     for event in (opened, chosen):
         event(shows, [tab.run, visitor], tab.special, **QUIET)
     for event in (chosen, tab.look.click, tab.text.submit, tab.special.input):
-        event(look, asked, tab.grid, **QUIET)
+        event(None, asked, tab.grid, js=LOOK, **QUIET)
     for name, button in tab.readings.items():
-        read = services.bind(begun.opening(READINGS[name]))
+        read = services.bind(opening(READINGS[name]))
         button.click(read, visitor, [tab.run, tab.text, tab.grid], **QUIET)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ import gradio as gr
 
 from playground.ui import endpoints, inside_endpoints
 from playground.ui.components import causes, head_by_hand, head_table, lens_view, patching
-from playground.ui.meaning_views import ask_views, build_views
+from playground.ui.meaning_views import build_views, look_everywhere
 from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
 from playground.ui.services import Services
 
@@ -144,29 +143,16 @@ def _build_prompts() -> Prompts:
     return Prompts(**parts)
 
 
-def look(
-    run_id: str | None, step: Any, text: str, beside: str | None, beside_step: Any, token: str
-) -> tuple[dict[str, Any], ...]:
-    """What the views should ask for; without a run they show their invitations."""
-    question = {"visitor": token, "run": run_id or "", "step": step, "text": text or "", "nonce": time.monotonic_ns()}
-    return look_beside(question, beside, beside_step), question, question, question
-
-
-def look_beside(question: dict[str, Any] | None, beside: str | None, beside_step: Any) -> dict[str, Any]:
-    """A question about one checkpoint as one about two, or about one again."""
-    known = question if isinstance(question, dict) else {}
-    return {**known, "beside": {"run": beside, "step": beside_step} if beside else None}
-
-
-def look_patched(
-    run_id: str | None, step: Any, clean: str, corrupted: str, clean_answer: str, corrupted_answer: str, token: str
-) -> dict[str, Any]:
-    """What the patches should ask for."""
-    return {
-        "visitor": token, "run": run_id or "", "step": step, "nonce": time.monotonic_ns(),
-        "clean prompt": clean or "", "corrupted prompt": corrupted or "",
-        "clean answer": clean_answer or "", "corrupted answer": corrupted_answer or "",
-    }  # fmt: skip
+# Questions are made in the page (see `Playground.question`), so that they reach the views in the order of the clicks.
+LOOK = """(run, step, text, second, secondStep, visitor) => {
+    const asked = Playground.question(visitor, run, { step, text });
+    return [Playground.withSecond(asked, second, secondStep), asked, asked, asked];
+}"""
+LOOK_SECOND = "(asked, second, secondStep) => Playground.withSecond(asked, second, secondStep)"
+LOOK_PATCHED = """(run, step, clean, corrupted, cleanAnswer, corruptedAnswer, visitor) => Playground.question(visitor, run, {
+    step, "clean prompt": clean, "corrupted prompt": corrupted,
+    "clean answer": cleanAnswer, "corrupted answer": corruptedAnswer,
+})"""
 
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
@@ -174,9 +160,9 @@ def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     asked = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
     wired = wire_picker(tab.picker, services, visitor, tab.tab)
     for event in (*wired, tab.look.click, tab.text.submit):
-        event(look, asked, [tab.lens, tab.heads, tab.causes, tab.hand], **QUIET)
-        event(partial(ask_views, len(tab.more)), [*tab.picker.both, tab.text, visitor], tab.more, **QUIET)
+        event(None, asked, [tab.lens, tab.heads, tab.causes, tab.hand], js=LOOK, **QUIET)
+        event(None, [*tab.picker.both, tab.text, visitor], tab.more, js=look_everywhere(len(tab.more)), **QUIET)
     for event in (*wired, tab.prompts.patch.click, *(box.submit for box in tab.prompts.all)):
-        event(look_patched, [*tab.picker.both, *tab.prompts.all, visitor], tab.patching, **QUIET)
+        event(None, [*tab.picker.both, *tab.prompts.all, visitor], tab.patching, js=LOOK_PATCHED, **QUIET)
     for event in wire_beside(tab.beside, tab.picker, services, visitor, tab.tab):
-        event(look_beside, [tab.lens, *tab.beside.both], tab.lens, **QUIET)
+        event(None, [tab.lens, *tab.beside.both], tab.lens, js=LOOK_SECOND, **QUIET)
