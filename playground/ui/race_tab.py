@@ -282,7 +282,8 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
             concurrency_limit=4, api_visibility="private",
         )
     )  # fmt: skip
-    chosen = tab.race.input(show, [tab.race, visitor], tab.view, **QUIET)
+    shows = "(race, visitor) => Playground.question(visitor, null, { race: race ?? '' })"
+    chosen = tab.race.input(None, [tab.race, visitor], tab.view, js=shows, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, race_id, token, action=action: act(s, action, race_id, token))
         getattr(tab, action).click(handler, [tab.race, visitor], tab.view, **QUIET)

@@ -417,7 +417,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         services.bind(begin), inputs, [tab.run, tab.view, tab.estimate],
         show_progress="minimal", concurrency_limit=4, api_visibility="private",
     )  # fmt: skip
-    tab.run.input(show_run, [tab.run, visitor], tab.view, **QUIET)
+    shows = "(run, visitor) => Playground.question(visitor, run, {})"
+    tab.run.input(None, [tab.run, visitor], tab.view, js=shows, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, run_id, token, action=action: act(s, action, run_id, token))
         getattr(tab, action).click(handler, [tab.run, visitor], tab.view, **QUIET)
