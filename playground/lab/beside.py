@@ -44,7 +44,7 @@ def compare_text(
     """The text cut where both models' tokens begin, with each one's surprise; and a note if it had to be cut.
 
     With one tokenizer the pieces are its tokens. With two they are the finest pieces that are whole tokens, and whole
-    characters, of both. Raises ValueError for a text without two pieces, or with characters a tokenizer does not know.
+    characters, of both. Special tokens are read as in a prompt. Raises ValueError for a text without two pieces, or with characters a tokenizer does not know.
     """
     found = [_read(model, tokenizer, text) for model, tokenizer in (a, b)]
     end = min(one.ends[-1] for one in found)
@@ -73,8 +73,10 @@ class _Read:
 
 
 def _read(model: Transformer, tokenizer: Tokenizer, text: str) -> _Read:
-    found = spans_of(tokenizer, text)
-    limit = model.config.block_size
+    """With the token that the tokenizer's file puts before a text, as prompts are read; without one behind it."""
+    found = spans_of(tokenizer, text, prompt=True)
+    own = np.flatnonzero(~found.added)
+    limit = min(model.config.block_size, int(own[-1]) + 1 if len(own) else 0)
     ids, ends = found.ids[:limit].tolist(), found.ends[:limit]
     if len(ids) < 2:
         raise ValueError("The text is too short to compare on: write at least a few words.")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from tokenizers import Tokenizer as Library
-from tokenizers import decoders, models, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from playground.lab.beside import compare_text, token_losses
 from playground.tokenizers import Tokenizer, build_tokenizer, import_tokenizer
@@ -105,4 +105,22 @@ def test_no_token_of_a_lossy_tokenizer_is_dropped_at_the_end():
     model = build(VARIANTS["classic"].replace(vocab_size=9))
     spans, note = compare_text((model, tokenizer), (model, tokenizer), "Once there was a zebra . \n")
     assert [span.text for span in spans] == ["Once", " there", " was", " a", " zebra", " . \n"]
+    assert note == ""
+
+
+@pytest.mark.parametrize("template", ["<s> $A", "<s> $A </s>", "$A </s>"])
+def test_a_text_begins_as_a_prompt_does(template):
+    """With the token that the file puts before it, which is read and not scored; one behind it is left out."""
+    library = Library(
+        models.WordLevel({"[UNK]": 0, "the": 1, "fox": 2, "ran": 3, "<s>": 4, "</s>": 5}, unk_token="[UNK]")
+    )
+    library.pre_tokenizer = pre_tokenizers.Whitespace()
+    library.add_special_tokens(["<s>", "</s>"])
+    library.post_processor = processors.TemplateProcessing(template, special_tokens=[("<s>", 4), ("</s>", 5)])
+    model, tokenizer = build(VARIANTS["classic"].replace(vocab_size=6)), import_tokenizer(library.to_str())
+    spans, note = compare_text((model, tokenizer), (model, tokenizer), "the fox ran")
+    assert [span.text for span in spans] == ["the", " fox", " ran"]
+    before = [4] if template.startswith("<s>") else []
+    each = token_losses(model, [*before, 1, 2, 3])[len(before) :]
+    assert [span.a for span in spans] == [None if math.isnan(x) else pytest.approx(x) for x in each]
     assert note == ""
