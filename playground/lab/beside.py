@@ -44,7 +44,8 @@ def compare_text(
     """The text cut where both models' tokens begin, with each one's surprise; and a note if it had to be cut.
 
     With one tokenizer the pieces are its tokens. With two they are the finest pieces that are whole tokens, and whole
-    characters, of both. Special tokens are read as in a prompt. Raises ValueError for a text without two pieces, or with characters a tokenizer does not know.
+    characters, of both. Special tokens are read as in a prompt. Raises ValueError for a text without two pieces, or with
+    characters a tokenizer does not know.
     """
     found = [_read(model, tokenizer, text) for model, tokenizer in (a, b)]
     end = min(one.ends[-1] for one in found)

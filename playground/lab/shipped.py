@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.lab.race_command import as_text
+from playground.lab.race_report import as_text
 from playground.lab.recipes import RECIPES, race_of
 from playground.lab.verdict import verdict
 from playground.runs.curves import Curves

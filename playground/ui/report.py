@@ -18,7 +18,7 @@ from typing import Any
 
 import plotly
 
-from playground.lab.race_command import CSV_COLUMNS, csv_rows
+from playground.lab.race_report import CSV_COLUMNS, csv_rows
 from playground.lab.race_view import race_news
 from playground.runs.curves import Curves
 from playground.runs.races import Race

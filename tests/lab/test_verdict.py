@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from playground.lab.footprint import training_memory
-from playground.lab.race_command import CSV_COLUMNS, csv_rows, read_spec
+from playground.lab.race_command import read_spec
+from playground.lab.race_report import CSV_COLUMNS, csv_rows
 from playground.lab.race_results import ArmResult, RunCurve, results
 from playground.lab.race_view import race_news
 from playground.lab.race_words import conditions, what_differs
