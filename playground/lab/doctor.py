@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.config import ModelConfig, TrainConfig, counted, moved
+from playground.config import ModelConfig, TrainConfig, counted, moved, usual_rate
 from playground.runs.curves import Columns
 from playground.runs.store import Run
 
@@ -101,13 +101,27 @@ def smoothed(values: list[float], weight: float = SMOOTHING) -> list[float]:
     return out
 
 
-def _one_digit(rate: float) -> str:
-    """A learning rate as people write it."""
-    return f"{float(f'{rate:.1g}'):g}"
+def _one_digit(value: float, low: float = 1e-6, high: float = 1.0) -> str:
+    """A setting's value as people write it, within the setting's bounds (by default the learning rate's)."""
+    return f"{float(f'{min(max(value, low), high):.1g}'):g}"
 
 
-def _unsure(loss: float) -> str:
-    return f"as unsure as when choosing between {math.exp(min(loss, 20)):.3g} equally likely tokens"
+def _lower_rate(rate: float) -> str:
+    """What to try where the learning rate is probably too high: a third of it, if it may be that low."""
+    return f"Try {_one_digit(rate / 3)}." if rate > 2e-6 else "Try a longer warm-up."
+
+
+def _perplexity(loss: float) -> str:
+    """A loss in nats as a perplexity. Above e^20 only that it is above: the number means nothing to anybody."""
+    if loss > 20:
+        return f"perplexity above {math.exp(20):.0e}"
+    return f"perplexity {math.exp(loss):.3g}, that of a uniform choice among as many tokens"
+
+
+def _percent(share: float) -> str:
+    """A share as a percentage that reads 100 % only where it is all, and 0 % only where it is none."""
+    digits = next((n for n in range(6) if 0 < float(f"{100 * share:.{n}f}") < 100), 0)
+    return f"{100 * share:.{digits}f} %"
 
 
 # The rules
@@ -116,14 +130,18 @@ def _unsure(loss: float) -> str:
 def waiting(chart: Chart) -> Finding | None:
     """Nothing to read yet."""
     if chart.state == "queued":
-        return Finding("waiting", "Another run is training. This one starts by itself when its turn comes.")
+        return Finding("waiting", "Queued. Training starts automatically when it is this run's turn.")
     if chart.losses or chart.measured:
         return None
     if chart.imported:
-        return Finding("imported", "There is no curve: this model came without the log of its training.")
-    if chart.state in ENDED and chart.state != "diverged":
+        return Finding("imported", "No curve: this model was imported without a training log.")
+    if chart.state == "diverged":
+        return None
+    if chart.state in ENDED:
         return Finding("empty", "This run ended before its first measurement.")
-    return Finding("waiting", "The first numbers arrive in a moment.") if chart.state != "diverged" else None
+    if chart.state == "paused":
+        return Finding("waiting", "Paused before its first measurement. Resume it to train.")
+    return Finding("waiting", "Starting: no measurements yet.")
 
 
 def diverged(chart: Chart) -> Finding | None:
@@ -134,8 +152,8 @@ def diverged(chart: Chart) -> Finding | None:
     rate = chart.train.learning_rate
     return Finding(
         "diverged",
-        f"The loss stopped being a usable number{last}. The learning rate ({rate:g}) is too high: try "
-        f"{_one_digit(rate / 3)}, or a longer warm-up.",
+        f"The loss or its gradient is no longer finite{last}. The learning rate ({rate:g}) is probably too high. "
+        f"{_lower_rate(rate)}",
         True,
     )
 
@@ -151,8 +169,8 @@ def jumped(chart: Chart) -> Finding | None:
     rate = chart.train.learning_rate
     return Finding(
         "jumped",
-        f"The loss jumped after step {chart.steps[lowest]:,.0f}, from {low:.2f} to {now:.2f}: the learning rate ({rate:g}) "
-        f"is probably too high. Try {_one_digit(rate / 3)}.",
+        f"The training loss rose after step {chart.steps[lowest]:,.0f}, from {low:.2f} to {now:.2f}: the learning rate "
+        f"({rate:g}) is probably too high. {_lower_rate(rate)}",
         True,
     )
 
@@ -162,15 +180,19 @@ def flat(chart: Chart) -> Finding | None:
     ignorance = math.log(chart.model.vocab_size)
     if len(chart.smooth) < 10 or chart.steps[-1] < 20 or chart.exact or min(chart.smooth) < 0.97 * ignorance:
         return None
-    rate = chart.train.learning_rate
+    rate, usual = chart.train.learning_rate, usual_rate(chart.train.optimizer, chart.model.n_embd)
     if chart.steps[-1] <= chart.train.warmup_steps:
-        return Finding("warm-up", "Still warming up: the learning rate rises from zero, so little happens yet.")
-    direction = "high" if chart.smooth[-1] > 1.05 * ignorance or rate > 0.1 else "low"
-    better = rate / 3 if direction == "high" else min(3e-3, rate * 10)
+        if chart.state in ENDED:
+            return Finding("warm-up", "The run ended during its warm-up, before the learning rate reached its peak.")
+        return Finding("warm-up", "Warming up: the learning rate is still increasing from zero.")
+    low = rate < usual and chart.smooth[-1] <= 1.05 * ignorance
+    higher = f"{usual:g}" if usual <= rate * 10 else _one_digit(rate * 10)
+    advice = f"Try {higher}." if low else _lower_rate(rate)
     return Finding(
         "flat",
-        f"Flat at ln V = {ignorance:.2f}: after {counted(int(chart.steps[-1]), 'step')} it is not learning, every token is "
-        f"still equally likely. The learning rate ({rate:g}) is probably too {direction}: try {_one_digit(better)}.",
+        f"Not learning: after {counted(int(chart.steps[-1]), 'step')} the training loss ({chart.smooth[-1]:.2f}) is not "
+        f"clearly below ln V = {ignorance:.2f}, the loss of a uniform guess. The learning rate ({rate:g}) is probably too "
+        f"{'low' if low else 'high'}. {advice}",
         True,
     )
 
@@ -185,11 +207,12 @@ def memorising(chart: Chart) -> Finding | None:
     at = chart.measured_at[best]
     if best >= n - 2 or now < low + max(0.02, chart.noise(best, -1)) or chart.smooth[-1] >= chart.trained_at(at):
         return None
-    passes = f" It has read its text {chart.passes:.0f} times." if chart.passes >= 3 else ""
+    passes = f" It has trained on its text for {chart.passes:.0f} epochs." if chart.passes >= 3 else ""
     return Finding(
         "memorising",
-        f"Validation was best at step {at:,} ({low:.2f}) and has risen to {now:.2f} while training loss still falls: it "
-        f"is memorising its text.{passes} More text, dropout or a smaller model help.",
+        f"Overfitting: validation loss was lowest at step {at:,} ({low:.2f}) and has risen to {now:.2f}, while training "
+        f"loss "
+        f"has fallen further.{passes} More text, dropout or a smaller model can help.",
         True,
     )
 
@@ -203,8 +226,8 @@ def clipped(chart: Chart) -> Finding | None:
     middle = late[len(late) // 2]
     return Finding(
         "clipped",
-        f"Nearly every gradient is clipped: they are about {middle:.2g} long and shortened to {limit:g}. The limit, not the "
-        f"gradient, sets how far a step goes; try clipping at {_one_digit(2 * middle)}.",
+        f"Nearly every gradient is clipped: the median norm is {middle:.2g}, and gradients are rescaled to {limit:g}. Try "
+        f"Gradient clipping {_one_digit(2 * middle, 0.0, 1000.0)}.",
         True,
     )
 
@@ -219,18 +242,13 @@ def solved(chart: Chart) -> Finding | None:
     """Algorithmic tasks are judged by whole answers."""
     if len(chart.exact) < 2:
         return None
-    share = f"{100 * chart.exact[-1]:.0f} %"
-    older = OLDER_TASK if chart.train.task_version < 2 else ""
+    share = f"{_percent(chart.exact[-1])} of answers are exactly right"
+    if chart.train.task_version < 2:
+        return Finding("solved" if chart.exact[-1] >= 0.99 else "task", f"{share}.{OLDER_TASK}")
     if chart.exact[-1] >= 0.99:
-        return Finding(
-            "solved",
-            f"It now gives {share} of whole answers right on problems that it has not seen: the rule is learnt.{older}",
-        )
-    return Finding(
-        "task",
-        f"It gives {share} of whole answers right. Watch for a sudden jump: on such tasks the rule is often found late."
-        f"{older}",
-    )
+        return Finding("solved", f"{share} on problems that are not in the training text: it has learned the rule.")
+    late = "more steps may help" if chart.state in ENDED else "watch for a sudden jump"
+    return Finding("task", f"{share}. On such tasks the rule is often learned late and suddenly: {late}.")
 
 
 def unfinished(chart: Chart) -> Finding | None:
@@ -242,10 +260,11 @@ def unfinished(chart: Chart) -> Finding | None:
     gain = chart.measured[before] - chart.measured[-1]
     if gain < max(0.02, 0.02 * chart.measured[-1], chart.noise(before, -1)):
         return None
+    span = chart.measured_at[-1] - chart.measured_at[before]
     return Finding(
         "unfinished",
-        f"The budget ended while it was still learning: the last fifth brought {gain:.2f} nats. The loss "
-        f"{moved(chart.first, chart.now)}; more steps would take it further.",
+        f"The run ended while still learning: over its last {counted(span, 'step')} validation loss fell by {gain:.2f} "
+        f"nats. It {moved(chart.first, chart.now)}; more steps would probably lower it further.",
     )
 
 
@@ -253,7 +272,7 @@ def done(chart: Chart) -> Finding | None:
     """The end, in numbers."""
     if chart.state != "finished":
         return None
-    return Finding("done", f"Done: the loss {moved(chart.first, chart.now)}; it is now {_unsure(chart.now)}.")
+    return Finding("done", f"Finished: the loss {moved(chart.first, chart.now)} ({_perplexity(chart.now)}).")
 
 
 def falling(chart: Chart) -> Finding | None:
@@ -264,8 +283,12 @@ def falling(chart: Chart) -> Finding | None:
         return None
     if chart.measured[-2] - chart.measured[-1] <= max(0.04 * chart.first, chart.noise(-2, -1)):
         return None
+    if chart.state in ENDED:
+        return Finding("falling", "The run ended while validation loss was still falling fast.")
     return Finding(
-        "falling", "Falling fast. The commonest patterns come first: in text, letters and spaces, then short words."
+        "falling",
+        "Validation loss is falling fast. The most common patterns are learned first: in text, letters and spaces, then "
+        "short words.",
     )
 
 
@@ -277,8 +300,9 @@ def gap(chart: Chart) -> Finding | None:
         return None
     return Finding(
         "gap",
-        f"It does better on the text it trains on ({chart.smooth[-1]:.2f}) than on text it has not seen "
-        f"({chart.measured[-1]:.2f}): part of what it learns is this text by heart.",
+        f"Training loss ({chart.smooth[-1]:.2f}) is lower than validation loss ({chart.measured[-1]:.2f}): the model "
+        f"memorizes "
+        "part of its text, or the validation text is harder.",
     )
 
 
@@ -292,10 +316,11 @@ def levelling(chart: Chart) -> Finding | None:
     if change >= 0.01 * chart.first:
         return None
     span = chart.measured_at[-1] - chart.measured_at[start]
+    shown = f"{change:.3f}" if change >= 0.0005 else "less than 0.001"
     return Finding(
         "levelling",
-        f"Levelling off: over the last {counted(span, 'step')} validation loss changed by {change:.3f}. "
-        f"It is {_unsure(chart.now)}.",
+        f"Plateau: over the last {counted(span, 'step')} validation loss changed by {shown}. It is "
+        f"{chart.now:.2f} ({_perplexity(chart.now)}).",
     )
 
 
@@ -303,7 +328,7 @@ def beginning(chart: Chart) -> Finding | None:
     """Measured once, and nothing trained."""
     if chart.smooth or len(chart.measured) != 1:
         return None
-    return Finding("beginning", f"Before its first step the loss is {chart.first:.2f}: it is {_unsure(chart.first)}.")
+    return Finding("beginning", f"Before the first step the loss is {chart.first:.2f} ({_perplexity(chart.first)}).")
 
 
 def unclear(chart: Chart) -> Finding | None:
@@ -312,18 +337,33 @@ def unclear(chart: Chart) -> Finding | None:
     if chart.first - chart.now > max(noise, 0.005):
         return None
     within = f", within its noise of ±\u00a0{noise:.2f}" if noise > abs(chart.now - chart.first) else ""
-    return Finding("unclear", f"No clear fall of the loss yet: it {moved(chart.first, chart.now)}{within}.")
+    yet = "" if chart.state in ENDED else " yet"
+    return Finding("unclear", f"The loss has not clearly decreased{yet}: it {moved(chart.first, chart.now)}{within}.")
+
+
+def past_best(chart: Chart) -> Finding | None:
+    """Lower than at first, but it has been lower still."""
+    if len(chart.measured) < 3:
+        return None
+    best = min(range(len(chart.measured)), key=chart.measured.__getitem__)
+    low = chart.measured[best]
+    if chart.now < low + max(0.02, chart.noise(best, -1)):
+        return None
+    return Finding(
+        "past best",
+        f"The loss {moved(chart.first, chart.now)}; it was lowest at step {chart.measured_at[best]:,} ({low:.2f}).",
+    )
 
 
 def steady(chart: Chart) -> Finding:
     """Nothing else to say."""
-    return Finding(
-        "steady",
-        f"Learning steadily: the loss {moved(chart.first, chart.now)}; it is now {_unsure(chart.now)}.",
-    )
+    words = f"the loss {moved(chart.first, chart.now)} ({_perplexity(chart.now)})"
+    if chart.state in ENDED:
+        return Finding("steady", f"{words[0].upper()}{words[1:]} before the run ended.")
+    return Finding("steady", f"Learning steadily: {words}.")
 
 
 RULES: tuple[Rule, ...] = (
     waiting, diverged, jumped, flat, memorising, solved, clipped, unfinished, levelling, done, falling, gap,
-    beginning, unclear, steady,
+    beginning, unclear, past_best, steady,
 )  # fmt: skip
