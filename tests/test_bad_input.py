@@ -189,13 +189,14 @@ NUMBERS: list[tuple[str, str, Any, str]] = [
     *(
         (name, said, bad, "must be")
         for name, said in (
-            ("n_layer", "Layers"), ("block_size", "Context"), ("batch_size", "Batch"), ("bpe_vocab", "BPE vocabulary")
+            ("n_layer", "Layers"), ("block_size", "Context length"), ("batch_size", "Batch size"),
+            ("bpe_vocab", "BPE vocabulary size"),
         )
         for bad in (0, -1, 10**9)
     ),
     *(("learning_rate", "Learning rate", bad, "must be 1e-06 to 1;") for bad in (0, -1, 1e6)),
     *(("dropout", "Dropout", bad, "must be 0 to 0.9;") for bad in (1.0, -0.1)),
-    ("grad_accum", "Accumulation", 0, "must be 1 to"),
+    ("grad_accum", "Gradient accumulation", 0, "must be 1 to"),
     *(("seed", "Seed", bad, "must be 0 to 4294967295;") for bad in (-1, 2**70)),
     ("norm", "Norm", "batchnorm", "must be one of layernorm, rmsnorm. You sent 'batchnorm'."),
     ("norm", "Norm", ["rmsnorm"], "must be one of layernorm, rmsnorm."),
@@ -203,19 +204,19 @@ NUMBERS: list[tuple[str, str, Any, str]] = [
     ("bias", "Biases", "perhaps", "must be true or false. You sent 'perhaps'."),
     ("window", "Window", -1, "must be 0 to"),
     ("n_expert_active", "Active experts", 0, "must be 1 to"),
-    ("bpe_vocab", "BPE vocabulary", 255, "must be 256 to 32000; 255 is not."),
+    ("bpe_vocab", "BPE vocabulary size", 255, "must be 256 to 32000; 255 is not."),
 ]  # fmt: skip
 TOGETHER: list[tuple[dict[str, Any], str]] = [
-    ({"n_embd": 100, "n_head": 3, "n_kv_head": 3}, "Width 100 is not divisible by 3 heads. Try width 99 or 102."),
-    ({"n_embd": 36, "n_head": 4, "n_kv_head": 2, "position": "rope"}, "RoPE needs an even head size; width 36"),
-    ({"n_head": 8, "n_kv_head": 3}, "KV heads (3) must divide heads (8): use one of 1, 2, 4, 8."),
-    ({"n_head": 8, "n_kv_head": 16}, "KV heads (16) must divide heads (8): use one of 1, 2, 4, 8."),
-    ({"n_expert": 1, "n_expert_active": 2}, "Active experts (2) cannot exceed experts (1)."),
-    ({"n_sink": 4, "window": 0}, "Sinks (4) need a sliding window"),
-    ({"steps": 200, "warmup_steps": 500}, "Warm-up (500) is longer than the run (200 steps)."),
+    ({"n_embd": 100, "n_head": 3, "n_kv_head": 3}, "Embedding size 100 is not divisible by 3 heads. Try 96 or 102."),
+    ({"n_embd": 36, "n_head": 4, "n_kv_head": 2, "position": "rope"}, "RoPE needs an even head size; embedding size 36"),
+    ({"n_head": 8, "n_kv_head": 3}, "KV heads (3) must divide Heads (8): use one of 1, 2, 4, 8."),
+    ({"n_head": 8, "n_kv_head": 16}, "KV heads (16) must divide Heads (8): use one of 1, 2, 4, 8."),
+    ({"n_expert": 1, "n_expert_active": 2}, "Active experts (2) must not exceed Experts (1)."),
+    ({"n_sink": 4, "window": 0}, "Sinks (4) require a sliding window"),
+    ({"steps": 200, "warmup_steps": 500}, "Warm-up steps (500) must not exceed Steps (200). Lower Warm-up steps."),
 ]  # fmt: skip
 LIMITED: list[tuple[dict[str, Any], str]] = [  # in range, and too much for a visitor of a public app
-    ({"block_size": 1024}, "Context: this model looks back over 1,024 tokens; the limit here is 512. Lower it."),
+    ({"block_size": 1024}, "Context length: this model has 1,024 tokens; the limit here is 512. Lower it."),
     ({"n_layer": 12, "n_embd": 512, "n_head": 4}, "Parameters: this model has"),
     ({"batch_size": 512}, "Batch: a step reads"),
 ]
@@ -287,8 +288,10 @@ def test_unknown_settings_and_wrong_shapes(doors: Doors) -> None:
     for wrong in (None, 5, [], {"a": 1}, "vintage", "<img src=x>"):
         is_a_sentence(doors.form({}, preset=wrong), "Preset must be one of")
         is_a_sentence(doors.api(preset=wrong), "Preset must be one of")
-        is_a_sentence(doors.api(corpus=wrong), "Text must be one of" if isinstance(wrong, str) else "Text must be")
-        is_a_sentence(doors.form({}, text=wrong), "Text must be")
+        is_a_sentence(
+            doors.api(corpus=wrong), "Dataset must be one of" if isinstance(wrong, str) else "Dataset must be"
+        )
+        is_a_sentence(doors.form({}, text=wrong), "Dataset must be")
     is_a_sentence(doors.link({"preset": "vintage"}), "Preset must be one of")
     is_a_sentence(doors.link({"corpus": "../x"}), "unknown text, '../x'")
     is_a_sentence(doors.command("train", "--preset", "vintage"), "vintage")
@@ -300,7 +303,7 @@ def test_unknown_settings_and_wrong_shapes(doors: Doors) -> None:
 TEXTS: list[tuple[Any, str]] = [
     ("", "The text is empty. Paste some text or choose a sample."),
     (" \n\t ", "The text is empty."),
-    ("too short", "context 64 needs at least 65. Add text."),
+    ("too short", "context length 64 needs at least 65. Add text."),
     ("ab\ud800" * 500, "invalid character at position 3"),
     ("x" * 20_000_001, "20"),
 ]
@@ -349,8 +352,8 @@ WRITING: list[tuple[str, str, Any, str]] = [
     ("top_k", "Top-k", 3.5, "must be a whole number; 3.5 is not."),
     ("top_p", "Top-p", NAN, "must be a number."),
     ("top_p", "Top-p", 1.2, "must be 0 to 1; 1.2 is not."),
-    ("max_new_tokens", "New tokens", 0, "must be 1 to"),
-    ("max_new_tokens", "New tokens", 10**6, "must be 1 to"),
+    ("max_new_tokens", "Max new tokens", 0, "must be 1 to"),
+    ("max_new_tokens", "Max new tokens", 10**6, "must be 1 to"),
     ("seed", "Seed", -1, "must be 0 to"),
     ("n_sample", "Samples", 0, "must be 1 to"),
 ]

@@ -65,7 +65,7 @@ def test_wrong_tokenizers_are_a_sentence(root: Path, capsys: Captured, tmp_path:
         (["--tokenizer-file", str(tmp_path / "none.json")], "Cannot read"),
         (["--tokenizer", "imported"], "no file was given"),
         (["--tokenizer", "wordpiece"], "must be one of byte, char, bpe, imported"),
-        (["--tokenizer", "bpe", "--set", "bpe_vocab=99999"], "BPE vocabulary must be 256 to 32000"),
+        (["--tokenizer", "bpe", "--set", "bpe_vocab=99999"], "BPE vocabulary size must be 256 to 32000"),
         (["--tokenizer", "bpe", "--corpus", "sort"], "scored letter by letter"),
     ):
         assert main(["train", *TINY, *more]) == 2
@@ -192,7 +192,7 @@ WRONG = [
     (["train", "--dataset", "a/b", "--text", "x"], "Give either --dataset or --text or --corpus"),
     (["train", "--text", "/"], " is a folder or a device. Choose a text file."),
     (["train", "--name", "a\nb"], "1 to 60 printable characters"),
-    (["train", *TINY, "--set", "block_size=2048"], "context 2048 needs at least 2049"),
+    (["train", *TINY, "--set", "block_size=2048"], "context length 2048 needs at least 2049"),
     (["sample", "zzz"], "No run is called 'zzz'"),
     (["sample", ""], "No run is called ''"),
     (["sample", "../.."], "No run is called '../..'"),
@@ -222,7 +222,7 @@ def test_wrong_sampling(capsys: Captured) -> None:
         ("--min-p", "nan", "Min-p must be a number"),
         ("--repetition-penalty", "0", "Repetition penalty must be 0.1 to 10"),
         ("--samples", "17", "Samples must be 1 to 16"),
-        ("--tokens", "0", "New tokens must be 1 to"),
+        ("--tokens", "0", "Max new tokens must be 1 to"),
         ("--step", "7", "There are no weights of step 7"),
         ("--step", "x", "invalid int value"),
     ):
@@ -309,7 +309,10 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     for arguments, message in (
-        (["export", run_id, str(tmp_path / "out")], "Positions sinusoidal cannot be expressed in any of GPT2, Llama"),
+        (
+            ["export", run_id, str(tmp_path / "out")],
+            "Positional encoding sinusoidal cannot be expressed in any of GPT2, Llama",
+        ),
         (["export", run_id, str(tmp_path / "out"), "--format", "onnx"], "invalid choice: 'onnx'"),
         (["export", run_id, str(tmp_path / "out"), "--format", "code", "--step", "x"], "invalid int value"),
         (["export", run_id, str(tmp_path / "out"), "--format", "safetensors", "--step", "7"], "no weights of step 7"),

@@ -1,7 +1,9 @@
 """Bad settings get one sentence that names the field, the value and the remedy."""
 
 import json
+import re
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from playground.config import (
     PRESETS,
+    ImportedModelConfig,
     ModelConfig,
     SampleConfig,
     TrainConfig,
@@ -29,18 +32,18 @@ BAD = [
     (ModelConfig, dict(n_layer=3.7), "Layers must be a whole number; 3.7 is not."),
     (ModelConfig, dict(n_layer=float("inf")), "Layers must be a finite number. You sent inf."),
     (ModelConfig, dict(n_layer=0), "Layers must be 1 to 24; 0 is not."),
-    (ModelConfig, dict(block_size=10**9), "Context must be 8 to 2048; 1000000000 is not."),
+    (ModelConfig, dict(block_size=10**9), "Context length must be 8 to 2048; 1000000000 is not."),
     (ModelConfig, dict(norm="batchnorm"), "Norm must be one of layernorm, rmsnorm. You sent 'batchnorm'."),
     (ModelConfig, dict(norm=["rmsnorm"]), "Norm must be one of layernorm, rmsnorm. You sent ['rmsnorm']."),
     (ModelConfig, dict(bias="yes"), "Biases must be true or false. You sent 'yes'."),
-    (ModelConfig, dict(n_embd=100, n_head=3, n_kv_head=3), "Width 100 is not divisible by 3 heads. Try width 99 or 102."),
-    (ModelConfig, dict(n_head=8, n_kv_head=3), "KV heads (3) must divide heads (8): use one of 1, 2, 4, 8."),
-    (ModelConfig, dict(n_embd=36, position="rope"), "RoPE needs an even head size; width 36 / 4 heads = 9."),
-    (ModelConfig, dict(n_sink=4), "Sinks (4) need a sliding window: set a window, or sinks to 0."),
+    (ModelConfig, dict(n_embd=100, n_head=3, n_kv_head=3), "Embedding size 100 is not divisible by 3 heads. Try 99 or 102."),
+    (ModelConfig, dict(n_head=8, n_kv_head=3), "KV heads (3) must divide Heads (8): use one of 1, 2, 4, 8."),
+    (ModelConfig, dict(n_embd=36, position="rope"), "RoPE needs an even head size; embedding size 36 / 4 heads = 9."),
+    (ModelConfig, dict(n_sink=4), "Sinks (4) require a sliding window: set Window above 0, or Sinks to 0."),
     (ModelConfig, dict(head_size=9, position="rope"), "RoPE needs an even head size; 9 is odd."),
-    (ModelConfig, dict(n_embd=120, position="rope", rope_fraction=0.5, n_head=4), "RoPE share 0.5 of a head of 30 is 15"),
-    (ModelConfig, dict(position="rope", rope_fraction=0), "RoPE share 0 of a head of 32 is 0 dimensions; it must"),
-    (ModelConfig, dict(rope_fraction=1.5), "RoPE share must be 0 to 1; 1.5 is not."),
+    (ModelConfig, dict(n_embd=120, position="rope", rope_fraction=0.5, n_head=4), "RoPE fraction 0.5 of a head of 30 is 15"),
+    (ModelConfig, dict(position="rope", rope_fraction=0), "RoPE fraction 0 of a head of 32 is 0 dimensions; it must"),
+    (ModelConfig, dict(rope_fraction=1.5), "RoPE fraction must be 0 to 1; 1.5 is not."),
     (ModelConfig, dict(norm_eps=0), "Norm epsilon must be 1e-12 to 0.1; 0 is not."),
     (ModelConfig, dict(norm_placement="sandwich"), "Norm placement must be one of pre, post. You sent 'sandwich'."),
     (ModelConfig, dict(qk_norm=1), "QK-norm must be true or false. You sent 1."),
@@ -48,28 +51,30 @@ BAD = [
         ModelConfig, dict(mlp="relu"),
         "MLP must be one of gelu, gelu_exact, relu2, swiglu, geglu, clamped_swiglu. You sent 'relu'.",
     ),
-    (ModelConfig, dict(global_every=2), "Global layers (2) need a sliding window for the others: set a window"),
-    (ModelConfig, dict(window=8, global_every=1), "Global layers 1 makes every layer global, so the window does nothing"),
-    (ModelConfig, dict(window=8, global_every=6), "Global layers 6 means none of 4 layers: use 2 to 4, or 0."),
+    (ModelConfig, dict(global_every=2), "Full-attention interval (2) requires a sliding window for the other layers: set "
+        "Window"),
+    (ModelConfig, dict(window=8, global_every=1), "Full-attention interval 1 gives every layer full attention, so the "
+        "window has no effect"),
+    (ModelConfig, dict(window=8, global_every=6), "Full-attention interval 6 selects no layer of 4: use 2 to 4, or 0."),
     (ModelConfig, dict(n_expert=0), "Experts must be 1 to 64; 0 is not."),
-    (ModelConfig, dict(n_expert_active=2), "Active experts (2) cannot exceed experts (1). Lower the active ones or raise"),
-    (ModelConfig, dict(n_expert=4, n_expert_active=8), "Active experts (8) cannot exceed experts (4)."),
-    (ModelConfig, dict(shared_expert=True), "A shared expert needs others beside it: set experts to 2 or more"),
+    (ModelConfig, dict(n_expert_active=2), "Active experts (2) must not exceed Experts (1). Lower Active experts or raise"),
+    (ModelConfig, dict(n_expert=4, n_expert_active=8), "Active experts (8) must not exceed Experts (4)."),
+    (ModelConfig, dict(shared_expert=True), "Shared expert requires a mixture of experts: set Experts to 2 or more"),
     (ModelConfig, dict(sink_logit="yes"), "Sink logit must be one of none, zero, learned. You sent 'yes'."),
-    (ModelConfig, dict(logit_softcap=-1), "Logit cap must be 0 to 1000; -1 is not."),
-    (ModelConfig, dict(init="xavier"), "Initial weights must be one of gpt2, depth_scaled, zero. You sent 'xavier'."),
-    (TrainConfig, dict(balance_loss=float("nan")), "Balance loss must be a number. You sent NaN."),
+    (ModelConfig, dict(logit_softcap=-1), "Logit soft-cap must be 0 to 1000; -1 is not."),
+    (ModelConfig, dict(init="xavier"), "Initialization must be one of gpt2, depth_scaled, zero. You sent 'xavier'."),
+    (TrainConfig, dict(balance_loss=float("nan")), "Load-balancing loss must be a number. You sent NaN."),
     (TrainConfig, dict(router_z_loss=2), "Router z-loss must be 0 to 1; 2 is not."),
     (ModelConfig, dict(foo=1), "Unknown setting 'foo'."),
     (TrainConfig, dict(learning_rate=0), "Learning rate must be 1e-06 to 1; 0 is not."),
-    (TrainConfig, dict(steps=20, warmup_steps=500), "Warm-up (500) is longer than the run (20 steps)."),
-    (TrainConfig, dict(bpe_vocab=255), "BPE vocabulary must be 256 to 32000; 255 is not."),
+    (TrainConfig, dict(steps=20, warmup_steps=500), "Warm-up steps (500) must not exceed Steps (20). Lower Warm-up steps."),
+    (TrainConfig, dict(bpe_vocab=255), "BPE vocabulary size must be 256 to 32000; 255 is not."),
     (TrainConfig, dict(tokenizer="wordpiece"), "Tokenizer must be one of byte, char, bpe, imported. You sent 'wordpiece'."),
     (TrainConfig, dict(seed=2**70), "Seed must be 0 to 4294967295"),
     (TrainConfig, dict(prompt="x" * 3000), "Prompt has 3,000 characters; the limit is 2,000. Shorten it."),
     (SampleConfig, dict(top_p=float("nan")), "Top-p must be a number. You sent NaN."),
     (SampleConfig, dict(temperature=-1), "Temperature must be 0 to 5; -1 is not."),
-    (SampleConfig, dict(max_new_tokens=10**6), "New tokens must be 1 to 8192; 1000000 is not."),
+    (SampleConfig, dict(max_new_tokens=10**6), "Max new tokens must be 1 to 8192; 1000000 is not."),
 ]  # fmt: skip
 
 
@@ -80,6 +85,67 @@ def test_bad_values_name_field_value_and_remedy(kind, values, message):
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
+
+
+ADVICE = re.compile(r"(?:Try (?P<other>embedding size|Head size)? ?|use (?:one of )?)(?P<values>[\d.][\d., or]*)")
+
+
+def advised(error: ValueError) -> list[dict[str, Any]]:
+    """The changes that an error of the architecture's shape advises."""
+    words, said = ADVICE.search(str(error)), str(error)
+    assert words is not None, said
+    by_subject = {
+        "Embedding size": "n_embd", "Sinusoidal": "n_embd", "RoPE fraction": "rope_fraction", "KV heads": "n_kv_head",
+        "Full-attention": "global_every",
+    }  # fmt: skip
+    other = {"embedding size": "n_embd", "Head size": "head_size"}.get(words["other"])
+    name = other or next(field for subject, field in by_subject.items() if said.startswith(subject))
+    kind = float if name == "rope_fraction" else int
+    return [{name: kind(value)} for value in re.findall(r"\d+(?:\.\d+)?", words["values"])]
+
+
+SHAPES = [
+    {"n_embd": n_embd, "n_head": n_head, "n_kv_head": n_head, "head_size": head_size, **positions}
+    for n_embd in (8, 9, 15, 33, 100, 1021, 1023)
+    for n_head in (1, 2, 3, 7, 8, 31)
+    for head_size in (0, 1, 5, 6)
+    for positions in (
+        {"position": "learned"}, {"position": "sinusoidal"}, {"position": "rope"},
+        {"position": "rope", "rope_fraction": 0.0}, {"position": "rope", "rope_fraction": 0.3},
+        {"position": "rope", "rope_fraction": 0.75},
+    )
+] + [
+    {"n_head": 6, "n_embd": 96, "n_kv_head": 4},
+    *({"n_layer": layers, "window": 8, "global_every": every} for layers in (1, 2, 3) for every in (1, 4)),
+]  # fmt: skip
+
+
+def follow(values: dict[str, Any], met: tuple[str, ...] = ()) -> int:
+    """Take every advice until the settings are accepted, never meeting one error twice; how many were taken."""
+    error = refusal(values)
+    if error is None:
+        return 0
+    kind = " ".join(str(error).split()[:2])
+    assert kind not in met, (values, error)
+    return sum(1 + follow({**values, **change}, (*met, kind)) for change in advised(error))
+
+
+def refusal(values: dict[str, Any]) -> ValueError | None:
+    """Why an architecture is refused, if it is."""
+    try:
+        ModelConfig.from_dict(values)
+    except ValueError as error:
+        return error
+    return None
+
+
+def test_every_value_that_an_error_advises_is_accepted() -> None:
+    assert sum(follow(values) for values in SHAPES) > 200
+
+
+def test_an_imported_model_gets_advice_within_its_own_bounds() -> None:
+    with pytest.raises(ValueError, match=r"not divisible by 7 heads\. Try 1995 or 2002\.$"):
+        ImportedModelConfig(n_embd=2000, n_head=7, n_kv_head=7)
 
 
 def test_long_hostile_values_are_cut():

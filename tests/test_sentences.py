@@ -55,9 +55,8 @@ def uncounted(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_what_is_counted_is_counted_by_counted(path: Path) -> None:
-    """`config.counted` knows the singular. The exported program in one file has nothing of ours to import."""
-    if path.name != "program.py":
-        assert uncounted(path.read_text("utf-8")) == []
+    """`config.counted` knows the singular."""
+    assert uncounted(path.read_text("utf-8")) == []
 
 
 def test_the_check_finds_what_it_is_for() -> None:

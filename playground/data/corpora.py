@@ -109,7 +109,7 @@ def load_text(
     """
     corpus = CORPORA.get(str(name))  # an API call can send anything
     if corpus is None:
-        raise ValueError(f"Text must be one of {', '.join(CORPORA)}; {str(name)[:40]!r} is not.")
+        raise ValueError(f"Dataset must be one of {', '.join(CORPORA)}; {str(name)[:40]!r} is not.")
     size = corpus.default_bytes if n_bytes is None else n_bytes
     _check_text_size(size)
     if name == "tales":
@@ -199,7 +199,7 @@ def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "te
 
 def _check_text_size(n_bytes: int) -> None:
     if not MIN_BYTES <= n_bytes <= MAX_BYTES:
-        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_BYTES:,} bytes; {n_bytes:,} is not.")
+        raise ValueError(f"Dataset size must be {MIN_BYTES:,} to {MAX_BYTES:,} bytes; {n_bytes:,} is not.")
 
 
 def _too_large(name: str, n_bytes: int, max_bytes: int) -> str:

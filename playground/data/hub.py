@@ -100,7 +100,7 @@ def _check_request(name: str, column: str, split: str, max_bytes: int) -> None:
     if split and not WORD.fullmatch(split):
         raise ValueError(f"Split must be a word such as train; {split[:40]!r} is not.")
     if not MIN_BYTES <= max_bytes <= MAX_FILE_BYTES:
-        raise ValueError(f"Text size must be {MIN_BYTES:,} to {MAX_FILE_BYTES:,} bytes; {max_bytes:,} is not.")
+        raise ValueError(f"Dataset size must be {MIN_BYTES:,} to {MAX_FILE_BYTES:,} bytes; {max_bytes:,} is not.")
 
 
 def _key(*parts: object) -> str:

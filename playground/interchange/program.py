@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.config import ANY, GATED, ModelConfig, Settings, TrainConfig, label, spelled, unsupported
+from playground.config import ANY, GATED, ModelConfig, Settings, TrainConfig, counted, label, spelled, unsupported
 from playground.data.corpora import holds_out_problems
 from playground.data.tasks import TASKS
 from playground.models.positional import alibi_slopes
@@ -201,11 +201,12 @@ def _values(model: ModelConfig, train: TrainConfig) -> dict[str, str]:
 
 def _about(model: ModelConfig, train: TrainConfig) -> str:
     words = [
-        f"{model.n_layer} layers of width {model.n_embd}",
+        f"{counted(model.n_layer, 'layer')}, d_model {model.n_embd}",
         f"{spelled(model.position)} positions" if model.position != "none" else "no positions",
         spelled(model.norm),
-        spelled(model.mlp) + (f", {model.n_expert_active} of {model.n_expert} experts" if model.n_expert > 1 else ""),
-        f"{train.steps:,} steps on {' '.join(train.corpus.split())}",
+        spelled(model.mlp)
+        + (f", {model.n_expert_active} of {counted(model.n_expert, 'expert')}" if model.n_expert > 1 else ""),
+        f"{counted(train.steps, 'step')} on {' '.join(train.corpus.split())}",
     ]
     return "A small language model and its training in one file: " + ", ".join(words) + "."
 

@@ -115,7 +115,7 @@ def reference_race(root: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"format": FORMAT, "name": title, "created": 0.0, "owner": None, "shared": False}
     runs = [[reference_id(name, seed) for seed in SEEDS] for name in SIZES]
-    solved = ["", "Width 120 → 128"]
+    solved = ["", "Embedding size (d_model) 120 → 128"]
     write_json(
         folder / "race.json", {**facts, "spec": spec.to_dict(), "runs": runs, "solved": solved, "notes": TALES_NOTES}
     )

@@ -102,7 +102,8 @@ def prepare_run(
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
         notes = (
             *notes,
-            f"The learning rate is {train.learning_rate:g}, as usual for this optimizer at width {model.n_embd}.",
+            f"The learning rate is {train.learning_rate:g}, the default for this optimizer at embedding size "
+            f"{model.n_embd}.",
         )
     return Prepared(preset, model, train, tokenizer, own, notes)
 
@@ -198,7 +199,8 @@ def check_memory(model: ModelConfig, train: TrainConfig, limit: int | None = Non
         here = "are free on this machine" if limit is None else "is the limit here"
         needed, left = apart(need / 1e9, available / 1e9)
         raise ValueError(
-            f"This run needs about {needed} GB of memory; {left} GB {here}. Lower the batch, context, width or layers."
+            f"This run needs about {needed} GB of memory; {left} GB {here}. Lower the batch size, context length, "
+            f"embedding size or layers."
         )
 
 

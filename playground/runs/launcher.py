@@ -38,7 +38,7 @@ SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slo
 LOG_BYTES = 1_000_000
 _NOT_HERE = "Training is switched off here. Look at the reference runs, or run the playground on a machine of your own."
 _ONLY_THE_HOST = "Only the host trains here. Enter the host's password, or look at the reference runs."
-_KILLED = "Probably out of memory: lower the batch, context, width or layers, or resume it."
+_KILLED = "Probably out of memory: lower the batch size, context length, embedding size or layers, or resume it."
 
 
 class Launcher:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from playground.config import ModelConfig, TrainConfig, label, recipe, setting_kinds, spelled
+from playground.config import ModelConfig, TrainConfig, apart, label, recipe, setting_kinds, spelled
 from playground.config import preset as preset_config
 from playground.train.estimate import count_parameters, estimate, race_memory
 
@@ -27,20 +27,24 @@ def _limit(help: str) -> Any:
 class Limits:
     """None means no limit. Megabytes are millions of bytes; minutes are of a worker's time, whatever it does in it."""
 
-    max_parameters: int | None = _limit("Parameters of a model; of a race, of each of its models.")
-    max_context: int | None = _limit("Tokens that a model looks back over.")
-    max_batch_tokens: int | None = _limit("Tokens of a step: batch × accumulation × context.")
-    max_vocabulary: int | None = _limit("Tokens of a vocabulary.")
-    memory_mb: int | None = _limit("Memory of a training, in MB: estimated before, measured while it runs.")
+    max_parameters: int | None = _limit("Parameters of a model; in a race, of each model.")
+    max_context: int | None = _limit("Context length of a model, in tokens.")
+    max_batch_tokens: int | None = _limit("Tokens per step: batch size × gradient accumulation × context length.")
+    max_vocabulary: int | None = _limit("Vocabulary size.")
+    memory_mb: int | None = _limit(
+        "Memory of a training process, in MB: estimated before it starts, measured while it runs."
+    )
     run_minutes: float | None = _limit("Training time of one run or race, in minutes.")
-    daily_minutes: float | None = _limit("Training time of a visitor within 24 hours, in minutes.")
-    running_runs: int | None = _limit("Runs and races of a visitor that train at the same time.")
-    waiting_runs: int | None = _limit("Runs and races of a visitor that wait in the queue. A duel needs four.")
+    daily_minutes: float | None = _limit("Training time of one visitor within 24 hours, in minutes.")
+    running_runs: int | None = _limit("Runs and races of one visitor that train at the same time.")
+    waiting_runs: int | None = _limit(
+        "Runs and races of one visitor that wait in the queue. A tokenizer comparison needs four."
+    )
     network_runs: int | None = _limit("Runs and races that train or wait, of all visitors from one network.")
     queue_length: int | None = _limit("Runs and races that wait in the queue, of all visitors together.")
-    visitor_mb: int | None = _limit("Disk space of a visitor's runs, in MB.")
-    total_mb: int | None = _limit("Disk space of all runs, in MB: beyond it the oldest go.")
-    new_tokens: int | None = _limit("Tokens that a model writes at a click.")
+    visitor_mb: int | None = _limit("Disk space of one visitor's runs, in MB.")
+    total_mb: int | None = _limit("Disk space of all runs, in MB; above it the oldest runs are deleted.")
+    new_tokens: int | None = _limit("Tokens generated per request.")
     trainers: Trainers = "everyone"
     frozen: tuple[str, ...] = ()  # settings that visitors leave as they find them
 
@@ -53,7 +57,7 @@ class Limits:
         unknown = [name for name in self.frozen if name not in setting_kinds()]
         if unknown:
             raise ValueError(
-                f"frozen names {unknown[0][:40]!r}, which is no setting. Write names as in `--set NAME=…`."
+                f"frozen contains {unknown[0][:40]!r}, which is not a setting. Write names as in `--set NAME=…`."
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,35 +77,41 @@ class Limits:
     def check_run(self, model: ModelConfig, train: TrainConfig) -> None:
         """Raise ValueError if a run is larger than it may be."""
         self.check_shape(model, train)
-        self._check_memory(estimate(model, train).memory_bytes, "this run", "the batch, context, width or layers")
+        self._check_memory(
+            estimate(model, train).memory_bytes, "this run", "the batch size, context length, embedding size or layers"
+        )
         self._check_disk(stored_bytes(model, train), "this run")
 
     def check_race(self, arms: Sequence[tuple[ModelConfig, TrainConfig]], n_seeds: int) -> None:
         """Raise ValueError if a model of a race, or all of them together, are larger than they may be."""
         for model, train in arms:
             self.check_shape(model, train)
-        self._check_memory(race_memory(arms, n_seeds), "this race", "the arms, the seeds, the width or the layers")
+        self._check_memory(
+            race_memory(arms, n_seeds), "this race", "the number of arms or seeds, the embedding size or the layers"
+        )
         self._check_disk(n_seeds * sum(stored_bytes(model, train) for model, train in arms), "this race")
 
     def check_shape(self, model: ModelConfig, train: TrainConfig) -> None:
         """Raise ValueError if a single model, its batch or its vocabulary is larger than it may be."""
-        _compare(model.block_size, self.max_context, "Context", "this model looks back over {} tokens", "it")
-        _compare(model.vocab_size, self.max_vocabulary, "Vocabulary", "this one has {} tokens", "it, or take bytes")
+        _compare(model.block_size, self.max_context, "Context length", "this model has {} tokens", "it")
+        _compare(
+            model.vocab_size, self.max_vocabulary, "Vocabulary size", "this model has {} tokens", "it, or use bytes"
+        )
         tokens = train.batch_size * train.grad_accum * model.block_size
-        _compare(tokens, self.max_batch_tokens, "Batch", "a step reads {} tokens", "batch, accumulation or context")
+        _compare(tokens, self.max_batch_tokens, "Batch", "a step reads {} tokens", _BATCH)
         size = count_parameters(model)
-        _compare(size, self.max_parameters, "Parameters", "this model has {}", "the width or the layers")
+        _compare(size, self.max_parameters, "Parameters", "this model has {}", "the embedding size or the layers")
 
     def _check_memory(self, need: int, what: str, remedy: str) -> None:
         _compare(need / 1e6, self.memory_mb, "Memory", f"{what} needs about {{}} MB", remedy)
 
     def _check_disk(self, need: int, what: str) -> None:
-        remedy = "the snapshots, the width or the layers"
+        remedy = "the snapshots, the embedding size or the layers"
         _compare(need / 1e6, self.visitor_mb, "Disk space", f"{what} needs up to {{}} MB", remedy)
 
     def check_writing(self, new_tokens: int) -> None:
         """Raise ValueError if a model would write more at once than it may."""
-        _compare(new_tokens, self.new_tokens, "New tokens", "{} are asked for", "them, and continue the text")
+        _compare(new_tokens, self.new_tokens, "Max new tokens", "{} were requested", "it, then continue the text")
 
     def check_frozen(self, changes: Mapping[str, Any], *starts: Mapping[str, Any]) -> None:
         """Raise ValueError if `changes` give a frozen setting a value that none of the `starts` gives it."""
@@ -110,7 +120,7 @@ class Limits:
             if name in changes and allowed and changes[name] not in allowed:
                 raise ValueError(
                     f"{label(setting_kinds()[name], name)} is fixed here at {spelled(allowed[0])}; "
-                    f"{spelled(changes[name])!s:.40} was asked for. Leave it as it is."
+                    f"{spelled(changes[name])!s:.40} was requested. Leave it unchanged."
                 )
 
     def in_words(self) -> str:
@@ -133,7 +143,11 @@ def _checked(name: str, value: Any, whole: bool) -> None:
 
 def _compare(value: float, limit: float | None, name: str, given: str, remedy: str) -> None:
     if limit is not None and value > limit:
-        raise ValueError(f"{name}: {given.format(f'{value:,.0f}')}; the limit here is {limit:,.0f}. Lower {remedy}.")
+        more, most = apart(value, limit, 0)
+        raise ValueError(f"{name}: {given.format(more)}; the limit here is {most}. Lower {remedy}.")
+
+
+_BATCH = "the batch size, gradient accumulation or context length"
 
 
 def stored_bytes(model: ModelConfig, train: TrainConfig) -> int:

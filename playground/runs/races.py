@@ -206,7 +206,7 @@ def check_race_memory(arms: Sequence[PlannedArm], n_seeds: int, limit: int | Non
         needed, left = apart(need / 1e9, available / 1e9)
         raise ValueError(
             f"This race's {counted(len(arms) * n_seeds, 'model')} need about {needed} GB of memory together; "
-            f"{left} GB {here}. Take fewer arms or seeds, or lower the width, layers or batch."
+            f"{left} GB {here}. Use fewer arms or seeds, or lower the embedding size, layers or batch size."
         )
 
 

@@ -45,7 +45,7 @@ class Guard:
         if more > free:
             raise ValueError(
                 f"Memory: this needs about {more / 1e6:,.0f} MB more; {free / 1e6:,.0f} MB are free on this machine now. "
-                "Close something and resume, or lower the batch, context, width or layers."
+                "Close something and resume, or lower the batch size, context length, embedding size or layers."
             )
 
 
@@ -85,13 +85,14 @@ class Watchdog:
             self._decide(
                 "memory",
                 f"Memory: the training took {used / 1e6:,.0f} MB; the limit here is {limit:,} MB. "
-                "Lower the batch, context, width or layers.",
+                "Lower the batch size, context length, embedding size or layers.",
             )
         elif (free := free_memory()) < RESERVE:
             self._decide(
                 "memory",
                 f"Memory: only {free / 1e6:,.0f} MB were left on this machine, {used / 1e6:,.0f} MB taken by this training, "
-                "which was ended so that nothing else fails. Close something and resume, or lower the batch or context.",
+                "which was ended so that nothing else fails. Close something and resume, or lower the batch size or "
+                "context length.",
             )
 
     def _decide(self, kind: str, words: str) -> None:

@@ -286,7 +286,7 @@ class _Execution:
 
     def _explain(self, error: BaseException) -> str:
         need = estimate(self.run.model, self.run.train).memory_bytes / 1e9
-        memory = f"this run needs about {need:.1f} GB. Lower the batch, context, width or layers."
+        memory = f"this run needs about {need:.1f} GB. Lower the batch size, context length, embedding size or layers."
         return explained(error, "training", memory, self._kept())
 
     def _kept(self) -> str:

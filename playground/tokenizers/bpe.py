@@ -139,7 +139,7 @@ def learn_bpe(text: str, vocab_size: int, progress: Learning | None = None) -> B
     out of bounds and for a lone surrogate.
     """
     if not MIN_VOCAB <= vocab_size <= MAX_VOCAB:
-        raise ValueError(f"BPE vocabulary must be {MIN_VOCAB} to {MAX_VOCAB:,}; {vocab_size} is not.")
+        raise ValueError(f"BPE vocabulary size must be {MIN_VOCAB} to {MAX_VOCAB:,}; {vocab_size} is not.")
     check_encodable(text)
     library = _library([], [])
     trainer = trainers.BpeTrainer(

@@ -164,10 +164,10 @@ def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig,
     if lost > 0.5:
         remedy = f"The tokenizer does not know {lost:.0%} of its characters: choose another tokenizer or text."
     else:
-        remedy = "Lower the context or add text." if shortest > lowest else "Add text."
+        remedy = "Lower the context length or add text." if shortest > lowest else "Add text."
     raise ValueError(
         f"The text has {counted(shortest, 'token')} in its {'training' if shortest == len(train) else 'validation'} part; "
-        f"context {model.block_size} needs at least {model.block_size + 1}. {remedy}"
+        f"context length {model.block_size} needs at least {model.block_size + 1}. {remedy}"
     )
 
 
@@ -178,8 +178,8 @@ def _check_prompts_fit(label: str, masks: Iterable[np.ndarray | None], block_siz
     )
     if block_size < longest:
         raise ValueError(
-            f"Context {block_size} is too short for {label}: its prompts have up to {counted(longest, 'character')}, and an "
-            f"answer counts only where its whole prompt can be seen. Raise the context to {longest} or more."
+            f"Context length {block_size} is too short for {label}: its prompts have up to {counted(longest, 'character')}, "
+            f"and an answer counts only where its whole prompt is visible. Raise the context length to {longest} or more."
         )
 
 

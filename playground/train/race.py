@@ -34,6 +34,7 @@ MAX_STEPS = 100_000
 TOLERANCE: dict[str, float] = {"mlp": 0.01, "width": 0.05}  # widths come in steps of a head's size
 EVALUATIONS = 20  # over a race, unless it says otherwise
 MAX_MLP = 16_384
+NAME_LENGTH = 40  # characters of an arm's name
 _SOLVED = {"mlp": "mlp_width", "width": "n_embd"}
 _WORDS = {"parameters": "parameters", "flops": "training FLOPs per token"}
 
@@ -69,8 +70,10 @@ class RaceSpec:
             raise ValueError(f"A race has 2 to {MAX_ARMS} arms; this one has {len(self.arms)}.")
         names = [arm.name for arm in self.arms]
         for arm in self.arms:
-            if not (isinstance(arm.name, str) and 1 <= len(arm.name.strip()) <= 40 and arm.name.isprintable()):
-                raise ValueError(f"An arm's name must be 1 to 40 printable characters; {arm.name!r:.60} is not.")
+            if not (isinstance(arm.name, str) and 1 <= len(arm.name.strip()) <= NAME_LENGTH and arm.name.isprintable()):
+                raise ValueError(
+                    f"An arm's name must be 1 to {NAME_LENGTH} printable characters; {arm.name!r:.60} is not."
+                )
             if names.count(arm.name) > 1:
                 raise ValueError(
                     f"Two arms are called {arm.name!r}. Give one of them another name, as in “Wider: modern”."
@@ -171,14 +174,18 @@ def parse_arm(text: str) -> Arm:
         changes[name] = parsed(kinds[name], name, value)
     if start not in PRESETS:
         raise ValueError(f"Arm {text[:60]!r} must start from one of {', '.join(PRESETS)}; {start[:40]!r} is not.")
-    return Arm((match[1] or arm_name(start, changes)).strip()[:40], start, changes)
+    return Arm((match[1] or arm_name(start, changes)).strip()[:NAME_LENGTH], start, changes)
 
 
 def arm_name(start: str, changes: Mapping[str, Any]) -> str:
-    """What an arm without a name is called: "Modern", or "Modern, KV heads 1"."""
+    """What an arm without a name is called: "Modern", or "Modern, KV heads 1"; settings by their short names,
+    "Modern, n_kv_head 1", where their labels are too long for a name."""
     kinds = setting_kinds()
-    words = [f"{label(kinds[name], name)} {spelled(value)}" for name, value in changes.items()]
-    return ", ".join([start.capitalize(), *words])
+    labels = [f"{label(kinds[name], name)} {spelled(value)}" for name, value in changes.items()]
+    fields = [f"{name} {spelled(value)}" for name, value in changes.items()]
+    name, shorter = (", ".join([start.capitalize(), *words]) for words in (labels, fields))
+    name = name if len(name) <= NAME_LENGTH else shorter
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 
 def written(arm: Arm) -> str:
@@ -296,10 +303,10 @@ def match_model(model: ModelConfig, match: Match, by: MatchBy, target: float) ->
     found = _nearest(model, match, by, target)
     worth = _worth(found, match)
     if abs(worth / target - 1) > TOLERANCE[by]:
-        other = "width" if by == "mlp" else "MLP size"
+        other = "embedding size" if by == "mlp" else "MLP hidden size"
         raise ValueError(
             f"It cannot be matched: {label(ModelConfig, _SOLVED[by])} {getattr(found, _SOLVED[by])} comes closest, with "
-            f"{worth:,.0f} {_WORDS[match]} against {target:,.0f}. Match by {other}, or do not match."
+            f"{worth:,.0f} {_WORDS[match]} against {target:,.0f}. Match by {other}, or do not match sizes."
         )
     size = found.mlp_hidden if by == "mlp" else found.n_embd
     before = model.mlp_hidden if by == "mlp" else model.n_embd
@@ -356,7 +363,7 @@ def _budgeted(spec: RaceSpec, arm: Arm, model: ModelConfig, train: TrainConfig, 
         raise ValueError(
             f"A budget of {amount} is {counted(steps, 'step')}, too small to evaluate once (after {after}). "
             "Raise the budget at "
-            f"least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch or context."
+            f"least {max(2, -(-least // max(1, steps)))}-fold, or lower the batch size or context length."
         )
     return train.replace(
         steps=steps,

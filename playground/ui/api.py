@@ -164,7 +164,7 @@ class Api:
         )
         self.services.limits.check_writing(config.max_new_tokens)
         if config.max_new_tokens > MAX_NEW_TOKENS:
-            raise ValueError(f"New tokens must be 1 to {MAX_NEW_TOKENS:,}; {config.max_new_tokens:,} is not.")
+            raise ValueError(f"Max new tokens must be 1 to {MAX_NEW_TOKENS:,}; {config.max_new_tokens:,} is not.")
         model = self.services.models.get(found, _step(step))
         ids = encode_prompt(found.tokenizer, _text(prompt, "Prompt", MAX_PROMPT))
         written = list(until_end(generate(model, ids, config), found.tokenizer, config))

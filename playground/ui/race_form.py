@@ -28,7 +28,7 @@ MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
 TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
 STEPS = 300  # of a race that nobody has set a budget for
 MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
-BY = {"mlp": "MLP size", "width": "width"}
+BY = {"mlp": "MLP hidden size", "width": "embedding size"}
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def sizes(form: RaceForm, data: Mapping[Any, Any]) -> str:
         n, layers = int(budget["seeds"]), shared["n_layer"]
         words = [
             CORPORA[shared["corpus"]].label,
-            f"{counted(layers, 'layer')} of width {shared['n_embd']}",
+            f"{counted(layers, 'layer')}, d_model {shared['n_embd']}",
             f"{float(budget['amount']):,.6g} {UNITS[budget['budget']]}",
             f"{counted(n, 'seed')}",
         ]

@@ -22,7 +22,7 @@ def follow_rate(rate: Any, optimizer: Any, width: Any) -> Any:
     new = followed_rate(rate, optimizer, width)
     if new == rate:
         return gr.skip()
-    gr.Info(f"Learning rate {new:g}: usual for {spelled(optimizer)} at width {width}.", duration=8)
+    gr.Info(f"Learning rate {new:g}: default for {spelled(optimizer)} at embedding size {width}.", duration=8)
     return new
 
 

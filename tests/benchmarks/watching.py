@@ -63,7 +63,7 @@ def _turns(app: App, browser: Browser, turns: int, seconds: float) -> list[float
     page.get_by_role("button", name="Every training setting").click()
     for name in ("Evaluate every", "Sample every", "Checkpoint every"):
         page.get_by_label(name).fill("5000")
-    for name, value in (("Steps", 5000), ("Batch", 32)):  # so that the run lasts longer than the measurement
+    for name, value in (("Steps", 5000), ("Batch size", 32)):  # so that the run lasts longer than the measurement
         set_slider(page, name, value)
     page.locator("#start").click()
     store = RunStore(app.data / "runs")

@@ -62,13 +62,13 @@ def test_tales_prompt_begins_stories() -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "", "../tales", None, ["tales"]])
 def test_unknown_text(name: object) -> None:
-    with pytest.raises(ValueError, match=r"^Text must be one of tales, .* is not\.$"):
+    with pytest.raises(ValueError, match=r"^Dataset must be one of tales, .* is not\.$"):
         load_text(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n_bytes", [0, -5, 999, 20_000_001])
 def test_sizes_out_of_range(n_bytes: int) -> None:
-    with pytest.raises(ValueError, match=r"^Text size must be 1,000 to 20,000,000 bytes; .* is not\.$"):
+    with pytest.raises(ValueError, match=r"^Dataset size must be 1,000 to 20,000,000 bytes; .* is not\.$"):
         load_text("tales", n_bytes=n_bytes)
 
 

@@ -229,7 +229,7 @@ WRONG = [
     ({"column": ""}, "Column must be the name"),
     ({"column": "a\nb"}, "Column must be the name"),
     ({"split": "tr/ain"}, "Split must be a word"),
-    ({"max_bytes": 10}, "Text size must be 1,000 to 1,000,000,000 bytes; 10 is not."),
+    ({"max_bytes": 10}, "Dataset size must be 1,000 to 1,000,000,000 bytes; 10 is not."),
 ]
 
 

@@ -37,7 +37,14 @@ def unfold(page: Page, name: str) -> None:
 
 def make_small(page: Page, steps: int = 60) -> None:
     """A model so small that a test need not wait."""
-    for label, value in (("Layers", 2), ("Width", 32), ("Heads", 2), ("Context", 32), ("Steps", steps), ("Batch", 4)):
+    for label, value in (
+        ("Layers", 2),
+        ("Embedding size (d_model)", 32),
+        ("Heads", 2),
+        ("Context length", 32),
+        ("Steps", steps),
+        ("Batch size", 4),
+    ):
         set_slider(page, label, value)
 
 

@@ -57,7 +57,13 @@ def test_a_class(watch: Watch, classroom: App) -> None:
 
     for page in (ann, bob):
         unlock(page)
-        for label, value in (("Layers", 2), ("Width", 32), ("Context", 32), ("Steps", 5000), ("Batch", 4)):
+        for label, value in (
+            ("Layers", 2),
+            ("Embedding size (d_model)", 32),
+            ("Context length", 32),
+            ("Steps", 5000),
+            ("Batch size", 4),
+        ):
             field = page.get_by_label(f"number input for {label}", exact=True).filter(visible=True)
             field.fill(str(value))
             field.press("Tab")

@@ -76,7 +76,7 @@ def test_a_hugging_face_folder_comes_in_and_writes(page: Page, app: App, hugging
     expect(page.locator("#live-run")).to_contain_text("There is no curve")
     open_tab(page, "Sample")
     expect(page.locator("#sample-run input")).to_have_value("From elsewhere", timeout=SLOW)
-    set_slider(page, "New tokens", 20)
+    set_slider(page, "Max new tokens", 20)
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
     open_tab(page, "Attention")

@@ -49,7 +49,7 @@ def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
 
     open_tab(page, "Sample")
     expect(page.locator("#next-token")).to_contain_text("%", timeout=SLOW)
-    set_slider(page, "New tokens", 40)
+    set_slider(page, "Max new tokens", 40)
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
 
@@ -60,7 +60,7 @@ def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
     page.get_by_role("option", name="First of all").first.click()
     page.keyboard.press("Escape")
     expect(page.locator("#results")).to_contain_text("First of all", timeout=SLOW)
-    set_slider(page, "New tokens", 30)
+    set_slider(page, "Max new tokens", 30)
     page.locator("#compare-write").click()
     expect(page.locator("#side-by-side")).to_contain_text("First of all", timeout=SLOW)
 
@@ -71,7 +71,14 @@ def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> No
     page.get_by_role("radio", name="Your text").check(force=True)
     page.locator("input[type=file]").set_input_files(str(real_text))
     expect(page.get_by_text("different ones")).to_be_visible(timeout=SLOW)
-    for label, value in (("Layers", 3), ("Width", 96), ("Heads", 4), ("Context", 64), ("Steps", 1000), ("Batch", 12)):
+    for label, value in (
+        ("Layers", 3),
+        ("Embedding size (d_model)", 96),
+        ("Heads", 4),
+        ("Context length", 64),
+        ("Steps", 1000),
+        ("Batch size", 12),
+    ):
         set_slider(page, label, value)
     unfold(page, "Every training setting")
     page.get_by_label("Evaluate every").fill("25")

@@ -28,7 +28,14 @@ def open_races(page: Page, app: App, query: str = "") -> None:
 def race_small(page: Page, steps: int, seeds: int = 2, recipe: str = "classic_modern") -> None:
     """One click, after making everything small."""
     unfold(page, "Text, size, budget, seeds")
-    for label, value in (("Layers", 1), ("Width", 32), ("Heads", 2), ("Context", 32), ("Batch", 2), ("Seeds", seeds)):
+    for label, value in (
+        ("Layers", 1),
+        ("Embedding size (d_model)", 32),
+        ("Heads", 2),
+        ("Context length", 32),
+        ("Batch size", 2),
+        ("Seeds", seeds),
+    ):
         set_slider(page, label, value)
     page.get_by_label("Budget of each run").fill(str(steps))
     page.get_by_label("Budget of each run").press("Tab")
@@ -64,7 +71,7 @@ def test_one_click_to_a_verdict_and_everything_that_can_be_kept_of_it(
     assert re.match(r"Modern (is|and)", headline(page))
     table = page.locator("#race-view .pg-table")
     expect(table.locator("tbody tr")).to_have_count(2)
-    expect(page.locator("#race-view .pg-chips")).to_contain_text("Positions: learned → RoPE")
+    expect(page.locator("#race-view .pg-chips")).to_contain_text("Positional encoding: learned → RoPE")
     traces = "document.querySelector('#race-view .js-plotly-plot').data.length"
     wait_for(lambda: page.evaluate(traces) == 4)  # two lines and their bands
 
@@ -140,7 +147,14 @@ def test_a_race_is_named_changed_in_one_thing_and_raced_again(page: Page, own_ap
 def test_an_arm_that_diverges_is_shown_as_diverged_while_the_others_go_on(page: Page, own_app: App) -> None:
     open_races(page, own_app)
     unfold(page, "Text, size, budget, seeds")
-    for label, value in (("Layers", 1), ("Width", 32), ("Heads", 2), ("Context", 32), ("Batch", 2), ("Seeds", 2)):
+    for label, value in (
+        ("Layers", 1),
+        ("Embedding size (d_model)", 32),
+        ("Heads", 2),
+        ("Context length", 32),
+        ("Batch size", 2),
+        ("Seeds", 2),
+    ):
         set_slider(page, label, value)
     page.get_by_label("Budget of each run").fill("60")
     page.get_by_label("Budget of each run").press("Tab")
@@ -262,8 +276,8 @@ def test_an_arm_of_ones_own_is_previewed_matched(page: Page, app: App) -> None:
     unfold(page, "Arms of your own")
     fill_choice(page, "#race-to", "none")
     page.locator("#race-add").click()
-    expect(page.locator("#race-preview")).to_contain_text("Modern, Positions none", timeout=SLOW)
-    expect(page.locator("#race-preview")).to_contain_text("MLP size")
+    expect(page.locator("#race-preview")).to_contain_text("Modern, Positional encoding none", timeout=SLOW)
+    expect(page.locator("#race-preview")).to_contain_text("MLP hidden size")
 
 
 def test_a_shipped_race_is_accessible_and_fits_a_phone(page: Page, app: App) -> None:

@@ -17,7 +17,7 @@ def test_several_texts_a_branch_and_more(page: Page, app: App) -> None:
     set_slider(page, "Top-k", 2)
     expect(chart).to_contain_text("removed by top-k")
     expect(chart).to_contain_text("2 of ")
-    set_slider(page, "New tokens", 12)
+    set_slider(page, "Max new tokens", 12)
     set_slider(page, "Samples", 2)
     page.locator("#generate").click()
     expect(text).to_contain_text(DONE, timeout=SLOW)
@@ -41,7 +41,7 @@ def test_several_texts_a_branch_and_more(page: Page, app: App) -> None:
 def test_the_same_prompt_in_other_ways(page: Page, app: App) -> None:
     open_page(page, app.url, "Sample")
     expect(page.locator("#next-token")).to_contain_text("%", timeout=SLOW)
-    set_slider(page, "New tokens", 8)
+    set_slider(page, "Max new tokens", 8)
     page.locator("#write-beside").click()
     text = page.locator("#token-text")
     expect(text).to_contain_text("those of the model itself", timeout=SLOW)

@@ -100,7 +100,7 @@ def test_a_model_on_bpe_from_the_form_to_every_tab(page: Page, own_app: App) -> 
 
     open_tab(page, "Sample")
     expect(page.locator("#next-token")).to_contain_text("of 700 tokens remain", timeout=SLOW)
-    set_slider(page, "New tokens", 30)
+    set_slider(page, "Max new tokens", 30)
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("tokens/s with the KV cache", timeout=SLOW)
 

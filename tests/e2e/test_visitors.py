@@ -54,7 +54,7 @@ def test_text_is_shown_as_text(page: Page, app: App) -> None:
     expect(page.locator("#attention-grid .pg-heads canvas").first).to_be_visible(timeout=SLOW)
     open_tab(page, "Sample")
     page.locator("#sample-prompt textarea").fill(HOSTILE)
-    set_slider(page, "New tokens", 20)
+    set_slider(page, "Max new tokens", 20)
     page.locator("#generate").click()
     expect(page.locator("#token-text")).to_contain_text("<b>bold</b>", timeout=SLOW)
     open_tab(page, "Compare")
@@ -86,7 +86,7 @@ def test_a_wrong_file_gets_one_sentence(page: Page, app: App, name: str, content
 def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -> None:
     open_page(page, app.url)
     set_slider(page, "Heads", 3)
-    expect(page.locator("#estimate")).to_contain_text("Width 128 is not divisible by 3 heads. Try width 126 or 129.")
+    expect(page.locator("#estimate")).to_contain_text("Embedding size 128 is not divisible by 3 heads. Try 126 or 129.")
     page.locator("#start").click()
     expect(page.get_by_text("is not divisible by 3 heads").nth(1)).to_be_visible(timeout=SLOW)
     assert page.get_by_label("number input for Heads", exact=True).input_value() == "3"
@@ -97,12 +97,12 @@ def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -
 def test_the_learning_rate_follows_the_width_until_another_is_typed(page: Page, app: App) -> None:
     open_page(page, app.url)
     rate = page.get_by_role("spinbutton", name="Learning rate")
-    set_slider(page, "Width", 256)
+    set_slider(page, "Embedding size (d_model)", 256)
     expect(rate).to_have_value("0.0015", timeout=SLOW)
-    expect(page.get_by_text("usual for AdamW at width 256")).to_be_visible()
+    expect(page.get_by_text("default for AdamW at embedding size 256")).to_be_visible()
     rate.fill("0.004")
     rate.press("Tab")
-    set_slider(page, "Width", 512)
+    set_slider(page, "Embedding size (d_model)", 512)
     expect(page.locator("#estimate")).to_contain_text("parameters")
     page.wait_for_timeout(1500)
     expect(rate).to_have_value("0.004")

@@ -134,14 +134,14 @@ def test_half_precision_and_several_files(tmp_path: Path) -> None:
 
 
 OBSTACLES = [
-    (dict(position="sinusoidal"), "Positions sinusoidal cannot be expressed in any of GPT2"),
-    (dict(position="alibi"), "Positions ALiBi cannot be expressed in any"),
+    (dict(position="sinusoidal"), "Positional encoding sinusoidal cannot be expressed in any of GPT2"),
+    (dict(position="alibi"), "Positional encoding ALiBi cannot be expressed in any"),
     (dict(norm_placement="post"), "Norm placement after (post) cannot"),
-    (dict(logit_softcap=30.0), "Logit cap 30 cannot"),
+    (dict(logit_softcap=30.0), "Logit soft-cap 30 cannot"),
     (dict(window=8, n_sink=2), "Sinks 2 cannot"),
-    (dict(position="rope", rope_fraction=0.5), "RoPE share 0.5 cannot"),
+    (dict(position="rope", rope_fraction=0.5), "RoPE fraction 0.5 cannot"),
     (dict(n_expert=4, shared_expert=True), "Shared expert yes cannot"),
-    (dict(n_expert=4, router_norm=False), "which cannot express Experts 4 and Normalised router no"),
+    (dict(n_expert=4, router_norm=False), "which cannot express Experts 4 and Normalize router weights no"),
     (dict(head_size=16), "the closest is GPT2, which cannot express Head size 16"),
     (dict(n_kv_head=1), "the closest is GPT2, which cannot express KV heads 1"),
     (dict(norm="rmsnorm"), "the closest is GPT2, which cannot express Norm RMSNorm"),

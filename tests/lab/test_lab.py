@@ -97,7 +97,7 @@ def test_differences_name_what_is_not_equal_and_nothing_else(two_runs):
     assert table.columns.tolist() == ["setting", "classic", "modern"]
     rows = {setting: (a, b) for setting, a, b in table.itertuples(index=False)}
     assert rows == {
-        "Positions": ("learned", "RoPE"),
+        "Positional encoding": ("learned", "RoPE"),
         "Norm": ("LayerNorm", "RMSNorm"),
         "Norm epsilon": ("1e-05", "1e-06"),
         "MLP": ("GELU", "SwiGLU"),
@@ -106,13 +106,13 @@ def test_differences_name_what_is_not_equal_and_nothing_else(two_runs):
     }
     assert differences(two_runs[0][:1]).empty
     assert differences([]).empty
-    assert told_apart(two_runs[0])[:2] == ["Positions: learned → RoPE", "Norm: LayerNorm → RMSNorm"]
+    assert told_apart(two_runs[0])[:2] == ["Positional encoding: learned → RoPE", "Norm: LayerNorm → RMSNorm"]
 
 
 def test_a_solved_mlp_is_told_beside_the_size_that_the_rule_gives(two_runs):
     classic, modern = two_runs[0]
     matched = replace(modern, model=modern.model.replace(mlp_width=431))
-    assert "MLP size: 512 → 431" in told_apart([classic, matched])
+    assert "MLP hidden size: 512 → 431" in told_apart([classic, matched])
 
 
 def test_results_are_those_of_the_last_evaluation(two_runs):

@@ -99,7 +99,7 @@ def test_without_transformers_the_same_folder_is_written_and_the_same_refused(
     alibi = make_run(run.model.replace(position="alibi"))
     state = TrainState.new(alibi.model, alibi.train)
     save_snapshot(alibi.path, state.tensors()["model"], state.counters())
-    with pytest.raises(ValueError, match="Positions ALiBi cannot be expressed in any"):
+    with pytest.raises(ValueError, match="Positional encoding ALiBi cannot be expressed in any"):
         export_run(alibi, tmp_path / "refused", "transformers")
     assert not (tmp_path / "refused").exists()
 

@@ -45,18 +45,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model_changes": {"n_embd": 100, "n_head": 8}}, "not divisible"),
     ({"train_changes": {"steps": "many"}}, "Steps must be a number"),
     ({"train_changes": {"steps": 10}}, "Warm-up"),
-    ({"train_changes": {"corpus": "nonsense"}}, "Text must be one of"),
+    ({"train_changes": {"corpus": "nonsense"}}, "Dataset must be one of"),
     ({"train_changes": {"corpus": "own"}}, "The text is empty"),
     ({"own_text": ""}, "The text is empty"),
     ({"own_text": " \n "}, "The text is empty"),
-    ({"own_text": "too short", "model_changes": {"block_size": 64}}, "context 64 needs at least 65"),
+    ({"own_text": "too short", "model_changes": {"block_size": 64}}, "context length 64 needs at least 65"),
     ({"own_text": TEXT, "train_changes": {"validation_fraction": 0.001}}, "validation part"),
     ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different character;"),
     ({"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}}, "never seen 'Z'"),
     ({"own_text": "\ud800" * 5000}, "invalid character"),
     ({"train_changes": {"tokenizer": "imported"}}, "no file was given"),
     ({"train_changes": {"tokenizer": "bpe", "corpus": "reverse"}}, "scored letter by letter"),
-    ({"train_changes": {"tokenizer": "bpe", "bpe_vocab": 10}}, "BPE vocabulary must be 256 to 32000"),
+    ({"train_changes": {"tokenizer": "bpe", "bpe_vocab": 10}}, "BPE vocabulary size must be 256 to 32000"),
     (
         {
             "train_changes": {"tokenizer": "bpe", "bpe_vocab": 32_000, "batch_size": 512},
@@ -148,7 +148,7 @@ def test_the_learning_rate_follows_width_and_optimizer_unless_one_is_given() -> 
     model = {"n_layer": 1, "n_embd": 256, "block_size": 16}
     wide = prepare_run("modern", model, {}, TEXT)
     assert wide.train.learning_rate == usual_rate("adamw", 256) < TrainConfig().learning_rate
-    assert wide.notes == ("The learning rate is 0.0015, as usual for this optimizer at width 256.",)
+    assert wide.notes == ("The learning rate is 0.0015, the default for this optimizer at embedding size 256.",)
     assert prepare_run("modern", model, {"optimizer": "muon"}, TEXT).train.learning_rate == usual_rate("muon", 256)
     given = prepare_run("modern", model, {"learning_rate": 0.003}, TEXT)
     assert given.train.learning_rate == 0.003 and given.notes == ()

@@ -29,9 +29,9 @@ SMALL = {"block_size": 16, "n_layer": 1, "n_embd": 16, "n_head": 2}
 RACE = {"arms": ["classic", "modern"], "shared": {**SMALL, "corpus": "own"}, "amount": 3, "seeds": 2}
 REFUSED = [  # what is too large, limits, the sentence's beginning
     ({"n_embd": 32}, {}, {"max_parameters": 9_000}, r"Parameters: this model has \d+,\d+; the limit here is 9,000. Lower"),
-    ({"block_size": 32}, {}, {"max_context": 16}, "Context: this model looks back over 32 tokens; the limit here is 16."),
+    ({"block_size": 32}, {}, {"max_context": 16}, "Context length: this model has 32 tokens; the limit here is 16."),
     ({}, {"grad_accum": 3, "batch_size": 2}, {"max_batch_tokens": 95}, "Batch: a step reads 96 tokens; the limit here is"),
-    ({}, {}, {"max_vocabulary": 255}, "Vocabulary: this one has 256 tokens; the limit here is 255."),
+    ({}, {}, {"max_vocabulary": 255}, "Vocabulary size: this model has 256 tokens; the limit here is 255."),
     ({}, {}, {"memory_mb": 200}, "Memory: this r[a-z]+ needs about 3.. MB; the limit here is 200. Lower the "),
     ({"n_embd": 64}, {}, {"visitor_mb": 1}, "Disk space: this r[a-z]+ needs up to .* MB; the limit here is 1. Lower"),
 ]  # fmt: skip
@@ -89,14 +89,14 @@ def test_frozen_settings_stay_as_they_are_found() -> None:
     same = {**SMALL, "n_layer": 4, "mlp": "swiglu"}
     prepare_run("modern", same, {"learning_rate": 3e-3, "warmup_steps": 1}, TEXT, limits=limits)
     with pytest.raises(
-        ValueError, match=r"Learning rate is fixed here at 0.003; 0.01 was asked for. Leave it as it is."
+        ValueError, match=r"Learning rate is fixed here at 0.003; 0.01 was requested. Leave it unchanged."
     ):
         prepare_run("modern", same, {"learning_rate": 0.01}, TEXT, limits=limits)
-    with pytest.raises(ValueError, match="MLP is fixed here at SwiGLU; GELU was asked for"):
+    with pytest.raises(ValueError, match="MLP is fixed here at SwiGLU; GELU was requested"):
         prepare_run("modern", {**same, "mlp": "gelu"}, {}, TEXT, limits=limits)
     shared = {"shared": {"corpus": "own", "block_size": 16, "n_layer": 2}}  # two layers is what races start with
     prepare_race(RaceSpec.from_dict({**RACE, **shared}), TEXT, limits=limits)
-    with pytest.raises(ValueError, match="Layers is fixed here at 4; 3 was asked for"):
+    with pytest.raises(ValueError, match="Layers is fixed here at 4; 3 was requested"):
         prepare_race(RaceSpec.from_dict({**RACE, "shared": {"corpus": "own", "n_layer": 3}}), TEXT, limits=limits)
     with pytest.raises(ValueError, match="MLP is fixed here"):
         prepare_race(

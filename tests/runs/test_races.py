@@ -58,7 +58,7 @@ def test_a_race_appears_whole_and_its_runs_are_ordinary(store):
     assert [[run.preset for run in arm] for arm in race.members] == [["classic"] * 2, ["modern"] * 2]
     assert store.get(race.runs[1][0]).own_text() == TEXT
     assert race.solved[0] == ""
-    assert race.solved[1].startswith("MLP size")
+    assert race.solved[1].startswith("MLP hidden size")
     assert all(run.state() == "stopped" for run in members(race))
 
 

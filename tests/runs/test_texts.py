@@ -172,13 +172,13 @@ def test_a_text_whose_tokens_are_too_few_ends_with_a_sentence(store: RunStore, t
     )  # fmt: skip
     ending = execute(run, cache_dir=tmp_path)
     assert ending.state == "failed"
-    assert ending.message.endswith("context 64 needs at least 65. Add text.")
+    assert ending.message.endswith("context length 64 needs at least 65. Add text.")
 
 
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("w" * 400, "Lower the context or add text."),
+        ("w" * 400, "Lower the context length or add text."),
         ("w" * 30, "Add text."),  # no context is so short
         ("unknown " * 500, "The tokenizer does not know 100% of its characters: choose another tokenizer or text."),
     ],

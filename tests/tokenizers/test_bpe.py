@@ -155,7 +155,7 @@ def test_a_saved_tokenizer_is_the_same_and_the_file_is_the_librarys_own() -> Non
 
 @pytest.mark.parametrize("size", [0, 255, 32_001])
 def test_sizes_out_of_bounds(size: int) -> None:
-    with pytest.raises(ValueError, match="BPE vocabulary must be 256 to 32,000"):
+    with pytest.raises(ValueError, match="BPE vocabulary size must be 256 to 32,000"):
         learn_bpe("text", size)
 
 

@@ -84,7 +84,7 @@ def test_mlp_size_is_solved_to_the_closest(match):
     found, words = match_model(modern, match, "mlp", worth(classic))
     around = {size: abs(worth(modern.replace(mlp_width=size)) - worth(classic)) for size in range(8, 200)}
     assert found.mlp_width == min(around, key=around.get)
-    assert words == f"MLP size {modern.mlp_hidden} → {found.mlp_width}"
+    assert words == f"MLP hidden size {modern.mlp_hidden} → {found.mlp_width}"
     assert worth(found) == pytest.approx(worth(classic), rel=0.01)
 
 
@@ -98,7 +98,7 @@ def test_width_is_solved_in_steps_of_heads():
 
 def test_what_cannot_be_matched_is_refused_with_the_closest():
     with pytest.raises(
-        ValueError, match=r"Arm Deep: It cannot be matched: MLP size 8 comes closest, with [\d,]+ param"
+        ValueError, match=r"Arm Deep: It cannot be matched: MLP hidden size 8 comes closest, with [\d,]+ param"
     ):
         planned(arms=(TWO[0], Arm("Deep", "modern", {"n_layer": 12})))
 
@@ -130,8 +130,11 @@ def test_a_budget_pays_for_whole_steps(budget, amount, steps):
         ({"budget": "tokens", "amount": 100}, "0 steps, too small to evaluate once"),
         ({"amount": 10, "shared": {**SHARED, "eval_interval": 50}}, "too small to evaluate once (after 50 steps)"),
         ({"amount": 1e7}, "at most 100,000"),
-        ({"arms": (TWO[0], Arm("Short", "modern", {"block_size": 16}))}, "Context differs between the arms (32, 16)"),
-        ({"shared": {**SHARED, "n_head": 3}}, "Arm Classic: Width 32 is not divisible by 3 heads"),
+        (
+            {"arms": (TWO[0], Arm("Short", "modern", {"block_size": 16}))},
+            "Context length differs between the arms (32, 16)",
+        ),
+        ({"shared": {**SHARED, "n_head": 3}}, "Arm Classic: Embedding size 32 is not divisible by 3 heads"),
     ],
 )
 def test_races_that_cannot_be_run_are_refused(changes, words):
@@ -172,3 +175,12 @@ def test_lanes_of_different_length_arrive_together():
 def test_one_that_diverges_leaves_the_others_going():
     seen = Counter(index for index, event in interleave([Lane(fake(5, diverges_at=2), 5), Lane(fake(5), 5)]))
     assert seen == {0: 2, 1: 6}
+
+
+def test_names_of_arms_with_many_changes_fit_and_are_understood_again() -> None:
+    few = parse_arm("classic + position=rope + bias=false")
+    assert few.name == "Classic, position RoPE, bias no"
+    many = parse_arm("classic + position=rope + bias=false + norm=rmsnorm + mlp=swiglu + qk_norm=true")
+    assert len(many.name) == 40 and many.name.endswith("…")
+    for arm in (few, many):
+        assert parse_arm(written(arm)) == arm and ":" not in written(arm)

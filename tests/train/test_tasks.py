@@ -26,7 +26,7 @@ def data_of(task: str, block_size: int, **changes) -> tuple[TrainConfig, Dataset
 @pytest.mark.parametrize(("task", "longest"), [("repeat", 25), ("copy", 9), ("reverse", 13), ("brackets", 17)])
 def test_a_context_that_holds_no_whole_prompt_is_refused_with_the_one_to_take(task: str, longest: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"^Context 8 is too short for {TASKS[task].label}: .* to {longest} or more\.$"
+        ValueError, match=rf"^Context length 8 is too short for {TASKS[task].label}: .* to {longest} or more\.$"
     ):
         data_of(task, 8)
     data_of(task, longest)

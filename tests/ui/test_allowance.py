@@ -144,7 +144,7 @@ def test_writing_is_limited_too(tmp_path: Path) -> None:
     found = services(tmp_path, limits=Limits(new_tokens=100))
     settings = [getattr(sample.SampleConfig(max_new_tokens=101), name) for name in (*sample.SHAPE, *sample.LENGTH)]
     with pytest.raises(
-        ValueError, match=r"New tokens: 101 are asked for; the limit here is 100. Lower them, and continue"
+        ValueError, match=r"Max new tokens: 101 were requested; the limit here is 100. Lower it, then continue"
     ):
         next(sample.write(found, "any", 0, "a", *settings, ANN))
 

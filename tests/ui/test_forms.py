@@ -95,7 +95,13 @@ def test_choosing_another_preset_takes_back_what_the_first_had_set():
 def test_long_forms_stand_under_headings():
     names = forms.remaining(ModelConfig, train.MODEL_FIRST)
     headings = forms.groups(ModelConfig, names)
-    assert list(headings) == ["Positions", "Norms", "Attention", "MLP and experts", "Head and start"]
+    assert list(headings) == [
+        "Positional encoding",
+        "Normalization",
+        "Attention",
+        "MLP and experts",
+        "Output head and init",
+    ]
     assert [name for members in headings.values() for name in members] == names, "groups are contiguous"
 
 

@@ -53,7 +53,7 @@ def test_only_what_differs_travels() -> None:
         ("[" * 7_000, "damaged"), ("x" * 9_000, "has 9,000 characters; the limit is 8,000"),
         ('{"preset": "huge"}', "Preset must be one of classic, modern"), ('{"corpus": "../x"}', "unknown text, '../x'"),
         ('{"model": {"n_layer": 1e9}}', "Layers must be"), ('{"train": {"steps": "many"}}', "Steps must be a number"),
-        ('{"model": {"n_embd": 100, "n_head": 3}}', "Width 100 is not divisible"),
+        ('{"model": {"n_embd": 100, "n_head": 3}}', "Embedding size 100 is not divisible"),
         ('{"train": {"learning_rate": NaN}}', "Learning rate must be a number. You sent NaN"),
         ('{"model": {"__class__": 1}}', "Unknown setting"),
     ],

@@ -109,7 +109,7 @@ BAD = [
     ("top_p", 2, "Top-p must be 0 to 1; 2 is not."),
     ("min_p", -0.1, "Min-p must be 0 to 1; -0.1 is not."),
     ("repetition_penalty", 0, "Repetition penalty must be 0.1 to 10; 0 is not."),
-    ("max_new_tokens", 10**6, "New tokens must be 1 to 8192; 1000000 is not."),
+    ("max_new_tokens", 10**6, "Max new tokens must be 1 to 8192; 1000000 is not."),
     ("n_sample", 99, "Samples must be 1 to 16; 99 is not."),
     ("seed", 1.5, "Seed must be a whole number; 1.5 is not."),
     ("run", "0" * 32, "Run not found."),

@@ -64,9 +64,9 @@ def test_nothing_touched_is_a_race_on_tales(local: Services, form: RaceForm) -> 
     task = filled(form, {form.text.text: "task", form.text.task: "sort"})
     assert own_spec(form, task).shared["corpus"] == "sort"
     sizes, own = preview(form, task)
-    assert sizes == "Each: Sort · 1 layer of width 16 · 20 steps · 3 seeds."
+    assert sizes == "Each: Sort · 1 layer, d_model 16 · 20 steps · 3 seeds."
     assert "arms × 3 seeds" in own
-    assert re.search(r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP size \d+ → \d+", own)
+    assert re.search(r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP hidden size \d+ → \d+", own)
     odd = filled(form, {form.arms: ["classic", "<b>*loud*</b> [x](y): modern"]})
     assert r"\<b\>\*loud\*\<\/b\> \[x\]\(y\)" in preview(form, odd)[1]
 
@@ -155,7 +155,7 @@ def test_of_a_text_too_large_for_a_race_the_beginning_is_read(
     (tmp_path / "large.txt").write_text(TEXT)
     data = filled(form, {form.text.text: "own", form.text.upload: [str(tmp_path / "large.txt")]})
     data[form.train["corpus_bytes"]] = 900
-    with pytest.raises(ValueError, match="Text size must be 1000 to"):
+    with pytest.raises(ValueError, match="Dataset size must be 1000 to"):
         brought_text(local, form, data)
     data[form.train["corpus_bytes"]] = 1_000
     assert brought_text(local, form, data) == TEXT[:1_000]

@@ -91,7 +91,7 @@ def test_gradios_own_complaints_can_travel_too() -> None:
 
 def test_a_form_that_was_not_filled_in_on_the_page_is_told_so() -> None:
     for call in (lambda: show_text(None, 5), lambda: show_text(["tales"], 5)):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="Text must be one of"):
+        with pytest.raises(ValueError, match="Dataset must be one of"):
             call()
     for call in (lambda: add_arm(7, "modern", "n_layer", "2"), lambda: add_arm(None, "modern", "n_layer", 2)):  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="Arms must be a list"):

@@ -55,7 +55,7 @@ def test_only_its_owner_takes_a_run_away(services: Services) -> None:
 def test_what_cannot_be_expressed_is_said_in_words(services: Services) -> None:
     run = adopt(services.store, small(position="alibi"), origin="here", owner=MINE)
     said, file = take(services, run.id, None, "transformers", MINE)
-    assert "Positions ALiBi cannot be expressed" in said
+    assert "Positional encoding ALiBi cannot be expressed" in said
     assert file["value"] is None
     said, _ = take(services, run.id, 99, "safetensors", MINE)
     assert "There are no weights of step 99" in said
