@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from playground.interchange.names import Tensors, export_tensors, import_tensors
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
 from playground.interchange.tokens import SpecialTokenFiles, from_tokenizer_json, padding_note, special_settings
-from playground.models.transformer import Transformer
+from playground.models.transformer import Transformer, without_storage
 from playground.tokenizers import Tokenizer, n_tokens, tokenizer_from_dict, tokenizers_json
 
 FORMAT = "llm-playground"
@@ -290,5 +289,4 @@ def _read_theirs(
 
 def parameters(config: ModelConfig) -> dict[str, Tensor]:
     """A model's parameters without any storage: names and shapes."""
-    with torch.device("meta"):
-        return dict(Transformer(config).named_parameters())
+    return dict(without_storage(config).named_parameters())

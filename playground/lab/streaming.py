@@ -23,7 +23,7 @@ from playground.config import ADDED, ModelConfig, SampleConfig, counted
 from playground.inference.generation import row_rng
 from playground.inference.sampling import draw, filter_distribution
 from playground.models.kv_cache import KVCache
-from playground.models.transformer import Transformer
+from playground.models.transformer import Transformer, without_storage
 
 TIMED = 40  # tokens over which a policy's milliseconds per token are measured
 READ_AT_ONCE = 4_096  # tokens in one forward pass of the recomputation
@@ -96,8 +96,7 @@ def median_ms(work: Callable[[], object]) -> float:
 def windowed(model: Transformer, window: int) -> Transformer:
     """The same weights, with a sliding window in every layer and no sinks. Nothing is copied."""
     config = model.config.replace(window=window, n_sink=0, global_every=0)
-    with torch.device("meta"):
-        other = Transformer(config)
+    other = without_storage(config)
     other.load_state_dict(model.state_dict(), assign=True, strict=False)
     for name, buffer in model.named_buffers():
         holder, _, last = name.rpartition(".")

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from playground.config import ModelConfig
@@ -167,6 +169,28 @@ class Transformer(nn.Module):
             return LayerContext(None, *rotations, window)
         mask = attention_mask(query_pos, key_pos, seen, n_sink).unsqueeze(-3)  # (B, 1, T, S): the same for all heads
         return LayerContext(mask if bias is None else bias.masked_fill(~mask, -math.inf), *rotations)
+
+
+class _Shapes(TorchFunctionMode):
+    """Modules are made without filling their parameters, and what they compute of positions is computed on the CPU.
+
+    On the meta device torch would do neither, but first import the whole of `torch._dynamo` for the Python code of `normal_`
+    and `arange`: more than a second for every process that only asks for a number of parameters.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ and func.__name__.endswith("_"):
+            return given.get("tensor", args[0] if args else None)
+        if func is torch.arange:
+            given = {"device": "cpu", **given}
+        return func(*args, **given)
+
+
+def without_storage(config: ModelConfig) -> Transformer:
+    """A model whose parameters are on torch's meta device: names, shapes and types, without memory or numbers."""
+    with torch.device("meta"), _Shapes():
+        return Transformer(config)
 
 
 INITS: dict[str, Callable[[int, int], float]] = {

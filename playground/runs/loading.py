@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-import torch
-
 from playground.config import ModelConfig
-from playground.models.transformer import Transformer
+from playground.models.transformer import Transformer, without_storage
 from playground.runs.checkpoints import DamagedError, load_weights
 from playground.runs.store import Run
 from playground.tokenizers import n_tokens
@@ -67,8 +65,7 @@ class ModelCache:
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every parameter of a model, by name; nothing is allocated."""
-    with torch.device("meta"):
-        return {name: tuple(parameter.shape) for name, parameter in Transformer(config).named_parameters()}
+    return {name: tuple(parameter.shape) for name, parameter in without_storage(config).named_parameters()}
 
 
 def _load(run: Run, step: int) -> Transformer:

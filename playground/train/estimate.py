@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
-
 from playground.config import ModelConfig, TrainConfig
 from playground.models.attention import EAGER_MAX_TOKENS
-from playground.models.transformer import Transformer
+from playground.models.transformer import without_storage
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
 
@@ -37,11 +35,9 @@ class Estimate:
 def count_parameters(config: ModelConfig, active: bool = False) -> int:
     """The exact number of trained parameters, or of those that a token meets; nothing is allocated."""
     share = config.n_expert_active if active else config.n_expert
-    with torch.device("meta"):
-        model = Transformer(config)
     return sum(
         parameter.numel() // config.n_expert * share if ".experts." in name else parameter.numel()
-        for name, parameter in model.named_parameters()
+        for name, parameter in without_storage(config).named_parameters()
     )
 
 

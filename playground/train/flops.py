@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 
 from playground.config import ModelConfig
-from playground.models.transformer import Transformer
+from playground.models.transformer import without_storage
 from playground.train.optimizer import is_matrix
 
 
@@ -24,9 +24,7 @@ def training_flops(model: ModelConfig) -> float:
 @lru_cache(maxsize=1024)
 def forward_flops(model: ModelConfig) -> float:
     """FLOPs of one forward pass per token, averaged over a full context; nothing is allocated."""
-    with torch.device("meta"):
-        transformer = Transformer(model)
-    weights = sum(_used(model, name, tensor) for name, tensor in transformer.named_parameters())
+    weights = sum(_used(model, name, tensor) for name, tensor in without_storage(model).named_parameters())
     unembed = model.vocab_size * model.n_embd
     keys = sum(mean_visible(model, window) for window in model.windows)
     scores = 2 * model.n_head * model.head_dim * keys  # once for q·k, once for p·v

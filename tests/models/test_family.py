@@ -9,7 +9,7 @@ from torch import nn
 from playground.models.kv_cache import KVCache
 from playground.models.positional import alibi_slopes
 from playground.models.trace import Trace
-from playground.models.transformer import Transformer, initialise
+from playground.models.transformer import Transformer, initialise, without_storage
 from tests.models.oracle import oracle
 from tests.models.variants import DEVICES, SMALL, VARIANTS, WINDOWED, build, tokens
 
@@ -249,3 +249,19 @@ def test_bfloat16_stays_close_in_one_pass_and_through_a_cache(name, device):
 
 
 assert SMALL["block_size"] > 4 * 7 + 3, "texts are long enough that every ring wraps three times"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_model_without_storage_has_the_same_parameters_and_is_never_filled(name, monkeypatch) -> None:
+    there = Transformer(VARIANTS[name])
+
+    def import_dynamo(*_: object, **__: object) -> None:
+        raise AssertionError("Python code of torch's, which imports torch._dynamo: that takes a second")
+
+    monkeypatch.setattr(torch._refs, "normal", import_dynamo)  # what the meta device runs for `normal_` and `arange`
+    monkeypatch.setattr(torch._refs, "arange", import_dynamo)
+    monkeypatch.setattr(torch.Tensor, "uniform_", import_dynamo)
+    model = without_storage(VARIANTS[name])
+    assert all(parameter.is_meta for parameter in model.parameters())
+    expected = {name: (parameter.shape, parameter.dtype) for name, parameter in there.named_parameters()}
+    assert {name: (parameter.shape, parameter.dtype) for name, parameter in model.named_parameters()} == expected
