@@ -293,7 +293,7 @@ def test_unknown_settings_and_wrong_shapes(doors: Doors) -> None:
         )
         is_a_sentence(doors.form({}, text=wrong), "Dataset must be")
     is_a_sentence(doors.link({"preset": "vintage"}), "Preset must be one of")
-    is_a_sentence(doors.link({"corpus": "../x"}), "unknown text, '../x'")
+    is_a_sentence(doors.link({"corpus": "../x"}), "unknown dataset, '../x'")
     is_a_sentence(doors.command("train", "--preset", "vintage"), "vintage")
     is_a_sentence(doors.command("train", "--corpus", "vintage"), "vintage")
 

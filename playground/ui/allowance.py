@@ -65,9 +65,9 @@ def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
     given = password if isinstance(password, str) else ""
     if not known or not secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode()):
         time.sleep(WRONG_SECONDS)
-        raise ValueError("This is not the host's password. Ask whoever runs this page.")
+        raise ValueError("This is not the host's password. Ask the host of this page.")
     services.launcher.trust(services.visitor(token))
-    return "", f"You train here as the host. {services.limits.in_words()}".strip()
+    return "", f"You are training as the host. {services.limits.in_words()}".strip()
 
 
 def wire(allowance: Allowance, services: Services, visitor: gr.BrowserState) -> None:

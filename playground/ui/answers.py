@@ -60,7 +60,7 @@ def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> L
     model = services.models.get(run, step if isinstance(step, int) else None)
     text = asked.get(field)
     if not isinstance(text, str) or not text:
-        raise ValueError(f"The {field} is empty. Write a sentence to look at.")
+        raise ValueError(f"The {field} is empty. Write a sentence to analyze.")
     if len(text) > MAX_TEXT:
         raise ValueError(
             f"The {field} has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."

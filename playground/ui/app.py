@@ -215,4 +215,4 @@ def access(services: Services) -> dict[str, Any]:
     def knows(name: str, given: str) -> bool:
         return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), password.encode())
 
-    return {"auth": knows, "auth_message": "Any name, and the password that the host has told you."}
+    return {"auth": knows, "auth_message": "Any name, and the password from the host."}

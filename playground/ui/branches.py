@@ -116,7 +116,7 @@ def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
         raise ValueError(UNREADABLE)
     other = next((other for other in whole[at]["alternatives"] if other[0] == token), None)
     if other is None:
-        raise ValueError("That token is not among the likeliest ones here. Choose one of the list.")
+        raise ValueError("That token is not among the most likely ones at this position. Choose one from the list.")
     id, text, p = other
     origin = tree["branches"][number]
     more = {name: origin[name] for name in ("run", "step") if name in origin}

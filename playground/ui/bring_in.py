@@ -15,8 +15,8 @@ from playground.runs.store import hashed
 from playground.ui.services import Services
 
 ABOUT = (
-    "Choose `config.json`, `tokenizer.json` and the `.safetensors` of a folder together: one that *Take it away* made, or a "
-    f"Hugging Face model of type {', '.join(ARCHITECTURES)}. Archives and pickles are not opened."
+    "Choose `config.json`, `tokenizer.json` and the `.safetensors` files together, of a folder that *Export* made or of a "
+    f"Hugging Face model of type {', '.join(ARCHITECTURES)}. Archives and pickle files are not opened."
 )
 
 
@@ -32,10 +32,10 @@ class BringIn:
 
 def build_bring_in(services: Services) -> BringIn:
     """Lay the panel out, folded. Visitors of a public app bring files only."""
-    with gr.Accordion("Bring a model in", open=False, elem_classes="pg-fold", elem_id="bring-in"):
+    with gr.Accordion("Import a model", open=False, elem_classes="pg-fold", elem_id="bring-in"):
         gr.Markdown(ABOUT, elem_classes="pg-note")
         files = gr.File(
-            label="The model's files" + (", up to 40 MB each" if services.public else ""),
+            label="Model files" + (", up to 40 MB each" if services.public else ""),
             file_count="multiple", type="filepath", height=160, elem_id="bring-files",
         )  # fmt: skip
         repository = gr.Textbox(
@@ -43,8 +43,8 @@ def build_bring_in(services: Services) -> BringIn:
             visible=not services.public, elem_id="bring-repository",
         )  # fmt: skip
         with gr.Row(elem_classes="pg-actions"):
-            name = gr.Textbox(label="Name", placeholder="chosen for you", max_length=60, scale=1, min_width=120)
-            bring = gr.Button("Bring it in", elem_classes="pg-quiet", elem_id="bring-model", scale=1)
+            name = gr.Textbox(label="Name", placeholder="chosen automatically", max_length=60, scale=1, min_width=120)
+            bring = gr.Button("Import", elem_classes="pg-quiet", elem_id="bring-model", scale=1)
     return BringIn(files, repository, name, bring)
 
 
@@ -58,7 +58,7 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
     if wanted:
         if services.public:
             raise ValueError(
-                "Repositories are not fetched here. Run the playground on your own computer, or bring files."
+                "Repositories are not downloaded here. Run the playground on your own computer, or upload files."
             )
         return adopt_from_hub(services.store, wanted, name=name, owner=owner).id
     if not files:

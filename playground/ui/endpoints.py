@@ -5,6 +5,7 @@ How a question is read and an answer written: `ui.answers`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -84,7 +85,7 @@ def live(services: Services, asked: dict[str, Any]) -> Answer:
         for run in own:
             if run.state() == wanted:
                 return {"state": wanted, "text": _in_words(services, run)}
-    return {"state": "idle", "text": "nothing is training"}
+    return {"state": "idle", "text": "Nothing is training"}
 
 
 def waiting(services: Services, job_id: str) -> str | None:
@@ -104,7 +105,7 @@ def _race_in_words(services: Services, race: Race) -> str:
         return f"{race.name} · waiting, {place}"
     runs = [run for arm in race.members for run in arm]
     done = sum(services.curves.columns(run).step / run.train.steps for run in runs) / len(runs)
-    return f"{race.name} · {counted(len(runs), 'model')} taking turns · {100 * done:.0f} % done"
+    return f"{race.name} · {counted(len(runs), 'model')} taking turns · {math.floor(100 * done + 1e-9)} % done"
 
 
 def _in_words(services: Services, run: Run) -> str:
@@ -176,7 +177,7 @@ def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
     step, ids = asked.get("step"), asked.get("ids")
     numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
     if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
-        raise ValueError("This is no position of a batch. Choose one of the table.")
+        raise ValueError("This position is not in the batch. Choose one from the table.")
     model = services.models.get(run, step if isinstance(step, int) else None)
     row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
     for candidate, piece in zip(

@@ -156,7 +156,7 @@ def ablate(services: Services, asked: dict[str, Any]) -> Answer:
     run = services.run(asked.get("run"), asked.get("visitor"))
     chosen, how = _parts(asked.get("parts")), asked.get("how", "zero")
     if how not in ("zero", "mean"):
-        raise ValueError("A part is switched off to zero or to its mean. Choose one of the two.")
+        raise ValueError("A part is replaced by zero or by its mean. Choose one of the two.")
     step = asked.get("step")
     with PROBES.lock:
         model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
@@ -211,9 +211,13 @@ def _parts(sent: object) -> list[Part]:
     found = []
     for item in sent if isinstance(sent, list) else []:
         if not (isinstance(item, list) and len(item) == 3 and type(item[0]) is int and type(item[2]) is int):
-            raise ValueError("This is no part of a model. Choose heads, MLPs or attention of the grid.")
+            raise ValueError(
+                "This part does not exist in the model. Choose heads, MLPs or attention layers from the grid."
+            )
         if item[1] not in ("head", "mlp", "attention"):
-            raise ValueError("This is no part of a model. Choose heads, MLPs or attention of the grid.")
+            raise ValueError(
+                "This part does not exist in the model. Choose heads, MLPs or attention layers from the grid."
+            )
         found.append(Part(item[0], item[1], item[2]))
     return found
 

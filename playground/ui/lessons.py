@@ -13,6 +13,7 @@ from playground.config import counted
 from playground.lab.tokenization import (
     CORPORA,
     LARGEST,
+    LESSON_BYTES,
     LESSON_MERGES,
     compression,
     corpus_bpe,
@@ -72,7 +73,7 @@ def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
         "characters": n_characters,
         "words": len(text.split()),
         "learned": "this text" if learned == "text" else CORPUS_LABELS[learned],
-        "notice": _notice(rows, n_bytes, n_characters),
+        "notice": _notice(rows, n_bytes, n_characters, learned),
     }
 
 
@@ -90,7 +91,7 @@ def _row(services: Services, key: str, text: str, learned: str, width: int, visi
         "vocab": size,
         "tokens": len(reading.ids),
         "bytes_per_token": round(reading.bytes_per_token, 3),
-        "tokens_per_word": round(reading.tokens_per_word, 3),
+        "tokens_per_word": round(reading.tokens_per_word, 3) if text.strip() else None,
         "share": round(vocabulary_share(size, width), 4) if size <= 65_536 else None,
         "ids": list(reading.ids[:MAX_SHOWN]),
         "pieces": list(reading.pieces[:MAX_SHOWN]),
@@ -135,22 +136,22 @@ def _label(key: str) -> str:
     return names.get(kind, f"BPE {rest}")
 
 
-def _notice(rows: list[Answer], n_bytes: int, n_characters: int) -> str:
+def _notice(rows: list[Answer], n_bytes: int, n_characters: int, learned_from: str) -> str:
     """One sentence on what to notice, true of the numbers it quotes."""
     learned = [row for row in rows if row["key"].startswith("bpe") and "error" not in row]
     if not learned:
-        return "Choose a BPE vocabulary as well: it is the compromise that language models made."
+        return "Add a BPE vocabulary: it is a compromise between bytes and words, and most language models use one."
     best = max(learned, key=lambda row: row["bytes_per_token"])
     ratio, wide = best["bytes_per_token"], n_bytes / max(1, n_characters)
-    if wide > 1.5 and ratio < 1.2 * wide:
+    if wide > 1.5 and ratio < 1.2 * wide and learned_from != "text":
         return (
-            f"A character here takes {wide:.1f} bytes, and {best['name']} has hardly met this script: it needs "
-            f"{best['tokens'] / n_characters:.1f} tokens a character. What a tokenizer was not trained on is slow, dear "
-            "and uses up the context."
+            f"A character of this text takes {wide:.1f} bytes, and {best['name']} was hardly trained on this script: "
+            f"it needs {best['tokens'] / n_characters:.1f} tokens per character. Text that a tokenizer was not trained "
+            "on costs more compute and more of the context."
         )
     return (
-        f"A token of {best['name']} carries {ratio:.1f} bytes: the same context reaches {ratio:.1f} times as far back as "
-        f"with bytes. The price is a table that takes {best['share']:.0%} of the model's parameters."
+        f"A token of {best['name']} holds {ratio:.1f} bytes: the same context covers {ratio:.1f} times as much text as with "
+        f"bytes. The cost is an embedding with {best['share']:.0%} of the parameters of the model."
     )
 
 
@@ -174,7 +175,9 @@ def replay(services: Services, asked: dict[str, Any]) -> Answer:
             }
             for step in merges
         ],
-        "learned": "this text" if learned == "text" else CORPUS_LABELS[learned],
+        "learned": "this text"
+        if learned == "text"
+        else f"the first {LESSON_BYTES / 1000:g} kB of {CORPUS_LABELS[learned]}",
         "stopped": len(merges) < LESSON_MERGES,
     }
 

@@ -29,9 +29,10 @@ from playground.ui.text_card import wish_of
 MAX_TEXT = 2_000  # characters that travel in an address
 MAX_SETUP = 8_000
 PRIVATE = "Only you can open it: share the run first (Train, Share by link)."
-SHARED = "Whoever has this link can look at the run; only you can change it."
+PRIVATE_RACE = "Only you can open it: share the race first (Compare, Share by link)."
+SHARED = "Anyone with this link can view the run; only you can change it."
 CUT = f"The text was cut to {MAX_TEXT:,} characters."
-OWN_TEXT = "Your own text does not travel in a link: whoever opens it brings one."
+OWN_TEXT = "The link does not contain your own text: anyone who opens it has to add a text."
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def view_link(services: Services, where: Mapping[str, Place], tab: Any, token: s
         if value not in (None, ""):
             query[key] = str(value)
     if services.public and _private(services, query, token):
-        notes.append(PRIVATE)
+        notes.append(PRIVATE if "run" in query else PRIVATE_RACE)
     return _box(query, " ".join(notes))
 
 
@@ -139,7 +140,7 @@ class Setup:
         """A set-up as `to_json` wrote it, checked. Raises ValueError with a sentence."""
         if len(text) > MAX_SETUP:
             raise ValueError(
-                f"The set-up in this link has {counted(len(text), 'character')}; the limit is {MAX_SETUP:,}."
+                f"The configuration in this link has {counted(len(text), 'character')}; the limit is {MAX_SETUP:,}."
             )
         try:
             values = json.loads(text)
@@ -151,10 +152,10 @@ class Setup:
             or not values.keys() <= parts.keys()
             or any(not isinstance(value, parts[key]) for key, value in values.items())
         ):
-            raise ValueError("The set-up in this link is damaged. Ask for the link again.")
+            raise ValueError("The configuration in this link is damaged. Ask for the link again.")
         found = cls(**values)
         if found.corpus not in CORPORA:
-            raise ValueError(f"The set-up in this link names an unknown text, {found.corpus[:40]!r}.")
+            raise ValueError(f"The configuration in this link names an unknown dataset, {found.corpus[:40]!r}.")
         found.settings()
         return found
 

@@ -11,21 +11,21 @@ from playground.ui.components import embeddings, experts, meaning, positions, pr
 from playground.ui.services import Services
 
 NOTICES = {
-    "experts": "**What to notice.** At the start a router sends tokens anywhere; soon it may favour two experts, and only "
-    "then spread out again. Experts come to differ mostly by kind of token, hardly by topic. With the balance loss at 0 a "
-    "layer may come to live on a few experts: race it with one click, *Compare → Race → Experts without balance*, and look "
-    "at both runs here.",
-    "embeddings": "**What to notice.** Vowels, consonants and capitals end up near their like, because they are used "
-    "alike; nobody told the model what a vowel is. Analogies often fail at this size, and where they seem to succeed the "
+    "experts": "**What to notice.** At first a router sends tokens to any expert; soon it may favour two, and only "
+    "then spread out again. Experts come to differ mostly by kind of token, hardly by topic. With the balance loss at "
+    "0 a layer may end up using only a few experts: race it with one click, *Compare → Races → Experts without "
+    "balance*, and view both runs here.",
+    "embeddings": "**What to notice.** Vowels, consonants and capitals form clusters, because they occur in similar "
+    "contexts; the model is not given these classes. Analogies often fail at this size, and where they succeed, the "
     "nearest neighbour alone often would have too.",
-    "positions": "**What to notice.** A model that adds learned vectors has to find out that position 11 lies beside 12; "
-    "RoPE has it built in. Its fast planes tell neighbours apart, the slow ones the beginning of a text from its end.",
-    "probes": "**What to notice.** The kind of a token is there from the start. Where a word ends and whether a "
-    "quotation is open need context, and layers put them there; who is speaking cannot be read off the shipped model at "
-    "all. A probe is worth as much as its distance from shuffled labels and from the "
-    "commonest answer; that a label can be read does not say that the model uses it.",
-    "meaning": "**What to notice.** Whether the model adds anything is measured, not felt: look at the trial. So small a "
-    "model mostly knows the form of a sentence; names that two passages share are found as well by counting letters.",
+    "positions": "**What to notice.** A model with learned position vectors has to learn that position 11 is next to "
+    "12; RoPE has it built in. Its fast planes distinguish neighbours, the slow ones the beginning of a text from its end.",
+    "probes": "**What to notice.** The kind of a token can be read from the embedding. Where a word ends and whether a "
+    "quotation is open need context, which the layers add; who is speaking cannot be read from the model that ships. "
+    "Compare a probe with shuffled labels and with the majority class; that a label can be read does not mean that "
+    "the model uses it.",
+    "meaning": "**What to notice.** The test measures whether the model is better than n-grams. So small a model mostly "
+    "represents the form of a sentence; names that two passages share are found equally well by letter n-grams.",
 }
 
 

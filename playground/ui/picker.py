@@ -45,7 +45,7 @@ def build_run(services: Services, name: str) -> gr.Dropdown:
 def build_beside(services: Services, name: str) -> Picker:
     """As `build_picker` in columns, for a second checkpoint that need not be there."""
     with gr.Column(scale=2, min_width=180):
-        choices, label = _or_nothing(services.choices("", trained=True)), "Beside it: another run, or the same one"
+        choices, label = _or_nothing(services.choices("", trained=True)), "Compare with: another run, or the same one"
         run = as_it_comes(gr.Dropdown(choices, value="", label=label, elem_id=f"{name}-run"))
     with gr.Column(scale=1, min_width=110):
         step = as_it_comes(gr.Dropdown([], value=None, label="Its checkpoint (step)", elem_id=f"{name}-step"))
@@ -53,7 +53,7 @@ def build_beside(services: Services, name: str) -> Picker:
 
 
 def _or_nothing(choices: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [("nothing", ""), *choices]
+    return [("none", ""), *choices]
 
 
 def refresh(services: Services, run_id: str | None, step: Any, token: str, second: bool = False) -> tuple[Any, Any]:

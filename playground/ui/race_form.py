@@ -70,15 +70,15 @@ def build_race_form(services: Services) -> RaceForm:
     """Lay the form out in the current column."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**Start a race** one click", elem_classes="pg-title")
+        gr.Markdown("**Start a race** with one click", elem_classes="pg-title")
         parts["waiting"] = gr.Markdown("", elem_classes="pg-note", elem_id="race-sizes")
         parts["recipes"] = {}
         for name, recipe in RECIPES.items():  # its first line is the title, see style.css
             words = f"{recipe.title}\n{recipe.question}"
             parts["recipes"][name] = gr.Button(words, elem_classes=["pg-quiet", "pg-recipe"], elem_id=f"recipe-{name}")
-        with gr.Accordion("Text, size, budget, seeds", open=False, elem_classes="pg-fold"):
+        with gr.Accordion("Dataset, size, budget, seeds", open=False, elem_classes="pg-fold"):
             _build_settings(parts, services)
-    own = gr.Accordion("Arms of your own", open=False, elem_classes="pg-fold", render=False)
+    own = gr.Accordion("Custom arms", open=False, elem_classes="pg-fold", render=False)
     with gr.Group(elem_classes="pg-card"):
         own.render()
     with own:
@@ -107,9 +107,9 @@ def _build_settings(parts: dict[str, Any], services: Services) -> None:
 def _build_arms(parts: dict[str, Any]) -> None:
     parts["arms"] = gr.Dropdown(
         ["classic", "modern"], value=["classic", "modern"], multiselect=True, allow_custom_value=True, max_choices=MAX_ARMS,
-        label="Arms", info="The first is the baseline. Written as: Name: preset + setting=value", elem_id="race-arms",
+        label="Arms", info="The first is the baseline. Format: Name: preset + setting=value", elem_id="race-arms",
     )  # fmt: skip
-    gr.Markdown("Start from one and change one thing:", elem_classes="pg-note")
+    gr.Markdown("Add an arm that changes one setting:", elem_classes="pg-note")
     parts["start_from"] = gr.Dropdown(
         list(PRESETS), value="modern", label="Start from", elem_classes="pg-compact", elem_id="race-start-from",
     )  # fmt: skip
@@ -126,13 +126,13 @@ def _build_arms(parts: dict[str, Any]) -> None:
     parts["to"] = gr.Dropdown(
         values, value=values[0][1], label="To", allow_custom_value=True, elem_classes="pg-compact", elem_id="race-to",
     )  # fmt: skip
-    parts["add"] = gr.Button("Add this arm", elem_classes="pg-quiet", elem_id="race-add")
+    parts["add"] = gr.Button("Add arm", elem_classes="pg-quiet", elem_id="race-add")
     equal = [(words, name) for name, words in MATCHES.items()]
-    parts["match"] = gr.Dropdown(equal, value="parameters", label="Make equal", elem_classes="pg-compact")
+    parts["match"] = gr.Dropdown(equal, value="parameters", label="Match", elem_classes="pg-compact")
     by = [(words, name) for name, words in BY.items()]
-    parts["match_by"] = gr.Dropdown(by, value="mlp", label="By changing", elem_classes="pg-compact")
+    parts["match_by"] = gr.Dropdown(by, value="mlp", label="By adjusting", elem_classes="pg-compact")
     parts["preview"] = gr.Markdown("", elem_classes=["pg-note", "pg-questions"], elem_id="race-preview")
-    parts["start"] = gr.Button("Start this race", variant="primary", elem_classes="pg-primary", elem_id="race-start")
+    parts["start"] = gr.Button("Start race", variant="primary", elem_classes="pg-primary", elem_id="race-start")
 
 
 def _values(start: str, name: str) -> list[tuple[str, str]]:
@@ -165,7 +165,7 @@ def offer(start: str, name: str) -> Any:
 def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
     """The list of arms with one more, and all of them to start from the next time."""
     if not isinstance(arms or [], list) or not isinstance(to or "", str) or not isinstance(start, str):
-        raise ValueError("Arms must be a list, and what one changes to a word or a number. Choose them in the form.")
+        raise ValueError("Arms must be a list, and a changed value a word or a number. Choose them in the form.")
     found = [*(arms or []), _changed(start, change, (to or "").strip())]
     RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
     known = list(dict.fromkeys([*PRESETS, *found]))
@@ -262,12 +262,19 @@ def sizes(form: RaceForm, data: Mapping[Any, Any]) -> str:
         words = [
             CORPORA[shared["corpus"]].label,
             f"{counted(layers, 'layer')}, d_model {shared['n_embd']}",
-            f"{float(budget['amount']):,.6g} {UNITS[budget['budget']]}",
+            _budget_in_words(float(budget["amount"]), budget["budget"]),
             f"{counted(n, 'seed')}",
         ]
     except (KeyError, TypeError, ValueError):
         return ""
     return f"Each: {' · '.join(words)}."
+
+
+def _budget_in_words(amount: float, unit: str) -> str:
+    """ "300 steps", "1 step"."""
+    words = UNITS[unit]
+    one = {"steps": "step", "tokens": "token", "flops": "training FLOP", "seconds": "second of training"}
+    return f"{amount:,.6g} {one.get(unit, words) if amount == 1 else words}"
 
 
 def preview(form: RaceForm, data: Mapping[Any, Any]) -> tuple[str, str]:

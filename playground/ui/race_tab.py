@@ -34,8 +34,8 @@ from playground.ui.services import Services
 from playground.ui.text_card import wire_text_choice
 
 NOTICE = (
-    "**What to notice.** The headline says *better* only when the interval leaves out zero. A difference smaller than the "
-    "bands is chance; another text, size or budget may turn it around."
+    "**What to notice.** The headline says *better* only when the confidence interval excludes zero. A difference "
+    "smaller than the bands may be chance; another dataset, size or budget may reverse it."
 )
 
 EXAMPLE = (
@@ -105,7 +105,7 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
     with gr.Accordion("Run again, change, rename, share, delete", open=False, elem_classes="pg-fold"):
         with gr.Row(elem_classes="pg-actions"):
             parts["again"] = gr.Button("Run again", elem_classes="pg-quiet", elem_id="again-race")
-            parts["change"] = gr.Button("Change it, then run", elem_classes="pg-quiet", elem_id="change-race")
+            parts["change"] = gr.Button("Edit, then run", elem_classes="pg-quiet", elem_id="change-race")
         with gr.Row(elem_classes="pg-actions", visible=False) as parts["naming"]:
             parts["new_name"] = gr.Textbox(
                 label="Name", show_label=False, placeholder="Name", max_length=60, scale=3, min_width=120,
@@ -177,7 +177,7 @@ def moved(services: Services, race_id: str | None, token: str) -> list[Any]:
 def change(services: Services, form: RaceForm, race_id: str | None, token: str) -> dict[Any, Any]:
     """The form, filled with the shown race, to change one thing in it."""
     race = services.race(_chosen(race_id), token)
-    gr.Info("Under “Arms of your own” is this race now. Change what you like, then start it.", duration=8)
+    gr.Info("“Custom arms” now holds this race. Edit it, then press Start race.", duration=8)
     return race_form.filled_with(form, race.spec, _own_text(race))
 
 
@@ -247,7 +247,7 @@ def race_runs(services: Services, race_id: str | None, token: str) -> list[tuple
         found = [(race, arm, runs[seed]) for arm, runs in enumerate(race.members) if runs[seed].steps_available()]
         if found:
             return found
-    raise ValueError("The models of this race were not kept, only their curves. Run it again to hear them.")
+    raise ValueError("The models of this race were not kept, only their curves. Run it again to train them.")
 
 
 def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any]:

@@ -46,62 +46,64 @@ READINGS = {
         "thequickbrownfox|thequi",
         (
             Stage(
-                "Before training. This run has to copy: letters, a bar, the same letters again. The row in the map is the "
-                "i at the end. To know what comes next one would have to find the first i and see what followed it. But "
-                "at step 0 every head looks at everything before it alike.",
+                "Before training. The task of this run is to copy: letters, a bar, the same letters again. The marked "
+                "row of the map is the i at the end. To predict the next letter, the model has to find the first i and "
+                "see what followed it. But at step 0 every head attends to everything before it equally.",
                 0, ((1, 0),), 22,
             ),
             Stage(
-                "Step 78. This head has learned that what it needs stands some way back: it looks at a blur of letters a "
-                "dozen places before, whatever they are. It cannot tell the right one, and the loss has hardly moved.",
+                "Step 78. This head has learned that what it needs is some way back: it attends to a blur of letters "
+                "about a dozen positions before, whatever they are. It cannot pick the right one, and the loss has hardly "
+                "changed.",
                 78, ((1, 0),), 22,
             ),
             Stage(
-                "Step 161, first layer. Look at the diagonal just below the main one: this head has begun to look at the "
-                "token before. Now every letter carries a note that says which letter it follows.",
+                "Step 161, first layer. See the diagonal just below the main one: this head has begun to attend to the "
+                "previous token. Each position now also holds which letter came before it.",
                 161, ((0, 2),), 22,
             ),
             Stage(
-                "Step 161, second layer. That note is what this head was waiting for: it reads i and looks at the c that "
-                "followed the first i. A stripe, all along the second copy: an induction head, come up within some 80 of "
-                "1,000 steps. See the loss fall at the same time.",
+                "Step 161, second layer. This head uses that information: at i it attends to the c that followed the first "
+                "i. The stripe along the second copy is an induction head, formed within some 80 of 1,000 steps. The loss "
+                "falls at the same time.",
                 161, ((1, 0),), 22,
             ),
             Stage(
-                "Is it the cause? At the end all three heads of the second layer do this, and here they are switched off. "
-                "The loss climbs above where it was before they came, and the text that had gone on with ckbrownfox goes "
-                "on with nothing that makes sense.",
+                "Are these heads the cause? At the end all three heads of the second layer do this, and here they are "
+                "switched off. The loss rises above where it was before they formed, and the text no longer continues "
+                "with ckbrownfox.",
                 1000, ((1, 0), (1, 1), (1, 2)), 22, "zero",
             ),
         ),
     ),
     "words": Reading(
-        "How letters find their word",
+        "How letters attend to their word",
         reference_id("modern", 0),
         "Mila gave the key to Oren. Then Oren opened the box with the",
         (
             Stage(
-                "A model that reads stories letter by letter, before training: nothing but an even grey.",
+                "A model that reads stories letter by letter, before training: attention is uniform.",
                 0, ((0, 0),), 24,
             ),
             Stage(
-                "Step 55. The first thing to appear is the near: the first layer begins to look at the letter before.",
+                "Step 55. Short-range attention appears first: the first layer begins to attend to the previous letter.",
                 55, ((0, 2),), 24,
             ),
             Stage(
-                "Step 213. Short bright columns: this head looks at the first letter of the word that it is in. Point at "
-                "the letters of Oren and see all of them look at the O. Nobody told the model what a word is.",
+                "Step 213. Short bright columns: this head attends to the first letter of the current word. Point at the "
+                "letters of Oren: all of them attend to the O. The model was not given any word boundaries.",
                 213, ((0, 0),), 24,
             ),
             Stage(
                 "At the end of training, in the same layer: one head for the first letter of the word, one for the letter "
-                "two back, one for the letter before. As lines, a colour each. Point at other letters on the left.",
+                "two back, one for the previous letter. As lines, one colour per head. Point at other letters on the "
+                "left.",
                 1600, ((0, 0), (0, 2), (0, 3)), 24,
             ),
             Stage(
-                "Does it matter? This is the head for the letter before, switched off. The loss of 0.4 rises to about 2.4 "
-                "nats: counting pairs of letters would do as well. Press other heads in the grid, they are measured too: "
-                "most of them can be missed.",
+                "Does it matter? This is the head for the previous letter, switched off. The loss of 0.4 rises to about 2.4 "
+                "nats, no better than counting pairs of letters. Press other heads in the grid to measure them: most of "
+                "them can be removed at little cost.",
                 1600, ((0, 3),), 24, "zero",
             ),
         ),

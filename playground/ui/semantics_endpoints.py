@@ -163,20 +163,25 @@ def near(services: Services, asked: dict[str, Any]) -> Answer:
 def analogies(services: Services, asked: dict[str, Any]) -> Answer:
     """An analogy: as `embeddings`, with ``"a", "b", "c", "expected"``, as honest as it gets.
 
-    -> ``{"ranked": [[name, cosine], ...], "raw", "expected", "rank", "lazy", "of", "test"}``, see `lab.vectors.Analogy`;
-    `test` counts all analogies between letters and capitals, null where there are none.
+    -> ``{"ranked": [[name, cosine], ...], "raw", "raw_given", "expected", "rank", "lazy", "of", "test"}``, see
+    `lab.vectors.Analogy`; `raw_given`: whether `raw` is one of the three given names; `test` counts all
+    analogies between letters and capitals, null where there are none.
     """
     vectors = _vectors(services, asked, asked.get("step"))
     a, b, c = (vectors.find(_text(asked, name, f"The field “{name}”", 60, blank=True)) for name in "abc")
     wanted = asked.get("expected")
     expected = vectors.find(wanted) if isinstance(wanted, str) and wanted.strip() else None
+    if len(vectors.names) < 4:
+        raise ValueError(f"An analogy needs four vectors; there are {len(vectors.names)}. Choose another run.")
     if len({a, b, c}) < 3:
-        raise ValueError("The three given ones must differ from each other. Change one of them.")
+        raise ValueError("The three given names must differ from each other. Change one of them.")
     if expected in (a, b, c):
-        raise ValueError("The expected answer is one of the three given ones, which never count. Change it.")
+        raise ValueError(
+            "The expected answer is one of the three given names, which are excluded from the answers. Change it."
+        )
     found, test = analogy(vectors, a, b, c, expected), capital_analogies(vectors)
     return {
-        "ranked": names_near(vectors, found.ranked), "raw": vectors.names[found.raw],
+        "ranked": names_near(vectors, found.ranked), "raw": vectors.names[found.raw], "raw_given": found.raw in (a, b, c),
         "expected": None if expected is None else vectors.names[expected], "rank": found.rank, "lazy": found.lazy,
         "of": len(vectors.names) - 3, "test": None if test is None else asdict(test),
     }  # fmt: skip

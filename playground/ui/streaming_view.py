@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.config import counted
+from playground.config import counted, listed
 from playground.lab import sinks
 from playground.lab import streaming as lab
 from playground.lab.sink_runs import KEPT, TOKENS, TOTAL, Measured
@@ -22,7 +22,11 @@ TEXTS, TAIL = 4, 600  # texts that are read and averaged; tokens of an endless t
 def verdict(proof: lab.Proof) -> str:
     """Whether the texts are the same, and how fast each was."""
     quick, slow = (float(np.median(times[-16:])) for times in (proof.cached_ms, proof.uncached_ms))
-    same = "**The identical text, token for token.**" if proof.same else "**The texts differ: please report this.**"
+    same = (
+        "**The identical text, token for token.**"
+        if proof.same
+        else "**The texts differ.** Rounding can change a close draw; if it happens often, please report it."
+    )
     return (
         f"{same} At the end a token takes {quick:.2f} ms with the cache and {slow:.2f} ms without; as a whole "
         f"{1000 * len(proof.cached) / sum(proof.cached_ms):,.0f} against "
@@ -39,9 +43,9 @@ def pace(proof: lab.Proof, start: int) -> dict[str, Any]:
         return {"name": name, "x": [start + float(part.mean()) for part in parts], "y": middles}
 
     return {
-        "title": "Time per token", "about": "over its position; medians of neighbours", "x": "position (tokens)",
+        "title": "Time per token", "about": "by position; medians of neighbours", "x": "position (tokens)",
         "y": "time (ms per token)", "lines": [line("with cache", proof.cached_ms), line("without", proof.uncached_ms)],
-        "note": "With the cache: flat. Without: every token reads the whole text again.", "nonce": time.monotonic_ns(),
+        "note": "Without the cache, the whole text is read again for every token.", "nonce": time.monotonic_ns(),
     }  # fmt: skip
 
 
@@ -56,9 +60,10 @@ def memory(run: Run, window: int) -> dict[str, Any]:
             {"name": name, "x": some, "y": [lab.cache_measured(variant, n) / 1024 for n in some], "dots": True}
         )
     return {
-        "title": "Memory of the cache", "about": "lines: the formula; dots: the tensors themselves", "x": "tokens seen",
+        "title": "Memory of the cache", "about": "lines: formula; dots: measured", "x": "tokens seen",
         "y": "keys and values (KiB)", "lines": lines, "nonce": time.monotonic_ns(),
-        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads lower the slope, a buffer ends it.",
+        "note": "2 · layers · KV heads · head size · slots · 4 bytes. Fewer KV heads lower the slope; a rolling "
+        "buffer has a constant size.",
     }  # fmt: skip
 
 
@@ -79,9 +84,9 @@ def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
         x, y = lab.by_position(reading.nll)
         lines.append({"name": reading.name, "x": x, "y": y})
     return {
-        "title": "Perplexity", "about": f"on held-out text, over position; mean of {TEXTS} texts", "x": "position (tokens)",
+        "title": "Perplexity", "about": f"on held-out text, by position; mean of {TEXTS} texts", "x": "position (tokens)",
         "y": "perplexity", "log": True, "lines": lines, "marks": [{"x": run.model.block_size, "text": "training context"}],
-        "note": "Lower is better. Sliding window and rolling buffer lie on each other.", "nonce": time.monotonic_ns(),
+        "note": "Lower is better. Sliding window and rolling buffer give the same values.", "nonce": time.monotonic_ns(),
     }  # fmt: skip
 
 
@@ -96,42 +101,55 @@ def memory_read(found: list[lab.Reading]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "title": "Memory", "about": "of keys and values while reading", "x": "position (tokens)", "y": "KiB", "lines": lines,
-        "note": "What forgets needs no more memory for a longer text.", "nonce": time.monotonic_ns(),
+        "note": "A bounded cache needs no more memory for a longer text.", "nonce": time.monotonic_ns(),
     }  # fmt: skip
 
 
-def table(found: list[lab.Reading]) -> str:
+def table(found: list[lab.Reading], context: int) -> str:
     """The readings in numbers."""
-    rows = ["| way | perplexity, last half | cache | time |", "| --- | --- | --- | --- |"]
+    rows = ["| method | perplexity beyond the context | cache | time |", "| --- | --- | --- | --- |"]
     for each in found:
-        late = float(np.exp(each.nll[len(each.nll) // 2 :].mean()))
         kept = f"{each.cache_bytes / 1024:,.0f} KiB" if each.cache_bytes else "none"
-        rows.append(f"| {each.name} | {late:,.3g} | {kept} | {each.milliseconds:.2f} ms per token |")
+        late = in_digits(float(np.exp(beyond(each, context))))
+        rows.append(f"| {each.name} | {late} | {kept} | {each.milliseconds:.2f} ms per token |")
     return "\n".join(rows)
+
+
+def beyond(reading: lab.Reading, context: int) -> float:
+    """Mean loss, nats per token, in the last half of a text, as far as it lies beyond the context."""
+    return float(reading.nll[max(len(reading.nll) // 2, min(context, len(reading.nll) - 1)) :].mean())
+
+
+def in_digits(value: float) -> str:
+    """Three digits, and all of those before the point: 1.23, 45.6, 1,234."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def seen(found: list[lab.Reading], context: int) -> str:
     """What the numbers of this run say, in a sentence or two."""
-    late = {each.name: float(each.nll[len(each.nll) // 2 :].mean()) for each in found}
+    late = {each.name: beyond(each, context) for each in found}
     early = float(found[0].nll[context // 2 : context].mean())
-    sinks = next(name for name in late if " sinks" in name)
-    dense = "falls apart" if late["dense"] - early > 1 else "gets worse" if late["dense"] - early > 0.05 else "holds"
+    sinks = next(name for name in late if name.startswith("window + "))
+    change = late["dense"] - early
+    dense = "gets much worse" if change > 1 else "gets worse" if change > 0.05 else "does not get worse"
     gain = late["sliding window"] - late[sinks]
-    with_sinks, without = f"{np.exp(late[sinks]):.3g}", f"{np.exp(late['sliding window']):.3g}"
+    with_sinks, without = in_digits(np.exp(late[sinks])), in_digits(np.exp(late["sliding window"]))
     if abs(gain) > 0.02:
-        helped = f"{sinks} {'help' if gain > 0 else 'hurt'}: {with_sinks} instead of {without} with the window alone"
+        helped = (
+            f"{sinks} is {'better' if gain > 0 else 'worse'}: {with_sinks} instead of {without} with the window alone"
+        )
     else:
-        helped = f"sinks make no difference here: {with_sinks} with them, {without} with the window alone"
+        helped = f"sinks make no clear difference: {with_sinks} with them, {without} with the window alone"
     return (
-        f"**Beyond its context this run {dense} with full attention** (perplexity {np.exp(early):.3g} within, "
-        f"{np.exp(late['dense']):.3g} in the last half); {helped}."
+        f"**Beyond its context this run {dense} with full attention** (perplexity {in_digits(np.exp(early))} within, "
+        f"{in_digits(np.exp(late['dense']))} beyond); {helped}."
     )
 
 
 def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
     """How far it has come, and at what cost."""
     return (
-        f"**{counted(n, 'token')}{' and done' if ended else ', and on'}**: {cache.n_bytes / 1024:,.0f} KiB of "
+        f"**{counted(n, 'token')}{', done' if ended else ', running'}**: {cache.n_bytes / 1024:,.0f} KiB of "
         "keys and values, as "
         f"at the start · {n / max(seconds, 1e-3):,.0f} tokens/s"
     )
@@ -141,8 +159,9 @@ def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
     """Time per token while it writes on."""
     keep = slice(None, None, max(1, len(x) // 200))
     return {
-        "title": "Time per token", "about": "while it writes on", "x": "tokens written", "y": "time (ms per token)",
-        "lines": [{"name": "this run", "x": x[keep], "y": y[keep]}], "note": "It should stay flat: the cache does not grow.",
+        "title": "Time per token", "about": "during generation", "x": "tokens written", "y": "time (ms per token)",
+        "lines": [{"name": "this run", "x": x[keep], "y": y[keep]}], "note": "The cache does not grow, so the time "
+        "should stay constant.",
         "nonce": time.monotonic_ns(),
     }  # fmt: skip
 
@@ -151,18 +170,19 @@ def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
     """The end of an endless text. No branch begins there: what came before is forgotten."""
     root = branches.branch("")
     root["tokens"] = tokens
-    return {**branches.snapshot(branches.new_tree("", [root], f"the last {TAIL} tokens"), state), "fixed": True}
+    note = f"the last {TAIL} tokens" if len(tokens) == TAIL else ""
+    return {**branches.snapshot(branches.new_tree("", [root], note), state), "fixed": True}
 
 
 def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
     """Attention of every head on the first token through training."""
     x = [point.step for point in points]
     lines = _heads([point.mass for point in points], x)
-    lines.append({"name": "an even look back", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
+    lines.append({"name": "uniform attention", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
     return {
         "title": "Attention on the first token", "about": "of every head, by layer", "x": "training step",
         "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
-        "note": "A sink is a head that parks attention on the first token whatever it says (Gu et al. 2024: above 30 %).",
+        "note": "A sink is a head with much attention on the first token, whatever it is (Gu et al. 2024: above 30 %).",
     }  # fmt: skip
 
 
@@ -182,9 +202,9 @@ def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
     if any(point.nothing.any() for point in points):
         lines = _heads([point.nothing for point in points], [point.step for point in points])
         return {
-            "title": "Attention given to nothing", "about": "what each head's sink logit takes, by layer",
+            "title": "Attention on the sink logit", "about": "of every head, by layer",
             "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
-            "note": "With a score of its own for nothing, a head need not park attention on the first token.",
+            "note": "With a sink logit, a head does not need a first token to put unused attention on.",
         }  # fmt: skip
     y = [100 * sinks.sink_rate(point.mass) for point in points]
     return {
@@ -206,20 +226,25 @@ def three_words(found: dict[str, Measured]) -> str:
     gains = {name: each.gain(max(KEPT)) for name, each in found.items()}
     helped = [name for name, (gain, error) in gains.items() if gain > 2 * error]
     first = (
-        f"Sinks have formed in {' and '.join(formed)}" if formed else "No head of these three small runs became a sink"
+        f"Sinks have formed in {listed(formed)}"
+        if formed
+        else f"No head of {counted(len(found), 'small run')} became a sink"
     )
     second = (
-        f"keeping first tokens helps {' and '.join(helped)}" if helped else "forgetting the first token costs nothing"
+        f"keeping first tokens helps {listed(helped)}"
+        if helped
+        else "keeping the first tokens makes no significant difference"
     )
     saved = "; ".join(f"{name} {100 * gain:+.2f} ± {200 * error:.2f}" for name, (gain, error) in gains.items())
-    strongest = ", ".join(f"{100 * end.mass.max():.0f} %" for end in ends.values())
+    strongest = "; ".join(f"{name} {100 * end.mass.max():.0f} %" for name, end in ends.items())
     idle = "; ".join(
-        f"{name} {100 * end.nothing.mean():.0f} % of all attention, {100 * end.nothing.max():.0f} % in its keenest head"
+        f"{name} {100 * end.nothing.mean():.0f} % of all attention, {100 * end.nothing.max():.0f} % in its strongest head"
         for name, end in ends.items() if end.nothing.any()
     )  # fmt: skip
     return (
-        f"**{first}, and {second}.**\n\nFar beyond the context, the first {max(KEPT)} tokens save, in hundredths of a nat "
-        f"per token: {saved}. Strongest attention on the first token: {strongest}. Given to nothing: {idle}."
+        f"**{first}; {second}.**\n\nFar beyond the context, keeping the first {max(KEPT)} tokens lowers the loss, in "
+        f"hundredths of a nat per token (± two standard errors), by: {saved}. Strongest attention on the first token: "
+        f"{strongest}." + (f" Attention on the sink logit: {idle}." if idle else "")
     )
 
 
@@ -249,18 +274,18 @@ def _three_heads(found: dict[str, Measured]) -> dict[str, Any]:
         if each.points[-1].nothing.any():
             x = [point.step for point in each.points]
             y = [100 * float(point.nothing.max()) for point in each.points]
-            lines.append({"name": f"{name}, to nothing", "x": x, "y": y})
+            lines.append({"name": f"{name}, on the sink logit", "x": x, "y": y})
     return {
-        "title": "Do sinks form?", "about": "each run's strongest head, on the first token and on nothing",
+        "title": "Do sinks form?", "about": "the strongest head of each run, on the first token and on the sink logit",
         "x": "training step", "y": "mean attention (%)", "lines": lines, "nonce": time.monotonic_ns(),
-        "note": "Above 30 % it counts as a sink (Gu et al. 2024). All heads: choose a run, then Sinks through training.",
+        "note": "Above 30 % it counts as a sink (Gu et al. 2024). All heads: choose a run, then Sinks during training.",
     }  # fmt: skip
 
 
 def _three_kept(found: dict[str, Measured]) -> dict[str, Any]:
     lines = [{"name": name, "x": list(KEPT), "y": [each.perplexity(n) for n in KEPT]} for name, each in found.items()]
     return {
-        "title": "What first tokens are worth", "about": f"in a cache of {TOTAL}, far beyond the context",
+        "title": "Effect of keeping the first tokens", "about": f"in a cache of {TOTAL}, far beyond the context",
         "x": "first tokens kept", "y": "perplexity", "lines": lines, "ticks": list(KEPT), "nonce": time.monotonic_ns(),
-        "note": "A model that leans on sinks has a cliff at 0: Llama 2 thousands instead of 5 (Xiao et al. 2023).",
+        "note": "A model that relies on sinks gets much worse at 0: Llama 2 goes from 5 to thousands (Xiao et al. 2023).",
     }  # fmt: skip

@@ -24,8 +24,8 @@ LABELS = {
 ABOUT = {
     "transformers": "For `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code. "
     "It is loaded back and compared first.",
-    "safetensors": "Config, tokenizer, safetensors, log as CSV and JSON lines, model card. *Bring a model in* reads it.",
-    "code": "Defines and trains this very model with these settings. Needs PyTorch alone; ready to paste into a notebook.",
+    "safetensors": "Config, tokenizer, safetensors, log as CSV and JSON lines, model card. *Import a model* reads it.",
+    "code": "Defines and trains this model with these settings. Needs only PyTorch; can be pasted into a notebook.",
 }
 PREFIX = "playground-away-"
 KEPT_SECONDS = 3600.0  # a prepared download; Gradio serves a copy of its own
@@ -51,7 +51,7 @@ class TakeAway:
 
 def build_take_away(services: Services) -> TakeAway:
     """Lay the panel out, folded."""
-    with gr.Accordion("Take it away", open=False, elem_classes="pg-fold", elem_id="take-away") as fold:
+    with gr.Accordion("Export", open=False, elem_classes="pg-fold", elem_id="take-away") as fold:
         choice = gr.Radio(
             [(label, name) for name, label in LABELS.items()], value="transformers", label="Format", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"], elem_id="away-format",

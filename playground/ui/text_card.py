@@ -23,17 +23,18 @@ from playground.ui.texts import CARDS, Wish, described, loaded, own_text, size_o
 TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
 LABELS = {"task": "Algorithms", "own": "Your text"}
 SMALL_PRINT = {
-    "tales": "little stories, offline",
-    "python_source": "this interpreter's own",
+    "tales": "short stories, offline",
+    "python_source": "standard library",
     "tiny_shakespeare": "1.1 MB, downloaded",
     "tiny_stories": "19 MB, downloaded",
-    "task": "one right answer",
+    "task": "one correct answer",
     "own": "paste or upload",
 }
 ABOUT = {
-    "task": "Six small problems with one right answer; *exact match* says how often it is found.",
-    "own": "Paste a text, or bring files: `.txt`, `.md`, `.py`, several at once; `.jsonl`, `.json` or `.csv` with a text in "
-    "each row; `.html` and `.ipynb`, whose text is taken out.",
+    "task": f"{len(TASKS)} small problems with one correct answer; *exact match* is the share of answers that are "
+    "fully correct.",
+    "own": "Paste a text, or upload one or more files: `.txt`, `.md`, `.py`; `.jsonl`, `.json` or `.csv` with a text "
+    "in each row; `.html` and `.ipynb`, from which the text is extracted.",
 }
 
 
@@ -75,11 +76,11 @@ def build_text_card(services: Services) -> TextCard:
     """Lay the card out."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**1 · Text** what it reads", elem_classes="pg-title")
+        gr.Markdown("**1 · Dataset** what it is trained on", elem_classes="pg-title")
         choice = build_text_choice(services)
         with gr.Row(elem_classes="pg-actions"):
-            parts["look"] = gr.Button("What is in it?", elem_classes="pg-quiet", min_width=100, elem_id="look-at-text")
-            parts["batch"] = gr.Button("See a batch", elem_classes="pg-quiet", min_width=100, elem_id="see-batch")
+            parts["look"] = gr.Button("Inspect text", elem_classes="pg-quiet", min_width=100, elem_id="look-at-text")
+            parts["batch"] = gr.Button("Preview a batch", elem_classes="pg-quiet", min_width=100, elem_id="see-batch")
     return TextCard(**{item.name: getattr(choice, item.name) for item in fields(choice)}, **parts)
 
 
@@ -88,7 +89,7 @@ def build_text_choice(services: Services, prefix: str = "", limit: int = MAX_FIL
     of what is uploaded the first `limit` bytes are read."""
     parts: dict[str, Any] = {}
     choices = [(f"{LABELS.get(name) or CORPORA[name].label}\n{SMALL_PRINT[name]}", name) for name in TEXTS]
-    parts["text"] = gr.Radio(choices, value="tales", label="Text", show_label=False, elem_classes="pg-choice")
+    parts["text"] = gr.Radio(choices, value="tales", label="Dataset", show_label=False, elem_classes="pg-choice")
     parts["about"] = gr.Markdown(CORPORA["tales"].blurb, elem_classes="pg-note")
     tasks = [(task.label, task.name) for task in TASKS.values()]
     parts["task"] = gr.Dropdown(tasks, value="reverse", label="Task", visible=False, elem_classes="pg-compact")
@@ -118,12 +119,14 @@ def _build_own(parts: dict[str, Any], services: Services, prefix: str, limit: in
         parts["path"] = gr.Textbox(
             label="A file on this machine", placeholder="/home/me/corpus.txt", elem_id=f"{prefix}text-path"
         )
-        parts["dataset"] = gr.Textbox(label="or a data set", placeholder="owner/name", elem_id=f"{prefix}dataset")
+        parts["dataset"] = gr.Textbox(
+            label="or a dataset on the Hugging Face Hub", placeholder="owner/name", elem_id=f"{prefix}dataset"
+        )
         parts["column"] = gr.Textbox("text", label="Column with the text", elem_id=f"{prefix}dataset-column")
         parts["split"] = gr.Textbox(
-            label="Split", placeholder="train, else the first", elem_id=f"{prefix}dataset-split"
+            label="Split", placeholder="train, or else the first split", elem_id=f"{prefix}dataset-split"
         )
-        parts["fetch"] = gr.Button("Read it", elem_classes="pg-quiet", elem_id=f"{prefix}fetch-text")
+        parts["fetch"] = gr.Button("Load", elem_classes="pg-quiet", elem_id=f"{prefix}fetch-text")
     parts["uploaded"] = gr.Markdown(elem_classes="pg-note", elem_id=f"{prefix}uploaded")
 
 
@@ -153,7 +156,7 @@ def wish_of(card: TextChoice, data: Mapping[Any, Any]) -> Wish:
 def show_text(choice: str, size: Any) -> tuple[Any, ...]:
     """The controls that belong to the chosen kind of text, and a text size that it can have."""
     if not isinstance(choice, str) or (choice not in ABOUT and choice not in CORPORA):
-        raise ValueError(f"Text must be one of {', '.join(CORPORA)}; {str(choice)[:40]!r} is not.")
+        raise ValueError(f"Dataset must be one of {', '.join(CORPORA)}; {str(choice)[:40]!r} is not.")
     task = choice == "task"
     too_large = choice != "own" and _cap(size) > MAX_BYTES
     return (

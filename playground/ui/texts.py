@@ -57,7 +57,7 @@ def own_text(services: Services, wish: Wish, n_bytes: int) -> OwnText | None:
         paths = [Path(name) for name in wish.files]
         return _gathered(services, paths, wish.field)
     if (wish.path.strip() or wish.dataset.strip()) and services.public:
-        raise ValueError("Paths and data sets are for a playground on one's own machine. Upload a file instead.")
+        raise ValueError("Paths and Hub datasets work only on your own computer. Upload a file instead.")
     if wish.path.strip():
         return _gathered(services, [Path(wish.path.strip()).expanduser()], wish.field)
     if wish.dataset.strip():
@@ -100,7 +100,7 @@ def described(text: OwnText) -> str:
     if isinstance(text, TextFile):
         name = text.name.replace("`", "'")
         return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
-    return f"{counted(len(text), 'character')}, {len(set(text)):,} different ones."
+    return f"{counted(len(text), 'character')}, {len(set(text)):,} distinct."
 
 
 def size_of(text: OwnText) -> int:

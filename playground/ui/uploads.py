@@ -31,18 +31,18 @@ class Uploads:
     def begin(self, size: int | None) -> tuple[int, str]:
         """Make room for an upload of so many bytes: status 200, or another with a sentence. After 200 `end` must follow."""
         if size is None:
-            return 411, "An upload must say how large it is. Send a content-length."
+            return 411, "The size of the upload is missing. Send a Content-Length header."
         if size > self._at_once:
             return (
                 413,
-                f"An upload may have {self._at_once / 1e6:,.0f} MB; this one has {size / 1e6:,.0f}. Send fewer files.",
+                f"An upload may have {self._at_once / 1e6:,.0f} MB; this one has {size / 1e6:,.0f} MB. Send fewer files.",
             )
         with self._lock:
             there, files = self._there()
             if there + self._coming + size > self._most or files > MOST_FILES:
                 return (
                     503,
-                    "Too much was uploaded within the last hours. It is deleted by and by: try again in an hour.",
+                    "Too much was uploaded in the last hours. Uploads are deleted after an hour: try again then.",
                 )
             if shutil.disk_usage(_existing(self._folder)).free - self._coming - size < MIN_FREE:
                 return 507, "The disk of this app is full. Tell the host."

@@ -20,7 +20,7 @@ ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
 CHECKPOINTS = 6  # as many of a run's are shown under each other
 WAYS = {
-    "Ways to choose": "greedy, sampling, beam",
+    "Ways to choose": "greedy, sampling, beam search",
     "Through training": "this run's checkpoints",
     "Two checkpoints": "of any two runs",
 }
@@ -101,16 +101,20 @@ def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prom
         each["writing"] = True
         try:
             yield from _written(load(job.run, job.step), job, prompt, tree, each)
-            total = branches.log_probability(each["tokens"])
-            note = f"{total / max(1, len(each['tokens'])):.2f} nats per token, {total:.1f} as a whole"
-            each["note"] = " · ".join(filter(None, (note, each["note"])))
+            each["note"] = " · ".join(filter(None, (likelihood(each["tokens"]), each["note"])))
         except ValueError as error:
             each["note"] = str(error)
         each["writing"] = False
         yield branches.snapshot(tree, "writing")
-    yield branches.snapshot(
-        tree, "done", "Same prompt, same random numbers; log probabilities are those of the model itself."
-    )
+    yield branches.snapshot(tree, "done", "Same prompt, same seed; log probabilities are those of the model itself.")
+
+
+def likelihood(tokens: list[dict[str, Any]]) -> str:
+    """How likely the model finds a text, in words; nothing of an empty one."""
+    if not tokens:
+        return ""
+    total = branches.log_probability(tokens)
+    return f"log probability {total / len(tokens):.2f} nats per token, {total:.1f} in total".replace("-", "−")
 
 
 def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch) -> Iterator[Tree]:

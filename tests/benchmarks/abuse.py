@@ -127,7 +127,7 @@ class Attack:
         page = await self.visitor.get(self.app.url)
         pill = await self.server.ask(self.server.component("pill"), "live", {"visitor": "x"})
         assert page.status_code == 200
-        assert pill.data == {"state": "idle", "text": "nothing is training"}, pill
+        assert pill.data == {"state": "idle", "text": "Nothing is training"}, pill
         self.found.after[name] = time.perf_counter() - began
 
     async def _count(self, name: str, request: Awaitable[httpx.Response]) -> None:

@@ -118,7 +118,7 @@ def redraw(arms: int = 8, seeds: int = 5, points: int = 2000) -> None:
             times = {"validation": [], "every training step": []}  # type: dict[str, list[float]]
             for name in times:
                 if name == "every training step":
-                    page.get_by_text("training too").click()
+                    page.get_by_text("show training").click()
                     page.wait_for_timeout(1500)
                 for _ in range(9):
                     page.get_by_text("Tokens", exact=True).first.click()

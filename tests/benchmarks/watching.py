@@ -60,7 +60,7 @@ def _turns(app: App, browser: Browser, turns: int, seconds: float) -> list[float
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(app.url)
     page.get_by_text("parameters ·").wait_for()
-    page.get_by_role("button", name="Every training setting").click()
+    page.get_by_role("button", name="All training settings").click()
     for name in ("Evaluate every", "Sample every", "Checkpoint every"):
         page.get_by_label(name).fill("5000")
     for name, value in (("Steps", 5000), ("Batch size", 32)):  # so that the run lasts longer than the measurement

@@ -57,7 +57,16 @@ def test_axe_finds_nothing_serious_in_any_view_inside(page: Page, app: App) -> N
     page.locator("#inside-look").click()
     expect(page.locator("#inside-lens .pg-token:visible")).to_have_count(19, timeout=SLOW)
     found = {}
-    for view in ("Heads", "Causes", "One head by hand", "Experts", "Embeddings", "Positions", "Probes", "Search"):
+    for view in (
+        "Heads",
+        "Ablation & patching",
+        "One head, step by step",
+        "Experts",
+        "Embeddings",
+        "Positions",
+        "Probes",
+        "Search",
+    ):
         open_tab(page, view)
         expect(page.locator(".pg-alert-busy:visible")).to_have_count(0, timeout=SLOW)
         page.wait_for_function(SETTLED, timeout=SLOW)

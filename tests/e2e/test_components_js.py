@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from playground.config import SampleConfig, counted, moved
+from playground.config import SampleConfig, apart, counted, moved
 from playground.inference.sampling import draw, entropy_bits, filter_distribution
 from playground.ui.components import shared_script
 from playground.ui.meaning_views import look_everywhere
@@ -106,14 +106,14 @@ def test_tokens_are_shown_with_nothing_invisible_left(shared: Any, token: str, s
     ("row", "column", "words"),
     [
         (12, 12, "itself"),
-        (12, 11, "the token just before"),
+        (12, 11, "the previous token"),
         (12, 10, "the start of its word"),
         (12, 9, "the space before its word"),
-        (11, 2, "what followed an earlier “a”, as induction does"),
+        (11, 2, "what followed an earlier “a” (induction)"),
         (12, 3, "an earlier “t”"),
         (9, 0, "the first token"),
         (12, 6, "6 tokens back"),
-        (3, 12, "what comes later"),
+        (3, 12, "a later token"),
     ],
 )
 def test_a_place_is_called_after_what_heads_look_for(shared: Any, row: int, column: int, words: str) -> None:
@@ -138,11 +138,9 @@ def test_a_head_is_called_after_where_it_looks_or_not_at_all(shared: Any) -> Non
     scores = {"previous": 0.1, "duplicate": 0.2, "induction": 0.92, "sink": 0.3, "entropy": 2.0, "distance": 7.96}
     said = "(scores) => Playground.headInWords(scores)"
     assert shared.evaluate(said, scores).startswith("Gives 92 % of its attention to what followed an earlier copy")
-    assert (
-        shared.evaluate(said, {**scores, "previous": 0.95}) == "Gives 95 % of its attention to the token just before."
-    )
+    assert shared.evaluate(said, {**scores, "previous": 0.95}) == "Gives 95 % of its attention to the previous token."
     assert shared.evaluate(said, {**scores, "induction": 0.39}) == (
-        "It is none of these kinds: it looks at the like of 4.00 tokens at once, 8.0 back on average."
+        "No single pattern: its attention is spread over about 4 tokens, 8.0 back on average."
     )
 
 
@@ -211,6 +209,22 @@ def test_numbers_are_counted_and_compared_as_python_does(shared: Any) -> None:
     pairs = [[5.59, 5.589], [5.59, 2.3], [0.0, 0.0], [1.0, 1.006]]
     found = shared.evaluate("pairs => pairs.map(([a, b]) => Playground.moved(a, b, 2))", pairs)
     assert found == [moved(a, b).replace("went", "goes").replace("stayed", "stays") for a, b in pairs]
+    found = shared.evaluate("pairs => pairs.map(([a, b]) => Playground.apart(a, b, 2))", pairs)
+    assert found == [list(apart(a, b, 2)) for a, b in pairs]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("signed(0)", "0.000"), ("signed(-0.0004)", "0.000"), ("signed(0.0006)", "+0.001"), ("signed(-1.5, 1)", "−1.5"),
+        ("withError(0, 0.01)", "0.000 ± 0.010"), ("withError(0.5, null)", "+0.500"), ("points(-0.0001)", "0.0 points"),
+        ("done(0)", "0 %"), ("done(0.999)", "99 %"), ("done(0.29)", "29 %"), ("done(1)", "100 %"),
+        ("duration(0.4)", "under 1 s"), ("duration(89)", "89 s"), ("duration(5399)", "90 min"),
+        ("duration(7199)", "2 h 0 min"), ("duration(5400)", "1 h 30 min"),
+    ],
+)  # fmt: skip
+def test_numbers_in_sentences_are_true_at_their_edges(shared: Any, call: str, words: str) -> None:
+    assert shared.evaluate(f"() => Playground.{call}") == words
 
 
 def ask(page: Any, script: str, *arguments: Any) -> Any:

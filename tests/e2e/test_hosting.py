@@ -36,7 +36,7 @@ def log_in(page: Page, app: App, password: str = "board") -> None:
 def unlock(page: Page) -> None:
     page.get_by_label("Host's password").fill("chalk")
     page.locator("#host-unlock").click()
-    expect(page.locator("#allowance")).to_contain_text("You train here as the host", timeout=SLOW)
+    expect(page.locator("#allowance")).to_contain_text("You are training as the host", timeout=SLOW)
 
 
 def test_a_class(watch: Watch, classroom: App) -> None:

@@ -64,9 +64,9 @@ def test_a_token_is_pointed_at_and_heads_are_drawn_as_lines(page: Page, app: App
     first = most.all_inner_texts()
     assert len(first) == 16
     assert all(re.fullmatch(r"\S+ \d+ %", text) for text in first)
-    expect(grid.locator(".pg-readout").first).to_contain_text("position 9 looks at")
+    expect(grid.locator(".pg-readout").first).to_contain_text("position 9 attends to")
     grid.locator(".pg-map").press("ArrowDown")
-    expect(grid.locator(".pg-readout").first).to_contain_text("position 10 looks at")
+    expect(grid.locator(".pg-readout").first).to_contain_text("position 10 attends to")
     assert most.all_inner_texts() != first
 
     grid.get_by_text("Lines", exact=True).click()
@@ -80,7 +80,7 @@ def test_a_token_is_pointed_at_and_heads_are_drawn_as_lines(page: Page, app: App
     expect(grid.locator(".pg-line-most")).to_have_count(5)
     assert page.evaluate(drawn) != four
     lines.press("ArrowDown")
-    expect(grid.locator(".pg-readout").last).to_contain_text("at position 11 looks most at")
+    expect(grid.locator(".pg-readout").last).to_contain_text("at position 11 attends most to")
     for name in ("Layer 1 · head 1", "Layer 1 · head 2", "Layer 1 · head 3", "Layer 1 · head 4", "Layer 3 · head 2"):
         grid.get_by_role("button", name=name).click()
     expect(grid.locator(".pg-line-most")).to_have_count(1)
@@ -108,11 +108,11 @@ def test_a_guided_reading_leads_from_the_first_step_to_the_cause(page: Page, app
     expect(grid.locator(".pg-line-most")).to_have_count(3, timeout=SLOW)
     expect(card.locator(".pg-verdict")).to_contain_text("nats per token", timeout=SLOW)
     assert float(card.locator(".pg-verdict").inner_text().split()[0]) > 2
-    expect(card).to_contain_text("Your text goes on “ckbrownfox")
+    expect(card).to_contain_text("Your text continues with “ckbrownfox")
     guide.get_by_role("button", name="Back").click()
     expect(grid.locator(".pg-map")).to_be_visible()
     expect(card.get_by_label("On", exact=True)).to_be_checked()
-    guide.get_by_role("button", name="Look around yourself").click()
+    guide.get_by_role("button", name="Explore on your own").click()
     expect(guide).to_be_hidden()
 
 
@@ -122,7 +122,7 @@ def test_a_head_is_switched_off_beside_its_picture(page: Page, app: App) -> None
     grid = page.locator("#attention-grid")
     card = grid.locator(".pg-head-cards")
     grid.get_by_role("button", name="Layer 1 · head 4").click(timeout=SLOW)
-    expect(card).to_contain_text("42 % of its attention to the token just before", timeout=SLOW)
+    expect(card).to_contain_text("42 % of its attention to the previous token", timeout=SLOW)
     card.get_by_text("Mean", exact=True).click()
     expect(card.locator(".pg-verdict")).to_contain_text("+2.0", timeout=SLOW)
     grid.get_by_role("button", name="Layer 3 · head 1").click()
@@ -130,7 +130,7 @@ def test_a_head_is_switched_off_beside_its_picture(page: Page, app: App) -> None
     expect(card.locator(".pg-verdict")).to_contain_text("+0.0", timeout=SLOW)
     expect(card.locator(".pg-next-table tbody tr")).to_have_count(4)
     grid.get_by_label("Saved step of the training").fill("0")
-    expect(card).to_contain_text("none of these kinds", timeout=SLOW)
+    expect(card).to_contain_text("No single pattern", timeout=SLOW)
     card.get_by_text("On", exact=True).click()
     expect(card.locator(".pg-verdict")).to_be_empty()
 
@@ -143,7 +143,7 @@ def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
     choose_run(page, "inside-beside", "Modern on Tales, seed 0")
     expect(page.locator("#inside-beside-step input")).to_have_value("0")
     expect(lens.locator(".pg-lens-table:visible")).to_have_count(2, timeout=SLOW)
-    expect(lens.locator(".pg-lens-contest")).to_contain_text("step 1,600 is less surprised by this text")
+    expect(lens.locator(".pg-lens-contest")).to_contain_text("step 1,600 predicts this text better")
     lens.locator(".pg-token").nth(7).hover()
     assert lens.locator(".pg-token-chosen").all_inner_texts() == ["v", "v"]
     lens.locator("td[data-depth='2'][data-position='3']").first.hover()
@@ -167,7 +167,7 @@ def test_a_hostile_text_is_only_text(page: Page, app: App, text: str) -> None:
     alert = page.locator("#attention-grid .pg-alert-bad")
     page.locator("#attention-text textarea").fill("")
     page.locator("#look").click()
-    expect(alert).to_have_text("The text is empty. Write a sentence to look at.", timeout=SLOW)
+    expect(alert).to_have_text("The text is empty. Write a sentence to analyze.", timeout=SLOW)
     page.locator("#attention-text textarea").fill("x" * 300)
     page.locator("#look").click()
     expect(page.get_by_text("The text has 300 tokens; the model reads the last 256.")).to_be_visible(timeout=SLOW)
@@ -212,7 +212,7 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
     heads.get_by_role("button", name="Previous token").click()
     expect(heads.locator("tbody tr").first.locator("th")).to_contain_text("L1")
 
-    open_tab(page, "Causes")
+    open_tab(page, "Ablation & patching")
     causes = page.locator("#inside-causes")
     expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)
     expect(causes.locator(".pg-next-table tbody tr").first).to_contain_text("r")
@@ -222,7 +222,7 @@ def test_an_induction_head_is_found_and_switched_off(page: Page, app: App) -> No
     causes.get_by_role("button", name="Rank all parts").click()
     expect(causes.locator(".pg-ranking li")).to_have_count(8, timeout=SLOW)
     expect(causes.locator("progress")).to_be_hidden(timeout=SLOW)
-    causes.get_by_role("button", name="All on again").click()
+    causes.get_by_role("button", name="Reset").click()
     expect(causes.locator(".pg-verdict")).to_contain_text("with everything on", timeout=SLOW)
 
 
@@ -230,7 +230,7 @@ def test_patching_finds_where_a_letter_is_kept(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Induction: two layers on Repeat")
     expect(page.locator("#inside-step input")).to_have_value("1,000", timeout=SLOW)
-    open_tab(page, "Causes")
+    open_tab(page, "Ablation & patching")
     page.locator("#patching-clean textarea").fill("qwertzuiop|qwe")
     page.locator("#patching-corrupted textarea").fill("qwextzuiop|qwe")
     page.locator("#patching-patch").click()
@@ -250,7 +250,7 @@ def test_patching_finds_where_a_letter_is_kept(page: Page, app: App) -> None:
 def test_one_head_is_worked_out_by_hand(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Modern on Tales, seed 0")
-    open_tab(page, "One head by hand")
+    open_tab(page, "One head, step by step")
     hand = page.locator("#inside-hand")
     expect(hand.locator(".pg-hand-token")).to_have_count(60, timeout=SLOW)
     hand.locator(".pg-hand-token").nth(10).click()

@@ -26,7 +26,7 @@ def choose_run(page: Page, name: str) -> None:
 def test_a_run_taken_away_loads_in_transformers(page: Page, app: App, tmp_path: Path) -> None:
     open_page(page, app.url)
     choose_run(page, GALLERY)
-    unfold(page, "Take it away")
+    unfold(page, "Export")
     expect(page.locator("#away-step input")).to_have_value("1,600", timeout=SLOW)
     with page.expect_download(timeout=SLOW) as downloading:
         page.locator("#away-prepare").click()
@@ -65,7 +65,7 @@ def hugging_face(tmp_path: Path) -> Path:
 
 def test_a_hugging_face_folder_comes_in_and_writes(page: Page, app: App, hugging_face: Path) -> None:
     open_page(page, app.url)
-    unfold(page, "Bring a model in")
+    unfold(page, "Import a model")
     panel = page.locator("#bring-in")
     panel.locator("input[type=file]").set_input_files([str(path) for path in hugging_face.iterdir()])
     expect(panel.get_by_role("button", name="Remove this file")).to_have_count(4, timeout=SLOW)
@@ -87,7 +87,7 @@ def test_what_cannot_come_in_says_why(page: Page, app: App, hugging_face: Path) 
     pickled = hugging_face / "model.safetensors"
     pickled.write_bytes(b"\x80\x04\x95" + bytes(500))
     open_page(page, app.url)
-    unfold(page, "Bring a model in")
+    unfold(page, "Import a model")
     page.locator("#bring-in input[type=file]").set_input_files([str(path) for path in hugging_face.iterdir()])
     expect(page.locator("#bring-in").get_by_role("button", name="Remove this file")).to_have_count(4, timeout=SLOW)
     page.locator("#bring-model").click()
@@ -96,6 +96,6 @@ def test_what_cannot_come_in_says_why(page: Page, app: App, hugging_face: Path) 
 
 def test_a_public_page_offers_no_repositories(page: Page, public_app: App) -> None:
     open_page(page, public_app.url)
-    unfold(page, "Bring a model in")
+    unfold(page, "Import a model")
     expect(page.locator("#bring-files")).to_be_visible(timeout=SLOW)
     expect(page.locator("#bring-repository")).to_have_count(0)

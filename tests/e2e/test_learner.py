@@ -27,7 +27,7 @@ from tests.e2e.steps import (
 def test_a_first_model_through_all_tabs(page: Page, app: App) -> None:
     open_page(page, app.url)
     make_small(page, steps=150)
-    unfold(page, "Every training setting")
+    unfold(page, "All training settings")
     page.get_by_label("Evaluate every").fill("25")
     page.get_by_label("Sample every").fill("50")
     page.get_by_label("Name", exact=True).fill("First of all")
@@ -70,7 +70,7 @@ def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> No
     open_page(page, app.url)
     page.get_by_role("radio", name="Your text").check(force=True)
     page.locator("input[type=file]").set_input_files(str(real_text))
-    expect(page.get_by_text("different ones")).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("distinct")).to_be_visible(timeout=SLOW)
     for label, value in (
         ("Layers", 3),
         ("Embedding size (d_model)", 96),
@@ -80,7 +80,7 @@ def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> No
         ("Batch size", 12),
     ):
         set_slider(page, label, value)
-    unfold(page, "Every training setting")
+    unfold(page, "All training settings")
     page.get_by_label("Evaluate every").fill("25")
     start(page)
     wait_for(lambda: (tile(page, "validation loss") or 9) < 2.5, seconds=240)
@@ -142,7 +142,7 @@ def test_the_worker_is_killed_and_the_page_says_so(page: Page, own_app: App) -> 
 
     open_page(page, own_app.url)
     make_small(page, steps=4000)
-    unfold(page, "Every training setting")
+    unfold(page, "All training settings")
     page.get_by_label("Checkpoint every").fill("20")
     start(page)
     wait_for(lambda: tile(page, "train loss"))

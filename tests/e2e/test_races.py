@@ -27,7 +27,7 @@ def open_races(page: Page, app: App, query: str = "") -> None:
 
 def race_small(page: Page, steps: int, seeds: int = 2, recipe: str = "classic_modern") -> None:
     """One click, after making everything small."""
-    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Dataset, size, budget, seeds")
     for label, value in (
         ("Layers", 1),
         ("Embedding size (d_model)", 32),
@@ -146,7 +146,7 @@ def test_a_race_is_named_changed_in_one_thing_and_raced_again(page: Page, own_ap
 
 def test_an_arm_that_diverges_is_shown_as_diverged_while_the_others_go_on(page: Page, own_app: App) -> None:
     open_races(page, own_app)
-    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Dataset, size, budget, seeds")
     for label, value in (
         ("Layers", 1),
         ("Embedding size (d_model)", 32),
@@ -158,7 +158,7 @@ def test_an_arm_that_diverges_is_shown_as_diverged_while_the_others_go_on(page: 
         set_slider(page, label, value)
     page.get_by_label("Budget of each run").fill("60")
     page.get_by_label("Budget of each run").press("Tab")
-    unfold(page, "Arms of your own")
+    unfold(page, "Custom arms")
     wild = "Wild: modern + optimizer=sgd + learning_rate=1.0 + grad_clip=0 + weight_decay=10"
     fill_choice(page, "#race-arms", wild)
     expect(page.locator("#race-preview")).to_contain_text("Wild", timeout=SLOW)
@@ -192,11 +192,11 @@ def test_colours_mean_the_same_in_every_race(page: Page, app: App) -> None:
 def test_a_race_over_ones_own_text(page: Page, own_app: App) -> None:
     """Chosen as in the Train tab: pasted, then run again from the copy that the race keeps."""
     open_races(page, own_app)
-    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Dataset, size, budget, seeds")
     page.get_by_role("radio", name="Your text").filter(visible=True).check(force=True)
     mine = "a rose is a rose is a rose\n" * 100
     page.get_by_label("Paste your text").filter(visible=True).fill(mine)
-    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Dataset, size, budget, seeds")
     race_small(page, steps=40)
     wait_for(lambda: own_races(own_app) and own_races(own_app)[0].status().state == "finished")
     assert {run.own_text() for arm in own_races(own_app)[0].members for run in arm} == {mine}
@@ -257,14 +257,14 @@ def test_zoom_stays_while_a_race_goes_on(page: Page, own_app: App) -> None:
 def test_wrong_races_are_refused_in_the_form_and_nothing_is_written(page: Page, app: App) -> None:
     open_races(page, app)
     before = len(own_races(app))
-    unfold(page, "Text, size, budget, seeds")
+    unfold(page, "Dataset, size, budget, seeds")
     page.get_by_label("Budget of each run").fill("0.5")
     page.get_by_label("Budget of each run").press("Tab")
     page.locator("#recipe-classic_modern").click()
     expect(page.get_by_text("too small to evaluate once").filter(visible=True).first).to_be_visible(timeout=SLOW)
     page.get_by_label("Budget of each run").fill("50")
     page.get_by_label("Budget of each run").press("Tab")
-    unfold(page, "Arms of your own")
+    unfold(page, "Custom arms")
     fill_choice(page, "#race-to", "sideways")
     page.locator("#race-add").click()
     expect(page.locator("#race-preview")).to_contain_text("must be one of", timeout=SLOW)
@@ -273,7 +273,7 @@ def test_wrong_races_are_refused_in_the_form_and_nothing_is_written(page: Page, 
 
 def test_an_arm_of_ones_own_is_previewed_matched(page: Page, app: App) -> None:
     open_races(page, app)
-    unfold(page, "Arms of your own")
+    unfold(page, "Custom arms")
     fill_choice(page, "#race-to", "none")
     page.locator("#race-add").click()
     expect(page.locator("#race-preview")).to_contain_text("Modern, Positional encoding none", timeout=SLOW)
@@ -282,8 +282,8 @@ def test_an_arm_of_ones_own_is_previewed_matched(page: Page, app: App) -> None:
 
 def test_a_shipped_race_is_accessible_and_fits_a_phone(page: Page, app: App) -> None:
     open_races(page, app)
-    unfold(page, "Text, size, budget, seeds")
-    unfold(page, "Arms of your own")
+    unfold(page, "Dataset, size, budget, seeds")
+    unfold(page, "Custom arms")
     page.wait_for_timeout(800)
     serious = [v["id"] for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
     assert not serious, serious
@@ -308,4 +308,4 @@ def test_arms_with_different_tokens_are_drawn_and_judged_in_bits_per_byte(page: 
     axis = "document.querySelector('#race-view .js-plotly-plot').layout.yaxis.title.text"
     wait_for(lambda: page.evaluate(axis) == "bits per byte minus the first arm's")
     view.get_by_text("Loss", exact=True).click()
-    expect(view).to_contain_text("compare their shapes here, and heights in bits per byte only")
+    expect(view).to_contain_text("compare only the shapes of these curves")

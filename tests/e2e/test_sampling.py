@@ -65,9 +65,9 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     page.locator("#streaming-run input").click()
     page.get_by_role("option", name="Modern on Tales, seed 0").first.click()
     page.locator("#write-endlessly").click()
-    expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
+    expect(page.locator("#streaming-answer")).to_contain_text("running", timeout=SLOW)
     page.locator("#stop-streaming").click()
-    expect(page.locator("#streaming-answer")).to_contain_text("and stopped", timeout=SLOW)
+    expect(page.locator("#streaming-answer")).to_contain_text(", stopped", timeout=SLOW)
     expect(page.locator("#streaming-text .pg-tokens-state")).to_contain_text("stopped")
     expect(page.locator("#streaming-text .pg-caret:visible")).to_have_count(0)
     page.locator("#streaming-text .pg-token").last.hover()
@@ -75,7 +75,7 @@ def test_the_streaming_lab(page: Page, app: App) -> None:
     expect(page.locator("#streaming-text")).not_to_contain_text("branch off")  # there is nothing to go on from
     page.wait_for_timeout(1_000)  # a click that comes together with the stop would be stopped with it
     page.locator("#write-endlessly").click()
-    expect(page.locator("#streaming-answer")).to_contain_text("and on", timeout=SLOW)
+    expect(page.locator("#streaming-answer")).to_contain_text("running", timeout=SLOW)
     page.locator("#find-sinks").click()  # which ends what was going on
     expect(page.locator("#streaming-answer")).to_contain_text("on the first token", timeout=SLOW)
     page.wait_for_timeout(1_500)

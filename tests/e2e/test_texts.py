@@ -56,7 +56,7 @@ def test_several_files_at_once_are_trained_on(page: Page, app: App, tmp_path: Pa
     open_page(page, app.url)
     own(page)
     upload(page, tmp_path / "one.md", tmp_path / "two.py")
-    expect(page.locator("#uploaded")).to_contain_text("different ones", timeout=SLOW)
+    expect(page.locator("#uploaded")).to_contain_text("distinct", timeout=SLOW)
     make_small(page, steps=60)
     start(page)
     wait_for_state(page, "Finished")
@@ -82,7 +82,7 @@ def test_json_lines_with_a_field(page: Page, app: App, tmp_path: Path) -> None:
     expect(wrong).to_be_visible(timeout=SLOW)
     page.locator("#json-field textarea, #json-field input").fill("said.en")
     page.locator("#json-field textarea, #json-field input").press("Enter")
-    expect(page.locator("#uploaded")).to_contain_text("different ones", timeout=SLOW)
+    expect(page.locator("#uploaded")).to_contain_text("distinct", timeout=SLOW)
     make_small(page, steps=50)
     start(page)
     wait_for_state(page, "Finished")
@@ -108,7 +108,7 @@ def test_what_is_in_a_text(page: Page, app: App) -> None:
     card = page.locator("#data-card")
     for words in (
         "3,999,462",
-        "59 different ones",
+        "59 distinct",
         "training 3.6 MB",
         "unigram",
         "5-gram",
@@ -125,7 +125,7 @@ def test_what_is_in_a_text(page: Page, app: App) -> None:
     page.locator("#look-at-text").click()
     expect(card.locator("h2")).to_have_text("Your own text", timeout=SLOW)
     expect(card).to_contain_text("100 % of")
-    expect(card).to_contain_text("Much of the validation text also stands in the training text")
+    expect(card).to_contain_text("Much of the validation text also occurs in the training text")
 
 
 def test_baselines_on_the_chart_and_in_the_notice(page: Page, app: App) -> None:
@@ -162,14 +162,14 @@ def test_a_batch_of_a_text_and_of_a_run(page: Page, app: App) -> None:
     page.locator("#see-batch").click()
     view = page.locator("#batch-view")
     expect(view).to_contain_text("The batch of step 1 of Tales", timeout=SLOW)
-    expect(view).to_contain_text("No model has read this yet")
+    expect(view).to_contain_text("Not trained yet")
     inputs = view.locator(".pg-shift-in small").all_inner_texts()
     targets = view.locator(".pg-shift-out small").all_inner_texts()
     assert len(inputs) == 128 and inputs[1:] == targets[:-1]
     page.wait_for_timeout(1000)
-    expect(view).to_contain_text("No model has read this yet")  # opening the tab does not replace it
+    expect(view).to_contain_text("Not trained yet")  # opening the tab does not replace it
     page.locator("#show-batch").click()
-    expect(view).to_contain_text("judged by its weights of step", timeout=SLOW)
+    expect(view).to_contain_text("with the losses of its weights of step", timeout=SLOW)
     expect(view.locator(".pg-formula")).to_contain_text("nats", timeout=SLOW)
     check_accessible(page, "#batch-view")
     # With the keyboard alone: another row, then positions of it.
@@ -177,13 +177,13 @@ def test_a_batch_of_a_text_and_of_a_run(page: Page, app: App) -> None:
     chosen.focus()
     page.keyboard.press("ArrowDown")
     expect(view.get_by_role("radio", name="Row 2")).to_be_focused()
-    expect(view).to_contain_text("Row 2 what goes in")
+    expect(view).to_contain_text("Row 2 inputs and targets")
     pick = view.locator('.pg-shift-pick[aria-pressed="true"]')
     pick.focus()
     page.keyboard.press("Home")
-    expect(view).to_contain_text("with the logits of position 0", timeout=SLOW)
+    expect(view).to_contain_text("from the logits of position 0", timeout=SLOW)
     page.keyboard.press("ArrowRight")
-    expect(view).to_contain_text("with the logits of position 1", timeout=SLOW)
+    expect(view).to_contain_text("from the logits of position 1", timeout=SLOW)
     cell = float(view.locator('.pg-shift-pick[aria-pressed="true"]').inner_text())
     formula = float(view.locator(".pg-formula b").inner_text().split()[0])
     assert abs(cell - formula) < 0.06

@@ -23,7 +23,7 @@ def test_a_text_under_several_tokenizers(page: Page, app: App) -> None:
     open_page(page, app.url, "Tokenizer")
     readings = page.locator("#tokenizer-view .pg-reading")
     expect(readings).to_have_count(3, timeout=SLOW)
-    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("times as far back", timeout=SLOW)
+    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("times as much text", timeout=SLOW)
     largest = readings.nth(2)
     largest.locator(".pg-piece", has_text="·gave").first.hover()
     expect(largest.locator(".pg-readout")).to_contain_text(
@@ -35,7 +35,9 @@ def test_a_text_under_several_tokenizers(page: Page, app: App) -> None:
     expect(page.locator("#tokenizer-view .js-plotly-plot")).to_be_visible(timeout=SLOW)
 
     choose_example(page, "Hindi")
-    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text("has hardly met this script", timeout=SLOW)
+    expect(page.locator("#tokenizer-view .pg-notice")).to_contain_text(
+        "was hardly trained on this script", timeout=SLOW
+    )
     expect(readings.first.locator(".pg-piece").first).to_have_text("E0", timeout=SLOW)
     page.locator("#tokenizer-learned").get_by_role("radio", name="This text").check(force=True)
     expect(readings.nth(2)).to_contain_text("no pair occurs twice any more", timeout=SLOW)
@@ -153,11 +155,16 @@ def test_a_duel_is_watched_in_bits_per_byte(page: Page, own_app: App) -> None:
     page.locator("#start-duel").click()
     expect(page.get_by_role("tab", name="Compare", exact=True)).to_have_attribute("aria-selected", "true", timeout=SLOW)
     runs = [run for run in RunStore(own_app.data / "runs").list() if not run.reference]
-    assert {run.name for run in runs} == {"Duel: bytes", "Duel: 59 characters", "Duel: BPE 300", "Duel: BPE 600"}
+    assert {run.name for run in runs} == {
+        "Tokenizer: bytes",
+        "Tokenizer: 59 characters",
+        "Tokenizer: BPE 300",
+        "Tokenizer: BPE 600",
+    }
     wait_for(lambda: all(run.state() == "finished" for run in runs), seconds=180)
     chart = page.locator("#compare-chart")
     expect(chart.get_by_role("radio", name="Bits per byte")).to_be_checked(timeout=SLOW)
     expect(chart.locator(".pg-notice")).to_contain_text("bytes of this text with BPE 600", timeout=SLOW)
     expect(chart.locator(".pg-notice")).to_contain_text("At the end of each", timeout=SLOW)
-    row = page.locator("#results").get_by_role("row").filter(has_text="Duel: BPE 600")
+    row = page.locator("#results").get_by_role("row").filter(has_text="Tokenizer: BPE 600")
     expect(row).to_contain_text(re.compile(r"\d\.\d{3,4}"), timeout=SLOW)  # filled in without a further press

@@ -141,7 +141,7 @@ def test_branches_that_cannot_be_are_refused(services, run, asked):
     tree, _ = written(sample.write(services, run.id, None, PROMPT, *settings(3), ""))
     with pytest.raises(ValueError, match="cannot be continued"):
         list(sample.branch_off(services, SimpleNamespace(_data=asked), tree, *settings(3), ""))
-    with pytest.raises(ValueError, match="not among the likeliest"):
+    with pytest.raises(ValueError, match="not among the most likely"):
         branches.sprout(branches.read_tree(tree), 0, 1, "no token")
     tree["branches"][0]["tokens"][0]["id"] = 10**6
     with pytest.raises(ValueError, match="cannot be continued"):

@@ -145,7 +145,7 @@ def test_large_bodies_are_few_at_a_time() -> None:
 def test_uploads_have_room_or_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = Uploads(tmp_path / "new", at_once=1_000, most=2_500)
     assert uploads.begin(None)[0] == 411
-    assert uploads.begin(1_001) == (413, "An upload may have 0 MB; this one has 0. Send fewer files.")
+    assert uploads.begin(1_001) == (413, "An upload may have 0 MB; this one has 0 MB. Send fewer files.")
     assert [uploads.begin(1_000)[0] for _ in range(3)] == [200, 200, 503], "what is on its way counts"
     uploads.end(1_000)
     uploads.end(1_000)

@@ -123,7 +123,7 @@ def test_importing_adds_a_choice_and_chooses_it(services):
 
 def test_the_plan_of_a_duel_is_a_table_and_a_reason(services):
     table, why = tokenizer.show_plan(services, "tales", 50, 32, 300, 700)
-    assert table["tokens are"].tolist() == ["bytes", "59 characters", "BPE 300", "BPE 700"]
+    assert table["tokenizer"].tolist() == ["bytes", "59 characters", "BPE 300", "BPE 700"]
     assert "a token of BPE 700 stands for" in why
     for wrong in (
         (50, 32, "x", 700),

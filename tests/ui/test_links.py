@@ -51,7 +51,7 @@ def test_only_what_differs_travels() -> None:
     [
         ("", "damaged"), ("[]", "damaged"), ('{"model": []}', "damaged"), ('{"other": 1}', "damaged"),
         ("[" * 7_000, "damaged"), ("x" * 9_000, "has 9,000 characters; the limit is 8,000"),
-        ('{"preset": "huge"}', "Preset must be one of classic, modern"), ('{"corpus": "../x"}', "unknown text, '../x'"),
+        ('{"preset": "huge"}', "Preset must be one of classic, modern"), ('{"corpus": "../x"}', "unknown dataset, '../x'"),
         ('{"model": {"n_layer": 1e9}}', "Layers must be"), ('{"train": {"steps": "many"}}', "Steps must be a number"),
         ('{"model": {"n_embd": 100, "n_head": 3}}', "Embedding size 100 is not divisible"),
         ('{"train": {"learning_rate": NaN}}', "Learning rate must be a number. You sent NaN"),

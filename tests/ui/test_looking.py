@@ -208,10 +208,10 @@ def test_a_head_by_hand_ends_in_what_the_attention_tab_shows(local, make_run: Ma
     [
         ({"parts": [[9, "mlp", -1]]}, "Layer 10 is not there: this model has 2."),
         ({"parts": [[0, "head", 4]]}, "Head 5 is not there: a layer has 4."),
-        ({"parts": [["0", "head", 1]]}, "This is no part of a model."),
-        ({"parts": [[0, "soul", 1]]}, "This is no part of a model."),
-        ({"parts": [5]}, "This is no part of a model."),
-        ({"how": "gone"}, "to zero or to its mean"),
+        ({"parts": [["0", "head", 1]]}, "This part does not exist in the model."),
+        ({"parts": [[0, "soul", 1]]}, "This part does not exist in the model."),
+        ({"parts": [5]}, "This part does not exist in the model."),
+        ({"how": "gone"}, "by zero or by its mean"),
     ],
 )
 def test_parts_that_are_not_there_are_refused(local, make_run: MakeRun, changes, complaint):
@@ -239,7 +239,7 @@ def test_any_text_is_looked_at_or_refused_in_a_sentence(local, make_run: MakeRun
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"text": ""}, "The text is empty. Write a sentence to look at."),
+        ({"text": ""}, "The text is empty. Write a sentence to analyze."),
         ({"text": "x" * 20_001}, "20,001 characters; the limit here is 20,000"),
         ({"step": 7777}, "There are no weights of step 7777"),
         ({"run": "0" * 32}, "Run not found."),

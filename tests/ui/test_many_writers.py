@@ -144,7 +144,7 @@ def test_no_prompt_and_one_that_is_too_long_say_so_and_write(served, prompt):
         visitor.generate(run.id, None, prompt, max_new_tokens=3)
         first = next(output for kind, output in visitor.answers() if kind == "process_generating")
     note = first["data"][0]["note"]
-    assert ("starts from a line end" if not prompt else "only the last 32 fit") in note
+    assert ("starts from a line break" if not prompt else "only the last 32 fit") in note
 
 
 def test_a_busy_machine_does_not_end_the_app_while_it_starts(local, monkeypatch):

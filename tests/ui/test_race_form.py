@@ -141,7 +141,7 @@ def test_a_text_that_is_no_text_is_refused_and_nothing_is_written(local: Service
     with pytest.raises(ValueError, match="The text is empty"):
         brought_text(local, form, data)
     public = Services(local.store, local.launcher, local.curves, local.models, local.cache_dir, public=True)
-    with pytest.raises(ValueError, match="for a playground on one's own machine"):
+    with pytest.raises(ValueError, match="only on your own computer"):
         brought_text(public, form, filled(form, {form.text.text: "own", form.text.path: "/etc/passwd"}))
     assert local.store.list() == []
 

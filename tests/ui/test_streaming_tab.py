@@ -67,7 +67,7 @@ def test_endless_writing_keeps_its_memory(services, short):
     kib = 2 * config.n_layer * config.n_kv_head * config.head_dim * 18 * 4 / 1024
     assert len(shown) == 31
     assert all(f"{kib:,.0f} KiB" in words for words, *_ in shown)
-    assert "30 tokens and done" in shown[-1][0]
+    assert "30 tokens, done" in shown[-1][0]
     assert len(shown[-2][4]["branches"][0]["tokens"]) == 30
     without = list(streaming.endless(services, run.id, None, 16, 0, "Once", ""))[-1]
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
@@ -84,7 +84,7 @@ def test_sinks_through_training(services, short):
 def test_the_three_softmaxes_are_there_at_once(services):
     words, heads, kept, table, _ = streaming.show_three(services)
     assert words.startswith(
-        "**No head of these three small runs became a sink, and forgetting the first token costs nothing."
+        "**No head of 3 small runs became a sink; keeping the first tokens makes no significant difference.**"
     )
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|")]
     assert [cell.strip().replace("\u00a0", " ") for cell in rows[0]] == [
@@ -105,7 +105,7 @@ def test_the_three_softmaxes_are_there_at_once(services):
     assert "To nothing" in told
     assert [line["label"] for line in masses["lines"][:-1]] == [line["label"] for line in idle["lines"]]
     assert idle["lines"][5]["label"] == "layer 2 head 2"
-    assert idle["title"] == "Attention given to nothing"
+    assert idle["title"] == "Attention on the sink logit"
     assert len(masses["lines"][0]["x"]) > 10
 
 

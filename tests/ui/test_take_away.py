@@ -85,7 +85,7 @@ def test_names_of_files(name: str, safe: str) -> None:
 
 
 def test_a_public_page_fetches_nothing(services: Services) -> None:
-    with pytest.raises(ValueError, match="Repositories are not fetched here"):
+    with pytest.raises(ValueError, match="Repositories are not downloaded here"):
         bring(services, None, "a/model", "", MINE)
     with pytest.raises(ValueError, match="No files are chosen"):
         bring(services, None, "", "", MINE)

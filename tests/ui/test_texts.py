@@ -68,7 +68,7 @@ def test_a_data_set_is_asked_for_by_column_and_split(services: Services, monkeyp
 @pytest.mark.parametrize("wish", [{"path": "/etc/hostname"}, {"dataset": "ann/stories"}])
 def test_strangers_can_read_neither_this_machine_nor_the_hub(services: Services, wish: dict[str, str]) -> None:
     hosted = replace(services, public=True)
-    with pytest.raises(ValueError, match="for a playground on one's own machine"):
+    with pytest.raises(ValueError, match="only on your own computer"):
         own_text(hosted, replace(OWN, **wish), 10_000)
 
 
@@ -135,7 +135,7 @@ def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> Non
     assert wish_of(card, data) == Wish(corpus="sort", column="")
     data |= {card.upload: [str(path)], card.field: ""}
     note, field, n_bytes = show_upload(services, card, size, 1_000_000_000, data)
-    assert note.endswith("different ones.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
+    assert note.endswith("distinct.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
     text = own_text(services, replace(wish_of(card, data), corpus="own"), 10_000)
     assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
     assert show_upload(services, card, size, 1_000_000_000, {**data, size: 1_000})[2] == len(text)

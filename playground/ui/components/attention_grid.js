@@ -11,9 +11,9 @@ const PATIENCE = 2000; // milliseconds between two looks at whether a live run h
 
 // ---- layout -------------------------------------------------------------------------------------------------------
 
-const flow = P.el("p", { class: "pg-token-flow pg-heads-text", role: "group", "aria-label": "Your text; point at a token to see where every head looks from there" });
+const flow = P.el("p", { class: "pg-token-flow pg-heads-text", role: "group", "aria-label": "Your text; point at a token to see what every head attends to from there" });
 const grid = P.el("div", { class: "pg-heads", role: "group", "aria-label": "Layers and heads; arrow keys move, Enter chooses" });
-const gridCard = P.panel("Layer × head", "below each: what the token pointed at looks at most", flow, grid);
+const gridCard = P.panel("Layer × head", "below each: the token that gets the most attention from the one pointed at", flow, grid);
 gridCard.classList.add("pg-heads-card");
 const heading = P.el("b");
 const ways = P.smallSegments("How attention is drawn", [["map", "Map"], ["lines", "Lines"]], "map", (id) => switchTo(id));
@@ -23,9 +23,9 @@ const mapPart = P.el("div", {}, ...map.nodes);
 const linesPart = P.el("div", { hidden: true }, ...lines.nodes);
 const note = P.small();
 const mapCard = P.el("section", { class: "pg-panel pg-map-card" },
-  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, heading, " who looks at whom"), ways), mapPart, linesPart, note);
+  P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, heading, " attention weights"), ways), mapPart, linesPart, note);
 const time = P.el("div", { class: "pg-time" });
-const timeCard = P.panel("Through training", "slide, or press ▶", time);
+const timeCard = P.panel("Training steps", "move the slider, or press ▶", time);
 timeCard.classList.add("pg-time-card");
 const card = P.headCard({
   scores: (step) => view.ask(server.heads, { step }, { quietly: true }),

@@ -12,7 +12,7 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-attention">
   <div class="pg-attention-empty pg-panel">
     <div class="pg-empty">
-      <strong>See where each token looks</strong>
+      <strong>See what each token attends to</strong>
       <p>Choose a model and a sentence: every head's attention appears here.</p>
     </div>
   </div>

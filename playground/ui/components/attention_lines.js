@@ -107,8 +107,8 @@
       drawTokens();
       sheet.style.width = `${layout.width}px`;
       sheet.style.height = `${layout.height}px`;
-      scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${P.counted(frame.size, "token")}. Arrow keys move the token that looks.`);
-      P.say(meaning, `Left the token that looks, right what it looks at. Colour is the head, strength the weight; weights below ${layout.least} are left out, of the token pointed at those below ${layout.pointed}. Press heads in the grid to add or remove them.`);
+      scroller.setAttribute("aria-label", `${frame.heads.map(({ name }) => name).join(", ")}: lines between ${P.counted(frame.size, "token")}. Arrow keys move the query token.`);
+      P.say(meaning, `On the left the query tokens, on the right the tokens that they attend to. The colour is the head, the strength the weight; weights below ${layout.least} are left out (below ${layout.pointed} for the token pointed at). Press heads in the grid to add or remove them.`);
       if (row == null || row >= frame.size) row = frame.size - 1;
       mark();
       scroller.dataset.ms = (performance.now() - started).toFixed(1);
@@ -148,7 +148,7 @@
         dot.style.background = colour;
         return P.el("span", { class: "pg-line-most" }, dot, `${name} `, P.el("b", { text: P.visible(frame.tokens[column]) }), ` ${P.probability((value(row, column) / 255) ** 2)}`);
       });
-      readout.replaceChildren(P.el("b", { text: P.visible(frame.tokens[row]) }), P.el("span", { class: "pg-soft", text: ` at position ${row} looks most at: ` }), ...most);
+      readout.replaceChildren(P.el("b", { text: P.visible(frame.tokens[row]) }), P.el("span", { class: "pg-soft", text: ` at position ${row} attends most to: ` }), ...most);
     }
 
     function choose(t) {

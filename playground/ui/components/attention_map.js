@@ -99,9 +99,9 @@
     function drawKey() {
       const { window: seenBack, n_sink: sinks } = frame;
       const item = (kind, text) => P.el("span", {}, P.el("i", { class: `pg-map-${kind}`, "aria-hidden": "true" }), text);
-      key.replaceChildren(item("later", "comes later: masked"),
+      key.replaceChildren(item("later", "later tokens: masked"),
         ...(seenBack ? [item("outside", `outside this layer's window of ${P.counted(seenBack, "token")}`)] : []),
-        ...(seenBack && sinks ? [item("sink", `${sinks === 1 ? "a sink" : P.counted(sinks, "sink")}: always seen`)] : []));
+        ...(seenBack && sinks ? [item("sink", `${sinks === 1 ? "a sink" : P.counted(sinks, "sink")}: always visible`)] : []));
     }
 
     // ---- the map --------------------------------------------------------------------------------------------------
@@ -225,9 +225,9 @@
       const said = `${frame.title} ${row} ${column} ${from} ${to} ${weight}`;
       if (readout.dataset.key === said) return;
       readout.dataset.key = said;
-      const words = frame.seen(row, column) ? P.probability(weight) : column > row ? "not visible (it comes later)" : "not visible (outside the window)";
+      const words = frame.seen(row, column) ? P.probability(weight) : column > row ? "masked (a later token)" : "masked (outside the window)";
       readout.replaceChildren(P.el("b", { text: from }), " → ", P.el("b", { text: to }), `: ${words}`,
-        P.el("span", { class: "pg-soft", text: `  ${P.relation(frame.tokens, row, column)} · position ${row} looks at ${column}` }));
+        P.el("span", { class: "pg-soft", text: `  ${P.relation(frame.tokens, row, column)} · position ${row} attends to ${column}` }));
     }
 
     /** Go to a row, to the column that it looks at most: also when it is there already, if wanted `again`. */
@@ -269,7 +269,7 @@
       if (x < scroller.scrollLeft + layout.left || x > scroller.scrollLeft + scroller.clientWidth - layout.pitch) scroller.scrollLeft = x - scroller.clientWidth / 2;
     });
 
-    const meaning = P.small("A row is the token that looks, the columns are what it looks at; each row adds up to 1. Point at a cell, or move with the arrow keys.");
+    const meaning = P.small("Rows are query tokens, columns the tokens that they attend to. Point at a cell, or move with the arrow keys.");
     return { nodes: [scroller, readout, scale, key, meaning], scroller, draw, choose };
   }
 

@@ -21,7 +21,7 @@ const shiftTitle = P.el("h2", { class: "pg-panel-title" });
 const table = P.el("table", { class: "pg-shift" });
 const frame = P.el("div", { class: "pg-shift-frame", role: "region", "aria-label": "Inputs and targets, position by position" }, table);
 const shiftSays = P.el("p", { class: "pg-notice", "aria-live": "polite" });
-const lossPanel = P.el("section", { class: "pg-panel", "aria-label": "What cross-entropy does to one row" });
+const lossPanel = P.el("section", { class: "pg-panel", "aria-label": "Cross-entropy at one position" });
 const codeHost = P.el("details", { class: "pg-code" });
 const filled = P.el("div", { class: "pg-live-filled", hidden: true },
   P.el("section", { class: "pg-panel", "aria-label": "The batch" }, title, rowsHost, batchNote),
@@ -57,7 +57,7 @@ function drawRows() {
   }));
   const all = mean(value.rows.flatMap((data) => data.loss ?? []));
   const more = value.n_rows > value.rows.length ? `The first ${value.rows.length} of ${value.n_rows} rows are shown. ` : "";
-  P.say(batchNote, [value.note, more + (all == null ? "" : `The mean over these rows is ${all.toFixed(3)} nats per token: with the mean of all rows, a step's loss. A deeper colour means that the token was a bigger surprise.`)].filter(Boolean).join(" "));
+  P.say(batchNote, [value.note, more + (all == null ? "" : `The mean over these rows is ${all.toFixed(3)} nats per token; the loss of a step is the mean over all of its rows. A deeper colour means a higher loss.`)].filter(Boolean).join(" "));
 }
 
 function chooseRow(i, focus = true) {
@@ -82,7 +82,7 @@ rowsHost.addEventListener("keydown", (event) => {
 function drawShift() {
   const data = value.rows[row];
   const n = data.ids.length - 1;
-  shiftTitle.replaceChildren(P.el("b", { text: `Row ${row + 1}` }), " what goes in, and what should come out: the same, one token later");
+  shiftTitle.replaceChildren(P.el("b", { text: `Row ${row + 1}` }), " inputs and targets: the targets are the inputs, one token later");
   const line = (name, cells) => P.el("tr", {}, P.el("th", { scope: "row", text: name }), ...cells);
   const cells = (make) => Array.from({ length: n }, (_, t) => make(t));
   const token = (t, kind) => P.el("td", { class: `pg-shift-${kind}`, "data-t": t }, P.el("code", { text: P.visible(data.pieces[kind === "in" ? t : t + 1]) }), P.el("small", { text: String(data.ids[kind === "in" ? t : t + 1]) }));
@@ -121,8 +121,9 @@ function choosePosition(t, focus = true) {
   const cell = picks[position].parentElement;
   frame.scrollLeft = cell.offsetLeft - frame.clientWidth / 2;
   if (focus) picks[position].focus({ preventScroll: true });
-  const counted = data.counts[position] ? "" : " This target does not count: nobody could know it.";
-  P.say(shiftSays, `At position ${position} the model has read ${P.whole(position + 1)} ${position ? "tokens" : "token"}, the last of them “${P.visible(data.pieces[position])}”. Right would be “${P.visible(data.pieces[position + 1])}”, which is the input of position ${position + 1}.${counted}`);
+  const ignored = data.counts[position] ? "" : " This target is not counted in the loss.";
+  const next = position + 1 < data.ids.length - 1 ? `, which is the input of position ${position + 1}` : "";
+  P.say(shiftSays, `At position ${position} the model has read ${P.counted(position + 1, "token")}, up to “${P.visible(data.pieces[position])}”. The target is “${P.visible(data.pieces[position + 1])}”${next}.${ignored}`);
   explain();
 }
 
@@ -149,7 +150,7 @@ async function explain() {
   if (mine !== asked) return;
   lossPanel.classList.remove("pg-waiting");
   if (!reply || reply.error) {
-    lossPanel.replaceChildren(P.el("p", { class: "pg-alert", text: reply?.error ?? "No answer came. Try again." }));
+    lossPanel.replaceChildren(P.el("p", { class: "pg-alert", text: reply?.error ?? "The server did not answer. Try again." }));
     return;
   }
   drawLoss(reply, data.pieces[position + 1]);
@@ -173,7 +174,7 @@ function drawLoss(e, target) {
   rows.push(P.el("tr", { class: "pg-loss-sum" }, P.el("th", { scope: "row", text: "sum" }), P.el("td"), P.el("td", { text: small(e.total) }), P.el("td", { class: "pg-data-track" }), P.el("td", { text: "1" })));
   const head = ["token", "logit", "exp(logit − max)", "", "÷ sum = p"];
   lossPanel.replaceChildren(
-    P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "What cross-entropy does" }), ` with the logits of position ${position}`),
+    P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Cross-entropy" }), ` from the logits of position ${position}`),
     P.el("div", { class: "pg-data-scroll", tabindex: 0, role: "region", "aria-label": "Logits, weights and probabilities" },
       P.el("table", { class: "pg-data-table pg-loss-table" }, P.el("thead", {}, P.el("tr", {}, ...head.map((text) => (text ? P.el("th", { scope: "col", text }) : P.el("td", { class: "pg-data-track" }))))), P.el("tbody", {}, ...rows))),
     P.el("p", { class: "pg-formula" }, "loss = −ln p(", P.el("code", { text: P.visible(target) }), `) = −ln ${small(e.p)} = `, P.el("b", { text: `${e.loss.toFixed(3)} nats` }), ` = ${(e.loss / Math.LN2).toFixed(2)} bits`),
@@ -182,10 +183,10 @@ function drawLoss(e, target) {
 
 function noticed(e) {
   const best = e.candidates[0];
-  if (best.token === e.target) return `It was right: its first guess was the target, at ${P.percent(e.p)}. The loss asks how sure it was, not whether it was right, so even a right guess costs ${e.loss.toFixed(2)}.`;
+  if (best.token === e.target) return `The target was the most likely token, at ${P.percent(e.p)}. The loss depends on this probability, not on the rank, so a correct prediction still costs ${small(e.loss)} nats.`;
   const vocabulary = e.others + e.candidates.length;
-  if (e.p < 1 / vocabulary) return `It gave the target less than an even guess would (1 in ${P.whole(vocabulary)}), so this position costs more than ln ${P.whole(vocabulary)} = ${Math.log(vocabulary).toFixed(2)}. Only the target's probability counts; where the rest went does not.`;
-  return `Its first guess was ${P.visible(best.piece)} (${P.percent(best.p)}); the target got ${P.percent(e.p)}. Only the target's probability counts; where the rest went does not.`;
+  if (e.p < 1 / vocabulary) return `The target got less than a uniform distribution would give it (1 in ${P.whole(vocabulary)}), so this position costs more than ln ${P.whole(vocabulary)} = ${Math.log(vocabulary).toFixed(2)} nats. Only the probability of the target counts, not how the rest is distributed.`;
+  return `The most likely token was ${P.visible(best.piece)} (${P.percent(best.p)}); the target got ${P.percent(e.p)}. Only the probability of the target counts, not how the rest is distributed.`;
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------

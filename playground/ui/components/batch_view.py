@@ -12,9 +12,9 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-batch">
   <div class="pg-batch-empty pg-panel">
     <div class="pg-empty">
-      <strong>This is all that training sees</strong>
-      <p>A few windows of the text, and the same windows one token later as what should have been said. Choose a run, or
-      press <b>See a batch</b> beside a text in the Train tab.</p>
+      <strong>What a training step reads</strong>
+      <p>A few windows of the text as inputs, and the same windows one token later as targets. Choose a run, or press
+      <b>Preview a batch</b> in the Train tab.</p>
     </div>
   </div>
 </div>"""

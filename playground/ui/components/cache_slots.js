@@ -13,7 +13,7 @@ const back = P.el("button", { type: "button", class: "pg-small-button", text: "�
 const on = P.el("button", { type: "button", class: "pg-small-button", text: "one token ▸" });
 const slider = P.el("input", { type: "range", min: 0, step: 1, "aria-label": "Token" });
 const panel = P.el("div", { class: "pg-panel", hidden: true },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Slots of the cache" }), " one layer; a box is a slot, the number in it a token's position in the text"),
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Slots of the cache" }), " of one layer; a box is a slot, the number in it the position of its token in the text"),
   track, words, P.el("div", { class: "pg-slot-controls" }, play, back, on, slider));
 root.append(panel);
 
@@ -45,9 +45,9 @@ function draw() {
     P.say(inside, held < 0 || !value.streams ? "" : `at ${step.inside[slot]}`);
   });
   const token = P.visible(value.tokens[at] ?? "");
-  const where = at < value.n_sink ? "the slot of a sink, for ever" : `slot ${step.slot}`;
-  const gone = step.evicted >= 0 ? ` Token ${step.evicted}, the oldest that is no sink, has to leave.` : "";
-  const inside = value.streams ? ` For RoPE it stands at ${step.inside[step.slot]}.` : "";
+  const where = at < value.n_sink ? "the slot of a sink, permanently" : `slot ${step.slot}`;
+  const gone = step.evicted >= 0 ? ` Token ${step.evicted}, the oldest that is not a sink, is evicted.` : "";
+  const inside = value.streams ? ` Its position for RoPE is ${step.inside[step.slot]}.` : "";
   P.say(words, `Token ${at}, “${token}”, takes ${where}.${gone}${inside}`);
   slider.value = at;
   P.say(play, playing ? "❚❚ pause" : "▶ play");

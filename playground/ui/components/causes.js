@@ -8,30 +8,31 @@ const SHOWN = 24; // rows of the ranking
 // ---- layout -------------------------------------------------------------------------------------------------------
 
 let how = "zero";
-const manner = P.smallSegments("What is written instead", [["zero", "Zero"], ["mean", "Mean"]], how, (id) => {
+const manner = P.smallSegments("Replacement", [["zero", "Zero"], ["mean", "Mean"]], how, (id) => {
   how = id;
   ranking = null;
   drawRanking();
   measure();
 });
 const switches = P.el("div", { class: "pg-switches", role: "group", "aria-label": "Parts of the model; pressed means switched off" });
-const allOn = P.el("button", { type: "button", class: "pg-small-button", text: "All on again" });
+const allOn = P.el("button", { type: "button", class: "pg-small-button", text: "Reset" });
 const rank = P.el("button", { type: "button", class: "pg-small-button", text: "Rank all parts" });
 const progress = P.el("progress", { max: 1, value: 0, hidden: true, "aria-label": "Parts measured" });
 const counted = P.el("span", { class: "pg-soft pg-small", "aria-live": "polite" });
 const gridCard = P.el("section", { class: "pg-panel" },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Parts" }), " press to switch off"), manner),
   switches, P.el("div", { class: "pg-causes-bar" }, allOn, rank, progress, counted),
-  P.small("Zero: the part writes nothing. Mean: it writes the same everywhere, its mean over the validation text (Wang et al. 2022). A layer's name switches all of it."));
+  P.small("Zero: the output of the part is replaced by zeros. Mean: by its mean over the validation text (Wang et al. 2022). The name of a layer switches the whole layer."));
 const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
 const detail = P.small();
 const next = P.el("table", { class: "pg-next-table" });
 const texts = P.el("div", { class: "pg-two-texts" });
 const note = P.small();
-const effectCard = P.panel("What changes", "on text the model has not read",
+const effectCard = P.panel("Effect", "on validation text",
   verdict, detail, P.el("div", { class: "pg-effects" }, next, texts), note);
 const list = P.el("ol", { class: "pg-ranking" });
-const rankCard = P.panel("Which parts matter", "loss gained when one is off, nats per token, ± one standard error", list);
+const rest = P.small();
+const rankCard = P.panel("Which parts matter", "change of the loss when one is off, nats per token, ± one standard error", list, rest);
 rankCard.hidden = true;
 const filled = P.el("div", { class: "pg-causes-filled" }, gridCard, effectCard, rankCard);
 
@@ -103,10 +104,10 @@ function show(answer, parts) {
   const without = answer.loss + answer.change;
   P.say(verdict, parts.length ? `Loss ${answer.loss.toFixed(3)} → ${without.toFixed(3)}: ${P.withError(answer.change, answer.standard_error)} nats per token`
     : `Loss ${answer.loss.toFixed(3)} nats per token with everything on`);
-  P.say(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head. "}Measured on ${P.counted(answer.n_tokens, "validation token")} in ${P.counted(answer.n_windows, "window")}; ± is one standard error of the paired difference.`);
+  P.say(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head to switch it off. "}Measured on ${P.counted(answer.n_tokens, "validation token")} in ${P.counted(answer.n_windows, "window")}${parts.length && answer.standard_error != null ? "; ± is one standard error of the paired difference" : ""}.`);
   drawNext(answer.next, parts.length > 0);
   const text = (title, body) => P.el("div", {}, P.el("h3", { class: "pg-panel-title", text: title }), P.el("p", { class: "pg-beside-text" }, P.printable(body)));
-  texts.replaceChildren(text("Goes on, everything on", answer.before), ...(parts.length ? [text("Goes on, these off", answer.after)] : []));
+  texts.replaceChildren(text("Continuation, everything on", answer.before), ...(parts.length ? [text("Continuation, these off", answer.after)] : []));
   P.sayNote(note, answer.note);
 }
 
@@ -161,6 +162,7 @@ function drawRanking() {
     const bar = P.shareBar(Math.abs(change) / most, { class: change < 0 ? "pg-rank-less" : "" });
     return P.el("li", {}, P.el("span", { text: name(part) }), bar, P.el("span", { class: "pg-number", text: P.withError(change, error) }));
   }));
+  P.sayNote(rest, sorted.length > SHOWN ? `The first ${SHOWN} of ${P.counted(sorted.length, "part")} are shown.` : "");
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------

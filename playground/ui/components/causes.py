@@ -12,7 +12,7 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-causes">
   <div class="pg-causes-empty pg-panel">
     <div class="pg-empty">
-      <strong>Switch a head off and see what breaks</strong>
+      <strong>Switch a head off and measure the effect</strong>
       <p>Choose a model: every head and MLP can be switched off, and all of them ranked.</p>
     </div>
   </div>

@@ -66,7 +66,7 @@ window.Playground = (() => {
 
   /** In which settings models differ, as small labels: what a comparison of them is about. */
   function differences(lines = []) {
-    const words = lines.length ? "What differs" : "Their settings are the same";
+    const words = lines.length ? "What differs" : "Same settings";
     return el("ul", { class: "pg-chips" }, el("li", { class: "pg-chips-title", text: words }), ...lines.map((text) => el("li", { class: "pg-chip", text })));
   }
 
@@ -214,6 +214,21 @@ window.Playground = (() => {
   /** A number of things, as config.phrases.counted: "1 token", "2 tokens". */
   const counted = (n, noun) => `${whole(n)} ${noun}${Math.round(n) === 1 ? "" : "s"}`;
 
+  /** Two numbers with more decimals than `digits` where different ones would read the same, as config.phrases.apart. */
+  function apart(a, b, digits) {
+    for (let more = digits; more < digits + 9; more++) {
+      const [left, right] = [a.toFixed(more), b.toFixed(more)];
+      if (left !== right || a === b || more === digits + 8) return [left, right];
+    }
+    return undefined;
+  }
+
+  /** +0.123, −0.123; a number that rounds to zero has no sign. */
+  function signed(x, digits = 3) {
+    const size = Math.abs(x).toFixed(digits);
+    return Number(size) === 0 ? size : `${x < 0 ? "−" : "+"}${size}`;
+  }
+
   /** How a number changed, as config.phrases.moved. */
   const moved = (before, now, digits) => {
     const [first, last] = [before.toFixed(digits), now.toFixed(digits)];
@@ -246,14 +261,18 @@ window.Playground = (() => {
     return perSecond >= 1000 ? `${(perSecond / 1000).toFixed(1)}k` : whole(perSecond);
   }
 
+  /** Seconds in words: "under 1 s", "42 s", "3 min", "1 h 30 min". */
   function duration(seconds) {
     if (seconds < 1) return "under 1 s";
     if (seconds < 90) return `${Math.round(seconds)} s`;
-    if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-    return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+    const minutes = Math.round(seconds / 60);
+    return seconds < 5400 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
-  const STATES = { idle: "Nothing is running", queued: "Waiting its turn", running: "Training", paused: "Paused",
+  /** A share of work that is done, in whole percent: 100 only when all of it is. */
+  const done = (share) => `${Math.floor(100 * Math.min(1, share) + 1e-9)} %`;
+
+  const STATES = { idle: "Nothing is training", queued: "Queued", running: "Training", paused: "Paused",
     stopped: "Stopped", finished: "Finished", failed: "Failed", diverged: "Diverged", crashed: "Crashed" };
 
   /** A run's state in words. */
@@ -294,5 +313,5 @@ window.Playground = (() => {
   }
 
   return { el, say, announcer, segmented, toggle, emptyState, differences, address, frontTab, every, ask, onResize, calm, onTheme, colours, faint, cividis, cividisWords,
-    visible, piece, printable, plain, whole, counted, moved, number, probability, percent, rate, duration, stateWords, save, loadPlotly };
+    visible, piece, printable, plain, whole, counted, apart, signed, moved, number, probability, percent, rate, duration, done, stateWords, save, loadPlotly };
 })();

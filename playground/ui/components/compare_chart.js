@@ -35,28 +35,41 @@ function nameOf(run) {
   return (twin ? run.name : run.model || run.name) || run.id;
 }
 
-/** Who is ahead at the last step that all have reached; nothing where a comparison would mislead. */
+/** Which run has the lowest loss at the last common evaluation; where a comparison would mislead, why. */
 function whoIsAhead(list) {
   const measured = list.filter((run) => !BROKEN.includes(run.state) && run.validation.loss.some(Number.isFinite));
   const coming = list.some((run) => ["queued", "running"].includes(run.state) && !measured.includes(run));
-  if (measured.length < 2) return coming ? "Waiting for measurements on validation text." : "Choose a second run to compare with.";
-  if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs read different texts, so their losses do not measure the same thing. Compare shapes, not heights.";
-  if (new Set(measured.map((run) => run.text)).size > 1) return "These runs read different amounts or versions of the text and so were measured on different validation texts: their losses do not measure the same thing. Compare shapes, not heights.";
+  if (measured.length < 2) {
+    if (coming) return "Waiting for the evaluation on validation text.";
+    return list.length < 2 ? "Choose a second run to compare with." : "Fewer than two of these runs have a final validation loss. Choose another run to compare with.";
+  }
+  if (new Set(measured.map((run) => run.corpus)).size > 1) return "These runs were trained on different datasets, so their losses are not comparable. Compare the shapes of the curves, not the values.";
+  if (new Set(measured.map((run) => run.text)).size > 1) return "These runs were evaluated on different validation texts (another text, amount or version), so their losses are not comparable. Compare the shapes of the curves, not the values.";
   const same = new Set(measured.map((run) => run.tokens)).size === 1;
   const lossy = measured.filter((run) => !run.bits_per_nat);
-  if (!same && lossy.length) return `There is no verdict between these runs: they have different tokens, and the tokenizer of ${lossy.map(nameOf).join(", ")} does not give back the text that it reads, so there are no bits per byte.`;
+  if (!same && lossy.length) return `These runs cannot be ranked: they use different tokenizers, and that of ${lossy.map(nameOf).join(", ")} does not decode back to the text, so it has no bits per byte.`;
   const ends = !same && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
-  const step = ends ? Infinity : Math.min(...measured.map((run) => run.validation.step.at(-1)));
+  const step = ends ? Infinity : lastCommonStep(measured);
   const unit = same ? "nats per token" : "bits per byte";
   const column = same ? "loss" : "bits_per_byte";
   const scores = measured.map((run) => ({ run, value: at(run, column, step), error: errorOf(run, step, same) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
   if (scores.length < 2) return "";
   const [best, next] = scores;
   const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
-  const when = ends ? "At the end of each" : `At step ${P.whole(step)}, the last that all have reached`;
-  const meaning = best.error || next.error ? "± is one standard error over windows of the validation text, and not the error of this difference. " : "";
-  return `${when}, ${nameOf(best.run)} has the lowest validation loss: ${best.value.toFixed(3)}${best.error} against ` +
-    `${next.value.toFixed(3)}${next.error} ${unit} for ${nameOf(next.run)}. ${meaning}One run each: another seed may change a small difference.${unequal}`;
+  const exact = measured.every((run) => run.validation.step.includes(step));
+  const when = ends ? "At the end of each" : exact ? `At step ${P.whole(step)}, the last that all have reached` : `At the last evaluations up to step ${P.whole(step)}`;
+  const meaning = best.error || next.error ? "± is one standard error over windows of the validation text, not the error of this difference. " : "";
+  const [low, high] = P.apart(best.value, next.value, 3);
+  const ranking = best.value === next.value ? `${nameOf(best.run)} and ${nameOf(next.run)} have the same validation loss: ${low}${best.error} ${unit}.`
+    : `${nameOf(best.run)} has the lowest validation loss: ${low}${best.error} against ${high}${next.error} ${unit} for ${nameOf(next.run)}.`;
+  return `${when}, ${ranking} ${meaning}One run each: another seed may change a small difference.${unequal}`;
+}
+
+/** The last step at which all of these runs were evaluated; without one after step 0, the last that all have reached. */
+function lastCommonStep(list) {
+  const reached = Math.min(...list.map((run) => run.validation.step.at(-1)));
+  const common = list[0].validation.step.filter((step) => step > 0 && list.every((run) => run.validation.step.includes(step)));
+  return common.length ? common.at(-1) : reached;
 }
 
 /** " ± 0.012": the standard error of a run's loss at a step, in its unit; "" where its log has none. */
@@ -68,7 +81,7 @@ function errorOf(run, step, same) {
 /** Why losses per token of two tokenizers cannot be compared, in these runs' own numbers. */
 function whyBits(...pair) {
   const [a, b] = pair.map((run) => ({ bytes: 1 / (run.bits_per_nat * Math.LN2), loss: P.lastOf(run.validation.loss), bits: P.lastOf(run.validation.bits_per_byte), words: run.tokenizer }));
-  return `Their losses per token do not measure the same thing: a token is ${P.number(a.bytes)} bytes of this text with ${a.words} and ${P.number(b.bytes)} with ${b.words}, ` +
+  return `Their losses per token are not comparable: a token is ${P.number(a.bytes)} bytes of this text with ${a.words} and ${P.number(b.bytes)} with ${b.words}, ` +
     `so ${P.number(a.loss)} and ${P.number(b.loss)} nats per token are ${P.number(a.bits)} and ${P.number(b.bits)} bits per byte.`;
 }
 

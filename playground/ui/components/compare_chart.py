@@ -17,8 +17,8 @@ TEMPLATE = """<div class="pg-compare">
       <path class="pg-ghost-line" d="M4 12C50 84 100 122 190 136S400 150 556 153"/>
     </svg>
     <div class="pg-empty">
-      <strong>Two curves say more than one</strong>
-      <p>Choose runs to lay over one another: the same text, one thing changed.</p>
+      <strong>Compare training curves</strong>
+      <p>Choose runs to overlay, best of the same dataset with one setting changed.</p>
     </div>
   </div>
 </div>"""

@@ -83,12 +83,12 @@
   /** Metric → axis title, and its train and validation columns (null where it is not measured). */
   const RUN_METRICS = {
     loss: { name: "Loss", axis: "loss (nats per token)", ofLoss: (loss) => loss, train: (r) => r.train.loss, validation: (r) => r.validation.loss },
-    perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, ofLoss: perplexity,
+    perplexity: { name: "Perplexity", axis: "perplexity", log: true, ofLoss: perplexity,
       train: (r) => r.train.loss.map(perplexity), validation: (r) => r.validation.loss.map(perplexity) },
     bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", ofLoss: (loss, r) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat),
       train: (r) => r.train.loss.map((loss) => (loss == null || !r.bits_per_nat ? null : loss * r.bits_per_nat)),
       validation: (r) => r.validation.bits_per_byte },
-    accuracy: { name: "Accuracy", axis: "right first guesses (%)", train: null, digits: ".1f",
+    accuracy: { name: "Accuracy", axis: "top-1 accuracy (%)", train: null, digits: ".1f",
       validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
     grad_norm: { name: "Gradient norm", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
     learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
@@ -165,7 +165,7 @@
     let cost = 0; // milliseconds that the last drawing took
     let drawn = -Infinity; // when it ended
 
-    const metrics = P.segmented("What to draw", Object.entries(METRICS).map(([id, m]) => [id, m.name]), chosen.metric, (id) => {
+    const metrics = P.segmented("Metric", Object.entries(METRICS).map(([id, m]) => [id, m.name]), chosen.metric, (id) => {
       chosen.metric = id;
       log.querySelector("input").checked = logs[id];
       smoothing.hidden = !drawsSmoothed();
@@ -193,12 +193,12 @@
       unzoom();
     });
     log.title = "Logarithmic vertical axis";
-    const train = P.toggle("training too", chosen.train, (on) => {
+    const train = P.toggle("show training", chosen.train, (on) => {
       chosen.train = on;
       smoothing.hidden = !drawsSmoothed();
       unzoom();
     });
-    const back = P.el("button", { type: "button", class: "pg-small-button", text: "See all again", hidden: true });
+    const back = P.el("button", { type: "button", class: "pg-small-button", text: "Reset zoom", hidden: true });
     back.addEventListener("click", unzoom);
     const drawsSmoothed = () =>
       Boolean(METRICS[chosen.metric].train) && !METRICS[chosen.metric].unsmoothed && (chosen.train || !METRICS[chosen.metric].validation);

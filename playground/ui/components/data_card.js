@@ -13,7 +13,7 @@ function tiles(card) {
   const about = card.tokens_exact ? "" : "about ";
   const rows = [
     ["size", bytes(card.n_bytes), "UTF-8"],
-    ["characters", P.whole(card.n_characters), `${P.whole(card.n_distinct)} different ones`],
+    ["characters", P.whole(card.n_characters), `${P.whole(card.n_distinct)} distinct`],
     ["tokens", about + P.whole(card.train_tokens + card.validation_tokens), `${P.whole(card.vocab_size)} in the vocabulary`],
     ["bytes per token", card.bytes_per_token.toFixed(2), "of validation text"],
   ];
@@ -28,7 +28,7 @@ function split(card) {
   const validation = P.el("i", { class: "pg-data-validation" });
   train.style.flexGrow = 1 - share;
   validation.style.flexGrow = share;
-  return section("Split", "the end of the text is never trained on",
+  return section("Split", "the end of the text is not trained on",
     P.el("div", { class: "pg-data-split", "aria-hidden": "true" }, train, validation),
     P.el("p", { class: "pg-soft pg-data-legend" },
       P.el("span", {}, P.el("i", { class: "pg-data-train", "aria-hidden": "true" }), `training ${bytes(card.train_bytes)}, ${P.counted(card.train_tokens, "token")}`),
@@ -37,8 +37,8 @@ function split(card) {
 
 /** A table whose bars are the held-out costs, with a mark where the same n-gram stands on the text that it was counted on. */
 function entropies(card) {
-  const head = ["knows", "", "bits per byte", "nats per token", "on its own text"];
-  const knows = (i) => (i === 0 ? "how common each byte is" : `the last ${i === 1 ? "byte" : P.counted(i, "byte")}`);
+  const head = ["context", "", "bits per byte", "nats per token", "on the training text"];
+  const knows = (i) => (i === 0 ? "none: byte frequencies" : `the last ${i === 1 ? "byte" : P.counted(i, "byte")}`);
   const rows = card.grams.map((gram, i) => {
     const bar = P.el("i", { class: "pg-data-bar" });
     const mark = P.el("i", { class: "pg-data-mark" });
@@ -55,17 +55,17 @@ function entropies(card) {
   const best = card.grams.reduce((a, b) => (b.held_out < a.held_out ? b : a)); // of a short text not the longest one
   const last = card.grams.at(-1);
   const order = card.grams.indexOf(best);
-  const than = order === 0 ? "than knowing how common each byte is" : `than a table of everything that ever followed ${["", "one byte", "two bytes", "three bytes", "four bytes"][order]}`;
-  const what = card.answers_only ? "Only the answers count here: nothing about a problem can be foretold." : "";
+  const than = order === 0 ? "than the byte frequencies" : `than counts of what followed ${["", "one byte", "two bytes", "three bytes", "four bytes"][order]}`;
+  const what = card.answers_only ? "Only the answers are measured: the problems are random." : "";
   const gap = last.held_out - last.counted;
   const learnt = gap > 0.25 && !card.answers_only
-    ? ` On the text that was counted the ${last.name} needs only ${last.counted.toFixed(2)} bits per byte: the difference is what it knows by heart, and no use elsewhere.`
+    ? ` On the training text, on which it was counted, the ${last.name} needs only ${last.counted.toFixed(2)} bits per byte: the difference is memorization that does not generalize.`
     : "";
-  return section("What counting knows", "of the validation text, after counting the training text",
+  return section("N-gram baselines", "counted on the training text, measured on the validation text",
     P.el("div", { class: "pg-data-scroll", tabindex: 0, role: "region", "aria-label": "Entropy of n-grams" }, table),
     P.el("p", { class: "pg-notice" }, what ? `${what} ` : "", ...(card.no_bits ? [`${card.no_bits} A loss with this tokenizer cannot be compared with these numbers.`]
-      : ["A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }), ` means: better ${than}.${learnt}`])),
-    P.el("p", { class: "pg-soft pg-small", text: `n-grams over bytes, interpolated after Witten and Bell; counted on ${bytes(card.counted_bytes)}, judged on ${bytes(card.held_out_bytes)}. A byte without any model costs 8 bits.` }));
+      : ["A validation loss below ", P.el("b", { text: `${best.nats_per_token.toFixed(2)} nats per token` }), ` is better ${than}.${learnt}`])),
+    P.el("p", { class: "pg-soft pg-small", text: `n-grams over bytes, interpolated after Witten and Bell; counted on ${bytes(card.counted_bytes)}, measured on ${bytes(card.held_out_bytes)}. Without a model, a byte costs 8 bits.` }));
 }
 
 function duplicates(card) {
@@ -75,12 +75,13 @@ function duplicates(card) {
   if (windows != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(windows) }), ` of ${P.counted(n_windows, "window")} of 64 bytes`));
   if (lines != null) rows.push(P.el("li", {}, P.el("b", { text: P.percent(lines) }), ` of ${P.counted(n_lines, "line")}`));
   const share = Math.max(sentences ?? 0, lines ?? 0, windows ?? 0);
-  const verdict = share > 0.3 ? "Much of the validation text also stands in the training text, word for word: part of a low validation loss is memory, not understanding."
-    : share > 0.02 ? "Some of the validation text also stands in the training text, so some of it can be known by heart."
-      : "Hardly anything of the validation text stands in the training text.";
+  const verdict = !rows.length ? "The text is too short to look for duplicates."
+    : share > 0.3 ? "Much of the validation text also occurs in the training text, word for word: part of a low validation loss is memorization."
+    : share > 0.02 ? "Some of the validation text also occurs in the training text and may be memorized."
+      : "Almost none of the validation text occurs in the training text.";
   const part = P.el("ul", { class: "pg-data-list" }, ...rows);
-  const found = examples.length ? [P.el("p", { class: "pg-soft pg-small", text: "For instance:" }), ...examples.map((line) => P.el("code", { class: "pg-data-line", text: P.printable(line) }))] : [];
-  return section("Twice", "what of the validation text also stands in the training text", part, P.el("p", { class: "pg-soft", text: verdict }), ...found);
+  const found = examples.length ? [P.el("p", { class: "pg-soft pg-small", text: "Examples:" }), ...examples.map((line) => P.el("code", { class: "pg-data-line", text: P.printable(line) }))] : [];
+  return section("Duplicates", "share of the validation text that also occurs in the training text", part, P.el("p", { class: "pg-soft", text: verdict }), ...found);
 }
 
 const samples = (card) => section("Samples", "from three places",

@@ -8,8 +8,8 @@ const HEIGHT = 460;
 const PATIENCE = 3000; // milliseconds between two looks at a live run
 const COLOURS = { letter: "blue", capital: "vermilion", digit: "green", space: "ink", "line end": "ink", punctuation: "purple", other: "grey" };
 const NOTES = {
-  tokens: "Token embeddings: the vectors with which the model begins, of the tokens that occur in the validation text.",
-  words: "Words: the mean of the residual stream after layer {} at a word's last letter, over all places where it occurs in the validation text.",
+  tokens: "Token embeddings: the input vectors of the model, of up to 400 tokens: the most frequent of the validation text, or the first of the vocabulary where the text is not available.",
+  words: "Words: the mean of the residual stream after layer {} at the last letter of a word, over its occurrences in up to 32,000 tokens of the validation text; the 120 most frequent words at most.",
 };
 
 // ---- layout -------------------------------------------------------------------------------------------------------
@@ -34,21 +34,21 @@ const canvas = P.el("canvas", { class: "pg-embeddings-map", role: "img", tabinde
 const legend = P.el("p", { class: "pg-expert-legend pg-small" });
 const about = P.small();
 const time = P.el("div", { class: "pg-time" });
-const mapCard = P.panel("Map", "principal components: the directions in which the vectors differ most",
+const mapCard = P.panel("Map", "principal components: the directions of largest variance",
   tools, canvas, legend, about, time);
 
 const name = P.el("input", { type: "text", class: "pg-field", "aria-label": "Name of a vector", maxlength: 60, size: 8 });
 const nearList = P.el("ul", { class: "pg-alternatives", "aria-label": "Nearest vectors by cosine" });
 const nearWords = P.el("p", { class: "pg-soft pg-small", "aria-live": "polite" });
 const nearForm = P.el("form", { class: "pg-form-row" }, P.el("label", {}, "near ", name), P.el("button", { type: "submit", class: "pg-small-button", text: "Show" }));
-const nearCard = P.panel("Nearest", "by cosine in all dimensions, not only those drawn", nearForm, nearList, nearWords);
+const nearCard = P.panel("Nearest neighbours", "by cosine similarity in all dimensions", nearForm, nearList, nearWords);
 
 const fields = Object.fromEntries(["a", "b", "c", "expected"].map((id) => [id, P.el("input", { type: "text", class: "pg-field", maxlength: 60, size: 7, "aria-label": { a: "a", b: "is to b", c: "as c", expected: "is to, expected answer" }[id] })]));
 const solved = P.el("ul", { class: "pg-alternatives", "aria-label": "Answers of the analogy" });
 const solvedWords = P.el("p", { class: "pg-verdict-small", "aria-live": "polite" });
 const testWords = P.small();
 const analogyForm = P.el("form", { class: "pg-form-row" }, fields.a, " is to ", fields.b, " as ", fields.c, " is to ", fields.expected, P.el("button", { type: "submit", class: "pg-small-button", text: "Solve" }));
-const analogyCard = P.panel("Analogy", "who comes nearest to b − a + c", analogyForm, solvedWords, solved, testWords);
+const analogyCard = P.panel("Analogy", "nearest to b − a + c", analogyForm, solvedWords, solved, testWords);
 const filled = P.el("div", { class: "pg-stack" }, mapCard, P.el("div", { class: "pg-two-cards" }, nearCard, analogyCard));
 const look = P.view({ element, props, watch }, "pg-embeddings", filled, ["run", "step"], begin);
 const { root } = look;
@@ -220,7 +220,7 @@ canvas.addEventListener("pointermove", (event) => {
     const i = nearest(event);
     canvas.style.cursor = i >= 0 ? "pointer" : dimensions === "3" ? "grab" : "default";
     const frame = frames.get(step);
-    canvas.title = i >= 0 && frame ? `${P.visible(frame.names[i])} · ${frame.kinds[i]} · ${P.whole(frame.counts[i])} times` : "";
+    canvas.title = i >= 0 && frame ? `${P.visible(frame.names[i])} · ${frame.kinds[i]}${frame.counts[i] ? ` · ${P.counted(frame.counts[i], "time")}` : ""}` : "";
     return;
   }
   const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
@@ -282,7 +282,7 @@ async function choose(wanted) {
   }
   chosen = answer.name;
   nearList.replaceChildren(...copy(answer.near).map(row));
-  P.say(nearWords, `${P.visible(answer.name)} at step ${P.whole(step)}; it occurs ${P.whole(answer.count)} times in the text read.`);
+  P.say(nearWords, `${P.visible(answer.name)} at step ${P.whole(step)}${answer.count ? `; it occurs ${P.counted(answer.count, "time")} in the validation text that was read` : ""}.`);
   draw();
 }
 
@@ -300,12 +300,12 @@ async function solve() {
   const one = copy(answer);
   solved.replaceChildren(...one.ranked.map(row));
   const won = P.visible(one.ranked[0][0]);
-  const given = [wish.a, wish.b, wish.c].map((x) => x.trim()).includes(one.raw.trim()) ? ", one of the three given," : "";
+  const given = one.raw_given ? ", one of the three given," : "";
   const verdict = one.rank == null ? `Nearest is ${won}.`
-    : one.rank === 1 ? `Right: ${won} comes first${one.lazy === 1 ? ", but so it does among the neighbours of c alone: the offset was not needed" : `; by the neighbours of c alone it would be number ${one.lazy}`}.`
-    : `It fails: ${P.visible(one.expected)} is number ${one.rank} of ${P.whole(one.of)}; ${won} won. Among the neighbours of c alone it is number ${one.lazy}.`;
-  P.say(solvedWords, `${verdict} Were the given three allowed, ${P.visible(one.raw)}${given} would win.`);
-  P.say(testWords, one.test ? `Over all ${one.test.n} analogies from letters to their capitals: ${one.test.right} right, ${one.test.lazy} by the neighbours of c alone, ${(one.test.n / one.test.candidates).toFixed(0)} expected by chance.` : "");
+    : one.rank === 1 ? `Correct: ${won} ranks first${one.lazy === 1 ? ", but it also does among the neighbours of c alone: the offset was not needed" : `; among the neighbours of c alone it ranks number ${one.lazy}`}.`
+    : `Wrong: ${P.visible(one.expected)} ranks number ${one.rank} of ${P.whole(one.of)}; ${won} ranks first. Among the neighbours of c alone ${P.visible(one.expected)} ranks number ${one.lazy}.`;
+  P.say(solvedWords, `${verdict} If the three given names were allowed, ${P.visible(one.raw)}${given} would rank first.`);
+  P.say(testWords, one.test ? `Of all ${one.test.n} analogies from letters to their capitals: ${one.test.right} correct, ${one.test.lazy} by the neighbours of c alone, ${(one.test.n / one.test.candidates).toFixed(1)} expected by chance.` : "");
 }
 
 nearForm.addEventListener("submit", (event) => {

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-embeddings">
   <div class="pg-embeddings-empty pg-panel">
     <div class="pg-empty">
-      <strong>Watch letters find their places</strong>
-      <p>Choose a model: its tokens or words as points in space, from the random start to the last step.</p>
+      <strong>Watch embeddings form</strong>
+      <p>Choose a model: its tokens or words as points, from the random initialization to the last step.</p>
     </div>
   </div>
 </div>"""

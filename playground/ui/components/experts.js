@@ -8,9 +8,9 @@ const HUES = 8; // experts beyond get a colour again; their number stands beside
 
 const loads = P.el("table", { class: "pg-head-scores" });
 const loadWords = P.el("p", { class: "pg-verdict" });
-const loadCard = P.panel("Load over training", "what share of all choices each expert gets, in % of the choices on validation text",
+const loadCard = P.panel("Load over training", "share of all routing choices that each expert gets on validation text, in %",
   loadWords, P.scroller("Load of every expert at every saved step", loads),
-  P.small("“Working” is 2 to the entropy of the load: how many experts would be as busy if all worked alike. Colours run from 0 to twice an even share."));
+  P.small("“Effective” is 2 to the power of the entropy of the load: the number of equally loaded experts with the same entropy. Colours run from 0 to twice an even share."));
 
 const layerChoice = P.el("div");
 const flow = P.el("p", { class: "pg-token-flow pg-expert-flow", role: "group", "aria-label": "Your text coloured by expert; arrow keys move between tokens" });
@@ -26,16 +26,16 @@ const kindWords = P.el("p", { class: "pg-verdict" });
 const bits = P.el("table", { class: "pg-table" });
 const kindTitle = P.el("span");
 const kindCard = P.el("section", { class: "pg-panel" },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Who is for what" }), kindTitle),
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Expert specialisation" }), kindTitle),
   kindWords, P.scroller("Experts by kind of token", kinds),
-  P.el("div", { class: "pg-scroll pg-expert-bits", tabindex: 0, role: "region", "aria-label": "Bits that kind and token tell about the expert" }, bits),
-  P.small("Mutual information between the first expert and the kind of token, or the token itself, in bits. Shuffled: the same with labels dealt out at random (mean of 20, ± their spread); counting finds that much in noise."));
+  P.el("div", { class: "pg-scroll pg-expert-bits", tabindex: 0, role: "region", "aria-label": "Mutual information of expert and token, in bits" }, bits),
+  P.small("Mutual information between the first expert and the kind of token, or the token itself, in bits. Shuffled: the same with shuffled labels (mean of 20, ± standard deviation), which is what the estimate gives for noise."));
 
 /** A link to the Train tab's form, filled with a mixture small enough for a minute. */
 const small = (text, train) => P.el("a", { class: "pg-small-button", target: "_top", text,
   href: P.address({ tab: "train", setup: JSON.stringify({ preset: "mixture", model: { n_layer: 2, n_embd: 64 }, train: { steps: 300, ...train } }) }) });
 const offer = P.el("section", { class: "pg-panel", hidden: true });
-const offered = P.emptyState("This model is dense: one MLP a layer, and no router", "Choose a run with experts above, or train one. A small mixture takes about a minute, and you can watch its experts from here while it trains.");
+const offered = P.emptyState("This model is dense: one MLP a layer, and no router", "Choose a run with experts above, or train one. A small mixture takes a minute or two on a laptop, and its experts can be watched here while it trains.");
 offered.append(P.el("div", { class: "pg-causes-bar pg-offers" }, small("Set up a mixture", {}), small("The same without balance loss", { balance_loss: 0 })));
 offer.append(offered);
 const cards = P.el("div", { class: "pg-stack" }, loadCard, textCard, kindCard);
@@ -72,11 +72,11 @@ function drawLoads() {
       rows.push(P.el("tr", {}, P.el("th", { scope: "row" }, mark(e), ` L${l + 1} · expert ${e + 1}`), ...cells));
     }
     const working = columns.map((step) => P.el("td", { class: "pg-score-step pg-expert-working", text: found.get(step)?.effective[l].toFixed(1) ?? "" }));
-    rows.push(P.el("tr", { class: "pg-expert-sum" }, P.el("th", { scope: "row", text: `L${l + 1} · working, of ${n}` }), ...working));
+    rows.push(P.el("tr", { class: "pg-expert-sum" }, P.el("th", { scope: "row", text: `L${l + 1} · effective, of ${n}` }), ...working));
   });
   loads.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows));
   const working = whole.effective.map((x) => x.toFixed(1));
-  P.say(loadWords, `At step ${P.whole(props.value.step)} it is as if ${working.map((x, l) => `${x} of ${P.counted(n, "expert")} worked in layer ${l + 1}`).join(", ")}`);
+  P.say(loadWords, `Effective experts at step ${P.whole(props.value.step)}: ${working.map((x, l) => `${x} of ${n} in layer ${l + 1}`).join(", ")}`);
   root.dataset.steps = found.size;
 }
 
@@ -139,13 +139,13 @@ function drawKinds() {
       return cell;
     })));
   kinds.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...body));
-  P.say(kindTitle, ` in layer ${layer + 1}: of each kind of token, the share whose first choice is an expert`);
+  P.say(kindTitle, ` in layer ${layer + 1}: share of each kind of token by first expert`);
   const one = whole.information[layer];
   const real = one.kind.bits > one.kind.shuffled + 3 * one.kind.spread;
-  P.say(kindWords, real ? `Layer ${layer + 1}: the kind of a token tells ${one.kind.bits.toFixed(2)} of the ${one.expert.toFixed(2)} bits of its expert` : `Layer ${layer + 1}: the kind of a token tells nothing about its expert that shuffled kinds do not`);
+  P.say(kindWords, real ? `Layer ${layer + 1}: the kind of token gives ${one.kind.bits.toFixed(2)} of the ${one.expert.toFixed(2)} bits of the first expert` : `Layer ${layer + 1}: the kind of token gives no more information about the first expert than shuffled kinds do`);
   const row = (l, { expert, kind, token }) => P.el("tr", {}, P.el("th", { scope: "row", text: `layer ${l + 1}` }), P.el("td", { text: expert.toFixed(2) }),
     ...[kind, token].flatMap((x) => [P.el("td", { text: x.bits.toFixed(3) }), P.el("td", { text: `${x.shuffled.toFixed(3)} ± ${x.spread.toFixed(3)}` })]));
-  bits.replaceChildren(P.el("thead", {}, P.el("tr", {}, ...["", "expert (bits)", "told by kind", "shuffled", "told by token", "shuffled"].map((words) => P.el("th", { scope: "col", text: words })))),
+  bits.replaceChildren(P.el("thead", {}, P.el("tr", {}, ...["", "expert (bits)", "given by kind", "shuffled", "given by token", "shuffled"].map((words) => P.el("th", { scope: "col", text: words })))),
     P.el("tbody", {}, ...whole.information.map((x, l) => row(l, x))));
 }
 
@@ -186,7 +186,7 @@ async function begin({ run, step }, before) {
     filled.hidden = true;
     found = new Map();
     steps = [];
-    look.tell("Watching the router…");
+    look.tell("Measuring the router…");
   }
   const answer = await look.ask(server.experts, {}, { dim: root });
   if (mine !== look.question()) return;

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-experts">
   <div class="pg-experts-empty pg-panel">
     <div class="pg-empty">
-      <strong>See which expert takes which token</strong>
-      <p>Choose a model with experts: their load over training, your text coloured by expert, and what each is for.</p>
+      <strong>See which expert handles which token</strong>
+      <p>Choose a model with experts: their load over training, your text coloured by expert, and their specialisation.</p>
     </div>
   </div>
 </div>"""

@@ -16,8 +16,8 @@
     const words = P.el("p", { class: "pg-guide-words", "aria-live": "polite" });
     const back = P.el("button", { type: "button", class: "pg-small-button", text: "Back" });
     const onward = P.el("button", { type: "button", class: "pg-small-button pg-guide-next" });
-    const end = P.el("button", { type: "button", class: "pg-small-button", text: "Look around yourself" });
-    const node = P.el("section", { class: "pg-panel pg-guide", hidden: true, "aria-label": "Guided reading" },
+    const end = P.el("button", { type: "button", class: "pg-small-button", text: "Explore on your own" });
+    const node = P.el("section", { class: "pg-panel pg-guide", hidden: true, "aria-label": "Guided tour" },
       P.el("h2", { class: "pg-panel-title" }, title, " ", count), words, P.el("div", { class: "pg-causes-bar" }, back, onward, end));
 
     function stage(to) {

@@ -8,7 +8,7 @@ const P = window.Playground;
 
 const layer = P.el("select", { "aria-label": "Layer" });
 const head = P.el("select", { "aria-label": "Head" });
-const tokens = P.el("div", { class: "pg-hand-tokens", role: "group", "aria-label": "The token that looks" });
+const tokens = P.el("div", { class: "pg-hand-tokens", role: "group", "aria-label": "Query token" });
 const note = P.small();
 const numbers = (label) => {
   const table = P.el("table", { class: "pg-hand-numbers" });
@@ -23,15 +23,22 @@ const [values, valuesScroll] = numbers("Weighted values");
 const valuesSum = P.el("p", { class: "pg-hand-sum" });
 const code = P.el("pre", { tabindex: 0 });
 const filled = P.el("div", { class: "pg-stack" },
-  P.panel("Who looks", "choose a head, and the token whose query it is",
+  P.panel("Query", "choose a head and a query token",
     P.el("div", { class: "pg-hand-choice" }, P.el("label", {}, "Layer ", layer), P.el("label", {}, "Head ", head)), tokens, note),
-  P.panel("1 · Query · key", "number by number, then added up", productScroll, productSum),
+  P.panel("1 · Query · key", "element by element, then summed", productScroll, productSum),
   P.panel("2 · Scale, mask, softmax", "choose a row to see its product above", keysScroll, keysSum),
-  P.panel("3 · Weighted values", "the heaviest keys, each value times its weight; the head writes the sum over all", valuesScroll, valuesSum),
+  P.panel("3 · Weighted values", "the keys with the largest weights, each value times its weight; the output of the head is the sum over all keys", valuesScroll, valuesSum),
   P.el("section", { class: "pg-panel" }, P.el("details", { class: "pg-hand-code" }, P.el("summary", { text: "The code that ran" }), code)));
 
 let reply = null;
 let wish = { layer: 0, head: 0, position: null, key: null };
+
+/** A bound with one digit, rounded up so that it stays one: 4e-8 for 3.2e-8. */
+function atMost(x) {
+  if (!(x > 0)) return "0";
+  const power = 10 ** Math.floor(Math.log10(x));
+  return (Math.ceil(x / power - 1e-9) * power).toExponential(0);
+}
 
 const short = (x) => (x == null ? "–" : (Math.abs(x) >= 100 ? x.toFixed(0) : x.toFixed(2)).replace(/^-(?=0\.00$)/, ""));
 const named = (t) => P.visible(reply.tokens[t]);
@@ -63,7 +70,7 @@ function draw() {
   const products = query.map((x, i) => x * key_vector[i]);
   const most = largest(query, key_vector);
   product.replaceChildren(P.el("tbody", {}, row(`query of ${named(position)}`, query, most), row(`key of ${named(key)}`, key_vector, most), row("product", products, largest(products), "pg-hand-total")));
-  P.say(productSum, `The ${size} products add up to ${short(rows[key][0])}: how well the key of ${named(key)} (position ${key}) answers the query of ${named(position)} (position ${position}).`);
+  P.say(productSum, `The products add up to ${short(rows[key][0])}: how well the key of ${named(key)} (position ${key}) matches the query of ${named(position)} (position ${position}).`);
   drawKeys();
   drawValues();
   P.say(code, reply.source);
@@ -89,7 +96,7 @@ function drawKeys() {
   const total = rows.reduce((sum, [, , , , weight]) => sum + weight, 0);
   const later = rows.length - position - 1;
   const rest = reply.sink == null ? "" : ` The rest, ${(1 - total).toFixed(3)}, goes to a sink of score ${short(reply.sink)} that has no value.`;
-  P.say(keysSum, `The weights add up to ${total.toFixed(3)}.${rest}${later ? ` ${later} later ${later === 1 ? "token is" : "tokens are"} masked.` : ""} Worked out in float64; the model's own weights differ by at most ${reply.difference.toExponential(0)}.`);
+  P.say(keysSum, `The weights add up to ${total.toFixed(3)}.${rest}${later ? ` ${P.counted(later, "later token")} ${later === 1 ? "is" : "are"} masked.` : ""} Computed in float64; the weights of the model differ by at most ${atMost(reply.difference)}.`);
 }
 
 function drawValues() {
@@ -97,7 +104,7 @@ function drawValues() {
   const weighted = top.map(([, weight, value]) => value.map((x) => x * weight));
   const most = largest(output, ...weighted);
   values.replaceChildren(P.el("tbody", {}, ...top.map(([s, weight], i) => row(`${weight.toFixed(3)} × value of ${named(s)}`, weighted[i], most)), row("sum over all keys", output, most, "pg-hand-total")));
-  P.say(valuesSum, `This sum is what the head writes for ${named(reply.position)}; the output matrix then turns it into the model's width.`);
+  P.say(valuesSum, `This sum is the output of the head at ${named(reply.position)}; the output matrix then projects it to the embedding size of the model.`);
 }
 
 // ---- choosing -----------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-hand">
   <div class="pg-hand-empty pg-panel">
     <div class="pg-empty">
-      <strong>Work one head out</strong>
-      <p>Choose a model and a sentence: every number between a query and what its head writes.</p>
+      <strong>Compute one head by hand</strong>
+      <p>Choose a model and a sentence: every number from a query to the output of its head.</p>
     </div>
   </div>
 </div>"""

@@ -7,14 +7,14 @@
   const REST = 300; // milliseconds without another wish, after which the server is asked
   const CLEAR = 0.4; // share of attention from which on a head is called after where it looks
   const SHOWN = 4; // rows of the next-token table
-  const PLACES = { previous: "the token just before", duplicate: "an earlier copy of the token", sink: "the first token, where a head rests",
+  const PLACES = { previous: "the previous token", duplicate: "an earlier copy of the token", sink: "the first token: it is an attention sink",
     induction: "what followed an earlier copy of the token: it is an induction head" };
 
   /** What a head's scores say, in a sentence. */
   function headInWords(values) {
     const [place, share] = Object.keys(PLACES).map((id) => [id, values[id]]).reduce((best, one) => (one[1] > best[1] ? one : best));
     if (share >= CLEAR) return `Gives ${P.percent(share)} of its attention to ${PLACES[place]}.`;
-    return `It is none of these kinds: it looks at the like of ${P.number(2 ** values.entropy)} tokens at once, ${values.distance.toFixed(1)} back on average.`;
+    return `No single pattern: its attention is spread over about ${P.counted(2 ** values.entropy, "token")}, ${values.distance.toFixed(1)} back on average.`;
   }
 
   /** The place of a value among all of a score's, from 1. */
@@ -35,10 +35,10 @@
     const sentence = P.el("p", { class: "pg-verdict-small", "aria-live": "polite" });
     const table = P.el("table", { class: "pg-table pg-card-table" });
     const title = P.el("b");
-    const does = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, title, " what it does"), sentence, table,
-      P.small("Point at a name for its definition. All heads, and all of them over training: Inside, Heads."));
+    const does = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, title, " attention pattern"), sentence, table,
+      P.small("Point at a name for its definition. All heads and steps: Inside, Heads."));
 
-    const switches = P.smallSegments("What the head writes", [["on", "On"], ["zero", "Zero"], ["mean", "Mean"]], how, (id) => off(id));
+    const switches = P.smallSegments("Output of the head", [["on", "On"], ["zero", "Zero"], ["mean", "Mean"]], how, (id) => off(id));
     const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
     const detail = P.small();
     const next = P.el("table", { class: "pg-next-table" });
@@ -89,24 +89,25 @@
       const mine = JSON.stringify([step, heads, how]);
       if (mine === asked) return;
       asked = mine;
-      if (how === "on") return say("", "Zero: the head writes nothing. Mean: it writes the same everywhere. What then becomes of the loss on text that the model has not read?");
+      if (how === "on") return say("", "Zero: the output of the head is replaced by zeros. Mean: by its mean. The effect is measured as the loss on validation text.");
       say("", "Measuring on validation text…");
       const answer = await ablate(step, heads.map(({ layer, head }) => [layer, "head", head]), how);
       if (mine !== asked) return;
       if (!answer) {
         asked = ""; // it may be tried again
-        return say("", "This could not be measured: the validation text is not here, or the server did not answer.");
+        return say("", "This could not be measured: the validation text is not available, or the server did not answer.");
       }
       drawEffect(answer, heads);
     }
 
     function drawEffect({ loss, change, standard_error: error, n_tokens: count, next: rows, before, after }, heads) {
       const sure = error != null && Math.abs(change) > 2 * error;
-      say(`${P.withError(change, error)} nats per token`, `Without ${heads.length === 1 ? named(heads[0]) : `these ${heads.length} heads`} the loss on ${P.counted(count, "validation token")} ${P.moved(loss, loss + change, 3)}; ± is one standard error.${sure ? "" : " That is within two standard errors: no effect is shown."}`);
+      const meaning = error == null ? " With one window there is no standard error." : ` ± is one standard error.${sure ? "" : " The change is within two standard errors: not significant."}`;
+      say(`${P.withError(change, error)} nats per token`, `Without ${heads.length === 1 ? named(heads[0]) : `these ${heads.length} heads`} the loss on ${P.counted(count, "validation token")} ${P.moved(loss, loss + change, 3)}.${meaning}`);
       const head = P.el("tr", {}, ...["next token", "with", "without"].map((text) => P.el("th", { scope: "col", text })));
       next.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows.slice(0, SHOWN).map(([token, p, q]) => P.el("tr", {},
         P.el("th", { scope: "row" }, P.el("code", { text: P.visible(token) })), P.el("td", { text: P.percent(p) }), P.el("td", { text: P.percent(q) })))));
-      P.sayNote(goesOn, `Your text goes on “${P.printable(before).slice(0, 24)}”, without “${P.printable(after).slice(0, 24)}”.`);
+      P.sayNote(goesOn, `Your text continues with “${P.printable(before).slice(0, 24)}”, without ${heads.length === 1 ? "the head" : "these heads"} with “${P.printable(after).slice(0, 24)}”.`);
       matters.dataset.heads = heads.length;
     }
 

@@ -18,7 +18,7 @@ const verdict = P.el("p", { class: "pg-verdict", "aria-live": "polite" });
 const filled = P.el("section", { class: "pg-panel" },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Heads" }), title), order), verdict,
   P.scroller("Scores of every head", table),
-  P.small("Choose a score to see it over training on the right. Colours run from 0 to 1 for shares, else from 0 to the largest number shown."), meanings, note);
+  P.small("Press a score to see it over training on the right. Colours run from 0 to 1 for shares, otherwise from 0 to the largest value shown."), meanings, note);
 
 let found = new Map(); // step -> { id: numbers by layer and head }
 let scores = [];
@@ -48,7 +48,7 @@ function inWords(values) {
     const clear = values[id].flatMap((heads, layer) => heads.flatMap((value, head) => (value >= P.CLEAR ? [`L${layer + 1} · H${head + 1}`] : [])));
     return clear.length ? `${name.toLowerCase()} ${clear.join(", ")}` : "";
   }).filter(Boolean);
-  return kinds.length ? `Heads that do mostly one thing: ${kinds.join("; ")}` : `No head gives ${P.percent(P.CLEAR)} of its attention to one of these places`;
+  return kinds.length ? `Heads with at least ${P.percent(P.CLEAR)} of their attention on one kind of place: ${kinds.join("; ")}` : `No head has ${P.percent(P.CLEAR)} of its attention on one of these places`;
 }
 
 /** The score in which one head stands out most. */
@@ -139,7 +139,7 @@ async function history() {
 
 async function begin({ step }) {
   found = new Map();
-  if (filled.hidden) view.tell("Testing every head…");
+  if (filled.hidden) view.tell("Scoring every head…");
   if (!(await measure(step))) return;
   view.tell("");
   view.show();

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-headtable">
   <div class="pg-headtable-empty pg-panel">
     <div class="pg-empty">
-      <strong>Find out what each head does</strong>
-      <p>Choose a model: every head is tested for six habits, now and at each saved step.</p>
+      <strong>See what each head does</strong>
+      <p>Choose a model: six attention scores of every head, at each saved step.</p>
     </div>
   </div>
 </div>"""

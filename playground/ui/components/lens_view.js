@@ -8,13 +8,13 @@ const P = window.Playground;
 // What a cell's colour can say: name, what is read from a depth, the scale's end, its unit, and where it is bright.
 const COLOURS = {
   probability: { name: "Probability", of: (depth, t) => depth.top[t][0][1], end: () => 1, unit: "",
-    words: "how sure this layer is of the token shown" },
-  actual: { name: "True token", of: (depth, t) => depth.actual[t], end: () => 1, unit: "",
-    words: "probability of the token that really follows" },
+    words: "probability of the token shown" },
+  actual: { name: "Actual token", of: (depth, t) => depth.actual[t], end: () => 1, unit: "",
+    words: "probability of the actual next token" },
   entropy: { name: "Entropy", of: (depth, t) => depth.entropy[t], end: most("entropy"), unit: " bits",
-    words: "how undecided this layer is" },
-  divergence: { name: "KL to the end", of: (depth, t) => depth.divergence[t], end: most("divergence"), unit: " bits",
-    words: "how far this layer's prediction is from the last one's" },
+    words: "entropy of the prediction of this layer" },
+  divergence: { name: "KL divergence", of: (depth, t) => depth.divergence[t], end: most("divergence"), unit: " bits",
+    words: "Kullback–Leibler divergence from the prediction of the last layer" },
 };
 
 /** The largest value of a field anywhere on the page, so that two checkpoints have one scale. */
@@ -37,12 +37,12 @@ const meaning = P.el("span", { class: "pg-soft" });
 const texts = P.el("div", { class: "pg-lens-pair" }, ...readers.map(({ textPart }) => textPart));
 const filled = P.el("div", { class: "pg-stack" },
   P.el("section", { class: "pg-panel" },
-    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Surprise" }), " the deeper the colour, the less the model expected it"), P.surpriseLegend()),
+    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Surprise" }), " the deeper the colour, the less likely the token was"), P.surpriseLegend()),
     texts, contest),
   P.el("section", { class: "pg-panel" },
-    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Layer by layer" }), " what the model would say next, if it ended here"), choice),
+    P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Layer by layer" }), " the prediction, if the model ended here"), choice),
     ...readers.map(({ lensPart }) => lensPart), P.el("div", { class: "pg-scale" }, ends[0], P.paletteBar(), ends[1], meaning),
-    P.small("The logit lens (nostalgebraist 2020): the final norm and the output matrix, applied to the residual stream after each layer. A column is a token of your text, a cell the likeliest token after it. The bottom row is what your text really goes on with.")));
+    P.small("The logit lens (nostalgebraist 2020): the final norm and the output matrix, applied to the residual stream after each layer. A column is a token of your text, a cell the most likely token after it. The bottom row has the actual next tokens.")));
 
 // ---- one checkpoint's reading -------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ function reader() {
     flow.replaceChildren(...self.reply.tokens.map((token, t) => P.tokenSpan(token, t ? actual[t - 1] : null)));
     const all = bits();
     const average = all.reduce((sum, x) => sum + x, 0) / Math.max(1, all.length);
-    P.say(mean, all.length ? `On average ${average.toFixed(2)} bits a token: as if it guessed among ${P.number(2 ** average)} equally likely ones. The first token has nothing before it.` : "One token: nothing to predict.");
+    P.say(mean, all.length ? `On average ${average.toFixed(2)} bits per token, a perplexity of ${P.number(2 ** average)}. The first token is not predicted.` : "One token: nothing to predict.");
   }
 
   function chooseToken(t) {
@@ -101,7 +101,7 @@ function reader() {
     flow.children[t].classList.add("pg-token-chosen");
     flow.children[t].tabIndex = 0;
     if (t === 0) {
-      panel.replaceChildren(P.el("p", {}, P.el("code", { text: P.visible(reply.tokens[0]) }), " is the first token: the model had nothing to expect it from."));
+      panel.replaceChildren(P.el("p", {}, P.el("code", { text: P.visible(reply.tokens[0]) }), " is the first token: there is nothing before it to predict it from."));
       return;
     }
     const last = reply.depths.at(-1);
@@ -137,7 +137,7 @@ function reader() {
 
   // -- the lens --
 
-  const depthName = (depth) => (depth === 0 ? "embedding" : depth === self.reply.depths.length - 1 ? `layer ${depth} · answer` : `layer ${depth}`);
+  const depthName = (depth) => (depth === 0 ? "embedding" : depth === self.reply.depths.length - 1 ? `layer ${depth} · output` : `layer ${depth}`);
   const tableCell = ({ depth, position }) => table.querySelector(`td[data-depth="${depth}"][data-position="${position}"]`);
 
   function drawTable() {
@@ -145,7 +145,7 @@ function reader() {
     const head = P.el("tr", {}, P.el("th", { scope: "col", text: "after reading" }), ...tokens.map((token) => P.el("th", { scope: "col", text: P.visible(token) })));
     const rows = depths.map((depth, d) => P.el("tr", {}, P.el("th", { scope: "row", text: depthName(d) }),
       ...depth.top.map((top, t) => P.el("td", { "data-depth": d, "data-position": t, text: P.visible(top[0][0]) }))));
-    const truth = P.el("tr", { class: "pg-lens-truth" }, P.el("th", { scope: "row", text: "really next" }),
+    const truth = P.el("tr", { class: "pg-lens-truth" }, P.el("th", { scope: "row", text: "actual next token" }),
       ...tokens.map((_, t) => P.el("td", { text: t + 1 < tokens.length ? P.visible(tokens[t + 1]) : "?" })));
     table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...rows, truth));
   }
@@ -168,9 +168,9 @@ function reader() {
     tableCell(self.cell).classList.add("pg-lens-chosen");
     const at = reply.depths[depth];
     const odds = at.top[position].map(([token, p]) => `${P.visible(token)} ${P.percent(p)}`).join(" · ");
-    const truth = at.actual[position] == null ? "" : ` · true token ${P.percent(at.actual[position])}`;
+    const truth = at.actual[position] == null ? "" : ` · actual token ${P.percent(at.actual[position])}`;
     readout.replaceChildren(P.el("b", { text: `${depthName(depth)}, after ${P.visible(reply.tokens[position])}` }), `: ${odds}`,
-      P.el("span", { class: "pg-soft", text: `  entropy ${at.entropy[position].toFixed(2)} bits · KL to the end ${at.divergence[position].toFixed(2)} bits${truth}` }));
+      P.el("span", { class: "pg-soft", text: `  entropy ${at.entropy[position].toFixed(2)} bits · KL divergence ${at.divergence[position].toFixed(2)} bits${truth}` }));
   }
 
   function scrollTo(position) {
@@ -221,7 +221,7 @@ function paint() {
   for (const one of drawn()) one.paintCells(scale, end);
   P.say(ends[0], `0${scale.unit}`);
   P.say(ends[1], `${P.number(end)}${scale.unit}`);
-  P.say(meaning, `${scale.words}; underlined where the token shown really follows`);
+  P.say(meaning, `${scale.words}; underlined where the token shown is the actual next token`);
 }
 
 const SHOWN = 6; // tokens at which the two differ most
@@ -231,21 +231,25 @@ function compare(names) {
   contest.hidden = !names[1];
   if (!names[1]) return;
   if (!alike()) {
-    contest.replaceChildren(P.el("p", { class: "pg-notice", text: "The two do not read the same tokens, so bits a token cannot be compared. “One text, two models” on the Compare tab compares them on pieces that both have." }));
+    contest.replaceChildren(P.el("p", { class: "pg-notice", text: "The two use different tokens, so bits per token are not comparable. “Same text” on the Compare tab compares them on pieces that both have." }));
     return;
   }
   const [a, b] = readers.map((one) => one.bits());
+  if (!a.length) {
+    contest.replaceChildren(P.el("p", { class: "pg-notice", text: "One token: nothing to compare." }));
+    return;
+  }
   const mean = (list) => list.reduce((sum, x) => sum + x, 0) / Math.max(1, list.length);
   const gap = mean(b) - mean(a);
-  const words = Math.abs(gap) < 0.005 ? "Both are equally surprised by this text on average." :
-    `${gap < 0 ? names[1] : names[0]} is less surprised by this text: ${Math.abs(gap).toFixed(2)} bits a token on average. This text is short, another may say otherwise.`;
+  const words = Math.abs(gap) < 0.005 ? "On average both predict this text equally well, to 0.01 bits per token." :
+    `${gap < 0 ? names[1] : names[0]} predicts this text better: by ${Math.abs(gap).toFixed(2)} bits per token on average. The text is short; the result may differ on another.`;
   const order = a.map((_, t) => t).sort((s, t) => Math.abs(b[t] - a[t]) - Math.abs(b[s] - a[s])).slice(0, SHOWN).filter((t) => Math.abs(b[t] - a[t]) >= 0.05);
   const rows = order.map((t) => {
     const before = readers[0].reply.tokens.slice(Math.max(0, t - 11), t + 1).map(P.visible).join("");
     const token = P.visible(readers[0].reply.tokens[t + 1]);
     return P.el("li", {}, P.el("code", {}, before, P.el("b", { text: token })), ` ${a[t].toFixed(1)} → ${b[t].toFixed(1)} bits`);
   });
-  contest.replaceChildren(P.el("p", { class: "pg-notice", text: words }), ...(rows.length ? [P.small("Where they differ most, first against second:"), P.el("ol", { class: "pg-losses-most" }, ...rows)] : []));
+  contest.replaceChildren(P.el("p", { class: "pg-notice", text: words }), ...(rows.length ? [P.small("Where they differ most, first → second:"), P.el("ol", { class: "pg-losses-most" }, ...rows)] : []));
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-lens">
   <div class="pg-lens-empty pg-panel">
     <div class="pg-empty">
-      <strong>Watch an answer come about</strong>
-      <p>Choose a model and a sentence: what it would say next appears after every layer.</p>
+      <strong>Watch a prediction form</strong>
+      <p>Choose a model and a sentence: its next-token prediction appears after every layer.</p>
     </div>
   </div>
 </div>"""

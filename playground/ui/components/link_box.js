@@ -3,7 +3,7 @@
 /* global element, props, trigger, watch */
 
 const P = window.Playground;
-const button = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of what is in front" });
+const button = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this view" });
 const address = P.el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });
 const done = P.el("strong");
 const note = P.el("span", { class: "pg-soft" });
@@ -25,8 +25,11 @@ async function show() {
   P.say(note, words);
   panel.hidden = false;
   let copied = true;
-  // A page in a frame may not be allowed to: then the address is selected, and Ctrl-C copies it.
-  await navigator.clipboard.writeText(address.value).catch(() => (copied = false));
+  try {
+    await navigator.clipboard.writeText(address.value);
+  } catch {
+    copied = false; // in a frame or without HTTPS it may not be allowed: then the address is selected, and Ctrl-C copies it
+  }
   P.say(done, copied ? "Link copied" : "Copy this link");
   if (!copied) address.focus();
 }

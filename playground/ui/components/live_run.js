@@ -23,8 +23,8 @@ const progress = P.el("div", { class: "pg-live-progress" }, P.el("div", { class:
 const TILES = {
   train: ["train loss", "nats/token, smoothed"],
   validation: ["validation loss", "nats/token"],
-  perplexity: ["perplexity", "equally likely tokens"],
-  bits: ["bits per byte", "bits, of validation text"],
+  perplexity: ["perplexity", "exp of the validation loss"],
+  bits: ["bits per byte", "of validation text"],
   gradient: ["gradient norm", "L2, last step"],
 };
 const numbers = {};
@@ -76,8 +76,8 @@ chartCard.append(notice);
 const announce = P.announcer(chartCard);
 
 const samples = P.el("ol", { class: "pg-samples" });
-const samplesCard = P.el("section", { class: "pg-panel", "aria-label": "What it writes", hidden: true },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "What it writes" }), " same prompt, as it learns"), samples);
+const samplesCard = P.el("section", { class: "pg-panel", "aria-label": "Samples", hidden: true },
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Samples" }), " from the same prompt, during training"), samples);
 
 const filled = P.el("div", { class: "pg-live-filled", hidden: true }, progress, tiles, chartCard, samplesCard);
 root.append(filled);

@@ -17,8 +17,8 @@ TEMPLATE = """<div class="pg-live">
       <path class="pg-ghost-line" d="M4 12C50 84 100 122 190 136S400 150 556 153"/>
     </svg>
     <div class="pg-empty">
-      <strong>Your model's curve will grow here</strong>
-      <p>Press <b>Start training</b>. The first numbers arrive within seconds, and you can watch it learn to write.</p>
+      <strong>Training curves appear here</strong>
+      <p>Press <b>Start training</b>. The first numbers appear as soon as the training has begun.</p>
     </div>
   </div>
 </div>"""

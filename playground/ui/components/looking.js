@@ -44,7 +44,7 @@
       if (mine !== question) return undefined;
       dim?.classList.remove("pg-waiting");
       if (answer && !answer.error) return JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
-      if (!quietly) tell(answer?.error ?? "The server did not answer. Press Look to try again.", true);
+      if (!quietly) tell(answer?.error ?? "The server did not answer. Try again.", true);
       return undefined;
     }
 
@@ -112,14 +112,11 @@
     select.value = String(chosen);
   }
 
-  /** +0.123, −0.123. */
-  const signed = (x, digits = 3) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(digits)}`;
-
   /** +0.123 ± 0.045; without the latter where there is no error. */
-  const withError = (x, error) => `${signed(x)}${error == null ? "" : ` ± ${error.toFixed(3)}`}`;
+  const withError = (x, error) => `${P.signed(x)}${error == null ? "" : ` ± ${error.toFixed(3)}`}`;
 
   /** A change of a probability: +1.2 points; one that rounds to nothing has no sign. */
-  const points = (change) => (Math.abs(change) < 0.0005 ? "0.0 points" : `${signed(100 * change, 1)} points`);
+  const points = (change) => `${P.signed(100 * change, 1)} points`;
 
   // ---- cells on the palette -------------------------------------------------------------------------------------
 
@@ -152,13 +149,13 @@
   /** What a column is to the row that looks at it, in words: the places that heads are known to look for come first. */
   function relation(tokens, row, column) {
     const own = visibleWord(tokens[row]);
-    if (column > row) return "what comes later";
+    if (column > row) return "a later token";
     if (column === row) return "itself";
-    if (column === row - 1) return "the token just before";
+    if (column === row - 1) return "the previous token";
     const whole = tokens.slice(column + 1, row + 1).every(lettered);
     if (whole && lettered(tokens[column]) && !(column > 0 && lettered(tokens[column - 1]))) return "the start of its word";
     if (whole && /^\s$/.test(tokens[column])) return "the space before its word";
-    if (column > 0 && tokens[column - 1] === tokens[row]) return `what followed an earlier ${own}, as induction does`;
+    if (column > 0 && tokens[column - 1] === tokens[row]) return `what followed an earlier ${own} (induction)`;
     if (tokens[column] === tokens[row]) return `an earlier ${own}`;
     if (column === 0) return "the first token";
     return `${P.counted(row - column, "token")} back`;
@@ -204,6 +201,6 @@
   /** The three parts of a row of likeliest tokens: the token, a bar, its probability. */
   const alternative = (text, p) => [P.el("code", { text: P.visible(text) }), shareBar(p), P.el("span", { class: "pg-number", text: P.percent(p) })];
 
-  Object.assign(P, { view, question, withSecond, panel, small, relation, readable, sayNote, scroller, smallSegments, countUp, signed, withError, points, shade, paletteBar, surprise, surpriseClass,
+  Object.assign(P, { view, question, withSecond, panel, small, relation, readable, sayNote, scroller, smallSegments, countUp, withError, points, shade, paletteBar, surprise, surpriseClass,
     surpriseLegend, tokenSpan, tokenWords, shareBar, alternative });
 })();

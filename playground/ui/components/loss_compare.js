@@ -17,12 +17,17 @@ root.append(filled);
 const FULL = 3; // nats of difference at which the colour is deepest
 let value = null;
 
-const difference = ([, a, b]) => (a == null || b == null ? 0 : b - a);
+const EVEN = 0.005; // nats, below which a difference reads 0.00
+const compared = ([, a, b]) => a != null && b != null;
+const difference = (item) => (compared(item) ? item[2] - item[1] : 0);
 const better = (d) => (d < 0 ? value.b : value.a);
 
-function words([text, a, b]) {
-  if (a == null || b == null) return `${P.visible(text)}: given, not predicted`;
-  return `${P.visible(text)}: ${value.a} ${P.percent(Math.exp(-a))}, ${value.b} ${P.percent(Math.exp(-b))}; ${better(b - a)} better by ${Math.abs(b - a).toFixed(2)} nats`;
+function words(item) {
+  const [text, a, b] = item;
+  if (!compared(item)) return `${P.visible(text)}: not compared, because ${a == null && b == null ? "neither predicts" : `${a == null ? value.a : value.b} does not predict`} the beginning`;
+  const d = b - a;
+  const verdict = Math.abs(d) < EVEN ? "equal to 0.01 nats" : `${better(d)} better by ${Math.abs(d).toFixed(2)} nats`;
+  return `${P.visible(text)}: ${value.a} ${P.percent(Math.exp(-a))}, ${value.b} ${P.percent(Math.exp(-b))}; ${verdict}`;
 }
 
 function span(item, index) {
@@ -51,13 +56,13 @@ function draw() {
   filled.hidden = !some;
   if (!some) return;
   differs.replaceChildren(P.differences(value.differs));
-  const sums = value.spans.reduce(([a, b], item) => [a + (item[1] ?? 0), b + (item[2] ?? 0)], [0, 0]);
-  title.replaceChildren(P.el("b", { text: "The same text" }), ` ${value.a} ${sums[0].toFixed(1)} nats, ${value.b} ${sums[1].toFixed(1)} nats in all`);
-  scale.replaceChildren(P.el("span", { class: "pg-loss", "data-side": "a", text: `${value.a} knew better` }), " ", P.el("span", { class: "pg-loss", "data-side": "b", text: `${value.b} knew better` }), value.note ? ` ${value.note}` : "");
+  const sums = value.spans.filter(compared).reduce(([a, b], item) => [a + item[1], b + item[2]], [0, 0]); // on what both predict
+  title.replaceChildren(P.el("b", { text: "The same text" }), ` ${value.a} ${sums[0].toFixed(1)} nats, ${value.b} ${sums[1].toFixed(1)} nats in total`);
+  scale.replaceChildren(P.el("span", { class: "pg-loss", "data-side": "a", text: `${value.a} better` }), " ", P.el("span", { class: "pg-loss", "data-side": "b", text: `${value.b} better` }), value.note ? ` ${value.note}` : "");
   for (const node of scale.querySelectorAll(".pg-loss")) node.style.setProperty("--pg-much", "45%");
   flow.replaceChildren(...value.spans.map(span));
   P.say(panel, "Point at a token, or reach it with Tab and the arrow keys, to see both probabilities.");
-  const ranked = value.spans.map((item, i) => [Math.abs(difference(item)), i]).sort((x, y) => y[0] - x[0]).slice(0, 6).filter(([size]) => size > 0);
+  const ranked = value.spans.map((item, i) => [Math.abs(difference(item)), i]).sort((x, y) => y[0] - x[0]).slice(0, 6).filter(([size]) => size >= EVEN);
   most.replaceChildren(...ranked.map(([, i]) => {
     const before = value.spans.slice(Math.max(0, i - 14), i).map((item) => item[0]).join("");
     flow.children[i].classList.add("pg-loss-most");

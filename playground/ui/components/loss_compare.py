@@ -12,8 +12,8 @@ from playground.ui.components._html import component
 TEMPLATE = """<div class="pg-losses">
   <div class="pg-losses-empty pg-panel">
     <div class="pg-empty">
-      <strong>Where does one know better?</strong>
-      <p>Press <b>Compare on this text</b>: both read it, and every token is coloured by who was less surprised.</p>
+      <strong>Where does one predict better?</strong>
+      <p>Press <b>Compare on this text</b>: every token is coloured by the model with the lower loss.</p>
     </div>
   </div>
 </div>"""

@@ -15,17 +15,17 @@ const same = P.el("p", { class: "pg-soft pg-small", "aria-live": "polite" });
 const searchTitle = P.el("span", { class: "pg-soft" });
 const column = (title, list, about) => P.el("div", {}, P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: title }), ` ${about}`), list);
 const searchCard = P.panel("Search", "", form,
-  P.el("div", { class: "pg-two-lists" }, column("The model", lists.model, "mean of its hidden states"), column("Letter n-grams", lists.ngrams, "counting 3 to 5 letters, knows no language")), same);
+  P.el("div", { class: "pg-two-lists" }, column("The model", lists.model, "mean of its hidden states"), column("Letter n-grams", lists.ngrams, "counts of 3 to 5 letters")), same);
 const verdict = P.el("p", { class: "pg-verdict-small" });
 const bars = P.el("ul", { class: "pg-alternatives pg-trial" });
 searchCard.querySelector("h2").append(searchTitle);
-const trialCard = P.panel("Does the model add anything?", "a trial on the same passages, no query of yours", bars, verdict);
-const lines = P.el("textarea", { class: "pg-field pg-field-lines", rows: 6, "aria-label": "Lines of text, one sentence a line" });
+const trialCard = P.panel("Is the model better than n-grams?", "a test on the same passages, independent of your query", bars, verdict);
+const lines = P.el("textarea", { class: "pg-field pg-field-lines", rows: 6, "aria-label": "Lines of text, one sentence per line" });
 const compare = P.el("button", { type: "submit", class: "pg-small-button", text: "Compare lines" });
 const mapForm = P.el("form", { class: "pg-form-column" }, lines, compare);
 const maps = P.el("div", { class: "pg-two-lists" });
 const mapWords = P.el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
-const mapCard = P.panel("Line by line", "cosine of any two of your lines, one sentence a line", mapForm, mapWords, maps);
+const mapCard = P.panel("Line by line", "cosine similarity of any two of your lines, one sentence per line", mapForm, mapWords, maps);
 const filled = P.el("div", { class: "pg-stack" }, searchCard, trialCard, mapCard);
 const look = P.view({ element, props, watch }, "pg-meaning", filled, ["run", "step", "text"], begin);
 const { root } = look;
@@ -50,14 +50,14 @@ async function search() {
   look.show();
   depth = found.depth;
   depths.replaceChildren(...found.depths.map((name, i) => P.el("option", { value: i, text: name, selected: i === depth })));
-  P.say(searchTitle, ` ${P.whole(found.n_passages)} passages of the corpus, nearest first by cosine`);
-  hits(lists.model, found.model, "n-grams: place");
-  hits(lists.ngrams, found.ngrams, "model: place");
-  P.say(same, `${found.same} of ${found.model.length} passages are in both lists.${found.note ? ` ${found.note}` : ""}`);
+  P.say(searchTitle, ` ${P.counted(found.n_passages, "passage")} of the dataset, nearest first by cosine similarity`);
+  hits(lists.model, found.model, "rank by n-grams:");
+  hits(lists.ngrams, found.ngrams, "rank by model:");
+  P.say(same, `In both lists: ${found.same} of ${P.counted(found.model.length, "passage")}.${found.note ? ` ${found.note}` : ""}`);
   root.dataset.depth = depth;
   if (!found.trial) {
     bars.replaceChildren();
-    P.say(verdict, "The text has fewer than five stories or paragraphs of two passages: no trial can be made.");
+    P.say(verdict, "The text has fewer than five stories or paragraphs of two passages: the test is not possible.");
     return;
   }
   const { n, model, model_error: spread, ngrams, ngrams_error: other, difference, error, words } = found.trial;
@@ -116,7 +116,7 @@ async function begin({ run, text }, before) {
   if (before.run !== run) {
     depth = null;
     filled.hidden = true;
-    look.tell("Reading the corpus, a few seconds…");
+    look.tell("Reading the dataset, a few seconds…");
   }
   if (before.text !== text || !query.value) query.value = String(text).slice(0, 1000);
   await search();

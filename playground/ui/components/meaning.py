@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-meaning">
   <div class="pg-meaning-empty pg-panel">
     <div class="pg-empty">
-      <strong>Does a model know what is alike?</strong>
-      <p>Choose a model: search its corpus by what it makes of a sentence, beside a search that only counts letters.</p>
+      <strong>Search with the model's embeddings</strong>
+      <p>Choose a model: search its dataset by hidden states, next to a search by letter n-grams.</p>
     </div>
   </div>
 </div>"""

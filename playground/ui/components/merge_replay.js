@@ -19,7 +19,7 @@ const back = P.el("button", { type: "button", class: "pg-small-button", text: "�
 const forward = P.el("button", { type: "button", class: "pg-small-button", text: "▶", "aria-label": "One merge on" });
 const alert = P.el("p", { class: "pg-alert pg-alert-bad", role: "alert", hidden: true });
 const title = P.el("p", { class: "pg-replay-title", "aria-live": "polite" });
-const bars = P.el("ol", { class: "pg-rivals", "aria-label": "The most frequent pairs at this moment" });
+const bars = P.el("ol", { class: "pg-rivals", "aria-label": "The most frequent pairs at this step" });
 const flow = P.el("p", { class: "pg-pieces", dir: "auto" });
 const summary = P.el("p", { class: "pg-soft pg-small pg-number" });
 root.append(P.el("section", { class: "pg-panel", "aria-label": "Merge by merge" },
@@ -69,12 +69,12 @@ function drawMerge(step) {
   bars.hidden = !merge;
   if (!merge) {
     const none = data.merges.length === 0;
-    P.say(title, none ? "No pair of tokens stands twice in this text, so there is nothing to merge." : "Before the first merge: 256 tokens, one for each byte. Move the slider.");
+    P.say(title, none ? "No pair of tokens occurs twice in this text, so there is nothing to merge." : "Before the first merge: 256 tokens, one for each byte. Move the slider.");
     return;
   }
   const [left, right] = merge.pair.map(P.visible);
   title.replaceChildren(`Merge ${step}: `, P.el("code", { text: left }), " + ", P.el("code", { text: right }), " → ", P.el("code", { text: P.visible(joined(merge)) }),
-    ` gets id ${merge.token}: the pair stood ${P.whole(merge.count)} times in ${data.learned}.`);
+    ` gets id ${merge.token}: the pair occurred ${P.counted(merge.count, "time")} in ${data.learned}.`);
   const most = merge.rivals[0][2];
   bars.replaceChildren(...merge.rivals.map(([a, b, n], i) => {
     const bar = P.el("i", { "aria-hidden": "true" });

@@ -21,7 +21,7 @@ rows[ROWS].item.classList.add("pg-bar-rest");
 const summary = P.el("p", { class: "pg-next-summary", "aria-live": "polite" });
 const note = P.el("p", { class: "pg-soft pg-small", hidden: true });
 const filled = P.el("div", { class: "pg-panel", hidden: true },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Next token" }), " grey: what the model thinks · blue: what is drawn from"), list, summary, note);
+  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Next token" }), " grey: probabilities of the model · blue: after the filters, sampled from"), list, summary, note);
 root.append(filled);
 
 // ---- arithmetic and drawing ---------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from playground.ui.components._html import component
 TEMPLATE = """<div class="pg-next">
   <div class="pg-next-empty pg-panel">
     <div class="pg-empty">
-      <strong>What could come next?</strong>
-      <p>Give it a beginning: the model's guesses for the next token appear here.</p>
+      <strong>Next-token distribution</strong>
+      <p>Enter a prompt: the probabilities of the next token appear here.</p>
     </div>
   </div>
 </div>"""

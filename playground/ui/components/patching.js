@@ -18,10 +18,10 @@ const legend = P.el("div", { class: "pg-scale" }, P.el("span", { text: "−1" })
   P.el("span", { class: "pg-soft", text: "share of the logit difference restored: 1 is all of it, 0 nothing, below 0 the opposite" }));
 const note = P.small();
 const filled = P.el("div", { class: "pg-stack" },
-  P.panel("What the prompts disagree about", "", verdict, detail, note),
-  P.panel("Residual stream", "one position at one depth is taken from the clean run", frame, readout, legend),
-  P.panel("Heads and MLPs", "one of them writes what it wrote in the clean run, at all positions", P.scroller("Share restored by heads and MLPs", parts),
-    P.small("Shares need not add up: two parts may carry the same, or need each other. (Meng et al. 2022; Wang et al. 2022)")));
+  P.panel("Logit difference", "of the two answers", verdict, detail, note),
+  P.panel("Residual stream", "one position at one depth is replaced by that of the clean run", frame, readout, legend),
+  P.panel("Heads and MLPs", "the output of one of them is replaced by that of the clean run, at all positions", P.scroller("Share restored by heads and MLPs", parts),
+    P.small("The shares do not have to add up to 1: two parts may be redundant, or depend on each other (Meng et al. 2022; Wang et al. 2022).")));
 
 let reply = null;
 let cell = null; // { depth, position }
@@ -38,7 +38,7 @@ function tint(td, share) {
   td.style.color = P.readable(rgb);
 }
 
-const percent = (share) => `${share < -0.005 ? "−" : ""}${Math.abs(100 * share).toFixed(0)} %`;
+const percent = (share) => `${P.signed(100 * share, 0).replace("+", "")} %`;
 const depthName = (depth) => (depth === 0 ? "embedding" : `after layer ${depth}`);
 
 /** A position's token; where the prompts differ, both. */

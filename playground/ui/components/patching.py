@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-patching">
   <div class="pg-patching-empty pg-panel">
     <div class="pg-empty">
-      <strong>Find out where the answer is kept</strong>
-      <p>Two prompts that differ in a word: pieces of the one run are put into the other, one at a time.</p>
+      <strong>Find which activations carry the answer</strong>
+      <p>Two prompts that differ in a word: activations of the one are put into the other, one at a time.</p>
     </div>
   </div>
 </div>"""

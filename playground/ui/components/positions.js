@@ -6,18 +6,18 @@ const P = window.Playground;
 const ROOM = { left: 54, top: 8, right: 10, bottom: 40 };
 
 const SCHEMES = {
-  learned: { name: "Learned positions", words: "Each position has a vector of its own, which is added to the token's. The map shows the cosine of any two. Before training it is noise; a band along the diagonal says that neighbours became alike, so that “a little further back” means something." },
-  sinusoidal: { name: "Sinusoidal positions", words: "Fixed sines and cosines of falling frequency are added to the token's vector. Any two positions are as alike as their distance says, wherever they stand: every diagonal has one colour." },
-  rope: { name: "RoPE", words: "Nothing is added: queries and keys are turned, plane by plane, by position times the plane's frequency. The map shows how alike a vector turned to one position is to the same vector turned to another, if all its planes are equally strong. Only distance counts." },
-  alibi: { name: "ALiBi", words: "There are no position vectors to compare: each head's scores fall by a fixed slope for every token of distance." },
-  none: { name: "No positions", words: "This model is told nothing about positions. What it knows of them it has from the causal mask: the first token sees one token, the tenth sees ten." },
+  learned: { name: "Learned positions", words: "Each position has a learned vector, which is added to the token embedding. The map shows the cosine similarity of any two. Before training it is noise; a band along the diagonal means that neighbouring positions have become similar." },
+  sinusoidal: { name: "Sinusoidal positions", words: "Fixed sines and cosines of decreasing frequency are added to the token embedding. The similarity of two positions depends only on their distance: every diagonal has one colour." },
+  rope: { name: "RoPE", words: "Nothing is added: queries and keys are rotated, plane by plane, by the position times the frequency of the plane. The map shows the similarity of a vector rotated to one position and the same vector rotated to another, if all planes have the same norm. It depends only on the distance." },
+  alibi: { name: "ALiBi", words: "There are no position vectors to compare: the scores of each head decrease by a fixed slope per token of distance." },
+  none: { name: "No positions", words: "This model has no position encoding. It can infer positions only from the causal mask: the first token sees one token, the tenth sees ten." },
 };
 
 const title = P.el("b");
 const words = P.small();
-const map = P.el("canvas", { class: "pg-positions-map", role: "img", tabindex: 0, "aria-label": "How alike any two positions are; arrow keys move the row" });
+const map = P.el("canvas", { class: "pg-positions-map", role: "img", tabindex: 0, "aria-label": "Similarity of any two positions; arrow keys move the row" });
 const readout = P.el("p", { class: "pg-readout", "aria-live": "polite" });
-const mapCard = P.panel("Position by position", "how alike any two are", map, readout, P.el("div", { class: "pg-scale" }, P.el("span", { text: "−1" }), P.paletteBar(), P.el("span", { text: "1" }), P.el("span", { class: "pg-soft", text: "cosine; arrow keys move the row" })));
+const mapCard = P.panel("Position by position", "similarity of any two", map, readout, P.el("div", { class: "pg-scale" }, P.el("span", { text: "−1" }), P.paletteBar(), P.el("span", { text: "1" }), P.el("span", { class: "pg-soft", text: "cosine; arrow keys move the row" })));
 const curve = P.el("div", { class: "pg-lines-plot", role: "img", "aria-label": "Similarity of the chosen position with every other" });
 const curveTitle = P.el("span");
 const curveCard = P.el("section", { class: "pg-panel" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "One row" }), curveTitle), curve);
@@ -143,9 +143,9 @@ function drawTable() {
   const top = (names) => P.el("thead", {}, P.el("tr", {}, ...names.map((text) => P.el("th", { scope: "col", text }))));
   if (reply.frequencies) {
     P.say(tableTitle, "Frequencies");
-    P.say(tableAbout, ` θ^(−2i/R) with base θ = ${P.whole(reply.theta)} and R = ${2 * reply.frequencies.length} turned dimensions of a head`);
+    P.say(tableAbout, ` θ^(−2i/R) with base θ = ${P.whole(reply.theta)} and R = ${2 * reply.frequencies.length} rotated dimensions per head`);
     const slow = reply.frequencies.filter(({ turns }) => turns < 1).length;
-    P.say(tableNote, `${slow} of ${P.counted(reply.frequencies.length, "plane")} turn less than once within the context of ${P.counted(reply.block_size, "token")}: they tell early from late, the fast ones tell neighbours apart.${reply.untouched ? ` ${P.counted(reply.untouched, "dimension")} of each head ${reply.untouched === 1 ? "is" : "are"} not turned at all.` : ""}`);
+    P.say(tableNote, `${slow} of ${P.counted(reply.frequencies.length, "plane")} ${slow === 1 ? "makes" : "make"} less than one turn within the context of ${P.counted(reply.block_size, "token")}. Slow planes distinguish early from late positions, fast ones neighbours.${reply.untouched ? ` ${P.counted(reply.untouched, "dimension")} of each head ${reply.untouched === 1 ? "is" : "are"} not rotated.` : ""}`);
     const rows = reply.frequencies.map(({ plane, frequency, wavelength, turns }) => {
       const cells = line([`${plane + 1}`, frequency.toPrecision(3), P.number(wavelength), turns < 0.01 ? turns.toPrecision(1) : P.number(turns)]);
       cells.append(P.el("td", {}, wave(frequency)));
@@ -154,8 +154,8 @@ function drawTable() {
     table.replaceChildren(top(["plane", "radians per token", "wavelength (tokens)", "turns in the context", `its cosine over ${P.counted(reply.block_size, "token")}`]), P.el("tbody", {}, ...rows));
   } else {
     P.say(tableTitle, "Slopes");
-    P.say(tableAbout, " what a score loses for each token of distance, by head");
-    P.say(tableNote, "A loss of 0.69 halves a weight: that far back, other things equal, a head pays half as much attention.");
+    P.say(tableAbout, " penalty on the score per token of distance, by head");
+    P.say(tableNote, "A penalty of 0.69 halves the weight: at that distance, other things being equal, a token gets half as much attention.");
     table.replaceChildren(top(["head", "slope (per token)", "halved after (tokens)"]), P.el("tbody", {}, ...reply.slopes.map((slope, i) => line([`${i + 1}`, slope.toPrecision(3), P.number(Math.LN2 / slope)]))));
   }
 }
@@ -168,7 +168,7 @@ async function begin() {
   look.show();
   const { name, words: said } = SCHEMES[reply.scheme];
   P.say(title, name);
-  P.say(words, said + (reply.at.length < reply.block_size ? ` Of ${P.whole(reply.block_size)} positions every ${reply.at[1] === 2 ? "second" : `${reply.at[1]}th`} is shown.` : ""));
+  P.say(words, said + (reply.at.length < reply.block_size ? ` Of ${P.whole(reply.block_size)} positions, one in ${reply.at[1]} is shown.` : ""));
   maps.hidden = !reply.similarity;
   root.dataset.scheme = reply.scheme;
   if (reply.similarity) choose(Math.floor(reply.at.length / 2));

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-positions">
   <div class="pg-positions-empty pg-panel">
     <div class="pg-empty">
-      <strong>See how a model counts</strong>
-      <p>Choose a model: how alike its positions are, and with which frequencies it turns them.</p>
+      <strong>How positions are encoded</strong>
+      <p>Choose a model: the similarity of its positions, and the frequencies of RoPE.</p>
     </div>
   </div>
 </div>"""

@@ -7,7 +7,7 @@ const P = window.Playground;
 const cards = P.el("div", { class: "pg-two-cards" });
 const table = P.el("table", { class: "pg-table" });
 const skipped = P.small();
-const tableCard = P.panel("All numbers", "% right on text that the probe was not fitted on, ± one standard error over windows",
+const tableCard = P.panel("All numbers", "accuracy (%) on windows that the probe was not fitted on, ± one standard error",
   P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Accuracy of every probe" }, table), skipped);
 const filled = P.el("div", { class: "pg-stack" }, cards, tableCard);
 const look = P.view({ element, props, watch }, "pg-probes", filled, ["run", "step"], begin);
@@ -23,13 +23,13 @@ function build() {
   plots = reply.labels.map((label) => {
     const plot = P.el("div", { class: "pg-lines-plot", role: "img", "aria-label": `${label.name}: accuracy at each depth. ${label.words}` });
     const card = P.panel(label.name, label.question, plot,
-      P.el("p", { class: "pg-small", text: `${label.words} ${label.n_class} answers occur; fitted on ${P.counted(label.n_train, "token")}, tested on ${P.whole(label.n_test)}.` }));
+      P.el("p", { class: "pg-small", text: `${label.words} ${label.n_class} classes; fitted on ${P.counted(label.n_train, "token")}, tested on ${P.whole(label.n_test)}.` }));
     card.dataset.label = label.id;
     return { label, plot, card };
   });
   cards.replaceChildren(...plots.map(({ card }) => card));
   for (const { plot } of plots) P.onResize(plot, draw);
-  const head = P.el("tr", {}, ...["", "commonest answer", ...reply.depths].map((text) => P.el("th", { scope: "col", text })));
+  const head = P.el("tr", {}, ...["", "majority class", ...reply.depths].map((text) => P.el("th", { scope: "col", text })));
   const line = (name, cells) => P.el("tr", {}, P.el("th", { scope: "row", text: name }), ...cells.map((text) => P.el("td", { text })));
   table.replaceChildren(P.el("thead", {}, head), P.el("tbody", {}, ...reply.labels.flatMap((label) => [
     line(label.name, [percent(label.majority), ...label.real.map(percent)]), line(`${label.name}, shuffled`, ["", ...label.shuffled.map(percent)])])));
@@ -51,11 +51,11 @@ async function draw() {
         error_y: { type: "data", array: fits.map(([, error]) => 200 * (error ?? 0)), color: look.color, thickness: 1.2, width: 3 }, hovertemplate: "%{y:.1f} %" });
       const same = reply.depths.map(() => label.majority);
       await plotly.react(plot, [series("probe", label.real, { color: colour.blue }, "circle"), series("shuffled", label.shuffled, { color: colour.vermilion, dash: "dot" }, "square"),
-        { ...series("commonest", same, { color: colour.grey, dash: "dash" }, "line-ew"), mode: "lines", error_y: { visible: false } }],
+        { ...series("majority", same, { color: colour.grey, dash: "dash" }, "line-ew"), mode: "lines", error_y: { visible: false } }],
         { width: Math.floor(plot.clientWidth), height: 270, margin: { l: 50, r: 12, t: 34, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
           font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } }, hovermode: "x unified",
           hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink } },
-          xaxis: { ...axis, title: named("read after"), showgrid: false, type: "category" }, yaxis: { ...axis, title: named("right (%)"), range: [0, 103], dtick: 25 } },
+          xaxis: { ...axis, title: named("read after"), showgrid: false, type: "category" }, yaxis: { ...axis, title: named("accuracy (%)"), range: [0, 103], dtick: 25 } },
         { displayModeBar: false, responsive: false, showSendToCloud: false });
     }
   } finally {

@@ -12,8 +12,8 @@ from playground.ui.components._html import ServerFunction, component
 TEMPLATE = """<div class="pg-probes">
   <div class="pg-probes-empty pg-panel">
     <div class="pg-empty">
-      <strong>Ask each layer what it knows</strong>
-      <p>Choose a model: does a layer know where words end, whether a quotation is open, who is speaking?</p>
+      <strong>What does each layer represent?</strong>
+      <p>Choose a model: can a linear probe read where words end, whether a quotation is open, who is speaking?</p>
     </div>
   </div>
 </div>"""

@@ -54,9 +54,9 @@ const METRICS = {
   loss: { name: "Loss", axis: "loss (nats per token)", train: (r) => r.train.loss, validation: (r) => r.validation.loss },
   difference: { name: "Difference", get axis() { return `${race ? unit() : "loss"} minus the first arm's`; }, train: null, paired: true,
     validation: (r, arm) => (unit() === "bits per byte" ? r.validation.loss.map(bits(arm)) : r.validation.loss) },
-  perplexity: { name: "Perplexity", axis: "perplexity (equally likely tokens)", log: true, train: (r) => r.train.loss.map(exp), validation: (r) => r.validation.loss.map(exp) },
+  perplexity: { name: "Perplexity", axis: "perplexity", log: true, train: (r) => r.train.loss.map(exp), validation: (r) => r.validation.loss.map(exp) },
   bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", train: (r, arm) => r.train.loss.map(bits(arm)), validation: (r, arm) => r.validation.loss.map(bits(arm)) },
-  accuracy: { name: "Accuracy", axis: "right first guesses (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
+  accuracy: { name: "Accuracy", axis: "top-1 accuracy (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
   grad_norm: { name: "Gradient", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
   speed: { name: "Tokens/s", axis: "tokens per second", digits: ",.0f", ticks: "~s", train: speed, validation: null },
 };
@@ -187,7 +187,7 @@ const differs = P.el("div");
 const notes = P.el("p", { class: "pg-notice", hidden: true });
 const alert = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
 const bar = P.el("div", { class: "pg-progress-bar" });
-const track = P.el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Share of the race that is done", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
+const track = P.el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Progress of the race", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
 const card = P.el("section", { class: "pg-panel pg-race-main", "aria-label": "The race" }, ...(server.file ? [start] : []), facts, headline, more, differs, track, alert);
 const chart = P.curveChart(card, {
   styles,
@@ -206,18 +206,18 @@ const key = P.el("p", { class: "pg-soft pg-small" });
 card.append(legend, key, notes);
 const announce = P.announcer(card);
 const falls = P.el("ol", { class: "pg-falls" });
-const fallsCard = P.el("section", { class: "pg-panel", "aria-label": "The ladder", hidden: true }, title("The ladder", "one change at a time"), falls,
-  P.el("p", { class: "pg-soft pg-small", text: "Each bar begins where the one above ends. Shorter to the left is better; hatched bars cannot be told from no change." }));
+const fallsCard = P.el("section", { class: "pg-panel", "aria-label": "Ablation ladder", hidden: true }, title("Ablation ladder", "one change at a time"), falls,
+  P.el("p", { class: "pg-soft pg-small", text: "Each bar begins where the one above ends; further left is a lower loss, which is better. Hatched bars are changes that are not statistically significant." }));
 const against = P.el("table", { class: "pg-table" });
 const againstTitle = title("", "");
 const againstCard = P.el("section", { class: "pg-panel", "aria-label": "Every arm against the first", hidden: true }, againstTitle,
   P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Comparisons, scrollable" }, against));
 const table = P.el("table", { class: "pg-table" });
 const rule = P.el("p", { class: "pg-soft pg-small" });
-const tableCard = P.el("section", { class: "pg-panel", "aria-label": "Results" }, title("Results", "at the last measurement that all have reached, mean ± standard deviation over seeds"),
+const tableCard = P.el("section", { class: "pg-panel", "aria-label": "Results" }, title("Results", "at the last common measurement, mean ± standard deviation over seeds"),
   P.el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "Results, scrollable" }, table), rule);
 const files = P.el("p", { class: "pg-files", hidden: !server.file });
-for (const [kind, text, about] of [["report", "Report (HTML)", "Everything here as one page that works offline"], ["csv", "CSV", "Every measurement, one a row"], ["json", "Config", "What was raced, for python -m playground race FILE.json"]]) {
+for (const [kind, text, about] of [["report", "Report (HTML)", "This race as one HTML page that works offline"], ["csv", "CSV", "All measurements, one per row"], ["json", "Config", "The configuration, for python -m playground race FILE.json"]]) {
   const button = P.el("button", { type: "button", class: "pg-small-button", text, title: about, "data-file": kind });
   button.addEventListener("click", () => saveFile(kind, button));
   files.append(button);
@@ -236,7 +236,7 @@ async function saveFile(kind, button) {
   button.disabled = true;
   const reply = await P.ask(server.file, { visitor: props.value?.visitor ?? "", race: shown, kind });
   button.disabled = false;
-  if (!reply || reply.error) P.say(said, reply?.error ?? "That did not work. Try again.");
+  if (!reply || reply.error) P.say(said, reply?.error ?? "The file could not be created. Try again.");
   else {
     P.save(reply.name, reply.text, reply.type);
     P.say(said, `Saved ${reply.name}.`);
@@ -279,10 +279,11 @@ function drawLegend() {
   const n = nSeeds();
   const perToken = ["loss", "perplexity", "accuracy"].includes(chart.chosen.metric) && !sameTokens();
   const about = chart.chosen.metric === "difference" ? `Below zero is better than ${race.head.arms[0].name}, seed by seed. `
-    : perToken ? "The arms have different tokens: compare their shapes here, and heights in bits per byte only. " : "";
+    : perToken ? "The arms use different tokenizers: compare only the shapes of these curves, and values in bits per byte. " : "";
   const [mean, spread] = chart.chosen.axis === "parameters" ? ["Points: last measurement, mean", "Bars"] : ["Lines: mean", "Bands"];
-  const solved = race.head.arms.some((arm) => arm.solved) ? ` Sizes beside the names: changed until all have equal ${race.head.matched}.` : "";
-  P.say(key, about + (n > 1 ? `${mean} over ${n} seeds. ${spread}: from the lowest seed to the highest.` : "One seed: no band, and no interval in the verdict.") + solved);
+  const solved = race.head.arms.some((arm) => arm.solved) ? ` The sizes after the names were adjusted to match ${race.head.matched}.` : "";
+  const lost = n > 1 && /[dx]/.test(race.states ?? "") ? ", without those that diverged or failed" : "";
+  P.say(key, about + (n > 1 ? `${mean} over ${n} seeds${lost}. ${spread}: from the lowest seed to the highest.` : "One seed: no bands, and no confidence interval in the verdict.") + solved);
 }
 
 function drawHead() {
@@ -306,14 +307,13 @@ function drawFalls() {
     const piece = P.el("i", { class: "pg-fall", "data-outcome": i ? one.outcome : "level", "aria-hidden": "true" });
     piece.style.left = `${share(Math.min(start, one.value))}%`;
     piece.style.width = `${Math.max(0.6, Math.abs(share(start) - share(one.value)))}%`;
-    const words = i ? `${signed(one.change)}${one.half == null ? "" : ` ± ${one.half.toFixed(3)}`}` : one.value.toFixed(3);
+    const words = i ? `${P.signed(one.change)}${one.half == null ? "" : ` ± ${one.half.toFixed(3)}`}` : one.value.toFixed(3);
     return P.el("li", {}, P.el("span", { text: one.name }), P.el("span", { class: "pg-fall-track" }, piece),
-      P.el("span", { class: "pg-number", text: words, title: { better: "better", worse: "worse", unclear: "not distinguishable from no change" }[one.outcome] ?? "" }));
+      P.el("span", { class: "pg-number", text: words, title: { better: "better", worse: "worse", unclear: "not statistically significant" }[one.outcome] ?? "" }));
   }));
 }
 
 const OUTCOMES = { better: "better", worse: "worse", unclear: "not distinguishable", identical: "identical", "one seed": "one seed: may be chance" };
-const signed = (x) => `${x > 0 ? "+" : "−"}${Math.abs(x).toFixed(3)}`;
 const times = (x) => (x == null ? "–" : `${x.mean.toFixed(2)} × (${bound(x.low)}–${bound(x.high)})`);
 const bound = (x) => (x == null || x >= 100 ? "…" : x.toFixed(2)); // of two seeds that disagree the interval is without end
 
@@ -323,15 +323,15 @@ function drawAgainst() {
   againstCard.hidden = rows.length < 2;
   if (againstCard.hidden) return;
   const first = race.head.arms[0].name;
-  againstTitle.replaceChildren(P.el("b", { text: `Against ${first}` }), ` the difference at the end, and what each needed to reach the same loss, as a part of what ${first} needed, with its interval over seeds`);
-  const heads = ["arm", race.summary.unit, "", "tokens", "FLOPs", "time", "time a token"];
+  againstTitle.replaceChildren(P.el("b", { text: `Against ${first}` }), ` the difference at the last common measurement, and what each needed to reach the same loss relative to ${first}, with the interval over seeds`);
+  const heads = ["arm", race.summary.unit, "", "tokens", "FLOPs", "time", "time per token"];
   against.replaceChildren(
     P.el("thead", {}, P.el("tr", {}, ...heads.map((text) => P.el("th", { scope: "col", text })))),
     P.el("tbody", {}, ...rows.map(({ arm, difference, costs, token_time }) => {
       const clear = ["better", "worse", "one seed"].includes(difference.outcome);
       const cost = (kind) => times(clear ? costs[kind] : null); // of what cannot be told apart, the costs are chance too
       const half = difference.half == null ? "" : ` ± ${difference.half.toFixed(3)}`;
-      return P.el("tr", {}, P.el("th", { scope: "row", text: arm }), P.el("td", { text: signed(difference.mean) + half }),
+      return P.el("tr", {}, P.el("th", { scope: "row", text: arm }), P.el("td", { text: P.signed(difference.mean) + half }),
         P.el("td", { class: "pg-outcome", "data-outcome": difference.outcome, text: OUTCOMES[difference.outcome] }),
         ...["tokens", "flops", "seconds"].map((kind) => P.el("td", { text: cost(kind) })), P.el("td", { text: times(token_time) }));
     })));
@@ -339,10 +339,9 @@ function drawAgainst() {
 
 function drawSummary() {
   const { summary } = race;
-  const trains = ["queued", "running"].includes(race.state);
-  P.say(headline, (trains && summary.comparisons.length ? "So far: " : "") + summary.headline);
+  P.say(headline, (race.state !== "finished" && summary.comparisons.length ? "So far: " : "") + summary.headline);
   more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
-  P.say(rule, `${summary.rule} s.e. (text): standard error of the loss over windows of validation text. All arms with the same context are measured on the same windows, so it is no error of their difference. Speed and memory are measured on this machine: tokens per second while the arms took turns; memory of weights, gradients, optimizer and one batch's activations.`);
+  P.say(rule, `${summary.rule} s.e. (text): standard error of the loss over windows of validation text; arms with the same tokenizer and context are evaluated on the same windows, so it is not the error of their difference. Tokens per second were measured on the machine that trained the race, while the arms took turns. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
   announce(headline.textContent);
   const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
   const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.loss_se, null, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
@@ -371,10 +370,10 @@ function drawState() {
   bar.style.width = `${100 * share}%`;
   track.dataset.state = race.state;
   track.hidden = race.state === "finished";
-  track.setAttribute("aria-valuenow", Math.round(100 * share));
+  track.setAttribute("aria-valuenow", Math.floor(100 * share));
   filled.dataset.state = race.state;
   const left = race.state === "running" ? secondsLeft() : null;
-  const words = race.state === "finished" ? "" : `${P.stateWords(race.state)} · ${Math.round(100 * share)} % done${left == null ? "" : ` · about ${P.duration(left)} left`}. `;
+  const words = race.state === "finished" ? "" : `${P.stateWords(race.state)} · ${P.done(share)} done${left == null ? "" : ` · ${P.duration(left)} left`}. `;
   alert.hidden = !(words || race.message);
   P.say(alert, words + (race.message ?? ""));
   alert.classList.toggle("pg-alert-bad", ["failed", "crashed"].includes(race.state));

@@ -18,9 +18,9 @@ TEMPLATE = """<div class="pg-race">
       <path class="pg-ghost-line" d="M4 12C50 84 100 122 190 136S400 150 556 153"/>
     </svg>
     <div class="pg-empty">
-      <strong>Which one learns better? Race them</strong>
-      <p>Press a question under <b>Start a race</b>, or choose a finished race above. Every arm reads the same batches in the
-      same order, and the verdict says how sure it is.</p>
+      <strong>Which one learns better?</strong>
+      <p>Choose a question under <b>Start a race</b>, or a finished race above. All arms train on the same batches in the
+      same order, and the verdict has a confidence interval.</p>
     </div>
   </div>
 </div>"""

@@ -16,11 +16,12 @@ function card(item, prompt) {
   if (item.tokens) text.append(...item.tokens.map(span));
   else text.append(item.text ?? "");
   const box = P.el("section", { class: "pg-beside-card pg-panel", "data-role": item.role }, P.el("h4", { text: item.name }), text);
-  const note = item.note === "waits" || item.note === "writes" ? `${item.note} …` : item.note;
+  const note = ["waiting", "generating"].includes(item.note) ? `${item.note} …` : item.note;
   if (item.tokens?.length && !note) {
     const mean = item.tokens.reduce((sum, [, p]) => sum - Math.log(Math.max(p, 1e-12)), 0) / item.tokens.length;
-    box.append(P.el("p", { class: "pg-beside-note", text: `Each of its own tokens surprised it by ${mean.toFixed(2)} nats on average. Point at one to see its probability.` }));
+    box.append(P.el("p", { class: "pg-beside-note", text: `Mean surprise ${mean.toFixed(2)} nats per token under the model itself. Point at a token to see its probability.` }));
   }
+  if (Array.isArray(item.tokens) && !item.tokens.length && !note) box.append(P.el("p", { class: "pg-beside-note", text: "The model ended the text at once." }));
   if (note) box.append(P.el("p", { class: "pg-beside-note", text: note }));
   return box;
 }
@@ -28,7 +29,7 @@ function card(item, prompt) {
 function draw() {
   const value = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
   const items = Array.isArray(value?.items) ? value.items : [];
-  apart.replaceChildren(...(items.length ? [P.differences(value.differs)] : []));
+  apart.replaceChildren(...(items.length > 1 ? [P.differences(value.differs)] : []));
   root.replaceChildren(...(items.length ? items.map((item) => card(item, value.prompt || "")) : [invitation]));
 }
 

@@ -12,8 +12,8 @@ from playground.ui.components._html import component
 TEMPLATE = """<div class="pg-beside">
   <div class="pg-beside-empty pg-panel">
     <div class="pg-empty">
-      <strong>Hear them side by side</strong>
-      <p>Press <b>Let them write</b>: each chosen run continues the prompt with the same random numbers.</p>
+      <strong>Compare continuations</strong>
+      <p>Press <b>Generate from all</b>: each chosen run continues the prompt with the same random numbers.</p>
     </div>
   </div>
 </div>"""

@@ -4,7 +4,7 @@
 
 const P = window.Playground;
 const pill = element.querySelector(".pg-pill");
-const text = P.el("span", { class: "pg-pill-text", text: "Nothing is running" });
+const text = P.el("span", { class: "pg-pill-text", text: "Nothing is training" });
 const news = P.el("span", { class: "pg-unseen", role: "status" }); // read out when the state changes, not every second
 pill.append(P.el("i", { class: "pg-dot", "aria-hidden": "true" }), text, news);
 

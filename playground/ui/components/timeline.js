@@ -67,7 +67,7 @@
       slider.setAttribute("aria-valuetext", words.textContent);
       slider.style.setProperty("--pg-part", steps.length > 1 ? `${(100 * index) / (steps.length - 1)}%` : "100%");
       P.say(play, playing ? "❚❚" : "▶");
-      play.setAttribute("aria-label", playing ? "Pause" : "Play the training from step to step");
+      play.setAttribute("aria-label", playing ? "Pause" : "Play the training step by step");
     }
 
     // ---- the curve ------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@
       const several = steps.length > 1;
       play.hidden = slider.hidden = canvas.hidden = !several;
       alone.hidden = several;
-      P.say(alone, several ? "" : "Only one step of this run was saved. Train one with snapshots (every training setting) to watch it learn.");
+      P.say(alone, several ? "" : "Only one step of this run was saved. Train a run with snapshots (see All training settings) to compare steps.");
     }
 
     return {

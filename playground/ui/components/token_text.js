@@ -13,9 +13,9 @@ const legend = P.surpriseLegend();
 const list = P.el("div", { class: "pg-branches" });
 const state = P.el("p", { class: "pg-soft pg-small pg-tokens-state", "aria-live": "polite" });
 const panel = P.el("div", { class: "pg-token-panel", "aria-live": "polite" });
-const reach = "Point at a token, or reach it with Tab and the arrow keys, to see how likely it was";
-const hint = () => (value?.fixed ? `${reach}.` : `${reach} and what else could have come; choose another to branch off there.`);
-const explained = P.el("span", { text: " the deeper the colour, the more it surprised the model" });
+const reach = "Point at a token, or reach it with Tab and the arrow keys, to see its probability";
+const hint = () => (value?.fixed ? `${reach}.` : `${reach} and the alternatives; choose another one to branch off there.`);
+const explained = P.el("span", { text: " the deeper the colour, the less likely the token was" });
 const filled = P.el("div", { class: "pg-panel", hidden: true },
   P.el("div", { class: "pg-token-head" }, P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Text" }), explained), legend),
   list, state, panel);
@@ -90,7 +90,7 @@ function draw() {
   drawBranches();
   const n = value.branches.reduce((sum, branch) => sum + branch.tokens.length, 0);
   const count = `${P.whole(n)} ${n === 1 ? "token" : "tokens"}`;
-  const words = { writing: "Writing…", done: count, stopped: `${count}, stopped`, idle: "" }[value.state] ?? "";
+  const words = { writing: "Generating…", done: count, stopped: `${count}, stopped`, idle: "" }[value.state] ?? "";
   P.say(state, [words, value.note].filter(Boolean).join(" · "));
   if (!shown) P.say(panel, n ? hint() : "");
 }
@@ -150,7 +150,7 @@ function show(place) {
   const at = (value.branches[place.branch].at ?? 0) + place.index;
   const rows = (token.alternatives ?? []).map(([id, text, p]) => alternative(place.branch, at, token, id, text, p));
   panel.replaceChildren(
-    P.el("p", {}, ...P.tokenWords(token.text, token.p), rows.length && !value.fixed ? ". Choose another to branch off here." : ""),
+    P.el("p", {}, ...P.tokenWords(token.text, token.p), rows.length && !value.fixed ? ". Choose another token to branch off here." : ""),
     ...(rows.length ? [P.el("ul", { class: "pg-alternatives", "aria-label": "Most likely tokens here" }, ...rows)] : []));
 }
 

@@ -12,8 +12,8 @@ from playground.ui.components._html import component
 TEMPLATE = """<div class="pg-tokens">
   <div class="pg-tokens-empty pg-panel">
     <div class="pg-empty">
-      <strong>Let it write</strong>
-      <p>Give it a beginning and press <b>Generate</b>. Colour shows which tokens surprised the model itself.</p>
+      <strong>Generate text</strong>
+      <p>Enter a prompt and press <b>Generate</b>. Colours show which tokens were unlikely under the model.</p>
     </div>
   </div>
 </div>"""

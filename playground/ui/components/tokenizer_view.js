@@ -15,7 +15,7 @@ const list = P.el("div", { class: "pg-readings-list" });
 const chartTitle = P.el("h2", { class: "pg-panel-title" });
 const plot = P.el("div", { class: "pg-chart pg-chart-low", role: "figure", "aria-label": "Bytes per token of this text against the size of the vocabulary" });
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Compression against vocabulary" }, chartTitle, plot,
-  P.el("p", { class: "pg-soft pg-small", text: "Each step to the right by a factor of two doubles the table that the model must learn: look where the curve stops paying for it." }));
+  P.el("p", { class: "pg-soft pg-small", text: "Doubling the vocabulary doubles the embedding table that the model must learn: see where the curve flattens." }));
 const filled = P.el("div", { class: "pg-readings-filled", hidden: true }, alert, notice, size, list, chartCard);
 root.append(filled);
 
@@ -34,7 +34,7 @@ function card(row) {
   const head = P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: row.name }), row.note ? ` ${row.note}` : "");
   if (row.error) return P.el("section", { class: "pg-panel", "data-key": row.key }, head, P.el("p", { class: "pg-alert", text: row.error }));
   const stats = P.el("div", { class: "pg-stats" }, stat(P.whole(row.tokens), row.tokens === 1 ? "token" : "tokens"), stat(P.number(row.bytes_per_token), "bytes per token"),
-    stat(P.number(row.tokens_per_word), "tokens per word"), stat(row.share == null ? "–" : P.percent(row.share), "of parameters are its table"));
+    stat(P.number(row.tokens_per_word), "tokens per word"), stat(row.share == null ? "–" : P.percent(row.share), "of parameters in its embedding"));
   const flow = P.el("p", { class: "pg-pieces", role: "group", "aria-label": `Tokens of ${row.name}; arrow keys move`, dir: "auto" }, ...row.pieces.map((text, at) => P.piece(text, at, { tabindex: -1 })));
   const readout = P.el("p", { class: "pg-readout", "aria-live": "polite", text: `Vocabulary ${P.whole(row.vocab)}. Point at a piece to see its id and bytes.` });
   explore(flow, row, readout);
@@ -113,7 +113,7 @@ function draw() {
   P.say(notice, answer.notice);
   P.say(size, `This text: ${P.counted(answer.bytes, "byte")} of UTF-8 · ${P.counted(answer.characters, "character")} · ${P.counted(answer.words, "word")} between spaces.`);
   list.replaceChildren(...answer.rows.map(card));
-  chartTitle.replaceChildren(P.el("b", { text: "What a larger vocabulary brings" }), ` this text under BPE learned from ${answer.learned}`);
+  chartTitle.replaceChildren(P.el("b", { text: "Compression by vocabulary size" }), ` this text with BPE learned from ${answer.learned}`);
   drawChart();
 }
 

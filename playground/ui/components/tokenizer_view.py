@@ -13,7 +13,7 @@ TEMPLATE = """<div class="pg-readings">
   <div class="pg-readings-empty pg-panel">
     <div class="pg-empty">
       <strong>What does a model read?</strong>
-      <p>Not letters, not words: tokens. Write something, or choose an example, and see it cut up.</p>
+      <p>Not letters, not words: tokens. Enter a text, or choose an example, and see it tokenized.</p>
     </div>
   </div>
 </div>"""

@@ -18,10 +18,10 @@ from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 NOTICE = (
-    "**What to notice.** A bright diagonal just below the main one is a head that looks at the previous token; a bright "
-    "first column is a *sink*, where a head rests when it has nothing to do; short columns are the beginnings of words. "
-    "Bright spots far from the diagonal are memory; small models have little of it after a minute. Press ▶: none of this "
-    "was there at step 0, it was learned, and much of it early."
+    "**What to notice.** A bright diagonal just below the main one is a head that attends to the previous token; a bright "
+    "first column is an attention *sink*; short columns are the beginnings of words. Bright spots far from the diagonal are "
+    "long-range attention, of which small models have little after a minute of training. Press ▶ to see at which step of "
+    "the training each pattern appears."
 )
 
 
@@ -51,10 +51,10 @@ def build(services: Services) -> AttentionTab:
                         TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
                     )
                 with gr.Column(scale=0, min_width=90):
-                    parts["look"] = gr.Button("Look", variant="primary", elem_id="look")
+                    parts["look"] = gr.Button("Analyze", variant="primary", elem_id="look")
             parts["special"] = gr.Checkbox(
                 True, label="Special tokens",
-                info="Those that the text names, and what the tokenizer's file puts around it.",
+                info="Special tokens written in the text, and those that the tokenizer adds to it.",
                 visible=False, elem_classes="pg-compact", elem_id="attention-special",
             )  # fmt: skip
             with gr.Row(elem_classes="pg-actions pg-inline"):

@@ -28,9 +28,9 @@ from playground.ui.texts import DATASETS, Wish, fitted, loaded, own_text
 POSITIONS = 512  # shown of a row
 PREVIEW_BYTES = 20_000_000  # of a text that is too large to hold
 NOTICE = (
-    "**What to notice.** A window of T tokens is T lessons at once: every position predicts its successor, having read "
-    "only what stands before it. The target row is the input row, one step to the left. Nothing else is ever taught: the "
-    "loss of a step is the mean of −ln p over all of these targets."
+    "**What to notice.** A window of T tokens gives up to T predictions at once: every position predicts the next "
+    "token from the tokens up to it. The targets are the inputs, shifted by one. The loss of a step is the mean of −ln "
+    "p over the targets that count; training may add auxiliary losses, such as the balance loss of experts."
 )
 
 
@@ -69,11 +69,11 @@ def show_run(services: Services, run_id: str | None, step: Any, number: Any, tok
     run = services.run(run_id, token)
     data = DATASETS.get(run, services.cache_dir)
     batch = batch_of_step(data, run.train, run.model.block_size, _whole(number))
-    cost, note = None, "This run has no saved weights yet, so nothing can be said about losses."
+    cost, note = None, "This run has no saved weights yet, so there are no losses."
     if run.steps_available():
         cost, note = losses(services.models.get(run, step if isinstance(step, int) else None), batch), ""
     title = (
-        f"{run.name}, judged by its weights of step {step:,}"
+        f"{run.name}, with the losses of its weights of step {step:,}"
         if isinstance(step, int) and cost is not None
         else run.name
     )
@@ -103,13 +103,13 @@ def show_text(
     if isinstance(text, Path) or not has_several(text):
         config = config.replace(documents="joined")
     tokenizer = fitted(text, config, imported)
-    note = "No model has read this yet: start the training, then look at the same batch here with what it cost."
+    note = "Not trained yet: start the training, then view this batch here with its losses."
     if not isinstance(text, str):
         text, note = beginning(text, PREVIEW_BYTES), f"{note} It is from the first 20 MB of the text."
     shape = ModelConfig.from_dict({**model, "vocab_size": tokenizer.vocab_size})
     data = prepare(text, tokenizer, shape, config)
     batch = batch_of_step(data, config, shape.block_size, _whole(number))
-    title = f"of {CORPORA[config.corpus].label}, as {counted(tokenizer.vocab_size, 'kind')} of tokens"
+    title = f"of {CORPORA[config.corpus].label}, with a vocabulary of {counted(tokenizer.vocab_size, 'token')}"
     return _value(tokenizer, batch, None, title, note) | {
         "visitor": "",
         "run": "",

@@ -28,15 +28,16 @@ from playground.ui.race_tab import EXAMPLE, RaceTab
 from playground.ui.services import Services
 
 NOTICE = (
-    "**What to notice.** Runs can only be ranked where everything else is equal: the same text, the same batches in the "
-    "same order, about the same number of parameters. *What differs* lists what is not. Loss, perplexity and accuracy are "
-    "per token, so they compare only between runs with the same tokens; bits per byte compare any. ± is one standard error "
-    "over windows of the validation text: how far the loss on other text of this kind may lie from it. A gap smaller than "
-    "the gap between two seeds of the same model says nothing: race them instead."
+    "**What to notice.** Runs can only be ranked where everything else is equal: the same dataset, the same batches in the "
+    "same order, about the same number of parameters. *What differs* lists the differences. Loss, perplexity and "
+    "accuracy are per token, so they are comparable only between runs with the same tokenizer; bits per byte are "
+    "comparable between all lossless tokenizers on the same validation text. ± is one standard error "
+    "over windows of the validation text. A gap smaller than the gap between two seeds of the same model is not conclusive: "
+    "race them instead."
 )
 ABSENT = (
-    "What the arms write and how they read cannot be shown: of this race only the curves were kept. *Run again* makes its "
-    "models anew."
+    "Generated texts and losses per token are not available: only the curves of this race were kept. *Run again* trains its "
+    "models again."
 )
 UPDATES_PER_SECOND = 6
 MAX_COMPARED = 4_000  # characters
@@ -103,7 +104,7 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
             parts["results"] = gr.Dataframe(interactive=False, show_label=False, elem_id="results", wrap=False)
     with gr.Column(elem_classes="pg-side", min_width=300):
         with gr.Group(elem_classes="pg-card"):
-            gr.Markdown("**What differs** all else is equal", elem_classes="pg-title")
+            gr.Markdown("**What differs** settings that are not equal", elem_classes="pg-title")
             parts["differences"] = gr.Dataframe(interactive=False, show_label=False, elem_id="differences", wrap=True)
         parts["beside"] = _build_beside("compare")
 
@@ -113,7 +114,7 @@ def _build_beside(name: str) -> Beside:
     absent = gr.Markdown(ABSENT, visible=False, elem_classes="pg-note", elem_id=f"{name}-absent")
     with gr.Column(elem_classes="pg-stack") as body:
         with gr.Group(elem_classes="pg-card"):
-            gr.Markdown("**Same prompt, same random numbers** what each writes", elem_classes="pg-title")
+            gr.Markdown("**Same prompt, same random numbers** one continuation each", elem_classes="pg-title")
             prompt = gr.Textbox(
                 "Once there was a", label="Prompt", lines=2, elem_classes="pg-mono", elem_id=f"{name}-prompt"
             )
@@ -123,10 +124,12 @@ def _build_beside(name: str) -> Beside:
                 SampleConfig(max_new_tokens=160),
                 explain=False,
             )
-            write = gr.Button("Let them write", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write")
+            write = gr.Button(
+                "Generate from all", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write"
+            )
         texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
         with gr.Group(elem_classes="pg-card"):
-            gr.Markdown("**Same text** how the first and the last read it", elem_classes="pg-title")
+            gr.Markdown("**Same text** loss per token of the first and the last", elem_classes="pg-title")
             text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono", elem_id=f"{name}-text")
             compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
         losses = loss_compare(elem_id=f"{name}-losses")
@@ -194,11 +197,11 @@ def write(
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
     items: list[dict[str, Any]] = [
-        {"name": name, "role": run.preset or "other", "tokens": [], "note": "waits"} for name, run in runs
+        {"name": name, "role": run.preset or "other", "tokens": [], "note": "waiting"} for name, run in runs
     ]
     shown, apart = 0.0, told_apart([run for _, run in runs])
     for (_, run), item in zip(runs, items, strict=True):
-        item["note"] = "writes"
+        item["note"] = "generating"
         try:
             for written in _texts(services, run, prompt or "", config):
                 item["tokens"] = written
@@ -220,8 +223,8 @@ def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> I
     for token in until_end(generate(model, ids, config), tokenizer, config):
         written.append([decoder.feed(token.id), round(token.probability, 5)])
         yield written
-    if rest := decoder.finish():
-        written.append([rest, 1.0])
+    if (rest := decoder.finish()) and written:
+        written[-1] = [written[-1][0] + rest, written[-1][1]]  # of the last token's bytes: no token of its own
     yield written
 
 
@@ -236,6 +239,8 @@ def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict
     if not 0 < len(text or "") <= MAX_COMPARED:
         raise ValueError(f"The text has {counted(len(text or ''), 'character')}; give 1 to {MAX_COMPARED:,}.")
     (name_a, a), (name_b, b) = runs[0], runs[-1]
+    if name_a == name_b:
+        name_a, name_b = f"{name_a} (first)", f"{name_b} (last)"
     pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
     spans, note = compare_text(pair[0], pair[1], text)
     rows = [[span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)] for span in spans]

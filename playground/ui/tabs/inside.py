@@ -16,35 +16,37 @@ from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
 LENS_NOTICE = (
-    "**What to notice.** Letters inside a word surprise little, the first letter of a word surprises most: that is where "
-    "something is decided. Below, early layers say what usually follows this letter; the last ones know the sentence. "
-    "Where a column does not change any more, the layers above had nothing to add. Put an early checkpoint of the same "
-    "run beside it to see what it has learned to expect since."
+    "**What to notice.** Letters inside a word are easy to predict, the first letter of a word is the hardest. In the lens "
+    "below, early layers predict what usually follows this letter, the last ones use the whole sentence. Where a column no "
+    "longer changes, the layers above add nothing. Compare with an early checkpoint of the same run to see what it has "
+    "learned to predict since."
 )
 
 HEADS_NOTICE = (
-    "**What to notice.** An *induction* head looks behind the last copy of what it reads, so that it can go on with it. It "
-    "needs a *previous-token* head in a layer below, and both appear together, often suddenly: see the run *Induction: two "
-    "layers on Repeat*, or let *Attention → Watch an induction head form* lead you. A model that never had to repeat has no "
-    "such heads. A high share on the first token is a head at rest."
+    "**What to notice.** An *induction* head attends to the token that followed the last copy of the current one, and "
+    "so can repeat it. It needs a *previous-token* head in a layer below, and both appear together, often suddenly: "
+    "see the run *Induction: two layers on Repeat*, or start *Attention → Watch an induction head form*. A model that "
+    "never has to repeat anything rarely has such heads. A head with a high share on the first token is an attention sink."
 )
 CAUSES_NOTICE = (
-    "**What to notice.** A striking picture may not matter, and a dull one may. Most heads can be missed one at a time, "
-    "because others stand in; switch several off. A change smaller than about two standard errors says nothing."
+    "**What to notice.** A head with a clear pattern may not matter, and a head without one may. Most heads can be "
+    "removed one at a time, because others compensate; switch several off. A change smaller than about two standard "
+    "errors is not significant."
 )
 HAND_NOTICE = (
-    "**What to notice.** The softmax is what makes a head decide: scores that differ by 5 become weights that differ by a "
-    "factor of 148. Without the division, scores would grow with the head's size, and every head would look at one token "
-    "only."
+    "**What to notice.** The softmax makes attention selective: scores that differ by 5 become weights that differ by "
+    "a factor of 148. Without the division, scores would grow with the head size, and most of the attention would go "
+    "to one token."
 )
 
 
 CLEAN = '"Not today," she said. Luc'
 CORRUPTED = '"Not today," she said. Ros'
 PATCHING_NOTICE = (
-    "**What to notice.** In the embedding all of the difference is where the prompts differ, after the last layer all of "
-    "it is where the next token is read. In between it moves from there to here: look in which layer, and which head "
-    "restores much. Try *Induction: two layers on Repeat* with qwertzuiop|qwe and qwextzuiop|qwe."
+    "**What to notice.** In the embedding the whole difference is at the positions where the prompts differ; after the last "
+    "layer it is at the last position, which predicts the next token. In between it moves from one to the other: see "
+    "in which layer, and which head restores much. Try *Induction: two layers on Repeat* with qwertzuiop|qwe and "
+    "qwextzuiop|qwe."
 )
 
 
@@ -92,7 +94,7 @@ def build(services: Services) -> InsideTab:
                     TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="inside-text"
                 )
             with gr.Column(scale=0, min_width=90):
-                parts["look"] = gr.Button("Look", variant="primary", elem_id="inside-look")
+                parts["look"] = gr.Button("Analyze", variant="primary", elem_id="inside-look")
         with gr.Tabs(elem_id="inside-tabs", overflow_behavior="wrap"):
             with gr.Tab("Layer by layer", id="lens"):
                 with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
@@ -105,7 +107,7 @@ def build(services: Services) -> InsideTab:
                     elem_id="inside-heads",
                 )  # fmt: skip
                 gr.Markdown(HEADS_NOTICE, elem_classes="pg-note")
-            with gr.Tab("Causes", id="causes"):
+            with gr.Tab("Ablation & patching", id="causes"):
                 parts["causes"] = causes(
                     partial(inside_endpoints.parts, services), partial(inside_endpoints.ablate, services),
                     elem_id="inside-causes",
@@ -114,7 +116,7 @@ def build(services: Services) -> InsideTab:
                 parts["prompts"] = _build_prompts()
                 parts["patching"] = patching(partial(inside_endpoints.patch, services), elem_id="inside-patching")
                 gr.Markdown(PATCHING_NOTICE, elem_classes="pg-note")
-            with gr.Tab("One head by hand", id="hand"):
+            with gr.Tab("One head, step by step", id="hand"):
                 parts["hand"] = head_by_hand(partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand")
                 gr.Markdown(HAND_NOTICE, elem_classes="pg-note")
             parts["more"] = build_views(services)
@@ -125,7 +127,10 @@ def _build_prompts() -> Prompts:
     """The form above the patches."""
     parts: dict[str, Any] = {}
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**Patching** what the one run knows, put into the other, piece by piece", elem_classes="pg-title")
+        gr.Markdown(
+            "**Activation patching** activations of the clean prompt, put into the corrupted one",
+            elem_classes="pg-title",
+        )
         for name, text in (("clean", CLEAN), ("corrupted", CORRUPTED)):
             with gr.Row(elem_classes="pg-actions pg-bar"):
                 with gr.Column(scale=4, min_width=240):
@@ -135,7 +140,7 @@ def _build_prompts() -> Prompts:
                     )  # fmt: skip
                 with gr.Column(scale=1, min_width=140):
                     parts[f"{name}_answer"] = gr.Textbox(
-                        "", label="Its answer (else what it favours)", lines=1, max_lines=1, elem_classes="pg-mono",
+                        "", label="Answer token (default: the model's)", lines=1, max_lines=1, elem_classes="pg-mono",
                         elem_id=f"patching-{name}-answer",
                     )  # fmt: skip
         with gr.Row(elem_classes="pg-actions pg-inline"):

@@ -30,9 +30,9 @@ LENGTH = ("max_new_tokens", "n_sample", "seed", "special_tokens", "stop")
 WRITERS = 16  # texts that may grow at once, for all visitors together
 LABELS = 12  # as many as the chart has rows
 NOTICE = (
-    "**What to notice.** Move the temperature and watch the bars: low makes the model repeat what it is sure of, high "
-    "lets it stumble. Top-k, top-p and min-p cut the tail off, so that unlikely tokens cannot be drawn at all. The colours "
-    "show where the model itself was surprised by what it drew; choose another token there and see where that leads."
+    "**What to notice.** Move the temperature and watch the bars: a low one concentrates the probability on the most likely "
+    "tokens, a high one spreads it out. Top-k, top-p and min-p cut the tail off, so that unlikely tokens cannot be drawn. "
+    "The colours show which drawn tokens were unlikely under the model; choose another token there to continue from it."
 )
 ON_INPUT = """(...values) => {
   const names = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty"];
@@ -68,16 +68,16 @@ def build(services: Services) -> SampleTab:
     parts: dict[str, Any] = {}
     with layout.page("Sample", "sample") as parts["tab"]:
         with layout.side():
-            with layout.card("1 · Model", "who writes"):
+            with layout.card("1 · Model", "checkpoint to sample from"):
                 parts["picker"] = build_picker(services, "sample")
-            with layout.card("2 · Prompt", "how it begins"):
+            with layout.card("2 · Prompt", "text to continue"):
                 parts["prompt"] = gr.Textbox(
                     "Once there was a", label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
                     elem_id="sample-prompt",
                 )  # fmt: skip
-            with layout.card("3 · Shape the choice", ""):
+            with layout.card("3 · Sampling", ""):
                 _build_choice(parts)
-            with layout.card("4 · Under each other", "the same prompt in other ways"):
+            with layout.card("4 · Compare outputs", "the same prompt"):
                 _build_beside(services, parts)
         with layout.main():
             parts["text"] = token_text(elem_id="token-text")
@@ -108,7 +108,7 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
     parts["n_beam"] = as_it_comes(beams)
     with gr.Column(visible=False) as parts["others"]:
         parts["other"] = build_picker(services, "sample-other")
-    parts["beside"] = gr.Button("Write under each other", elem_classes="pg-quiet", elem_id="write-beside")
+    parts["beside"] = gr.Button("Generate all", elem_classes="pg-quiet", elem_id="write-beside")
 
 
 def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
@@ -118,12 +118,18 @@ def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest:
     services.limits.check_writing(config.max_new_tokens)
     run = chosen_run(services, run_id, token)
     model, ids = services.models.get(run, step), _ids(run, prompt, config)
-    note = "" if prompt else "The prompt was empty: the model starts from a line end."
+    note = "" if prompt else f"The prompt was empty: the model starts from {_start(run, ids)}."
     if len(ids) > run.model.block_size:
         note = f"The prompt has {counted(len(ids), 'token')}; only the last {run.model.block_size} fit the context."
     names = [f"{n}" for n in range(1, config.n_sample + 1)] if config.n_sample > 1 else [""]
     tree = branches.new_tree(prompt, [branches.branch(name, run=run.id, step=step) for name in names], note)
     yield from _grown(run, model, ids, config, tree, tree["branches"])
+
+
+def _start(run: Run, ids: list[int]) -> str:
+    """With what the model starts where there is no prompt, in words."""
+    piece = pieces(run.tokenizer, ids[-1:])[0]
+    return "a line break" if piece == "\n" else f"“{piece}”"
 
 
 def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:

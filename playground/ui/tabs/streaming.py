@@ -40,10 +40,10 @@ READERS = 8  # visitors who may try something at once
 STORY = 40  # tokens whose way into the slots is shown
 STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
-    "**What to notice.** With the cache a token costs the same wherever it stands; without, it costs more the longer the "
-    "text. A rolling buffer is the sliding window, number for number, in constant memory. Whether a few sinks rescue a "
-    "model that was trained with full attention depends on whether it has learned to park attention on its first tokens: "
-    "small models often have not. Look at what this run really does."
+    "**What to notice.** With the cache the time per token hardly depends on its position; without it, it grows with the "
+    "length of the text. A rolling buffer gives the same results as the sliding window, in constant memory. Whether a few "
+    "sinks help a model that was trained with full attention depends on whether it has learned to put attention on its "
+    "first tokens, which small models often have not: the measurements show what this run does."
 )
 
 
@@ -76,11 +76,11 @@ def build(services: Services) -> StreamingTab:
     words, first, second, table, _ = show_three(services)
     with layout.page("Streaming", "streaming") as parts["tab"]:
         with layout.side():
-            with layout.card("1 · Model", "whose memory is tried"):
+            with layout.card("1 · Model", "model to stream"):
                 parts["picker"] = build_picker(services, "streaming")
-            with layout.card("2 · Memory", "what it may keep"):
+            with layout.card("2 · KV cache", "what it keeps"):
                 _build_memory(parts)
-            with layout.card("3 · Try", ""):
+            with layout.card("3 · Experiments", ""):
                 _build_tries(parts)
         with layout.main():
             parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
@@ -102,12 +102,12 @@ def _build_memory(parts: dict[str, Any]) -> None:
 def _build_tries(parts: dict[str, Any]) -> None:
     parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono")
     parts["prove"] = gr.Button(
-        "With and without the cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
+        "With and without cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
     )
-    parts["read"] = gr.Button("Read a long text", elem_classes="pg-quiet", elem_id="read-long")
-    parts["endless"] = gr.Button("Write endlessly", elem_classes="pg-quiet", elem_id="write-endlessly")
-    parts["sinks"] = gr.Button("Sinks through training", elem_classes="pg-quiet", elem_id="find-sinks")
-    parts["three"] = gr.Button("Three kinds of softmax", elem_classes="pg-quiet", elem_id="three-softmaxes")
+    parts["read"] = gr.Button("Evaluate on a long text", elem_classes="pg-quiet", elem_id="read-long")
+    parts["endless"] = gr.Button("Generate without end", elem_classes="pg-quiet", elem_id="write-endlessly")
+    parts["sinks"] = gr.Button("Sinks during training", elem_classes="pg-quiet", elem_id="find-sinks")
+    parts["three"] = gr.Button("Three softmax variants", elem_classes="pg-quiet", elem_id="three-softmaxes")
     parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
 
 
@@ -125,7 +125,7 @@ def show_three(services: Services) -> tuple[Any, ...]:
             if (known := measured(run)) is not None:
                 found[name] = known
     if not found:
-        return results("What does a cache keep, and what does forgetting cost? Try one of those on the left.")
+        return results("What does a KV cache store, and what does a bounded one cost? Start one of the experiments.")
     return results(*view.three(found, run.model.block_size))
 
 
@@ -156,7 +156,7 @@ def prove(
         if time.monotonic() - shown > 2 * UPDATE_SECONDS:
             shown = time.monotonic()
             texts = view.twice(run, prompt, proof, "writing")
-            yield results("Writing the same text twice…", view.pace(proof, len(ids)), kinds, text=texts)
+            yield results("Generating the same text twice…", view.pace(proof, len(ids)), kinds, text=texts)
     assert proof is not None
     yield results(view.verdict(proof), view.pace(proof, len(ids)), kinds, text=view.twice(run, prompt, proof, "done"))
 
@@ -169,15 +169,16 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
     found: list[lab.Reading] = []
     yield results(
         f"Reading {TEXTS} texts of {counted(texts.shape[1], 'token')}, "
-        f"{texts.shape[1] / run.model.block_size:.0f} contexts long…"
+        f"{texts.shape[1] / run.model.block_size:.1f} times the context…"
     )
     for reading in lab.readings(model, texts, window, n_sink):
         found.append(reading)
         names = ", ".join(each.name for each in found)
-        yield results(f"Read: {names}…", view.perplexity(run, found), None, view.table(found))
+        yield results(f"Read: {names}…", view.perplexity(run, found), None, view.table(found, run.model.block_size))
     yield results(
-        view.seen(found, run.model.block_size), view.perplexity(run, found), view.memory_read(found), view.table(found)
-    )
+        view.seen(found, run.model.block_size), view.perplexity(run, found), view.memory_read(found),
+        view.table(found, run.model.block_size),
+    )  # fmt: skip
 
 
 def held_out(run: Run, services: Services) -> np.ndarray:
@@ -255,7 +256,7 @@ def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterat
 
 def stopped(words: Any, text: Any) -> tuple[Any, Any]:
     """What the answer and the text say once nothing goes on."""
-    said = words.replace(", and on", ", and stopped") if isinstance(words, str) else gr.skip()
+    said = words.replace(", running**", ", stopped**") if isinstance(words, str) else gr.skip()
     return said, branches.stopped(text)
 
 

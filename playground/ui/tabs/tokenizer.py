@@ -44,25 +44,25 @@ FIXED = [
 ]
 SHARE_WIDTH = 128
 NOTICE = (
-    "**What to notice.** Frequent words become one token, rare ones are spelled out of pieces; a space belongs to the "
-    "word that follows it. A vocabulary learned from one language is a poor one for another: choose Hindi or Chinese and "
-    "compare with bytes. Merge by merge you see why: only what was frequent got a token of its own."
+    "**What to notice.** Frequent words become one token, rare ones are split into pieces; a space belongs to the word that "
+    "follows it. A vocabulary learned from one language works badly for another: choose Hindi or Chinese and compare with "
+    "bytes. *Merge by merge* shows why: only frequent sequences get a token of their own."
 )
 LESSON = (
-    "**The example of Wikipedia.** `aaabdaaabac`: *aa* is the most frequent pair and becomes a token, then *ab*, then the "
-    "two together. Five tokens are left of eleven bytes. Choose the example *Wikipedia's* and move the slider above."
+    "**The example from Wikipedia.** `aaabdaaabac`: *aa* is the most frequent pair and becomes a token, then *ab*, then the "
+    "two together: eleven bytes become five tokens. Choose the example *Wikipedia's* and move the slider above."
 )
 DUEL = (
-    "**Duel** the same model on bytes, characters and two BPE vocabularies, with equal training FLOPs. A step with a large "
-    "vocabulary costs more, so it gets fewer of them."
+    "**Compare tokenizers** train the same model on bytes, characters and two BPE vocabularies, with equal training "
+    "FLOPs. A step with a large vocabulary costs more, so that model gets fewer of them."
 )
 DUEL_FIELDS = (  # element id, label, value, smallest
     ("steps", "Steps of the byte model", 400, 1),
-    ("width", "Width", 128, 8),
+    ("width", "Embedding size", 128, 8),
     ("small", "Smaller BPE", 512, 256),
     ("large", "Larger BPE", 2000, 256),
 )
-DUEL_COLUMNS = ["tokens are", "vocabulary", "parameters", "steps", "bytes per token", "MB of text read"]
+DUEL_COLUMNS = ["tokenizer", "vocabulary", "parameters", "steps", "bytes per token", "MB of text read"]
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ def build(services: Services) -> TokenizerTab:
             parts["replay"] = merge_replay(partial(lessons.replay, services), elem_id="merge-replay")
             with gr.Group(elem_classes="pg-card"):
                 gr.Markdown(LESSON, elem_classes="pg-note")
-                with gr.Accordion(
-                    "The code: byte pair encoding from scratch, on a page", open=False, elem_classes="pg-fold"
-                ):
+                with gr.Accordion("The code: byte pair encoding from scratch", open=False, elem_classes="pg-fold"):
                     gr.Markdown(f"```python\n{inspect.getsource(bpe_from_scratch)}\n```", elem_id="bpe-source")
             _build_duel(parts)
     return TokenizerTab(**parts)
@@ -110,7 +108,7 @@ def build(services: Services) -> TokenizerTab:
 
 def _build_text(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**1 · Text** what is cut up", elem_classes="pg-title")
+        gr.Markdown("**1 · Text** text to tokenize", elem_classes="pg-title")
         parts["example"] = gr.Radio(
             list(EXAMPLES), value="English", label="Examples", show_label=False, elem_classes=["pg-choice", "pg-segmented"],
             elem_id="tokenizer-example",
@@ -134,8 +132,8 @@ def _build_tokenizers(parts: dict[str, Any]) -> None:
             label="BPE learned from", elem_classes=["pg-choice", "pg-segmented"], elem_id="tokenizer-learned",
         )  # fmt: skip
         parts["width"] = gr.Slider(
-            low, high, value=SHARE_WIDTH, step=step, label="Model width", buttons=[], elem_classes="pg-compact",
-            info="A vocabulary takes one row of this width per token; the model has 4 layers.",
+            low, high, value=SHARE_WIDTH, step=step, label="Embedding size", buttons=[], elem_classes="pg-compact",
+            info="The embedding has one row of this size per token of the vocabulary; the model has 4 layers.",
         )  # fmt: skip
         parts["files"] = gr.State([])
         parts["file"] = gr.UploadButton(
@@ -160,7 +158,9 @@ def _build_duel(parts: dict[str, Any]) -> None:
             headers=DUEL_COLUMNS, interactive=False, show_label=False, elem_id="duel-plan", wrap=True
         )
         parts["why"] = gr.Markdown("", elem_classes="pg-note", elem_id="duel-why")
-        parts["start"] = gr.Button("Start the duel", variant="primary", elem_classes="pg-primary", elem_id="start-duel")
+        parts["start"] = gr.Button(
+            "Compare tokenizers", variant="primary", elem_classes="pg-primary", elem_id="start-duel"
+        )
         parts["started"] = gr.State([])
 
 
@@ -224,16 +224,17 @@ def _why(plans: list[duel.Plan]) -> str:
     first, last = plans[0], max(plans, key=lambda plan: plan.arm.bytes_per_token)
     ratio = last.arm.bytes_per_token / first.arm.bytes_per_token
     return (
-        f"Each arm may spend {first.flops:.2g} FLOPs. **Losses per token cannot be compared:** a token of {last.arm.name} "
-        f"stands for {last.arm.bytes_per_token:.1f} bytes of this text, so a loss of {ratio:.1f} nats per token there is as "
-        "good as 1.0 with bytes. Bits per byte asks all of them the same question: how many bits does this text cost? "
-        "Press *Start*: the runs wait for each other, and *Compare* opens with their curves in bits per byte."
+        f"Each model trains for {first.flops:.2g} FLOPs. **Losses per token cannot be compared:** a token of "
+        f"{last.arm.name} stands for {last.arm.bytes_per_token:.1f} bytes of this text, so a loss of {ratio:.1f} nats "
+        "per token there is as good as 1.0 with bytes. Bits per byte are comparable: the number of bits that the same "
+        "text costs. *Compare tokenizers* trains them one after the other, and *Compare* opens with their curves in "
+        "bits per byte."
     )
 
 
 def _plans(corpus: str, steps: Any, width: Any, small: Any, large: Any) -> list[duel.Plan]:
     sizes = [_whole(size, "BPE vocabulary", 256, 8_000) for size in (small, large)]
-    model = {"n_embd": _whole(width, "Width", 8, 1024), "n_layer": 4, "n_head": 4, "block_size": 128}
+    model = {"n_embd": _whole(width, "Embedding size", 8, 1024), "n_layer": 4, "n_head": 4, "block_size": 128}
     return duel.plan(sizes, model, {"corpus": corpus, "steps": steps, "warmup_steps": 0})
 
 
@@ -261,7 +262,7 @@ def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> It
         )
     visitor, started = services.visitor(token), []
     for plan, run in zip(plans, prepared, strict=True):
-        created = create_run(services.store, run, name=f"Duel: {plan.arm.name}", owner=visitor)
+        created = create_run(services.store, run, name=f"Tokenizer: {plan.arm.name}", owner=visitor)
         services.launcher.begin(created, visitor)
         started.append(created.id)
     yield started, _why(plans)

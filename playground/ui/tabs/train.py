@@ -10,7 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import PRESETS, RECIPES, ModelConfig, TrainConfig, config_diff, label, preset, recipe, spelled
+from playground.config import (
+    PRESETS,
+    RECIPES,
+    ModelConfig,
+    TrainConfig,
+    config_diff,
+    counted,
+    label,
+    preset,
+    recipe,
+    spelled,
+)
 from playground.lab.architecture import describe
 from playground.lab.numerics import numerics_race
 from playground.lab.pace import seconds_of
@@ -40,12 +51,13 @@ MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
 TOKENS = ("tokenizer", "bpe_vocab", "documents")
 NOTICE = (
-    "**What to notice.** Loss is the surprise per token, in nats; perplexity says between how many equally likely tokens "
-    "the model still hesitates. The validation curve is measured on text the model never trains on."
+    "**What to notice.** Loss is the mean negative log-likelihood per token, in nats; perplexity, its exponential, is the "
+    "number of equally likely tokens that would give the same loss. The validation curve is measured on text that is not "
+    "trained on."
 )
 NUMERICS = (
-    "What does other arithmetic change? The numerics lab trains this set-up with the same seed in fp32, bf16 and fp16, in "
-    "micro-batches and with recomputed activations: curves on top of each other, time and memory beside them."
+    "What does the number format change? *Compare numerics* trains this configuration with the same seed in fp32, bf16 and "
+    "fp16, with gradient accumulation and with gradient checkpointing, and compares loss, time and memory."
 )
 
 
@@ -105,7 +117,7 @@ def build(services: Services) -> TrainTab:
         with gr.Column(elem_classes="pg-main"):
             with (
                 gr.Group(elem_classes="pg-card", visible=False) as parts["about"],
-                gr.Accordion("About this text", open=True, elem_classes="pg-fold", elem_id="about-text"),
+                gr.Accordion("About this dataset", open=True, elem_classes="pg-fold", elem_id="about-text"),
             ):
                 parts["card"] = data_card(elem_id="data-card")
             _build_controls(parts, services)
@@ -120,7 +132,7 @@ def build(services: Services) -> TrainTab:
 def _build_model(parts: dict[str, Any]) -> None:
     start = preset("modern")
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**2 · Model** how it thinks", elem_classes="pg-title")
+        gr.Markdown("**2 · Model** architecture", elem_classes="pg-title")
         parts["preset"] = gr.Radio(
             [(spelled(name), name) for name in PRESETS], value="modern", label="Preset", show_label=False,
             elem_classes=["pg-choice", "pg-segmented"],
@@ -133,15 +145,15 @@ def _build_model(parts: dict[str, Any]) -> None:
             label="tokenizer.json, up to 4 MB", type="binary", visible=False, file_count="single", height=110,
             file_types=[".json"], elem_id="token-file",
         )  # fmt: skip
-        with gr.Accordion("Every architecture choice", open=False, elem_classes="pg-fold"):
+        with gr.Accordion("All architecture settings", open=False, elem_classes="pg-fold"):
             parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
 
 
 def _build_budget(parts: dict[str, Any], services: Services) -> None:
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**3 · Budget** how long it learns", elem_classes="pg-title")
+        gr.Markdown("**3 · Budget** steps and batch size", elem_classes="pg-title")
         parts["train"] |= build_form(TrainConfig, TRAIN_FIRST, TrainConfig(), explain=False)
-        with gr.Accordion("Every training setting", open=False, elem_classes="pg-fold"):
+        with gr.Accordion("All training settings", open=False, elem_classes="pg-fold"):
             parts["schedule"] = gr.HTML(schedule_chart(TrainConfig()), elem_id="schedule")
             parts["train"] |= build_groups(TrainConfig, remaining(TrainConfig, TRAIN_FIRST, TOKENS), TrainConfig())
             gr.Markdown(NUMERICS, elem_classes="pg-note")
@@ -149,17 +161,19 @@ def _build_budget(parts: dict[str, Any], services: Services) -> None:
                 "Compare numerics", elem_classes="pg-quiet", size="sm", elem_id="compare-numerics"
             )
             parts["name"] = gr.Textbox(
-                label="Name", placeholder="chosen for you", max_length=60, elem_classes="pg-compact"
+                label="Name", placeholder="chosen automatically", max_length=60, elem_classes="pg-compact"
             )
         parts["estimate"] = gr.Markdown("", elem_classes="pg-note", elem_id="estimate")
         parts["allowance"] = allowance.build(services)
         parts["start"] = gr.Button("Start training", variant="primary", elem_classes="pg-primary", elem_id="start")
-        parts["link"] = gr.Button("Copy link to this set-up", elem_classes="pg-quiet", size="sm", elem_id="setup-link")
+        parts["link"] = gr.Button(
+            "Copy link to this configuration", elem_classes="pg-quiet", size="sm", elem_id="setup-link"
+        )
 
 
 def _build_controls(parts: dict[str, Any], services: Services) -> None:
     with gr.Group(elem_classes=["pg-card", "pg-run"]):
-        gr.Markdown("**Or look at one** that is there already", elem_classes=["pg-title", "pg-run-none"])
+        gr.Markdown("**Or open an existing run**", elem_classes=["pg-title", "pg-run-none"])
         with gr.Row(elem_classes="pg-actions"):
             parts["run"] = gr.Dropdown(
                 services.choices(""), value=None, label="Run", show_label=False, scale=3, min_width=200,
@@ -233,17 +247,23 @@ def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) ->
     except (ValueError, TypeError) as error:
         return f"⚠ {error}", gr.skip()
     need = estimate(model, train)
-    active = f" ({need.active_parameters / 1e6:.2f} M a token)" if need.active_parameters < need.parameters else ""
+    active = f" ({_size(need.active_parameters)} active per token)" if need.active_parameters < need.parameters else ""
     seconds = seconds_of(need, model, train)
+    about = "about " if train.tokenizer in ("char", "bpe") else ""  # the size of the vocabulary depends on the text
     words = (
-        f"{need.parameters / 1e6:.2f} M parameters{active} · about {duration(seconds)} here"
-        f" · {need.memory_bytes / 1e6:.0f} MB"
+        f"{about}{_size(need.parameters)}{active} · about {duration(seconds)} here"
+        f" · {max(1, round(need.memory_bytes / 1e6)):,} MB"
     )
     words += allowance.too_long(services.limits, seconds)
     plain = preset(data[tab.preset], n_head=model.n_head).to_dict()
     changed = list(config_diff(model, ModelConfig.from_dict({**model.to_dict(), **_axes(plain)})))
-    note = f"  \nchanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
+    note = f"  \nChanged from the preset: {', '.join(label(ModelConfig, key) for key in changed)}" if changed else ""
     return words, describe(model) + note
+
+
+def _size(n: int) -> str:
+    """A number of parameters in words: "0.85 M parameters", and a small one in full."""
+    return f"{n / 1e6:.2f} M parameters" if n >= 10_000 else counted(n, "parameter")
 
 
 def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:

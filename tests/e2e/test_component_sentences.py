@@ -1,0 +1,113 @@
+"""What components say, in the states that are easily forgotten: none, one, equal numbers, broken runs, no standard error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from playground.ui.components import shared_script
+from playground.ui.components._html import HERE
+from playground.ui.components.batch_view import TEMPLATE as BATCH
+from playground.ui.components.compare_chart import TEMPLATE as COMPARE
+from playground.ui.components.loss_compare import TEMPLATE as LOSSES
+from playground.ui.components.side_by_side import TEMPLATE as SIDE_BY_SIDE
+
+NO_PLOT = "window.Plotly = { react: async (plot) => { plot.on = () => {}; } };"
+
+
+@pytest.fixture
+def shown(page: Any) -> Any:
+    """A function (component, its template, value, answers of server functions) -> the component's text on a blank page."""
+
+    def show(name: str, template: str, value: Any, **answers: Any) -> str:
+        page.set_content(f"<!doctype html><body><div id='host'>{template}</div></body>")
+        page.add_script_tag(content=NO_PLOT + shared_script())
+        script = (HERE / f"{name}.js").read_text("utf-8")
+        page.evaluate(
+            """([script, value, answers]) => {
+                const functions = Object.entries(answers).map(([name, answer]) => [name, async () => answer]);
+                const run = new Function("element", "props", "server", "trigger", "watch", script);
+                run(document.getElementById("host"), { value }, Object.fromEntries(functions), () => {}, () => {});
+            }""",
+            [script, value, answers],
+        )
+        page.wait_for_timeout(30)
+        return str(page.locator("#host").inner_text())
+
+    return show
+
+
+def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: Any) -> dict[str, Any]:
+    validation = {"step": list(losses), "loss": list(losses.values()), "loss_se": [None] * len(losses)}
+    return {
+        "id": name, "name": name, "model": "Custom", "state": state, "reset": True, "corpus": "Tales", "text": "t",
+        "tokens": "same", "bits_per_nat": 1.4, "tokenizer": "bytes", "steps": 100, "step": max(losses, default=0),
+        "train": {}, "validation": validation, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ([a_run("A", {10: 2.5})], "Choose a second run to compare with."),
+        ([a_run("A", {10: 2.5}), a_run("B", {10: 9.0}, "diverged")], "Fewer than two of these runs have a final validation"),
+        ([a_run("A", {10: 2.5}), a_run("B", {}, "stopped")], "Fewer than two of these runs have a final validation loss."),
+        ([a_run("A", {10: 2.5}), a_run("B", {}, "queued")], "Waiting for the evaluation on validation text."),
+        ([a_run("A", {10: 2.5}), a_run("B", {10: 2.5})], "A and B have the same validation loss: 2.500 nats per token."),
+        ([a_run("A", {10: 2.50001}), a_run("B", {10: 2.50002})], "B: 2.50001 against 2.50002"),
+        ([a_run("A", {10: 2.3}), a_run("B", {10: 2.5})], "At step 10, the last that all have reached, A has the lowest"),
+        (
+            [a_run("A", {0: 5.0, 100: 2.9, 200: 2.0}), a_run("B", {0: 5.0, 100: 3.0, 150: 1.0})],
+            "At step 100, the last that all have reached, A has the lowest validation loss: 2.900 against 3.000",
+        ),
+        (
+            [a_run("A", {0: 5.0, 90: 2.9}), a_run("B", {0: 5.0, 100: 3.0})],
+            "At the last evaluations up to step 90, A has the lowest validation loss: 2.900 against 5.000",
+        ),
+        (
+            [a_run("A", {10: 2.5}), a_run("B", {10: 2.4}, tokens="other", bits_per_nat=None)],
+            "These runs cannot be ranked: they use different tokenizers, and that of B does not decode back to the text",
+        ),
+    ],
+)  # fmt: skip
+def test_the_sentence_below_compared_curves(shown: Any, runs: list[dict[str, Any]], words: str) -> None:
+    text = shown("compare_chart", COMPARE, {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
+    if words.startswith("B: "):
+        assert "A has the lowest validation loss: 2.50001 against 2.50002 nats per token for B." in text
+    else:
+        assert words in text
+
+
+def test_equal_losses_make_neither_model_better(shown: Any) -> None:
+    value = {
+        "a": "A",
+        "b": "B",
+        "differs": [],
+        "note": "",
+        "spans": [["x", None, 1.0], ["y", 2.0, 2.0], ["z", 3.0, 1.0]],
+    }
+    text = shown("loss_compare", LOSSES, value)
+    assert "A 5.0 nats, B 3.0 nats in total" in text, "only what both predict is added up"
+    assert text.count("better by") == 1 and "B better by 2.00 nats" in text
+    both = shown("loss_compare", LOSSES, {**value, "spans": [["x", None, None], ["y", 2.0, 2.0]]})
+    assert "better by" not in both
+
+
+def test_one_model_differs_from_none_and_an_ended_text_says_so(shown: Any) -> None:
+    one = {"prompt": "p", "items": [{"name": "A", "role": "other", "tokens": [], "note": ""}], "differs": []}
+    text = shown("side_by_side", SIDE_BY_SIDE, one)
+    assert "Same settings" not in text and "The model ended the text at once." in text
+    two = {**one, "items": [*one["items"], {"name": "B", "role": "other", "tokens": [["x", 0.5]], "note": ""}]}
+    assert "Same settings" in shown("side_by_side", SIDE_BY_SIDE, two)
+
+
+def test_the_last_position_of_a_row_is_no_input_of_the_next(shown: Any, page: Any) -> None:
+    row = {"ids": [1, 2, 3], "pieces": ["a", "b", "c"], "loss": None, "counts": [True, False]}
+    value = {"n_rows": 1, "title": "of it", "rows": [row], "note": "", "code": [], "batch": 1}
+    text = shown("batch_view", BATCH, json.loads(json.dumps(value)))
+    assert "At position 1 the model has read 2 tokens, up to “b”. The target is “c”. This target is not counted" in text
+    page.locator(".pg-shift-pick").first.click()
+    text = page.locator("#host").inner_text()
+    assert "has read 1 token, up to “a”. The target is “b”, which is the input of position 1." in text
