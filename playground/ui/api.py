@@ -46,18 +46,18 @@ class Api:
         name: str = "",
         token: str = "",
     ) -> dict:
-        """Start to train a small language model from scratch. It trains in the background: ask `status` and `metrics`.
+        """Train a small language model from scratch, in the background; see `status` and `metrics` for its progress.
 
         Args:
-            preset: Architecture to begin from: classic, modern, mixture or gpt-oss.
-            corpus: Text to learn from: tales, python_source, a task such as sort, or own together with `text`.
+            preset: Architecture to start from: classic, modern, mixture or gpt-oss.
+            corpus: Dataset to train on: tales, python_source, a task such as sort, or own together with `text`.
             settings: Any other setting by its field name, such as {"n_layer": 3, "steps": 200, "learning_rate": 0.003}.
-            text: A text of your own in place of the corpus.
-            name: What the run is called; chosen for you if empty.
-            token: Your secret from an earlier call; on a public playground a new one is made for you if it is empty.
+            text: Your own text, instead of the dataset.
+            name: Name of the run; chosen automatically if empty.
+            token: Your secret from an earlier call; if it is empty, a public playground creates a new one.
 
         Returns:
-            The run's id, its state, your token, and notes on what was changed for you.
+            The run's id, its state, your token, and notes on settings that were adjusted.
         """
         visitor = token or self.services.token("")
         owner = self.services.visitor(visitor)
@@ -74,7 +74,7 @@ class Api:
         return {"run": run.id, "name": run.name, "state": state, "token": secret, "notes": list(prepared.notes)}
 
     def stop(self, run: str, token: str = "") -> dict:
-        """Stop a run that trains or waits; what it has learned is kept, and it can be resumed from the page.
+        """Stop a run that is training or queued; its progress is saved, and it can be resumed from the page.
 
         Args:
             run: The run's id.
@@ -87,7 +87,7 @@ class Api:
         return {"run": run, "state": now.state, "message": now.message}
 
     def status(self, run: str = "", token: str = "") -> dict:
-        """How a run is doing, or, without an id, all runs that you may see.
+        """The progress of a run, or, without an id, all runs that you may see.
 
         Args:
             run: The run's id, or empty.
@@ -142,21 +142,21 @@ class Api:
         step: int = -1,
         token: str = "",
     ) -> dict:
-        """Let a trained model continue a text.
+        """Generate a continuation of a text.
 
         Args:
-            run: The run's id; `status` without an id lists those that ship with the playground too.
+            run: The run's id; `status` without an id also lists those that ship with the playground.
             prompt: The text to continue.
-            temperature: 0 always takes the most likely token; 1 samples as the model believes.
+            temperature: 0 always takes the most likely token; 1 samples from the distribution of the model.
             top_k: Only the k most likely tokens can be drawn; 0 is no limit.
             top_p: Only the most likely tokens that together have this probability can be drawn.
-            max_new_tokens: How many tokens to write, up to 1,000; fewer if the model ends its text before.
+            max_new_tokens: Number of tokens to generate, at most 1,000; fewer if the model ends the text earlier.
             seed: The same seed gives the same text.
             step: A saved step of the run; -1 is the newest.
             token: Your secret, as `train` returned it.
 
         Returns:
-            The text that was written, and each token with its probability before any filter.
+            The generated text, and each token with its probability before any filter.
         """
         found = self.services.run(run, token)
         config = SampleConfig(
@@ -175,7 +175,7 @@ class Api:
         return {"text": text, "tokens": tokens}
 
     def attention(self, run: str, text: str, layer: int = 1, head: int = 1, step: int = -1, token: str = "") -> dict:
-        """Where each token of a text looks, in one head.
+        """The attention weights of one head for a text.
 
         Args:
             run: The run's id.
@@ -186,7 +186,8 @@ class Api:
             token: Your secret, as `train` returned it.
 
         Returns:
-            The tokens, and for each of them the weights it gives to all of them; each row sums to 1.
+            The tokens, and for each of them its attention weights on all of them. A row sums to 1, or to less in a
+            model with a sink logit.
         """
         found = self.services.run(run, token)
         for label, value, n in (("Layer", layer, found.model.n_layer), ("Head", head, found.model.n_head)):
@@ -202,7 +203,7 @@ class Api:
         }
 
     def export(self, run: str, format: str = "code", step: int = -1, token: str = "") -> dict:
-        """Take a model away: one Python file, a folder for Transformers, or everything that there is of it.
+        """Export a model: one Python file, a folder for Transformers, or all files of the run.
 
         Args:
             run: The run's id.

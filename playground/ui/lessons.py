@@ -151,7 +151,7 @@ def _notice(rows: list[Answer], n_bytes: int, n_characters: int, learned_from: s
         )
     return (
         f"A token of {best['name']} holds {ratio:.1f} bytes: the same context covers {ratio:.1f} times as much text as with "
-        f"bytes. The cost is an embedding with {best['share']:.0%} of the parameters of the model."
+        f"bytes. The cost is an embedding with {100 * best['share']:.0f} % of the parameters of the model."
     )
 
 
@@ -201,5 +201,5 @@ def _learned(name: object) -> str:
 
 def _width(width: object) -> int:
     if isinstance(width, bool) or not isinstance(width, (int, float)) or not 8 <= width <= 1024 or width % 8:
-        raise ValueError("Width must be 8 to 1024, a multiple of 8.")
+        raise ValueError("Embedding size must be 8 to 1024, a multiple of 8.")
     return int(width)

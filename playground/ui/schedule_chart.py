@@ -25,7 +25,7 @@ def schedule_chart(config: TrainConfig) -> str:
     y = [TOP + up * (1 - rate / config.learning_rate) for rate in rates]
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
     floor = TOP + up
-    words = f"{spelled(config.schedule)}: from {rates[0]:.2g} over {max(rates):.2g} to {rates[-1]:.2g}"
+    words = f"{spelled(config.schedule)}: from {rates[0]:.2g}, at most {max(rates):.2g}, to {rates[-1]:.2g}"
     return f"""<svg class="pg-schedule" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Learning rate, {words}">
 <path class="axis" d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}"/><polyline points="{points}"/>
 <text x="{LEFT - 5}" y="{TOP + 4}" text-anchor="end">{config.learning_rate:.2g}</text>

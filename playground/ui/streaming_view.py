@@ -224,18 +224,17 @@ def three_words(found: dict[str, Measured]) -> str:
     ends = {name: each.points[-1] for name, each in found.items()}
     formed = [name for name, end in ends.items() if end.mass.max() > sinks.EPSILON]
     gains = {name: each.gain(max(KEPT)) for name, each in found.items()}
-    helped = [name for name, (gain, error) in gains.items() if gain > 2 * error]
+    helped, hurt = ([name for name, (gain, error) in gains.items() if sign * gain > 2 * error] for sign in (1, -1))
     first = (
         f"Sinks have formed in {listed(formed)}"
         if formed
         else f"No head of {counted(len(found), 'small run')} became a sink"
     )
-    second = (
-        f"keeping first tokens helps {listed(helped)}"
-        if helped
-        else "keeping the first tokens makes no significant difference"
+    effects = [f"{verb} {listed(names)}" for verb, names in (("helps", helped), ("hurts", hurt)) if names]
+    second = f"keeping the first tokens {listed(effects or ['makes no significant difference'])}"
+    saved = "; ".join(
+        f"{name} {100 * gain:+.2f} ± {200 * error:.2f}".replace("-", "−") for name, (gain, error) in gains.items()
     )
-    saved = "; ".join(f"{name} {100 * gain:+.2f} ± {200 * error:.2f}" for name, (gain, error) in gains.items())
     strongest = "; ".join(f"{name} {100 * end.mass.max():.0f} %" for name, end in ends.items())
     idle = "; ".join(
         f"{name} {100 * end.nothing.mean():.0f} % of all attention, {100 * end.nothing.max():.0f} % in its strongest head"

@@ -23,7 +23,7 @@ LABELS = {
 }
 ABOUT = {
     "transformers": "For `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`, without remote code. "
-    "It is loaded back and compared first.",
+    "Where Transformers is installed, it is loaded back and compared.",
     "safetensors": "Config, tokenizer, safetensors, log as CSV and JSON lines, model card. *Import a model* reads it.",
     "code": "Defines and trains this model with these settings. Needs only PyTorch; can be pasted into a notebook.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -32,7 +33,9 @@ def telling(work: Callable[[Tell], T]) -> Generator[str, None, T]:
     """Do the work in a thread; yield what it tells, as words for the page; return its result or raise its error."""
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(work, lambda share, what: said.append(f"{what[:1].upper()}{what[1:]} … {share:.0%}"))
+        done = pool.submit(
+            work, lambda share, what: said.append(f"{what[:1].upper()}{what[1:]} … {math.floor(100 * share + 1e-9)} %")
+        )
         last = ""
         while wait([done], SECONDS).not_done:
             if said and said[-1] != last:

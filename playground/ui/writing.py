@@ -20,8 +20,8 @@ ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
 CHECKPOINTS = 6  # as many of a run's are shown under each other
 WAYS = {
-    "Ways to choose": "greedy, sampling, beam search",
-    "Through training": "this run's checkpoints",
+    "Decoding": "greedy, sampling, beam",
+    "During training": "this run's checkpoints",
     "Two checkpoints": "of any two runs",
 }
 
@@ -75,7 +75,7 @@ def jobs(
 ) -> list[Job]:
     """What is to be written under each other. `other` is the second run of "Two checkpoints"."""
     config = config.replace(n_sample=1)
-    if way == "Through training":
+    if way == "During training":
         known = run.steps_available()
         kept = {round(n * (len(known) - 1) / (CHECKPOINTS - 1)) for n in range(CHECKPOINTS)} if known else set()
         return [Job(f"step {known[at]:,}", run, known[at], config) for at in sorted(kept)]

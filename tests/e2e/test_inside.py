@@ -151,7 +151,7 @@ def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
     expect(lens.locator(".pg-readout").nth(1)).to_contain_text("layer 2, after a")
     choose_run(page, "inside-beside", "Induction: two layers on Repeat")
     expect(page.locator("#inside-lens .pg-alert-bad")).to_be_visible(timeout=SLOW)  # it has no capital letters
-    choose_run(page, "inside-beside", "nothing")
+    choose_run(page, "inside-beside", "none")
     expect(lens.locator(".pg-lens-table:visible")).to_have_count(1, timeout=SLOW)
     expect(page.locator("#inside-lens .pg-alert-bad")).to_be_hidden()
 

@@ -96,7 +96,7 @@ def test_a_branch_takes_another_token_and_goes_on_from_there(services, run):
 
 
 def test_ways_to_choose_under_each_other(services, run):
-    events = sample.write_beside(services, "Ways to choose", 4, None, None, run.id, None, PROMPT, *settings(12), "")
+    events = sample.write_beside(services, "Decoding", 4, None, None, run.id, None, PROMPT, *settings(12), "")
     *_, tree = events
     greedy, drawn, beam = tree["branches"]
     ids = encode_prompt(run.tokenizer, PROMPT)
@@ -111,7 +111,7 @@ def test_ways_to_choose_under_each_other(services, run):
 
 def test_the_same_prompt_through_training(services):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))
-    todo = writing.jobs("Through training", SampleConfig(), 1, run, None, None, None)
+    todo = writing.jobs("During training", SampleConfig(), 1, run, None, None, None)
     steps = run.steps_available()
     assert todo[0].step == steps[0]
     assert todo[-1].step == steps[-1]
@@ -149,7 +149,7 @@ def test_branches_that_cannot_be_are_refused(services, run, asked):
 
 
 def test_wrong_settings_are_one_sentence(services, run):
-    def ask(way="Ways to choose", n_beam=4, other=None, prompt=PROMPT, values=None):
+    def ask(way="Decoding", n_beam=4, other=None, prompt=PROMPT, values=None):
         return list(
             sample.write_beside(services, way, n_beam, other, None, run.id, None, prompt, *(values or settings(2)), "")
         )

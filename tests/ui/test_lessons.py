@@ -65,8 +65,8 @@ def test_a_runs_tokenizer_is_for_those_who_may_see_the_run(services):
         ({"text": 5}, "text is empty"),
         ({"text": "x" * 10_001}, "10,001 characters; the limit here is 10,000"),
         ({"text": "x", "learned": "../x", "width": 64}, "learned from this text or one of"),
-        ({"text": "x", "learned": "tales", "width": "wide"}, "Width must be 8 to 1024"),
-        ({"text": "x", "learned": "tales", "width": 13}, "Width must be 8 to 1024"),
+        ({"text": "x", "learned": "tales", "width": "wide"}, "Embedding size must be 8 to 1024"),
+        ({"text": "x", "learned": "tales", "width": 13}, "Embedding size must be 8 to 1024"),
     ],
 )
 def test_questions_of_any_shape_get_a_sentence(services, asked, message):

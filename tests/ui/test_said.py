@@ -42,7 +42,7 @@ def test_perplexities_have_no_exponents(value: float, words: str) -> None:
 
 def measured(mass: float, nothing: float, saved: float) -> Measured:
     texts = np.linspace(1.99, 2.01, 16)
-    beyond = {n: texts - saved * (n > 0) + np.linspace(0, 1e-4, 16) * n for n in KEPT}
+    beyond = {n: texts - saved * (n > 0) + np.linspace(-1e-4, 1e-4, 16) * n for n in KEPT}
     return Measured(texts, beyond, [SinkPoint(10, np.array([[mass]]), np.array([[nothing]]))])
 
 
@@ -53,7 +53,9 @@ def test_the_three_runs_in_words_leave_out_what_there_is_none_of() -> None:
     )
     assert "sink logit" not in words and words.endswith("Vanilla softmax 10 %.")
     words = streaming_view.three_words({name: measured(0.5, 0.2, 0.1) for name in "ABC"})
-    assert words.startswith("**Sinks have formed in A, B and C; keeping first tokens helps A, B and C.**")
+    assert words.startswith("**Sinks have formed in A, B and C; keeping the first tokens helps A, B and C.**")
+    mixed = streaming_view.three_words({"A": measured(0.5, 0.0, 0.1), "B": measured(0.1, 0.0, -0.1)})
+    assert "Sinks have formed in A; keeping the first tokens helps A and hurts B.**" in mixed and "B −10." in mixed
     assert "Attention on the sink logit: A 20 % of all attention, 20 % in its strongest head" in words
 
 

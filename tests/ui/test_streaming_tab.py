@@ -84,7 +84,7 @@ def test_sinks_through_training(services, short):
 def test_the_three_softmaxes_are_there_at_once(services):
     words, heads, kept, table, _ = streaming.show_three(services)
     assert words.startswith(
-        "**No head of 3 small runs became a sink; keeping the first tokens makes no significant difference.**"
+        "**No head of 3 small runs became a sink; keeping the first tokens hurts Softmax-off-by-one.**"
     )
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|")]
     assert [cell.strip().replace("\u00a0", " ") for cell in rows[0]] == [

@@ -21,14 +21,14 @@ def test_words_come_while_the_work_goes_on(monkeypatch):
     monkeypatch.setattr("playground.ui.telling.SECONDS", 0.02)
 
     def work(tell):
-        for share in (0.25, 0.5):
+        for share in (0.25, 0.999):
             tell(share, "counting words")
             time.sleep(0.15)
         return "done"
 
     heard, result = listen(telling(work))
     assert result == "done"
-    assert heard == ["Counting words … 25%", "Counting words … 50%"]
+    assert heard == ["Counting words … 25 %", "Counting words … 99 %"], "100 % is done"
 
 
 def test_an_error_of_the_work_is_raised():

@@ -54,7 +54,7 @@
     const play = P.el("button", { type: "button", class: "pg-play" });
     const slider = P.el("input", { type: "range", min: 0, step: 1, "aria-label": "Saved step of the training" });
     const words = P.el("p", { class: "pg-time-words" });
-    const canvas = P.el("canvas", { class: "pg-time-curve", role: "img", "aria-label": "Loss over training steps, with a mark at the step shown" });
+    const canvas = P.el("canvas", { class: "pg-time-curve", role: "img", "aria-label": "Smoothed loss over training steps, with a mark at the step shown" });
     const alone = P.el("p", { class: "pg-soft pg-small", hidden: true });
     const bar = P.el("div", { class: "pg-time-bar" }, play, slider, words);
     host.append(bar, canvas, alone);
@@ -63,7 +63,7 @@
       const step = steps[index];
       const here = lossAt(reply.curve, step);
       const live = reply.live && index === steps.length - 1 ? " · newest so far" : "";
-      P.say(words, `step ${P.whole(step)}${here ? ` · loss ${here.measured ? "" : "about "}${here.loss.toFixed(2)}` : ""}${live}`);
+      P.say(words, `step ${P.whole(step)}${here ? ` · smoothed loss ${here.loss.toFixed(2)}` : ""}${live}`);
       slider.setAttribute("aria-valuetext", words.textContent);
       slider.style.setProperty("--pg-part", steps.length > 1 ? `${(100 * index) / (steps.length - 1)}%` : "100%");
       P.say(play, playing ? "❚❚" : "▶");

@@ -76,7 +76,7 @@ def build(services: Services) -> StreamingTab:
     words, first, second, table, _ = show_three(services)
     with layout.page("Streaming", "streaming") as parts["tab"]:
         with layout.side():
-            with layout.card("1 · Model", "model to stream"):
+            with layout.card("1 · Model", "checkpoint to stream"):
                 parts["picker"] = build_picker(services, "streaming")
             with layout.card("2 · KV cache", "what it keeps"):
                 _build_memory(parts)

@@ -108,7 +108,7 @@ def build(services: Services) -> TokenizerTab:
 
 def _build_text(parts: dict[str, Any]) -> None:
     with gr.Group(elem_classes="pg-card"):
-        gr.Markdown("**1 · Text** text to tokenize", elem_classes="pg-title")
+        gr.Markdown("**1 · Text** to tokenize", elem_classes="pg-title")
         parts["example"] = gr.Radio(
             list(EXAMPLES), value="English", label="Examples", show_label=False, elem_classes=["pg-choice", "pg-segmented"],
             elem_id="tokenizer-example",

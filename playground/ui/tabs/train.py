@@ -27,6 +27,7 @@ from playground.lab.numerics import numerics_race
 from playground.lab.pace import seconds_of
 from playground.runs.create import Prepared, create_run, prepare_run
 from playground.tokenizers import Tokenizer
+from playground.tokenizers.imported import MAX_BYTES as MAX_TOKENIZER_BYTES
 from playground.train.estimate import estimate
 from playground.train.race import RaceSpec
 from playground.ui import allowance, endpoints
@@ -142,8 +143,8 @@ def _build_model(parts: dict[str, Any]) -> None:
         parts["train"] = build_form(TrainConfig, TOKENS, TrainConfig(), explain=False)
         parts["train"]["bpe_vocab"].visible = False
         parts["token_file"] = gr.File(
-            label="tokenizer.json, up to 4 MB", type="binary", visible=False, file_count="single", height=110,
-            file_types=[".json"], elem_id="token-file",
+            label=f"tokenizer.json, up to {MAX_TOKENIZER_BYTES / 1e6:.0f} MB", type="binary", visible=False,
+            file_count="single", height=110, file_types=[".json"], elem_id="token-file",
         )  # fmt: skip
         with gr.Accordion("All architecture settings", open=False, elem_classes="pg-fold"):
             parts["model"] |= build_groups(ModelConfig, remaining(ModelConfig, MODEL_FIRST), start)
