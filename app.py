@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from playground.runs.processes import PATIENT_THREADS
+from playground.runs.store.processes import PATIENT_THREADS
 
 # How long one thread may keep Python to itself. While somebody's text is written, Python's own 5 ms would make every page
 # wait several times, once for each thing that its request does.
@@ -26,7 +26,7 @@ def main() -> None:
 
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)  # before torch is loaded, which reads them then
-    from playground.ui import memory, zero_gpu
+    from playground.ui.server import memory, zero_gpu
 
     zero_gpu.announce()  # likewise
     memory.keep_flat()

@@ -20,25 +20,28 @@ import gradio as gr
 import pytest
 
 from playground.__main__ import main
+from playground.cli import commands
 from playground.config import TrainConfig, preset
 from playground.interchange.package import write_transformers
-from playground.runs import commands, status
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.launcher import Launcher
 from playground.runs.limits import PUBLIC
 from playground.runs.loading import ModelCache
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import execute
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store import status
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.race import RaceSpec
-from playground.ui import links, race_tab
+from playground.ui import links
 from playground.ui.api import Api
-from playground.ui.bring_in import bring
+from playground.ui.compare import compare_tab, race_tab
 from playground.ui.forms import HIDDEN
+from playground.ui.sample import sample_tab
 from playground.ui.services import Services, said
-from playground.ui.tabs import compare, sample, train
+from playground.ui.train import train_tab
+from playground.ui.train.import_panel import bring
 from tests.interchange.models import CASES, package
 
 ANN = "a" * 32
@@ -57,7 +60,7 @@ class Doors:
     run: Run
     root: Path
     capsys: pytest.CaptureFixture[str]
-    tab: train.TrainTab
+    tab: train_tab.TrainTab
     visitor: gr.BrowserState
 
     def form(self, settings: dict[str, Any], **more: Any) -> str:
@@ -71,7 +74,7 @@ class Doors:
         data |= {
             getattr(self.tab if name in OF_THE_TAB else self.tab.text, name): value for name, value in more.items()
         }
-        return self.said(lambda: list(train.start(self.services, self.tab, self.visitor, data)))
+        return self.said(lambda: list(train_tab.start(self.services, self.tab, self.visitor, data)))
 
     def api(self, **call: Any) -> str:
         return self.said(lambda: Api(self.services).train(**call, token=ANN))
@@ -114,20 +117,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunStore, Run]:
 
 
 @pytest.fixture(scope="module")
-def page(made: tuple[RunStore, Run]) -> tuple[train.TrainTab, gr.BrowserState]:
+def page(made: tuple[RunStore, Run]) -> tuple[train_tab.TrainTab, gr.BrowserState]:
     """A Train tab to fill in."""
     launcher = Launcher(made[0], supervise=False, spare=False)
     shown = Services(
         made[0], launcher, Curves(made[0]), ModelCache(), made[0].root / "none", True, Hosting(public=True)
     )
     with gr.Blocks():
-        return train.build(shown), gr.BrowserState("")
+        return train_tab.build(shown), gr.BrowserState("")
 
 
 @pytest.fixture
 def doors(
     made: tuple[RunStore, Run],
-    page: tuple[train.TrainTab, gr.BrowserState],
+    page: tuple[train_tab.TrainTab, gr.BrowserState],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -361,9 +364,11 @@ OPTIONS = {name: option for option, name in commands._SAMPLING.items()}
 
 
 def _write(doors: Doors, prompt: Any = "the", step: Any = None, run: Any = None, **settings: Any) -> str:
-    values = [settings.get(name, getattr(sample.SampleConfig(), name)) for name in (*sample.SHAPE, *sample.LENGTH)]
+    values = [
+        settings.get(name, getattr(sample_tab.SampleConfig(), name)) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
+    ]
     wanted = doors.run.id if run is None else run
-    return doors.said(lambda: list(sample.write(doors.services, wanted, step, prompt, *values, ANN)))
+    return doors.said(lambda: list(sample_tab.write(doors.services, wanted, step, prompt, *values, ANN)))
 
 
 @pytest.mark.parametrize(("name", "label", "bad", "words"), WRITING, ids=[f"{row[0]}={row[2]!r}" for row in WRITING])
@@ -407,7 +412,7 @@ IDS = ["../" * 6 + "etc/passwd", "f" * 32, "x", "%2e%2e%2f", "a/b", "\x00", "\ud
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_wrong_name_is_named(doors: Doors, name: str) -> None:
     small = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_kv_head": 1, "block_size": 16, "corpus_bytes": 20_000}
-    rename = functools.partial(train.rename, doors.services, doors.run.id, name, ANN)
+    rename = functools.partial(train_tab.rename, doors.services, doors.run.id, name, ANN)
     told = [doors.form(small, name=name), doors.api(settings=small, name=name), doors.said(rename)]
     if "\x00" not in name and "\ud800" not in name:  # no argument can hold those
         told.append(doors.command("train", *(f"--set={key}={value}" for key, value in small.items()), "--name", name))
@@ -420,11 +425,11 @@ def test_a_run_that_is_not_there_is_not_found(doors: Doors, wrong: str) -> None:
     api = Api(doors.services)
     told = [
         *(
-            doors.said(functools.partial(train.act, doors.services, what, wrong, ANN))
+            doors.said(functools.partial(train_tab.act, doors.services, what, wrong, ANN))
             for what in ("stop", "pause", "resume")
         ),
-        doors.said(lambda: train.delete(doors.services, wrong, ANN)),
-        doors.said(lambda: train.rename(doors.services, wrong, "new", ANN)),
+        doors.said(lambda: train_tab.delete(doors.services, wrong, ANN)),
+        doors.said(lambda: train_tab.rename(doors.services, wrong, "new", ANN)),
         doors.said(lambda: links.share(doors.services, wrong, ANN)),
         _write(doors, run=wrong),
         *(
@@ -435,7 +440,7 @@ def test_a_run_that_is_not_there_is_not_found(doors: Doors, wrong: str) -> None:
     ]
     assert set(told) == {"Run not found."}, told
     assert links.open_view(doors.services, links.Place(gr.Dropdown()), {"run": wrong}, ANN) == {}
-    page = train.arrive(doors.services, ANN, wrong)[1]
+    page = train_tab.arrive(doors.services, ANN, wrong)[1]
     assert page["run"] == doors.run.id  # as if the address had named none
     if not any(letter in wrong for letter in ("\x00", "\ud800")):
         for command in (["sample", wrong], ["resume", wrong], ["export", wrong, str(doors.root / "away")]):
@@ -448,7 +453,7 @@ def test_a_run_that_is_not_there_is_not_found(doors: Doors, wrong: str) -> None:
 def test_wrong_races_and_comparisons_are_named(doors: Doors) -> None:
     known = [doors.run.id]
     for runs, words in ((known * 50, "2 to 8|8 runs"), ("x", "list"), ([7], "Run not found"), ({"a": 1}, "list")):
-        text = doors.said(functools.partial(compare.choose, doors.services, runs, ANN))
+        text = doors.said(functools.partial(compare_tab.choose, doors.services, runs, ANN))
         if text:
             is_a_sentence(text)
             assert re.search(words, text), text
@@ -526,17 +531,17 @@ def test_a_wrong_tokenizer_is_named(doors: Doors, file: bytes) -> None:
 
 
 def test_buttons_at_the_wrong_time_are_answered(doors: Doors) -> None:
-    act = functools.partial(train.act, doors.services, run_id=doors.run.id, token=ANN)
+    act = functools.partial(train_tab.act, doors.services, run_id=doors.run.id, token=ANN)
     is_a_sentence(doors.said(lambda: act(action="stop")), "Already finished.")
     is_a_sentence(doors.said(lambda: act(action="resume")), "finished")
     is_a_sentence(doors.said(lambda: Api(doors.services).stop(doors.run.id, ANN)), "Already finished.")
     is_a_sentence(doors.command("resume", doors.run.id), "already finished")
     for steps in (NAN, None, "many", 0, 10**9, [1]):
         is_a_sentence(
-            doors.said(functools.partial(train.go_on, doors.services, doors.run.id, steps, ANN)),
+            doors.said(functools.partial(train_tab.go_on, doors.services, doors.run.id, steps, ANN)),
             "More steps must be 1 to 1,000,000",
         )
-    is_a_sentence(doors.said(lambda: train.act(doors.services, "stop", None, ANN)), "No run is chosen. Choose one")  # type: ignore[arg-type]
+    is_a_sentence(doors.said(lambda: train_tab.act(doors.services, "stop", None, ANN)), "No run is chosen. Choose one")  # type: ignore[arg-type]
 
 
 def test_no_more_room_is_said_at_both_doors(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:

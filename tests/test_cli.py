@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from playground.__main__ import main
+from playground.cli import commands
 from playground.data.sources import TextFile, write_text_file
-from playground.runs import commands
-from playground.runs.paths import code_root
-from playground.runs.store import RunStore
+from playground.runs.store.paths import code_root
+from playground.runs.store.run_store import RunStore
 
 Captured = pytest.CaptureFixture[str]
 
@@ -32,7 +32,7 @@ TINY = [
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("playground.runs.commands.gallery_root", lambda: tmp_path / "gallery")
+    monkeypatch.setattr("playground.cli.commands.gallery_root", lambda: tmp_path / "gallery")
     return tmp_path / "data"
 
 
@@ -235,7 +235,7 @@ def test_wrong_sampling(capsys: Captured) -> None:
 def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = iter(["ab" + "0" * 30, "ab" + "1" * 30])
     monkeypatch.setattr(
-        "playground.runs.store.secrets.token_hex", lambda n: next(tokens) if n == 16 else os.urandom(n).hex()
+        "playground.runs.store.run_store.secrets.token_hex", lambda n: next(tokens) if n == 16 else os.urandom(n).hex()
     )
     for _ in range(2):
         trained(capsys)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from playground.analysis import memory_usage
 from playground.config import ANY, ModelConfig, TrainConfig, preset, setting, unsupported
-from playground.inference import decode_step
+from playground.inference.native import decode_step
 from playground.interchange import program
 from playground.interchange.architectures import WRITTEN, choose
 from playground.interchange.package import write_transformers
-from playground.lab import footprint
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import build_tokenizer
@@ -74,7 +74,7 @@ def test_no_export_leaves_an_unknown_setting_out(tmp_path: Path) -> None:
 
 
 def test_an_unknown_setting_of_training_is_part_of_what_is_compiled_and_of_what_is_measured() -> None:
-    assert set(compiled.ELSEWHERE) <= TRAIN and set(footprint.IRRELEVANT) <= TRAIN
+    assert set(compiled.ELSEWHERE) <= TRAIN and set(memory_usage.IRRELEVANT) <= TRAIN
     later = make_dataclass(
         "later", [("ahead", bool, setting(False, "Ahead", ""))], bases=(TrainConfig,), frozen=True, namespace={}
     )

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from playground.__main__ import main
-from playground.lab.verdict import verdict
+from playground.races.verdict import verdict
 from playground.runs.curves import Curves
-from playground.runs.history import History
 from playground.runs.races import create_race, get_race, prepare_race
-from playground.runs.racing import execute_race
-from playground.runs.store import RunStore
+from playground.runs.store.history import History
+from playground.runs.store.run_store import RunStore
+from playground.runs.worker.racing import execute_race
 from playground.train.race import RaceSpec
 
 SHARED = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "corpus_bytes": 50_000}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playground.data.downloads import DOWNLOADS, fetch
 from playground.data.python_source import python_source
-from playground.runs.paths import cache_root
+from playground.runs.store.paths import cache_root
 
 PROJECT = Path(__file__).resolve().parents[1]
 

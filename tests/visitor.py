@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from playground.config import SampleConfig
-from playground.ui.tabs.sample import LENGTH, SHAPE
+from playground.ui.sample.sample_tab import LENGTH, SHAPE
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from playground.config import SampleConfig
-from playground.inference.decode_step import AHEAD, DecodeStep, Floats, Marks, covers
+from playground.inference.native.decode_step import AHEAD, DecodeStep, Floats, Marks, covers
 from playground.inference.sampling import draw, likeliest, shaped, softmax
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer

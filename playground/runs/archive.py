@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playground.runs.files import read_json, sync_folder, write_json
 from playground.runs.races import jobs
-from playground.runs.store import RunStore
+from playground.runs.store.files import read_json, sync_folder, write_json
+from playground.runs.store.run_store import RunStore
 
 EVERY_SECONDS = 30.0
 FORMAT = 1

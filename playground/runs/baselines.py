@@ -19,8 +19,8 @@ from playground.data.corpora import CORPORA, training_text
 from playground.data.ngram import NgramEntropy, ngram_entropies
 from playground.data.tasks import answer_mask
 from playground.data.token_file import survey
-from playground.runs.files import read_json, write_json
-from playground.runs.store import Run
+from playground.runs.store.files import read_json, write_json
+from playground.runs.store.run_store import Run
 from playground.train.dataset import split_text
 
 FILE = "baselines.json"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from playground.config import TrainConfig
 from playground.data.downloads import DOWNLOADS
-from playground.runs.files import read_json
-from playground.runs.store import DOCUMENTS, Run
+from playground.runs.store.files import read_json
+from playground.runs.store.run_store import DOCUMENTS, Run
 from playground.tokenizers.identity import saved_fingerprint
 
 NATS, BITS = "nats per token", "bits per byte"

@@ -23,9 +23,9 @@ from playground.config import PRESETS, counted, spelled
 from playground.data.corpora import CORPORA
 from playground.runs import baselines
 from playground.runs.comparable import Measure, text_of, tokens_of
-from playground.runs.history import History, Thinned, rounded
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore
+from playground.runs.store.history import History, Thinned, rounded
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Status
 from playground.tokenizers import ImportedTokenizer, in_words, lost_words
 
 POINTS = 400  # per run

@@ -17,11 +17,11 @@ from playground.interchange import check
 from playground.interchange.check import Check
 from playground.interchange.package import Package, write_safetensors, write_transformers
 from playground.interchange.program import write_program
-from playground.runs import checkpoints
-from playground.runs.files import temporary_name
 from playground.runs.loading import ModelCache
-from playground.runs.log import Tail
-from playground.runs.store import Run
+from playground.runs.store import checkpoints
+from playground.runs.store.files import temporary_name
+from playground.runs.store.log import Tail
+from playground.runs.store.run_store import Run
 from playground.train.dataset import prepare
 
 Format = Literal["transformers", "safetensors", "code"]

@@ -8,13 +8,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from playground.runs import baselines, checkpoints
-from playground.runs.checkpoints import Precision, load_weights, save_snapshot
-from playground.runs.files import read_json, write_json
+from playground.runs import baselines
 from playground.runs.loading import parameter_shapes
-from playground.runs.log import Tail, frame
 from playground.runs.races import Race
-from playground.runs.store import ARMS, Run
+from playground.runs.store import checkpoints
+from playground.runs.store.checkpoints import Precision, load_weights, save_snapshot
+from playground.runs.store.files import read_json, write_json
+from playground.runs.store.log import Tail, frame
+from playground.runs.store.run_store import ARMS, Run
 
 
 def publish(

@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from playground.config import ModelConfig
 from playground.models.transformer import Transformer, without_storage
-from playground.runs.checkpoints import DamagedError, load_weights
-from playground.runs.store import Run
+from playground.runs.store.checkpoints import DamagedError, load_weights
+from playground.runs.store.run_store import Run
 from playground.tokenizers import n_tokens
 
 CAPACITY = 8

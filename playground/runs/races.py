@@ -20,13 +20,12 @@ from typing import Any
 from playground.config import RACE_START, ModelConfig, TrainConfig, apart, counted
 from playground.data.corpora import CORPORA, training_text
 from playground.data.downloads import Progress
-from playground.runs import status
 from playground.runs.create import free_memory
-from playground.runs.files import discard, read_json, write_json
 from playground.runs.limits import LOCAL, Limits, starting_values
-from playground.runs.processes import STOP_SECONDS, end
-from playground.runs.status import Status
-from playground.runs.store import (
+from playground.runs.store import status
+from playground.runs.store.files import discard, read_json, write_json
+from playground.runs.store.processes import STOP_SECONDS, end
+from playground.runs.store.run_store import (
     ARMS,
     FORMAT,
     RACE_SUFFIX,
@@ -39,6 +38,7 @@ from playground.runs.store import (
     read_run,
     write_text,
 )
+from playground.runs.store.status import Status
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare
 from playground.train.estimate import estimate, race_memory

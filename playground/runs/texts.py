@@ -11,7 +11,7 @@ from playground.data.corpora import CORPORA, MAX_BYTES, training_text
 from playground.data.documents import Text, ends_of, n_documents
 from playground.data.sources import TextFile
 from playground.data.token_file import Progress, characters
-from playground.runs.store import Run
+from playground.runs.store.run_store import Run
 from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer, pieces
 from playground.tokenizers.bpe import Learning
 from playground.tokenizers.character import CharacterTokenizer

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
+from playground.train.data_parallel import Lanes, collect
 from playground.train.gradients import losses
-from playground.train.lanes import Lanes, collect
 
 FORMAT = 4  # counted up when what is compiled changes
 # Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is

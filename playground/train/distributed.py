@@ -1,6 +1,6 @@
 """Several processes that train one model: each takes a share of every step's sequences, and gradients are added up.
 
-    torchrun --nproc-per-node=2 -m playground.runs.worker RUN
+    torchrun --nproc-per-node=2 -m playground.runs.worker.worker RUN
 
 All processes draw the same batch (it depends on seed and step alone) and hold the same weights, so what travels is one
 message a step: all gradients and the loss, as one flat vector, after the last micro-batch. Losses are divided by the

@@ -18,7 +18,7 @@ from playground.config import TrainConfig
 from playground.data.batches import IGNORED
 from playground.models.moe import Routing
 from playground.models.transformer import Transformer
-from playground.train.lanes import Lanes, collect
+from playground.train.data_parallel import Lanes, collect
 from playground.train.routing import router_loss
 
 Passes = Callable[[Tensor, Tensor, int], float]  # as `compiled.Passes` and `faster_passes`; for models without experts

@@ -19,7 +19,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from playground.config import TrainConfig
 from playground.train.muon import Muon
-from playground.train.threads import threads
+from playground.train.thread_pool import threads
 
 Named = list[tuple[str, nn.Parameter]]
 

@@ -16,13 +16,13 @@ import gradio as gr
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig, counted, setting_kinds
 from playground.inference.generation import encode_prompt, generate, until_end
-from playground.lab.attention import attention_patterns
+from playground.interp.attention import attention_patterns
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import FORMATS, export_run, zip_folder
-from playground.runs.store import Run
+from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, pieces
 from playground.ui.services import Services, said
-from playground.ui.take_away import file_name
+from playground.ui.train.export_panel import file_name
 
 MAX_TEXT = 20_000_000  # characters
 MAX_PROMPT = 20_000

@@ -17,26 +17,31 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import accounts, endpoints, health, links, race_form, race_tab
+from playground.ui import endpoints, links
 from playground.ui.api import add_api
+from playground.ui.compare import compare_tab, race_form, race_tab
 from playground.ui.components import link_box, status_pill
-from playground.ui.early import EarlyScript
-from playground.ui.fetching import fetch_nothing
+from playground.ui.data import batch_tab, tokenizer_tab
 from playground.ui.forms import read_form
-from playground.ui.guard import LARGE, MAX_HELD, Guard
+from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.picker import QUIET
+from playground.ui.sample import sample_tab, streaming_tab
+from playground.ui.server import accounts, health
+from playground.ui.server.early import EarlyScript
+from playground.ui.server.fetching import fetch_nothing
+from playground.ui.server.guard import LARGE, MAX_HELD, Guard
+from playground.ui.server.sessions import describe_once
+from playground.ui.server.uploads import Uploads
 from playground.ui.services import Services, plain, sendable
-from playground.ui.sessions import describe_once
-from playground.ui.tabs import attention, batch, compare, inside, sample, streaming, tokenizer, train
 from playground.ui.text_card import wish_of
 from playground.ui.theme import CSS_PATH, THEME, head_html
-from playground.ui.uploads import Uploads
+from playground.ui.train import train_tab
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
 TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a `wire`
-    "train": train, "batch": batch, "tokenizer": tokenizer, "compare": compare, "attention": attention,
-    "inside": inside, "sample": sample, "streaming": streaming,
+    "train": train_tab, "batch": batch_tab, "tokenizer": tokenizer_tab, "compare": compare_tab, "attention": attention_tab,
+    "inside": inside_tab, "sample": sample_tab, "streaming": streaming_tab,
 }  # fmt: skip
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
@@ -59,13 +64,13 @@ def build_app(services: Services) -> gr.Blocks:
             module.wire(built[name], services, visitor)
         _wire_duel(built["tokenizer"], built["compare"], services, visitor, tabs)
         _wire_numerics(built["train"], built["compare"], services, visitor, tabs)
-        first: train.TrainTab = built["train"]
-        lens: batch.BatchTab = built["batch"]
+        first: train_tab.TrainTab = built["train"]
+        lens: batch_tab.BatchTab = built["batch"]
         first.text.batch.click(
             services.bind(lambda s, data: see_batch(s, first, lens, data)), {*first.inputs, lens.number},
             [tabs, lens.view, lens.of], show_progress="minimal", concurrency_limit=2, api_visibility="private",
         )  # fmt: skip
-        race: compare.CompareTab = built["compare"]
+        race: compare_tab.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
 
         def opened(
@@ -76,7 +81,7 @@ def build_app(services: Services) -> gr.Blocks:
             return token, *page, *links.open_link(services, built, asked, token)
 
         demo.load(services.bind(opened), visitor, [*shown, *links.opened_controls(built)], **QUIET).then(
-            partial(train.show_estimate, services, first), first.form, [first.estimate, first.changed], **QUIET
+            partial(train_tab.show_estimate, services, first), first.form, [first.estimate, first.changed], **QUIET
         )
         links.wire(link, built, services, visitor)
         add_api(services)
@@ -85,18 +90,22 @@ def build_app(services: Services) -> gr.Blocks:
 
 
 def _wire_duel(
-    lab: tokenizer.TokenizerTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+    lab: tokenizer_tab.TokenizerTab,
+    table: compare_tab.CompareTab,
+    services: Services,
+    visitor: gr.BrowserState,
+    tabs: gr.Tabs,
 ) -> None:
     """A duel that was started is watched on the Compare tab."""
     queued = lab.start.click(
-        services.bind(tokenizer.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
+        services.bind(tokenizer_tab.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
         show_progress="minimal", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
     queued.success(services.bind(show_started), [lab.started, visitor], [tabs, table.parts, table.runs], **QUIET)
 
 
 def _wire_numerics(
-    form: train.TrainTab, table: compare.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
+    form: train_tab.TrainTab, table: compare_tab.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
 ) -> None:
     """The numerics lab is a race of what the Train tab's form describes, watched on the Compare tab."""
     form.numerics.click(
@@ -106,9 +115,11 @@ def _wire_numerics(
     )  # fmt: skip
 
 
-def start_numerics(services: Services, form: train.TrainTab, data: Mapping[Any, Any], token: str) -> tuple[Any, ...]:
+def start_numerics(
+    services: Services, form: train_tab.TrainTab, data: Mapping[Any, Any], token: str
+) -> tuple[Any, ...]:
     """The Compare tab with the race that has begun. Raises ValueError."""
-    spec = train.numerics_spec(form, data)
+    spec = train_tab.numerics_spec(form, data)
     own = race_form.text_for_all(services, wish_of(form.text, data), data[form.train["corpus_bytes"]])
     shown = race_tab.begin(services, spec, own, token)
     return gr.update(selected="compare"), gr.update(selected="races"), *shown
@@ -124,7 +135,7 @@ def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[An
     """A browser opens the page: its token, and the tab, run and race that its address names."""
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
     run, race = (
-        train.arrive(services, token, asked.get("run", "")),
+        train_tab.arrive(services, token, asked.get("run", "")),
         race_tab.arrive(services, token, asked.get("race", "")),
     )
     return token, {"visitor": token}, gr.update(selected=tab), *run, *race
@@ -170,13 +181,13 @@ def weight(value: Any) -> int:
 
 
 def see_batch(
-    services: Services, form: train.TrainTab, lens: batch.BatchTab, data: Mapping[Any, Any]
+    services: Services, form: train_tab.TrainTab, lens: batch_tab.BatchTab, data: Mapping[Any, Any]
 ) -> tuple[Any, ...]:
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
     wish = wish_of(form.text, data)
-    imported = train.imported_tokenizer(form, data)
-    shown = batch.show_text(services, wish, model, settings, data[lens.number], imported)
+    imported = train_tab.imported_tokenizer(form, data)
+    shown = batch_tab.show_text(services, wish, model, settings, data[lens.number], imported)
     return gr.update(selected="batch"), shown, "text"
 
 

@@ -1,6 +1,6 @@
 """What the page's own scripts ask the server: cheap questions with plain answers, which change nothing.
 
-How a question is read and an answer written: `ui.answers`.
+How a question is read and an answer written: `ui.json_endpoints`.
 """
 
 from __future__ import annotations
@@ -9,25 +9,19 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from playground.analysis.doctor import diagnose
+from playground.analysis.queue_eta import seconds_until_start
 from playground.config import counted
-from playground.lab.attention import as_sprite, attention_patterns
-from playground.lab.bands import find_band
-from playground.lab.batch import explain
-from playground.lab.doctor import diagnose
-from playground.lab.race_view import race_news
-from playground.lab.waiting import seconds_until_start
+from playground.reference.bands import find_band
 from playground.runs.races import Race, list_races
-from playground.runs.store import Run, RunNotFound
-from playground.tokenizers import pieces
-from playground.ui import report
-from playground.ui.answers import Answer, look_at, png, polite
+from playground.runs.store.run_store import Run, RunNotFound
+from playground.ui.json_endpoints import Answer, json_endpoint
 from playground.ui.services import NOBODY, Services
 
 MAX_RUNS = 8
-SPRITE_PIXELS = 36 * 256 * 256  # above this one layer is sent at a time
 
 
-@polite
+@json_endpoint
 def curves(services: Services, asked: dict[str, Any]) -> Answer:
     """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
     cursors = asked.get("cursors")
@@ -45,34 +39,16 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
     return answer
 
 
-@polite
+@json_endpoint
 def band(services: Services, asked: dict[str, Any]) -> Answer:
-    """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `lab.bands.Band`, or null}``."""
+    """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `bands.Band`, or null}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     references = [other for other in services.store.list(NOBODY) if other.reference]
     found = find_band(run, references, services.curves, services.store.gallery)
     return {"band": asdict(found) if found else None}
 
 
-@polite
-def race(services: Services, asked: dict[str, Any]) -> Answer:
-    """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `lab.race_view.race_news` says."""
-    found = services.race(asked.get("race"), asked.get("visitor"))
-    news = race_news(found, services.curves, asked.get("cursor"))
-    place = waiting(services, found.id)
-    return {**news, "message": f"Waiting, {place}."} if place else news
-
-
-@polite
-def race_file(services: Services, asked: dict[str, Any]) -> Answer:
-    """A race as a file to keep: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
-    kind = asked.get("kind")
-    if kind not in report.KINDS:
-        raise ValueError(f"A race can be saved as {', '.join(report.KINDS)}.")
-    return report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
-
-
-@polite
+@json_endpoint
 def live(services: Services, asked: dict[str, Any]) -> Answer:
     """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
     visitor = services.visitor(asked.get("visitor"))
@@ -121,32 +97,7 @@ def _in_words(services: Services, run: Run) -> str:
     return " · ".join(words)
 
 
-@polite
-def attention(services: Services, asked: dict[str, Any]) -> Answer:
-    """Patterns of a checkpoint on a text: ``{"visitor", "run", "step", "text", "layer"}`` -> tokens, sizes and a sprite.
-
-    A text longer than the context loses its beginning, and the answer's note says so.
-    """
-    look = look_at(services, asked)
-    config = look.run.model
-    layers = list(range(config.n_layer))
-    if config.n_layer * config.n_head * len(look.ids) ** 2 > SPRITE_PIXELS:
-        chosen = asked.get("layer")
-        layers = [chosen if isinstance(chosen, int) and 0 <= chosen < config.n_layer else 0]
-    return {
-        "tokens": pieces(look.run.tokenizer, look.ids),
-        "n_layer": config.n_layer,
-        "n_head": config.n_head,
-        "layers": layers,
-        "size": len(look.ids),
-        "png": png(as_sprite(attention_patterns(look.model, look.ids, layers))),
-        "note": look.note,
-        "windows": config.windows,
-        "n_sink": config.n_sink,
-    }
-
-
-@polite
+@json_endpoint
 def timeline(services: Services, asked: dict[str, Any]) -> Answer:
     """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
 
@@ -168,23 +119,6 @@ def timeline(services: Services, asked: dict[str, Any]) -> Answer:
         "live": news["state"] in ("queued", "running"),
         "curve": {"step": steps_trained, "loss": losses},
     }
-
-
-@polite
-def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
-    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    step, ids = asked.get("step"), asked.get("ids")
-    numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
-    if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
-        raise ValueError("This position is not in the batch. Choose one from the table.")
-    model = services.models.get(run, step if isinstance(step, int) else None)
-    row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
-    for candidate, piece in zip(
-        row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
-    ):
-        candidate["piece"] = piece
-    return row
 
 
 def duration(seconds: float) -> str:

@@ -23,8 +23,8 @@ from playground.data.corpora import CORPORA
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
 from playground.ui.services import Services
-from playground.ui.tabs.train import TrainTab, chosen
 from playground.ui.text_card import wish_of
+from playground.ui.train.train_tab import TrainTab, chosen
 
 MAX_TEXT = 2_000  # characters that travel in an address
 MAX_SETUP = 8_000

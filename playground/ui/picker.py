@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.runs.store import Run
+from playground.runs.store.run_store import Run
 from playground.ui.forms import as_it_comes
 from playground.ui.services import Services
 

@@ -15,19 +15,19 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 
-from playground.inference import decode_step
+from playground.inference.native import decode_step
 from playground.runs.archive import Archive
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.journal import to_nobody, to_output
-from playground.runs.launcher import Launcher
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
-from playground.runs.networks import from_nowhere
-from playground.runs.paths import cache_root, data_root, gallery_root
+from playground.runs.queue.audit_log import to_nobody, to_output
+from playground.runs.queue.client_networks import from_nowhere
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
 from playground.runs.races import Race, get_race, list_races
-from playground.runs.store import Run, RunStore
-from playground.ui.whence import whence
+from playground.runs.store.paths import cache_root, data_root, gallery_root
+from playground.runs.store.run_store import Run, RunStore
+from playground.ui.client_network import whence
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 NOBODY = "nobody"  # a visitor without a token of ours: owns nothing, sees what is shared
@@ -48,7 +48,7 @@ class Services:
 
     @classmethod
     def create(cls, public: bool | None = None) -> Services:
-        """The services of this machine, as environment variables say (`runs.hosting`); public by default on a Hugging Face
+        """The services of this machine, as environment variables say (`queue.hosting`); public by default on a Hugging Face
         Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for a variable that says nothing usable."""
         hosting = Hosting.read(os.environ, public)
         decode_step.warm()

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from playground.analysis.data_card import DataCard, data_card
 from playground.config import TrainConfig, counted
 from playground.data.corpora import MAX_BYTES, check_text, training_text
 from playground.data.documents import has_several
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
-from playground.lab.data_card import DataCard, data_card
 from playground.runs.texts import Datasets, beginning_of, fitted_tokenizer
 from playground.runs.texts import fitted as fitted_to
 from playground.tokenizers import Tokenizer

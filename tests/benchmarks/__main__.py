@@ -8,7 +8,7 @@ import pkgutil
 import sys
 
 import tests.benchmarks
-from playground.runs.processes import PATIENT_THREADS
+from playground.runs.store.processes import PATIENT_THREADS
 from tests.benchmarks._nightly import nightly
 
 

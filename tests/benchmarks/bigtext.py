@@ -20,9 +20,9 @@ from playground.data.sources import TextFile, gather
 from playground.data.tales import tales
 from playground.data.token_file import survey
 from playground.runs.create import create_run, prepare_run
-from playground.runs.log import Tail
-from playground.runs.processes import environment
-from playground.runs.store import Run, RunStore
+from playground.runs.store.log import Tail
+from playground.runs.store.processes import environment
+from playground.runs.store.run_store import Run, RunStore
 from tests.benchmarks._report import figure, machine, row
 
 TINY = ["--megabytes", "3", "--steps", "20"]
@@ -89,7 +89,7 @@ def _create(folder: Path, text: TextFile, options: argparse.Namespace) -> Run:
 def _train(run: Run, cache: Path) -> dict[str, float]:
     """Train in a worker of its own; seconds until its first step, and steps a second."""
     began = time.time()
-    command = [sys.executable, "-m", "playground.runs.worker", str(run.path), "--cache", str(cache)]
+    command = [sys.executable, "-m", "playground.runs.worker.worker", str(run.path), "--cache", str(cache)]
     worker = subprocess.Popen(command, env=environment(2), stdout=subprocess.DEVNULL)
     wait = 0.0
     while worker.poll() is None:

@@ -29,13 +29,13 @@ import torch
 import transformers
 
 from playground.config import ModelConfig, SampleConfig, preset
-from playground.inference import decode_step
 from playground.inference.generation import Reader, generate, generate_rows
+from playground.inference.native import decode_step
 from playground.models.transformer import Transformer, initialise
-from playground.runs.paths import gallery_root
-from playground.runs.processes import PATIENT_THREADS
-from playground.runs.reference import reference_id
-from playground.runs.store import RunStore
+from playground.reference.make_runs import reference_id
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.processes import PATIENT_THREADS
+from playground.runs.store.run_store import RunStore
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import App, end_workers
 from tests.visitor import Visitor

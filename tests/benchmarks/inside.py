@@ -15,17 +15,18 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.data.corpora import load_text
-from playground.lab.ablation import effect, parts_of, probe
+from playground.interp.ablation import effect, parts_of, probe
 from playground.models.transformer import Transformer, initialise
-from playground.runs.checkpoints import save_snapshot
 from playground.runs.loading import ModelCache
-from playground.runs.paths import cache_root, gallery_root
-from playground.runs.store import Run, RunStore
+from playground.runs.store.checkpoints import save_snapshot
+from playground.runs.store.paths import cache_root, gallery_root
+from playground.runs.store.run_store import Run, RunStore
 from playground.runs.texts import dataset
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
 from playground.train.trainer import TrainState, train
 from playground.ui import endpoints
+from playground.ui.inside import attention_endpoints
 from playground.ui.services import Services
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import FLAGS, App, browser_path
@@ -213,7 +214,7 @@ def _answer(model: ModelConfig) -> None:
         run = _six_by_six(store, model.block_size)
         sent = sum(
             len(json.dumps(endpoint(here, {"run": run.id, "text": TEXT[:128]})))
-            for endpoint in (endpoints.attention, endpoints.timeline)
+            for endpoint in (attention_endpoints.attention, endpoints.timeline)
         )
         services.launcher.close()
     figure("look_megabytes", sent / 1e6, "< 0.5")

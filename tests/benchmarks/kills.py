@@ -29,12 +29,12 @@ from typing import Any
 import torch
 from gradio_client import Client
 
-from playground.runs import checkpoints, status
-from playground.runs.history import History
-from playground.runs.launcher import Launcher
-from playground.runs.processes import cores
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import execute
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store import checkpoints, status
+from playground.runs.store.history import History
+from playground.runs.store.processes import cores
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Event, StepDone
 from tests.benchmarks._report import figure, machine

@@ -20,8 +20,8 @@ import httpx
 import psutil
 from gradio_client import Client
 
-from playground.runs.history import History
-from playground.runs.store import RunStore
+from playground.runs.store.history import History
+from playground.runs.store.run_store import RunStore
 from tests.benchmarks._report import figure, machine
 from tests.benchmarks._server import Answer, Server
 from tests.e2e.conftest import App, end_workers
@@ -179,7 +179,7 @@ async def _load(app: App, run: str, token: str, seconds: float, history: History
 
 
 def _gallery() -> Path:
-    from playground.runs.paths import gallery_root
+    from playground.runs.store.paths import gallery_root
 
     return gallery_root()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import time
 
+from playground.analysis.data_card import data_card
 from playground.config import TrainConfig
 from playground.data.ngram import ngram_entropies
 from playground.data.python_source import python_source
 from playground.data.tales import tales
-from playground.lab.data_card import data_card
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import split
 from tests.benchmarks._report import figure, machine, row

@@ -19,12 +19,12 @@ import torch
 
 from playground.config import TrainConfig, preset
 from playground.data.tales import tales
-from playground.lab.race_view import race_news
-from playground.lab.statistics import LEVEL, paired_difference
+from playground.races.payload import race_news
+from playground.races.statistics import LEVEL, paired_difference
 from playground.runs.curves import Curves
-from playground.runs.log import LogWriter
 from playground.runs.races import create_race, prepare_race
-from playground.runs.store import RunStore
+from playground.runs.store.log import LogWriter
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import Dataset, prepare
 from playground.train.events import Evaluated, Started, StepDone
@@ -93,7 +93,7 @@ def redraw(arms: int = 8, seeds: int = 5, points: int = 2000) -> None:
     """Milliseconds of a redraw of the real component, fed 8 arms x 5 seeds x 2000 points, in a headless browser."""
     from playwright.sync_api import sync_playwright
 
-    from playground.ui import report
+    from playground.ui.compare import report
     from tests.e2e.conftest import FLAGS, browser_path
 
     with tempfile.TemporaryDirectory() as folder:

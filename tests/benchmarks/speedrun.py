@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from playground.config import RECIPES, ModelConfig, TrainConfig, setting_kinds
-from playground.runs import heap
 from playground.runs.create import prepare_run
-from playground.runs.processes import cores
+from playground.runs.store.processes import cores
+from playground.runs.worker import malloc
 from playground.train.dataset import prepare
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     machine()
-    heap.keep()
+    malloc.keep()
     torch.set_num_threads(options.threads)
     text = (options.text or real_text()).read_text("utf-8")
     print("| change | parameters | steps | reach 1.88 | seconds | ms a step | loss then |")

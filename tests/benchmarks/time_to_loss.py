@@ -4,7 +4,7 @@ python -m tests.benchmarks time_to_loss --nanogpt DIR --text FILE [--part readme
 
 DIR is a checkout of nanoGPT, FILE Tiny Shakespeare. Both sides run one after the other as processes of their own, with
 all cores. nanoGPT is its own `train.py`, with the settings of its README for CPUs and torch's own way of waiting for
-threads, which on a quiet machine is the fastest; ours is `playground.runs.worker`, in the environment that the app gives
+threads, which on a quiet machine is the fastest; ours is `runs.worker.worker`, in the environment that the app gives
 it. Losses are over the whole validation split in windows of 64 tokens, for both. Evaluation counts for neither.
 
 Where a target is a multiple of nanoGPT's speed, the multiple is printed as well that a model would reach whose every
@@ -32,15 +32,15 @@ import torch
 
 from playground.config import TrainConfig
 from playground.runs.create import create_run, prepare_run
-from playground.runs.log import Tail
-from playground.runs.processes import PATIENT_THREADS, cores, environment
-from playground.runs.store import Run, RunStore
+from playground.runs.store.log import Tail
+from playground.runs.store.processes import PATIENT_THREADS, cores, environment
+from playground.runs.store.run_store import Run, RunStore
 from playground.train.compiled import Passes as CompiledPasses
 from playground.train.compiled import build
+from playground.train.data_parallel import Lanes
 from playground.train.dataset import split
 from playground.train.estimate import estimate
 from playground.train.gradients import Passes, accumulate
-from playground.train.lanes import Lanes
 from playground.train.trainer import TrainState
 from tests.benchmarks._report import figure, machine, row
 from tests.texts import real_text
@@ -147,7 +147,14 @@ class Bench:
         """A run of ours, trained by a worker process with compiled passes from a cache."""
         prepared = prepare_run(preset_name, model, {"snapshots": 0, **train}, self.text)
         run = create_run(self.store, prepared)
-        command = [sys.executable, "-m", "playground.runs.worker", str(run.path), "--cache", str(cache or self.warm)]
+        command = [
+            sys.executable,
+            "-m",
+            "playground.runs.worker.worker",
+            str(run.path),
+            "--cache",
+            str(cache or self.warm),
+        ]
         done = run_process(command, Path.cwd())
         assert run.state() == "finished", run.status().message
         return run, done

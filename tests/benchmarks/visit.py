@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from playground.data.tales import tales
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import tile, wait_for

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, sync_playwright
 from playground.config import TrainConfig, preset
 from playground.runs.create import Prepared, create_run
 from playground.runs.curves import Curves
-from playground.runs.history import History
-from playground.runs.log import LogWriter
-from playground.runs.store import Run, RunStore
+from playground.runs.store.history import History
+from playground.runs.store.log import LogWriter
+from playground.runs.store.run_store import Run, RunStore
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Evaluated, Event, Sampled, Started, StepDone
 from tests.benchmarks._report import figure, machine, row

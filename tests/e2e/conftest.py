@@ -104,9 +104,9 @@ class App:
 
 def end_workers(data: Path) -> None:
     """Workers outlive the app by design; a test's must not outlive the test."""
-    from playground.runs.launcher import Launcher
+    from playground.runs.queue.launcher import Launcher
     from playground.runs.races import jobs
-    from playground.runs.store import RunStore
+    from playground.runs.store.run_store import RunStore
 
     store = RunStore(data / "runs")
     launcher = Launcher(store, spare=False)

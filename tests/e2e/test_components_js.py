@@ -10,8 +10,8 @@ import pytest
 from playground.config import SampleConfig, apart, counted, moved
 from playground.inference.sampling import draw, entropy_bits, filter_distribution
 from playground.ui.components import shared_script
-from playground.ui.meaning_views import look_everywhere
-from playground.ui.tabs import attention, inside
+from playground.ui.inside import attention_tab, inside_tab
+from playground.ui.inside.semantic_views import look_everywhere
 
 NAMES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 CASES = [
@@ -243,11 +243,14 @@ def test_a_view_is_asked_about_what_the_controls_say(shared: Any) -> None:
     assert ask(shared, look_everywhere(3), "r", 5, "text", "v") == [one] * 3
     assert ask(shared, look_everywhere(1), None, None, "text", "v") == [nothing]
     second = {"run": "s", "step": 7}
-    assert ask(shared, inside.LOOK, "r", 5, "text", "s", 7, "v") == [{**one, "beside": second}, one, one, one]
-    assert ask(shared, inside.LOOK, "r", 5, "text", "", None, "v") == [{**one, "beside": None}, one, one, one]
-    assert ask(shared, inside.LOOK_SECOND, {**one, "nonce": 1}, "s", 7) == {**one, "beside": second}
-    assert ask(shared, inside.LOOK_SECOND, {**one, "beside": second, "nonce": 1}, "", None) == {**one, "beside": None}
-    patched = ask(shared, inside.LOOK_PATCHED, "r", 5, "A", "B", "a", "b", "v")
+    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "s", 7, "v") == [{**one, "beside": second}, one, one, one]
+    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "", None, "v") == [{**one, "beside": None}, one, one, one]
+    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "nonce": 1}, "s", 7) == {**one, "beside": second}
+    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "beside": second, "nonce": 1}, "", None) == {
+        **one,
+        "beside": None,
+    }
+    patched = ask(shared, inside_tab.LOOK_PATCHED, "r", 5, "A", "B", "a", "b", "v")
     prompts = {"clean prompt": "A", "corrupted prompt": "B", "clean answer": "a", "corrupted answer": "b"}
     assert patched == {"visitor": "v", "run": "r", "step": 5, **prompts}
 
@@ -261,10 +264,10 @@ def test_every_question_is_a_new_one(shared: Any) -> None:
 def test_opening_the_attention_tab_leaves_a_guided_reading_that_goes_on_there(shared: Any) -> None:
     asked = {"visitor": "v", "run": "r", "text": "text", "special": True}
     reading = {**asked, "reading": {"title": "t", "stages": []}}
-    opening = attention.LOOK_ON_OPENING
+    opening = attention_tab.LOOK_ON_OPENING
     assert ask(shared, opening, "r", "text", True, "v", {**reading, "nonce": 1}) == reading
     assert ask(shared, opening, "r", "other", True, "v", {**reading, "nonce": 1}) == {**asked, "text": "other"}
     assert ask(shared, opening, "s", "text", True, "v", {**reading, "nonce": 1}) == {**asked, "run": "s"}
     assert ask(shared, opening, "r", "text", True, "v", {**asked, "nonce": 1}) == asked
     assert ask(shared, opening, "r", "text", False, "v", None) == {**asked, "special": False}
-    assert ask(shared, attention.LOOK, "r", "text", True, "v") == asked
+    assert ask(shared, attention_tab.LOOK, "r", "text", True, "v") == asked

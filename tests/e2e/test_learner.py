@@ -113,7 +113,7 @@ def test_pause_reload_resume_continue(page: Page, app: App) -> None:
 
 
 def test_the_app_and_the_worker_are_killed_and_nothing_is_lost(page: Page, own_app: App) -> None:
-    from playground.runs.store import RunStore
+    from playground.runs.store.run_store import RunStore
 
     open_page(page, own_app.url)
     make_small(page, steps=4000)
@@ -137,8 +137,8 @@ def test_the_app_and_the_worker_are_killed_and_nothing_is_lost(page: Page, own_a
 def test_the_worker_is_killed_and_the_page_says_so(page: Page, own_app: App) -> None:
     import os
 
-    from playground.runs import status
-    from playground.runs.store import RunStore
+    from playground.runs.store import status
+    from playground.runs.store.run_store import RunStore
 
     open_page(page, own_app.url)
     make_small(page, steps=4000)
@@ -173,7 +173,7 @@ def test_zoom_stays_while_the_curve_grows(page: Page, app: App) -> None:
 
 
 def test_a_run_deleted_while_its_page_is_open(page: Page, app: App) -> None:
-    from playground.runs.store import RunStore
+    from playground.runs.store.run_store import RunStore
 
     open_page(page, app.url)
     make_small(page, steps=50)

@@ -11,10 +11,10 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from playground.runs import status
 from playground.runs.races import Race, create_race, list_races, prepare_race
-from playground.runs.racing import execute_race
-from playground.runs.store import RunStore
+from playground.runs.store import status
+from playground.runs.store.run_store import RunStore
+from playground.runs.worker.racing import execute_race
 from playground.train.race import RaceSpec
 from tests.e2e.conftest import App, Watch
 from tests.e2e.steps import SLOW, open_tab, set_slider, unfold, wait_for

@@ -8,7 +8,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from tests.e2e.conftest import App, Watch
 from tests.e2e.steps import (
     SLOW,

@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from playground.data.tales import tales
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import BPETokenizer, learn_bpe
 from tests.e2e.conftest import App
 from tests.e2e.steps import SLOW, make_small, open_page, open_tab, set_slider, start, wait_for, wait_for_state

@@ -19,16 +19,16 @@ import torch
 from playwright.sync_api import Locator, Page, expect
 
 from playground.config import TrainConfig, preset
-from playground.runs import status
 from playground.runs.curves import Curves
-from playground.runs.files import read_json, write_json
-from playground.runs.log import LogWriter
-from playground.runs.paths import gallery_root
 from playground.runs.races import Race, create_race, list_races, prepare_race
-from playground.runs.racing import execute_race
-from playground.runs.status import Status
-from playground.runs.store import RunStore
-from playground.runs.worker import execute
+from playground.runs.store import status
+from playground.runs.store.files import read_json, write_json
+from playground.runs.store.log import LogWriter
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker.racing import execute_race
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Sampled
 from playground.train.race import Arm, RaceSpec
@@ -293,7 +293,7 @@ def test_a_file_called_by_a_payload(page: Page, hostile_app: App) -> None:
 
 def test_a_report_that_was_saved(page: Page, hostile_app: App, tmp_path: Path) -> None:
     """Opened as a file, where nothing of the app's protects it."""
-    from playground.ui.report import race_file
+    from playground.ui.compare.report import race_file
 
     store = RunStore(hostile_app.data / "runs", gallery_root())
     race = next(race for race in list_races(store) if not race.reference)

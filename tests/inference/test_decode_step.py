@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from playground.config import SampleConfig
-from playground.inference import decode_step
-from playground.inference.decode_step import COMPILERS, DecodeStep, covers
 from playground.inference.generation import SHORT, Reader, generate, generate_rows
+from playground.inference.native import decode_step
+from playground.inference.native.decode_step import COMPILERS, DecodeStep, covers
 from playground.models.kv_cache import KVCache
 from tests.models.variants import VARIANTS, build
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.inference.panels import HUGE, LANES, PANEL, _memory, in_panels, is_exact, panels_of
+from playground.inference.native.packed_weights import HUGE, LANES, PANEL, _memory, in_panels, is_exact, panels_of
 from tests.models.variants import VARIANTS, build
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.config import SampleConfig
-from playground.inference import decode_step
 from playground.inference.beam import beam_search
 from playground.inference.generation import Reader, generate_rows
+from playground.inference.native import decode_step
 from playground.interchange.check import load_back
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
-from playground.runs.adopt import adopt_folder
+from playground.runs.import_model import adopt_folder
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer, decode, n_tokens, tokenizer_from_dict, tokenizers_json
 from playground.tokenizers.identity import same_tokens
 from tests.interchange.foreign import build, difference, save

@@ -12,9 +12,9 @@ from playground.config import ImportedModelConfig, ModelConfig, model_config, pr
 from playground.interchange import package as reading
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
 from playground.models.transformer import Transformer, initialise
-from playground.runs.adopt import adopt_folder
+from playground.runs.import_model import adopt_folder
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer
 from tests.interchange.foreign import build, difference, save
 

@@ -12,12 +12,12 @@ from playground.config import ModelConfig, SampleConfig, preset
 from playground.inference.generation import encode_prompt, generate, generate_rows, until_end, write, write_rows
 from playground.interchange import check
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
-from playground.runs.adopt import adopt_folder
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import export_run
-from playground.runs.store import RunStore
+from playground.runs.import_model import adopt_folder
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import ImportedTokenizer, build_tokenizer, end_ids, import_tokenizer, learn_bpe
-from playground.ui import branches
+from playground.ui.sample import branches
 from tests.models.variants import build
 
 transformers = pytest.importorskip("transformers")

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from playground.config import ModelConfig, SampleConfig, TrainConfig
-from playground.inference import decode_step
 from playground.inference.generation import generate
+from playground.inference.native import decode_step
 from playground.interchange.architectures import choose
 from playground.interchange.program import write_program
 from playground.models.attention import SINK_LOGITS

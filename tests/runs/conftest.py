@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from playground.config import ModelConfig, TrainConfig
-from playground.runs.store import Run, RunStore
+from playground.runs.store.run_store import Run, RunStore
 from playground.tokenizers import build_tokenizer
 
 MakeRun = Callable[..., Run]

@@ -8,14 +8,14 @@ import torch
 
 from playground.interchange import check
 from playground.interchange.package import read_folder
-from playground.runs.adopt import adopt, adopt_files, adopt_folder
-from playground.runs.checkpoints import save_snapshot
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
-from playground.runs.launcher import Launcher
+from playground.runs.import_model import adopt, adopt_files, adopt_folder
 from playground.runs.loading import ModelCache
-from playground.runs.store import Run, RunNotFound, RunStore
-from playground.runs.worker import execute
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.checkpoints import save_snapshot
+from playground.runs.store.run_store import Run, RunNotFound, RunStore
+from playground.runs.worker.worker import execute
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MakeRun
 
@@ -148,7 +148,7 @@ def test_an_import_that_fails_leaves_nothing(
         adopt_folder(store, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="given twice"):
         adopt_files(store, [tmp_path / "out" / "config.json", tmp_path / "out" / "config.json"])
-    monkeypatch.setattr("playground.runs.adopt.free_memory", lambda: 1_000)
+    monkeypatch.setattr("playground.runs.import_model.free_memory", lambda: 1_000)
     with pytest.raises(ValueError, match=r"0\.\d\d GB of memory, and 0\.00 GB are free\."):
         adopt_folder(store, tmp_path / "out")
     monkeypatch.undo()
@@ -156,7 +156,7 @@ def test_an_import_that_fails_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("playground.runs.adopt.checkpoints.save_snapshot", full)
+    monkeypatch.setattr("playground.runs.import_model.checkpoints.save_snapshot", full)
     with pytest.raises(ValueError, match="could not be stored: No space left on device"):
         adopt_folder(store, tmp_path / "out")
     assert {path.name for path in store.root.iterdir()} == before

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from playground.runs import archive as archive_module
-from playground.runs import status
 from playground.runs.archive import Archive
 from playground.runs.races import create_race, get_race, prepare_race
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import execute
+from playground.runs.store import status
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker.worker import execute
 from playground.train.race import RaceSpec
 from tests.runs.conftest import TEXT, MakeRun
 from tests.runs.test_worker import losses, wait_until, weights
@@ -64,7 +64,7 @@ def test_what_ended_comes_back_as_it_was(store: RunStore, make_run: MakeRun, col
 
 
 def test_a_race_comes_back_with_its_runs(store: RunStore, cold: Path) -> None:
-    from playground.runs.racing import execute_race
+    from playground.runs.worker.racing import execute_race
 
     values = {"arms": ["classic", "modern"], "shared": {"block_size": 16, "n_layer": 1, "n_embd": 16, "n_head": 2}}
     race = create_race(store, prepare_race(RaceSpec.from_dict({**values, "amount": 3, "seeds": 2}), TEXT))

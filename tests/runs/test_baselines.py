@@ -11,9 +11,9 @@ from playground.data.tasks import task_text
 from playground.runs import baselines
 from playground.runs.curves import Curves
 from playground.runs.gallery import publish
-from playground.runs.paths import gallery_root
-from playground.runs.store import RunStore
-from playground.runs.worker import execute
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import split
 from tests.data.test_ngram import brute_force

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from playground.runs import checkpoints
-from playground.runs.checkpoints import (
+from playground.runs.store import checkpoints
+from playground.runs.store.checkpoints import (
     DamagedError,
     load_checkpoint,
     load_weights,

@@ -4,7 +4,7 @@ import pytest
 
 from playground.config import TrainConfig, preset
 from playground.runs.comparable import same_batches, text_of, tokens_of
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer, learn_bpe
 
 TEXT = "the cat sat on the mat and the hat. " * 100

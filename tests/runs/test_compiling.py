@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from playground.config import ModelConfig, TrainConfig, preset
-from playground.runs import checkpoints, compiling, status
-from playground.runs.log import Tail
-from playground.runs.store import Run
-from playground.runs.worker import execute
+from playground.runs.store import checkpoints, status
+from playground.runs.store.log import Tail
+from playground.runs.store.run_store import Run
+from playground.runs.worker import compiling
+from playground.runs.worker.worker import execute
 from playground.train.compiled import Passes, build, name_of, obstacle
+from playground.train.data_parallel import Lanes
 from playground.train.gradients import accumulate
-from playground.train.lanes import Lanes
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, MakeRun
 from tests.runs.test_worker import assert_same_course, at_step, losses

@@ -10,7 +10,7 @@ from playground.config import ModelConfig, TrainConfig, usual_rate
 from playground.data.documents import Text
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.limits import Limits
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.runs.texts import dataset
 from playground.tokenizers import import_tokenizer, learn_bpe
 from playground.train.dataset import prepare
@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(store: RunStore, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     prepared = prepare_run("modern", {"block_size": 16}, {}, TEXT)
-    monkeypatch.setattr("playground.runs.store.write_json", full)
+    monkeypatch.setattr("playground.runs.store.run_store.write_json", full)
     with pytest.raises(ValueError, match="could not be written: No space left on device"):
         create_run(store, prepared)
     assert [path.name for path in store.root.iterdir()] == [".lock"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from playground.lab.comparison import results
-from playground.runs import status
+from playground.races.comparison import results
 from playground.runs.curves import NOT_COMPARED, POINTS, Curves
-from playground.runs.log import LogWriter, frame
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore
+from playground.runs.store import status
+from playground.runs.store.log import LogWriter, frame
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Status
 from playground.tokenizers import import_tokenizer, learn_bpe
 from playground.train.events import Evaluated, Event, Finished, Sampled, Started, StepDone, event_to_dict
 from tests.runs.conftest import MODEL, TRAIN, MakeRun

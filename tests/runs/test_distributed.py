@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.runs import checkpoints, status
-from playground.runs.log import Tail
-from playground.runs.processes import environment
-from playground.runs.store import Run
-from playground.runs.worker import execute
+from playground.runs.store import checkpoints, status
+from playground.runs.store.log import Tail
+from playground.runs.store.processes import environment
+from playground.runs.store.run_store import Run
+from playground.runs.worker.worker import execute
 from playground.train.distributed import Group
 from tests.runs.conftest import MODEL, MakeRun
 from tests.runs.test_worker import losses, validation, weights
@@ -21,7 +21,7 @@ from tests.runs.test_worker import losses, validation, weights
 def begin(folder: Path, processes: int = 2) -> subprocess.Popen[str]:
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"),
-        *("-m", "playground.runs.worker", str(folder), "--threads", "1"),
+        *("-m", "playground.runs.worker.worker", str(folder), "--threads", "1"),
     ]
     return subprocess.Popen(command, env=environment(1), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from playground.runs.failures import explained
+from playground.runs.worker.failures import explained
 
 GLOO = (  # as torch 2.13 says it when another rank is killed
     "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:22440: Connection reset "

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from playground.runs import heap
-from playground.runs.paths import code_root
+from playground.runs.store.paths import code_root
+from playground.runs.worker import malloc
 
 STEPS = """
 import resource, threading, torch
@@ -28,7 +28,7 @@ print(pages[-1] - pages[5])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(heap.glibc() is None, reason="another C library than glibc")
+@pytest.mark.skipif(malloc.glibc() is None, reason="another C library than glibc")
 def test_no_step_asks_the_system_for_the_pages_that_it_has_had() -> None:
     def pages(keep: bool) -> int:
         command = [sys.executable, "-c", STEPS.format(keep=keep)]

@@ -8,7 +8,7 @@ import pytest
 
 from playground.data.corpora import check_text
 from playground.runs.create import create_run, prepare_run
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import decode
 
 SECONDS = 2.0  # of this process: beside other work the clock on the wall says more

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.runs.hosting import PREFIX, VARIABLES, Hosting
 from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
+from playground.runs.queue.hosting import PREFIX, VARIABLES, Hosting
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "hosting.md"
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from playground.runs import status
-from playground.runs.journal import Journal, to_output
-from playground.runs.launcher import Launcher
+from playground.runs.queue.audit_log import Journal, to_output
+from playground.runs.queue.launcher import Launcher
 from playground.runs.races import create_race, prepare_race
-from playground.runs.status import Status
-from playground.runs.store import RunStore
+from playground.runs.store import status
+from playground.runs.store.run_store import RunStore
+from playground.runs.store.status import Status
 from tests.runs.conftest import MakeRun
 from tests.runs.test_races import SPEC
 from tests.runs.test_races import TEXT as RACE_TEXT

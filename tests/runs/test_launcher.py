@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from playground.runs import launcher as launcher_module
-from playground.runs import status
-from playground.runs.history import History
-from playground.runs.launcher import Launcher
-from playground.runs.paths import code_root
-from playground.runs.status import Status
-from playground.runs.store import Run, RunNotFound, RunStore
-from playground.runs.worker import execute
+from playground.runs.queue import launcher as launcher_module
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store import status
+from playground.runs.store.history import History
+from playground.runs.store.paths import code_root
+from playground.runs.store.run_store import Run, RunNotFound, RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker.worker import execute
 from tests.runs.conftest import MakeRun
 from tests.runs.test_worker import assert_same_course, step_of, wait_until
 
@@ -271,8 +271,8 @@ def test_a_spare_worker_starts_at_once(launch: Launch, make_run: MakeRun) -> Non
 APP = """
     import sys, time
     from pathlib import Path
-    from playground.runs.launcher import Launcher
-    from playground.runs.store import RunStore
+    from playground.runs.queue.launcher import Launcher
+    from playground.runs.store.run_store import RunStore
     store = RunStore(Path(sys.argv[1]))
     launcher = Launcher(store, threads=1, spare=False, die_with_ui=len(sys.argv) > 2)
     for run in reversed(store.list()):

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, preset, recipe
-from playground.lab.duel import Arm
-from playground.lab.duel import _plan as duel_plan
-from playground.lab.recipes import RECIPES, race_of
-from playground.runs import checkpoints, status, watchdog
+from playground.races.recipes import RECIPES, race_of
+from playground.races.tokenizer_comparison import Arm
+from playground.races.tokenizer_comparison import _plan as duel_plan
 from playground.runs.create import prepare_run
 from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
+from playground.runs.queue.usage import BIN_SECONDS, Usage
 from playground.runs.races import create_race, plan_race, prepare_race
-from playground.runs.racing import execute_race
-from playground.runs.status import Status
-from playground.runs.store import RunStore
-from playground.runs.usage import BIN_SECONDS, Usage
-from playground.runs.watchdog import Guard, Watchdog
-from playground.runs.worker import Order, execute
+from playground.runs.store import checkpoints, status
+from playground.runs.store.run_store import RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker import watchdog
+from playground.runs.worker.racing import execute_race
+from playground.runs.worker.watchdog import Guard, Watchdog
+from playground.runs.worker.worker import Order, execute
 from playground.train.race import RaceSpec
 from tests.runs.conftest import TEXT, MakeRun
 
@@ -207,7 +208,7 @@ def test_a_training_that_does_not_come_to_its_next_step_is_ended(
 
 def test_what_is_used_is_kept_and_comes_back_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 1_000_000 * BIN_SECONDS + 5.0}
-    monkeypatch.setattr("playground.runs.usage.time.time", lambda: clock["now"])
+    monkeypatch.setattr("playground.runs.queue.usage.time.time", lambda: clock["now"])
     usage, reader = Usage(tmp_path / "usage.json"), Usage(tmp_path / "usage.json")
     usage.add("ann", 30)
     usage.add("bob", 5)
@@ -229,7 +230,7 @@ def test_a_clock_that_jumps_neither_frees_nor_locks_out_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = {"now": 2e9}
-    monkeypatch.setattr("playground.runs.usage.time.time", lambda: clock["now"])
+    monkeypatch.setattr("playground.runs.queue.usage.time.time", lambda: clock["now"])
     usage = Usage(tmp_path / "usage.json")
     usage.add("ann", 60)
     usage.flush()
@@ -260,7 +261,7 @@ def test_what_cannot_be_written_is_not_lost(tmp_path: Path, monkeypatch: pytest.
     usage.add("ann", 2)
     with monkeypatch.context() as broken:
         broken.setattr(
-            "playground.runs.usage.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+            "playground.runs.queue.usage.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
         )
         with pytest.raises(OSError, match="No space"):
             usage.flush()

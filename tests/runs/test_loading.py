@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from playground.models.transformer import Transformer
-from playground.runs.checkpoints import load_checkpoint, save_checkpoint
 from playground.runs.curves import Curves
 from playground.runs.gallery import publish
 from playground.runs.loading import ModelCache
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import execute
+from playground.runs.store.checkpoints import load_checkpoint, save_checkpoint
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.worker.worker import execute
 from playground.train.events import Event, StepDone
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, TRAIN, MakeRun

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.runs.history import History, Thinned
-from playground.runs.log import LogWriter, Tail, frame, unframe
+from playground.runs.store.history import History, Thinned
+from playground.runs.store.log import LogWriter, Tail, frame, unframe
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Started, StepDone, event_to_dict
 
 STARTED = Started(0, 20, 100, 1000, 100, 1.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.runs.networks import Networks, network_of, origin
+from playground.runs.queue.client_networks import Networks, network_of, origin
 
 ANN, EVIL = "8.8.4.4", "1.1.1.1"
 

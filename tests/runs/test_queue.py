@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from playground.runs import status
-from playground.runs.launcher import Launcher
 from playground.runs.limits import Limits
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore, hashed
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store import status
+from playground.runs.store.run_store import Run, RunStore, hashed
+from playground.runs.store.status import Status
 from tests.runs.conftest import MakeRun
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from playground.runs import status
 from playground.runs.create import prepare_run
-from playground.runs.launcher import Launcher
-from playground.runs.processes import environment
+from playground.runs.queue.launcher import Launcher
 from playground.runs.races import (
     RaceNotFound,
     create_race,
@@ -24,9 +22,11 @@ from playground.runs.races import (
     rename_race,
     share_race,
 )  # fmt: skip
-from playground.runs.racing import execute_race
-from playground.runs.store import RunNotFound, RunStore
-from playground.runs.worker import execute
+from playground.runs.store import status
+from playground.runs.store.processes import environment
+from playground.runs.store.run_store import RunNotFound, RunStore
+from playground.runs.worker.racing import execute_race
+from playground.runs.worker.worker import execute
 from playground.train.events import StepDone
 from playground.train.race import Arm, RaceSpec
 from tests.runs.conftest import TEXT
@@ -64,7 +64,8 @@ def test_a_race_appears_whole_and_its_runs_are_ordinary(store):
 
 def test_nothing_is_left_when_writing_fails(store, monkeypatch):
     monkeypatch.setattr(
-        "playground.runs.store.write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        "playground.runs.store.run_store.write_bytes",
+        lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")),
     )
     with pytest.raises(ValueError, match="could not be written: No space left"):
         make(store)
@@ -117,7 +118,7 @@ def test_killed_and_resumed_a_race_is_the_same(store):
     race, twin = make(store, spec), make(store, spec)
     for kill_at in (8, 30):
         worker = subprocess.Popen(
-            [sys.executable, "-m", "playground.runs.worker", str(race.path), "--threads", "1"], env=environment(1)
+            [sys.executable, "-m", "playground.runs.worker.worker", str(race.path), "--threads", "1"], env=environment(1)
         )  # fmt: skip
         while min(max(losses(run), default=0) for run in members(race)) < kill_at:
             assert worker.poll() is None

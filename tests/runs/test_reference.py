@@ -7,15 +7,15 @@ import torch
 from playground.config import config_diff
 from playground.data.corpora import load_text
 from playground.data.tasks import examples
-from playground.lab import sink_runs
-from playground.lab.ablation import Part, edits
-from playground.lab.attention import attention_patterns
+from playground.interp.ablation import Part, edits
+from playground.interp.attention import attention_patterns
 from playground.models.trace import Trace
+from playground.reference import make_sinks
+from playground.reference.make_runs import INDUCTION_STEPS, SEEDS, SIZES, SNAPSHOTS, recipe
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.paths import gallery_root
-from playground.runs.reference import INDUCTION_STEPS, SEEDS, SIZES, SNAPSHOTS, recipe
-from playground.runs.store import RunStore
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
 from playground.train.dataset import prepare
 from playground.train.estimate import count_parameters
 from playground.train.evaluation import evaluate
@@ -30,7 +30,7 @@ def gallery(tmp_path_factory):
 @pytest.fixture(scope="module")
 def runs(gallery):
     """The reference runs, by name and seed, without those of a race and those that show sinks."""
-    others = {sink_runs.run_id(sink_logit) for sink_logit in sink_runs.ARMS.values()}
+    others = {make_sinks.run_id(sink_logit) for sink_logit in make_sinks.ARMS.values()}
     alone = [run for run in gallery.list() if run.race_path is None and run.id not in others]
     return {(run.preset or "induction", run.train.seed): run for run in alone}
 

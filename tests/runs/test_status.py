@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from playground.runs import status
-from playground.runs.checkpoints import save_checkpoint
-from playground.runs.log import frame, last_step
-from playground.runs.status import Heartbeat, Status
+from playground.runs.store import status
+from playground.runs.store.checkpoints import save_checkpoint
+from playground.runs.store.log import frame, last_step
+from playground.runs.store.status import Heartbeat, Status
 
 
 def beat(folder: Path, age: float = 0.0, step: int = 7) -> None:

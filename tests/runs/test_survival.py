@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from playground.runs import files, status
-from playground.runs.history import History
-from playground.runs.launcher import Launcher
 from playground.runs.limits import Limits
-from playground.runs.space import Kept, Space, doomed, folder_bytes
-from playground.runs.status import Status
-from playground.runs.store import RunNotFound, RunStore
-from playground.runs.worker import execute
+from playground.runs.queue.launcher import Launcher
+from playground.runs.queue.space import Kept, Space, doomed, folder_bytes
+from playground.runs.store import files, status
+from playground.runs.store.history import History
+from playground.runs.store.run_store import RunNotFound, RunStore
+from playground.runs.store.status import Status
+from playground.runs.worker.worker import execute
 from tests.runs.conftest import MakeRun
 from tests.runs.test_launcher import app
 from tests.runs.test_worker import assert_same_course, step_of, wait_until

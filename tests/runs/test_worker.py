@@ -16,13 +16,14 @@ import torch
 from safetensors import SafetensorError
 
 from playground.config import ModelConfig
-from playground.runs import checkpoints, failures, status, worker
-from playground.runs.files import Lock
-from playground.runs.history import History
-from playground.runs.log import Tail
-from playground.runs.processes import environment
-from playground.runs.store import Run, RunStore
-from playground.runs.worker import AlreadyRunningError, execute
+from playground.runs.store import checkpoints, status
+from playground.runs.store.files import Lock
+from playground.runs.store.history import History
+from playground.runs.store.log import Tail
+from playground.runs.store.processes import environment
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.worker import failures, worker
+from playground.runs.worker.worker import AlreadyRunningError, execute
 from playground.train.events import Event, StepDone
 from tests.runs.conftest import MakeRun
 
@@ -257,7 +258,7 @@ def test_leftovers_of_a_crash_are_swept(make_run: MakeRun) -> None:
 
 @contextmanager
 def working(run: Run) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "playground.runs.worker", "--threads", "1", str(run.path)]
+    command = [sys.executable, "-m", "playground.runs.worker.worker", "--threads", "1", str(run.path)]
     process = subprocess.Popen(command, env=environment(1), stderr=subprocess.DEVNULL)
     try:
         yield process

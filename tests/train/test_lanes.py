@@ -7,8 +7,8 @@ import torch
 
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
+from playground.train.data_parallel import Lanes
 from playground.train.gradients import accumulate, faster_passes
-from playground.train.lanes import Lanes
 from tests.train.test_trainer import FAST, losses, run
 
 TRAIN = TrainConfig(batch_size=6, grad_accum=2)

@@ -11,14 +11,14 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from playground.runs.accounts import Accounts, hand_over
-from playground.runs.files import read_json, write_json
-from playground.runs.hosting import SIGN_IN, Hosting
+from playground.runs.queue.accounts import Accounts, hand_over
+from playground.runs.queue.hosting import SIGN_IN, Hosting
 from playground.runs.races import create_race, get_race, prepare_race
-from playground.runs.store import Run, RunNotFound, hashed
-from playground.ui import accounts
-from playground.ui.accounts import token_of
+from playground.runs.store.files import read_json, write_json
+from playground.runs.store.run_store import Run, RunNotFound, hashed
 from playground.ui.app import build_app
+from playground.ui.server import accounts
+from playground.ui.server.accounts import token_of
 from playground.ui.services import TOKEN, Services
 from tests.runs.test_races import SPEC
 from tests.runs.test_races import TEXT as RACE_TEXT

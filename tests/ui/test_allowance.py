@@ -7,20 +7,23 @@ import gradio as gr
 import pytest
 
 from playground.config import TrainConfig, preset
-from playground.runs import status
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.launcher import Launcher
 from playground.runs.limits import PUBLIC, Limits
 from playground.runs.loading import ModelCache
-from playground.runs.status import Status
-from playground.runs.store import Run, RunStore
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store import status
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Status
 from playground.tokenizers import build_tokenizer
-from playground.ui import allowance, endpoints, race_tab
+from playground.ui import allowance, endpoints
 from playground.ui.app import access, launch_options
-from playground.ui.bring_in import bring
+from playground.ui.compare import race_tab
+from playground.ui.data import tokenizer_tab
+from playground.ui.sample import sample_tab
 from playground.ui.services import Services
-from playground.ui.tabs import sample, tokenizer, train
+from playground.ui.train import train_tab
+from playground.ui.train.import_panel import bring
 from tests.runs.conftest import TEXT
 
 ANN, BOB = "a" * 32, "b" * 32
@@ -68,7 +71,7 @@ def test_no_button_starts_what_may_not_start(tmp_path: Path, limits: Limits) -> 
     spec = race_tab.RaceSpec.from_dict({"arms": ["classic", "modern"], "amount": 1})
     for press in (
         lambda: race_tab.begin(found, spec, None, ANN),
-        lambda: list(tokenizer.start_duel(found, ANN, "tales", 10, 64, 256, 300)),
+        lambda: list(tokenizer_tab.start_duel(found, ANN, "tales", 10, 64, 256, 300)),
     ):
         with pytest.raises(
             ValueError, match=r"Training is switched off|Queue: 1 are waiting|Training time: you have used 2"
@@ -80,17 +83,17 @@ def test_no_button_starts_what_may_not_start(tmp_path: Path, limits: Limits) -> 
 def test_the_form_says_what_is_too_large_and_what_is_fixed(tmp_path: Path) -> None:
     found = services(tmp_path, limits=replace(PUBLIC, frozen=("n_layer", "mlp", "learning_rate"), run_minutes=0.001))
     with gr.Blocks():
-        tab = train.build(found)
+        tab = train_tab.build(found)
     data = {control: control.value for control in tab.inputs}
-    words, _ = train.show_estimate(found, tab, data)
+    words, _ = train_tab.show_estimate(found, tab, data)
     assert words.endswith("⚠ a run ends after 0.001 min here, with its last checkpoint")
     data[tab.model["n_embd"]] = 512
-    assert train.show_estimate(found, tab, data)[0].startswith("⚠ Parameters: this model has ")
+    assert train_tab.show_estimate(found, tab, data)[0].startswith("⚠ Parameters: this model has ")
     fixed = {name for name, control in (tab.model | tab.train).items() if control.interactive is False}
     assert fixed == {"n_layer", "mlp", "learning_rate"}
     assert "5,000,000 parameters" in str(tab.allowance.words.value)
     with gr.Blocks():
-        local = train.build(replace(found, hosting=Hosting()))
+        local = train_tab.build(replace(found, hosting=Hosting()))
     assert not local.allowance.words.visible
     assert all(control.interactive is not False for control in (local.model | local.train).values())
 
@@ -142,11 +145,13 @@ def test_a_password_for_the_page(tmp_path: Path) -> None:
 
 def test_writing_is_limited_too(tmp_path: Path) -> None:
     found = services(tmp_path, limits=Limits(new_tokens=100))
-    settings = [getattr(sample.SampleConfig(max_new_tokens=101), name) for name in (*sample.SHAPE, *sample.LENGTH)]
+    settings = [
+        getattr(sample_tab.SampleConfig(max_new_tokens=101), name) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
+    ]
     with pytest.raises(
         ValueError, match=r"Max new tokens: 101 were requested; the limit here is 100. Lower it, then continue"
     ):
-        next(sample.write(found, "any", 0, "a", *settings, ANN))
+        next(sample_tab.write(found, "any", 0, "a", *settings, ANN))
 
 
 def test_a_model_that_is_brought_takes_of_the_visitors_disk_space(tmp_path: Path) -> None:

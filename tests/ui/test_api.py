@@ -19,9 +19,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from playground.runs.curves import Curves
-from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import RunStore
 from playground.ui.api import add_api
 from playground.ui.app import build_app
 from playground.ui.services import Services, sendable

@@ -9,11 +9,10 @@ from playground.config import SampleConfig
 from playground.inference.generation import encode_prompt, generate
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.paths import gallery_root
-from playground.runs.store import RunStore
-from playground.ui import branches, writing
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
+from playground.ui.sample import branches, sample_tab, writing
 from playground.ui.services import Services
-from playground.ui.tabs import sample
 
 PROMPT = "Once there was a"
 SHAPE = [0.8, 0, 0.95, 0.02, 1.0]
@@ -43,11 +42,11 @@ def text(tree, number=0):
 
 
 def test_two_halves_are_the_whole_for_each_of_several_samples(services, run):
-    whole, _ = written(sample.write(services, run.id, None, PROMPT, *settings(24, 3), ""))
-    half, _ = written(sample.write(services, run.id, None, PROMPT, *settings(10, 3), ""))
+    whole, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(24, 3), ""))
+    half, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(10, 3), ""))
     for number in range(3):
         half["chosen"] = number
-        half, ahead = written(sample.go_on(services, half, PROMPT, *settings(14, 3), ""))
+        half, ahead = written(sample_tab.go_on(services, half, PROMPT, *settings(14, 3), ""))
         assert text(half, number) == text(whole, number)
     assert len({text(whole, number) for number in range(3)}) == 3
     assert ahead["labels"]
@@ -61,13 +60,13 @@ def test_the_random_number_that_is_shown_is_the_one_that_draws(services, run):
 
     from playground.inference.sampling import draw, filter_distribution
 
-    shown = sample.look_ahead(services, run.id, None, PROMPT, *settings(), "")
+    shown = sample_tab.look_ahead(services, run.id, None, PROMPT, *settings(), "")
     steps = np.frombuffer(base64.b64decode(shown["logits"]), "<u2")
     rank = np.frombuffer(base64.b64decode(shown["by_id"]), "<u2")
     logits = (shown["low"] + (shown["high"] - shown["low"]) * steps / 65_535)[rank]
-    after = filter_distribution(logits, SampleConfig(**dict(zip(sample.SHAPE, SHAPE, strict=True)))).after
+    after = filter_distribution(logits, SampleConfig(**dict(zip(sample_tab.SHAPE, SHAPE, strict=True)))).after
     token = draw(after, SimpleNamespace(random=lambda: shown["uniform"]))
-    tree, _ = written(sample.write(services, run.id, None, PROMPT, *settings(1), ""))
+    tree, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(1), ""))
     assert tree["branches"][0]["tokens"][0]["id"] == token
     assert {int(np.flatnonzero(rank == place)[0]) for place in shown["seen"]} == set(
         encode_prompt(run.tokenizer, PROMPT)
@@ -75,11 +74,11 @@ def test_the_random_number_that_is_shown_is_the_one_that_draws(services, run):
 
 
 def test_a_branch_takes_another_token_and_goes_on_from_there(services, run):
-    tree, _ = written(sample.write(services, run.id, None, PROMPT, *settings(12), ""))
+    tree, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(12), ""))
     before = copy.deepcopy(branches.path(tree, 0))
     other = next(each for each in before[5]["alternatives"] if each[0] != before[5]["id"])
     event = SimpleNamespace(_data={"branch": 0, "at": 5, "id": other[0]})
-    tree, _ = written(sample.branch_off(services, event, tree, *settings(8), ""))
+    tree, _ = written(sample_tab.branch_off(services, event, tree, *settings(8), ""))
     assert branches.path(tree, 0) == before
     got = branches.path(tree, 1)
     assert got[:5] == before[:5]
@@ -87,23 +86,23 @@ def test_a_branch_takes_another_token_and_goes_on_from_there(services, run):
     assert len(got) == 6 + 8
     config = SampleConfig(temperature=0.0, max_new_tokens=8)
     event._data = {"branch": 1, "at": 6, "id": got[6]["alternatives"][0][0]}
-    tree, _ = written(sample.branch_off(services, event, tree, 0.0, *settings(7)[1:], ""))
+    tree, _ = written(sample_tab.branch_off(services, event, tree, 0.0, *settings(7)[1:], ""))
     ids = encode_prompt(run.tokenizer, PROMPT) + [token["id"] for token in got[:6]]
     greedy = [token.id for token in generate(services.models.get(run), ids, config)]
     assert [token["id"] for token in branches.path(tree, 2)][6:] == greedy, "a branch of a branch"
-    tree, _ = sample.look_after(services, SimpleNamespace(_data={"branch": 1}), tree, *settings(), "")
+    tree, _ = sample_tab.look_after(services, SimpleNamespace(_data={"branch": 1}), tree, *settings(), "")
     assert tree["chosen"] == 1
 
 
 def test_ways_to_choose_under_each_other(services, run):
-    events = sample.write_beside(services, "Decoding", 4, None, None, run.id, None, PROMPT, *settings(12), "")
+    events = sample_tab.write_beside(services, "Decoding", 4, None, None, run.id, None, PROMPT, *settings(12), "")
     *_, tree = events
     greedy, drawn, beam = tree["branches"]
     ids = encode_prompt(run.tokenizer, PROMPT)
     model = services.models.get(run)
     expected = [token.id for token in generate(model, ids, SampleConfig(temperature=0.0, max_new_tokens=12))]
     assert [token["id"] for token in greedy["tokens"]] == expected
-    alone, _ = written(sample.write(services, run.id, None, PROMPT, *settings(12), ""))
+    alone, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(12), ""))
     assert drawn["tokens"] == alone["branches"][0]["tokens"]
     assert branches.log_probability(beam["tokens"]) >= branches.log_probability(greedy["tokens"]) - 1e-3
     assert "nats per token" in beam["note"]
@@ -138,20 +137,22 @@ def test_trees_of_any_shape_get_a_sentence(value):
 
 @pytest.mark.parametrize("asked", [None, {}, {"branch": 0, "at": 99, "id": 1}, {"branch": 9, "at": 0, "id": 1}])
 def test_branches_that_cannot_be_are_refused(services, run, asked):
-    tree, _ = written(sample.write(services, run.id, None, PROMPT, *settings(3), ""))
+    tree, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(3), ""))
     with pytest.raises(ValueError, match="cannot be continued"):
-        list(sample.branch_off(services, SimpleNamespace(_data=asked), tree, *settings(3), ""))
+        list(sample_tab.branch_off(services, SimpleNamespace(_data=asked), tree, *settings(3), ""))
     with pytest.raises(ValueError, match="not among the most likely"):
         branches.sprout(branches.read_tree(tree), 0, 1, "no token")
     tree["branches"][0]["tokens"][0]["id"] = 10**6
     with pytest.raises(ValueError, match="cannot be continued"):
-        list(sample.go_on(services, tree, PROMPT, *settings(3), ""))
+        list(sample_tab.go_on(services, tree, PROMPT, *settings(3), ""))
 
 
 def test_wrong_settings_are_one_sentence(services, run):
     def ask(way="Decoding", n_beam=4, other=None, prompt=PROMPT, values=None):
         return list(
-            sample.write_beside(services, way, n_beam, other, None, run.id, None, prompt, *(values or settings(2)), "")
+            sample_tab.write_beside(
+                services, way, n_beam, other, None, run.id, None, prompt, *(values or settings(2)), ""
+            )
         )
 
     for changes, message in (

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from playground.ui.early import SCRIPT, EarlyScript
+from playground.ui.server.early import SCRIPT, EarlyScript
 
 PAGE = "<!doctype html><html><head><title>x</title></head><body>Größe &lt;head&gt;</body></html>"
 

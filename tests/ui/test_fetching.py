@@ -18,17 +18,20 @@ from gradio.routes import App
 from starlette.testclient import TestClient
 
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
-from playground.ui import fetching, links
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import RunStore
+from playground.ui import links
 from playground.ui.api import Api
 from playground.ui.app import build_app, launch_options, queued
-from playground.ui.bring_in import bring
+from playground.ui.data import tokenizer_tab
+from playground.ui.sample import sample_tab
+from playground.ui.server import fetching
 from playground.ui.services import Services
-from playground.ui.tabs import sample, tokenizer, train
 from playground.ui.texts import Wish, own_text
+from playground.ui.train import train_tab
+from playground.ui.train.import_panel import bring
 
 PLACES = [
     *("127.0.0.1", "127.0.0.1:22", "127.1", "0.0.0.0", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[fd00:ec2::254]"),
@@ -129,9 +132,9 @@ def _in_links_and_the_api(services: Services, url: str) -> None:
         json.dumps({"train": {"corpus": url}}),
     ):
         quietly(lambda setup=setup: links.Setup.from_json(setup))
-    quietly(lambda: next(sample.write(services, url, None, url, 1, 0, 1, 0, 1, 5, 1, 0, url, url)))
-    quietly(lambda: train.rename(services, url, url, url))
-    quietly(lambda: list(tokenizer.start_duel(services, url, url, 10, 64, 256, 300)))
+    quietly(lambda: next(sample_tab.write(services, url, None, url, 1, 0, 1, 0, 1, 5, 1, 0, url, url)))
+    quietly(lambda: train_tab.rename(services, url, url, url))
+    quietly(lambda: list(tokenizer_tab.start_duel(services, url, url, 10, 64, 256, 300)))
 
 
 @pytest.fixture(scope="module")

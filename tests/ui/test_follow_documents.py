@@ -3,7 +3,7 @@
 import gradio as gr
 import pytest
 
-from playground.ui.follow_documents import follow_documents
+from playground.ui.train.follow_documents import follow_documents
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, p
 from playground.runs.create import prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.train.estimate import estimate
-from playground.ui import endpoints, forms, rate
+from playground.ui import endpoints, forms
+from playground.ui.inside import attention_endpoints
+from playground.ui.sample import sample_tab
 from playground.ui.services import NOBODY, Services, said
-from playground.ui.tabs import sample, train
+from playground.ui.train import rate, train_tab
 
 
 class NoLauncher:
@@ -51,49 +53,49 @@ def test_sliders_stay_within_what_the_config_allows():
 
 def test_train_tab_shows_every_setting_once(services):
     with gr.Blocks():
-        tab = train.build(services)
+        tab = train_tab.build(services)
     assert set(tab.model) == {f.name for f in fields(ModelConfig)} - forms.HIDDEN.keys()
     assert set(tab.train) == {f.name for f in fields(TrainConfig)} - forms.HIDDEN.keys()
     with gr.Blocks():
-        other = sample.build(services)
+        other = sample_tab.build(services)
     assert set(other.shape) | set(other.length) == {f.name for f in fields(SampleConfig)}
 
 
 def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
-    names = train._preset_fields()
+    names = train_tab._preset_fields()
     for name in PRESETS:
-        values = dict(zip(names, train.show_preset(name, 8), strict=True))
+        values = dict(zip(names, train_tab.show_preset(name, 8), strict=True))
         config = preset(name, n_head=8)
         assert values == {key: getattr(config, key) for key in names}
         assert not {"n_layer", "n_embd", "n_head", "block_size"} & values.keys()
 
 
 def test_a_recipe_sets_text_sizes_and_training_and_the_others_touch_nothing():
-    of_model, of_train = train._recipe_fields()
-    text, *values = train.show_recipe("speedrun")
+    of_model, of_train = train_tab._recipe_fields()
+    text, *values = train_tab.show_recipe("speedrun")
     assert text == "tiny_shakespeare"
     shown = dict(zip([*of_model, *of_train], values, strict=True))
     whole = prepare_run("speedrun", None, {"corpus": "tales"})  # another text, so that nothing is downloaded
     assert {key: getattr(whole.model, key) for key in of_model} == {key: shown[key] for key in of_model}
     assert {key: getattr(whole.train, key) for key in of_train} == {key: shown[key] for key in of_train}
     assert estimate(whole.model, whole.train).parameters <= 1_000_000
-    begun = train.show_recipe("modern", text, *values)
+    begun = train_tab.show_recipe("modern", text, *values)
     assert begun[0] == TrainConfig().corpus
     assert begun[1 + len(of_model) :] == [getattr(TrainConfig(), key) for key in of_train], "the recipe is taken back"
-    kept = train.show_recipe("modern", text, *values[:-1], "something of one's own")
+    kept = train_tab.show_recipe("modern", text, *values[:-1], "something of one's own")
     assert kept == [gr.skip()] * (len(values) + 1)
 
 
 def test_choosing_another_preset_takes_back_what_the_first_had_set():
-    names = train._preset_fields()
-    values = dict(zip(names, train.show_preset("classic", 4), strict=True))
+    names = train_tab._preset_fields()
+    values = dict(zip(names, train_tab.show_preset("classic", 4), strict=True))
     assert values["n_expert"] == 1
     assert values["window"] == 0
     assert values["sink_logit"] == "none"
 
 
 def test_long_forms_stand_under_headings():
-    names = forms.remaining(ModelConfig, train.MODEL_FIRST)
+    names = forms.remaining(ModelConfig, train_tab.MODEL_FIRST)
     headings = forms.groups(ModelConfig, names)
     assert list(headings) == [
         "Positional encoding",
@@ -115,7 +117,7 @@ QUESTIONS = [
 def test_questions_of_any_shape_get_an_answer(services, question):
     assert endpoints.curves(services, question)["runs"] == []
     assert endpoints.live(services, question)["state"] == "idle"
-    assert endpoints.attention(services, question) == {"error": "Run not found."}
+    assert attention_endpoints.attention(services, question) == {"error": "Run not found."}
 
 
 def test_a_stranger_is_nobody_and_tokens_are_ours(services):

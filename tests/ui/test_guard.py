@@ -17,8 +17,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from playground.ui.app import weight
-from playground.ui.guard import Guard
-from playground.ui.uploads import Uploads
+from playground.ui.server.guard import Guard
+from playground.ui.server.uploads import Uploads
 
 HOST = "http://testserver"
 
@@ -159,7 +159,7 @@ def test_uploads_have_room_or_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     os.utime(kept, (0, 0))
     assert uploads.begin(1_000)[0] == 200, "what broke off long ago is gone"
     assert (kept.exists(), broken.exists()) == (True, False)
-    monkeypatch.setattr("playground.ui.uploads.MIN_FREE", 10**18)
+    monkeypatch.setattr("playground.ui.server.uploads.MIN_FREE", 10**18)
     assert uploads.begin(10)[0] == 507
 
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from playground.ui.health import routes
+from playground.ui.server.health import routes
 from playground.ui.services import Services
 from tests.ui.conftest import MakeRun
 
@@ -24,7 +24,7 @@ def test_health_says_whether_runs_can_be_stored(local: Services, monkeypatch: py
     def full(self: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("playground.runs.files.Lock.__enter__", full)
+    monkeypatch.setattr("playground.runs.store.files.Lock.__enter__", full)
     answer = client(local).get("/health")
     assert answer.status_code == 503
     assert answer.json()["reason"] == "The run store cannot be written: Read-only file system."

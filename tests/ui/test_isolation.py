@@ -27,13 +27,13 @@ from pandas.io.formats.style import Styler
 
 from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
 from playground.runs.races import create_race, prepare_race
-from playground.runs.racing import execute_race
-from playground.runs.store import RunStore
-from playground.runs.worker import execute
+from playground.runs.store.run_store import RunStore
+from playground.runs.worker.racing import execute_race
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.race import Arm, RaceSpec
 from playground.ui.app import build_app, launch_options, queued

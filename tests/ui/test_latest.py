@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from playground.ui import latest
-from playground.ui.latest import Latest
+from playground.ui import cancel_previous
+from playground.ui.cancel_previous import Latest
 
 
 def count(name: str, most: int) -> Iterator[tuple[str, int]]:
@@ -45,7 +45,7 @@ def test_gradio_finds_the_request_before_the_handlers_own_parameters() -> None:
 
 
 def test_no_more_pages_are_remembered_than_that(monkeypatch: Any) -> None:
-    monkeypatch.setattr(latest, "MOST_PAGES", 2)
+    monkeypatch.setattr(cancel_previous, "MOST_PAGES", 2)
     tab = Latest()
     for session in "abc":
         tab.end_what_runs(page(session))

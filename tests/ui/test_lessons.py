@@ -10,11 +10,12 @@ import pytest
 from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
+from playground.runs.store.run_store import RunStore
 from playground.tokenizers import learn_bpe
-from playground.ui import imports, lessons
+from playground.ui import imports
+from playground.ui.data import tokenizer_endpoints, tokenizer_tab
+from playground.ui.sample import sample_tab
 from playground.ui.services import Services
-from playground.ui.tabs import sample, tokenizer
 
 ME, STRANGER = "a" * 32, "b" * 32
 
@@ -26,7 +27,7 @@ def services(tmp_path):
 
 
 def ask(services, **asked):
-    return lessons.tokenize(services, {"text": "hello hello", "learned": "tales", "width": 64, **asked})
+    return tokenizer_endpoints.tokenize(services, {"text": "hello hello", "learned": "tales", "width": 64, **asked})
 
 
 def test_rows_come_in_the_order_asked_with_their_numbers(services):
@@ -53,8 +54,8 @@ def test_a_runs_tokenizer_is_for_those_who_may_see_the_run(services):
     assert row["name"] == f"mine: BPE {bpe.vocab_size}"
     (row,) = ask(services, tokenizers=[f"run:{run.id}"], visitor=STRANGER)["rows"]
     assert row["error"] == "Run not found."
-    assert (f"mine: BPE {bpe.vocab_size}", f"run:{run.id}") in tokenizer.refresh(services, [], ME)["choices"]
-    assert all("mine" not in label for label, _ in tokenizer.refresh(services, [], STRANGER)["choices"])
+    assert (f"mine: BPE {bpe.vocab_size}", f"run:{run.id}") in tokenizer_tab.refresh(services, [], ME)["choices"]
+    assert all("mine" not in label for label, _ in tokenizer_tab.refresh(services, [], STRANGER)["choices"])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_runs_tokenizer_is_for_those_who_may_see_the_run(services):
     ],
 )
 def test_questions_of_any_shape_get_a_sentence(services, asked, message):
-    assert message in lessons.tokenize(services, asked)["error"]
+    assert message in tokenizer_endpoints.tokenize(services, asked)["error"]
 
 
 @pytest.mark.parametrize("key", ["", "x", "bpe:", "bpe:-1", "bpe:99999999", "bpe:²", "run:../x", "file:x", "imported"])
@@ -82,20 +83,23 @@ def test_an_impossible_tokenizer_is_a_row_with_a_sentence(services, key):
 def test_a_lone_surrogate_is_told(services):
     assert (
         "invalid character at position 3"
-        in lessons.tokenize(services, {"text": "ab\ud800", "learned": "text", "width": 64, "tokenizers": ["byte"]})[
-            "error"
-        ]
+        in tokenizer_endpoints.tokenize(
+            services, {"text": "ab\ud800", "learned": "text", "width": 64, "tokenizers": ["byte"]}
+        )["error"]
     )
 
 
 def test_the_replay_holds_bytes_boundaries_and_counts(services):
-    answer = lessons.replay(services, {"text": "aaabdaaabac", "learned": "text"})
+    answer = tokenizer_endpoints.replay(services, {"text": "aaabdaaabac", "learned": "text"})
     assert base64.b64decode(answer["bytes"]) == b"aaabdaaabac"
     assert [step["pair"] for step in answer["merges"]] == [["a", "a"], ["a", "b"], ["aa", "ab"]]
     assert answer["merges"][0]["rivals"][:2] == [["a", "a", 4], ["a", "b", 2]]
     assert answer["stopped"]
-    assert len(lessons.replay(services, {"text": "x", "learned": "python_source"})["merges"]) == lessons.LESSON_MERGES
-    assert "error" in lessons.replay(services, {"text": "x", "learned": 5})
+    assert (
+        len(tokenizer_endpoints.replay(services, {"text": "x", "learned": "python_source"})["merges"])
+        == tokenizer_endpoints.LESSON_MERGES
+    )
+    assert "error" in tokenizer_endpoints.replay(services, {"text": "x", "learned": 5})
 
 
 def test_imported_files_are_kept_by_content_and_forgotten_in_turn(services):
@@ -113,16 +117,16 @@ def test_imported_files_are_kept_by_content_and_forgotten_in_turn(services):
 
 def test_importing_adds_a_choice_and_chooses_it(services):
     data = learn_bpe("abab" * 9, 300).json_text.encode()
-    files, update = tokenizer.add_file(services, data, [], ["byte"], ME)
+    files, update = tokenizer_tab.add_file(services, data, [], ["byte"], ME)
     assert update["value"] == ["byte", files[0][1]]
-    again, update = tokenizer.add_file(services, data, files, update["value"], ME)
+    again, update = tokenizer_tab.add_file(services, data, files, update["value"], ME)
     assert again == files
     with pytest.raises(ValueError, match="not JSON"):
-        tokenizer.add_file(services, b"PK", files, [], ME)
+        tokenizer_tab.add_file(services, b"PK", files, [], ME)
 
 
 def test_the_plan_of_a_duel_is_a_table_and_a_reason(services):
-    table, why = tokenizer.show_plan(services, "tales", 50, 32, 300, 700)
+    table, why = tokenizer_tab.show_plan(services, "tales", 50, 32, 300, 700)
     assert table["tokenizer"].tolist() == ["bytes", "59 characters", "BPE 300", "BPE 700"]
     assert "a token of BPE 700 stands for" in why
     for wrong in (
@@ -133,20 +137,20 @@ def test_the_plan_of_a_duel_is_a_table_and_a_reason(services):
         (None, 32, 300, 700),
     ):
         with pytest.raises(ValueError, match=r"must be|divisible|needs"):
-            tokenizer.show_plan(services, "tales", *wrong)
+            tokenizer_tab.show_plan(services, "tales", *wrong)
 
 
 def test_the_next_token_chart_gets_all_logits_in_two_bytes_each():
     logits = np.sort(np.random.default_rng(0).normal(0, 4, 32_000))[::-1].astype(np.float32)
-    packed = sample.packed(logits)
+    packed = sample_tab.packed(logits)
     steps = np.frombuffer(base64.b64decode(packed["logits"]), dtype="<u2")
     back = packed["low"] + (packed["high"] - packed["low"]) * steps / 65_535
     assert np.abs(back - logits).max() <= (packed["high"] - packed["low"]) / 131_000
     assert len(json.dumps(packed)) < 90_000
-    assert sample.packed(np.zeros(3, dtype=np.float32))["low"] == 0
+    assert sample_tab.packed(np.zeros(3, dtype=np.float32))["low"] == 0
 
 
 def test_the_tab_lays_itself_out(services):
     with gr.Blocks():
-        tab = tokenizer.build(services)
+        tab = tokenizer_tab.build(services)
     assert len(tab.duel) == 4

@@ -12,24 +12,25 @@ import pytest
 import torch
 from PIL import Image
 
-from playground.lab.ablation import Part, continuation, effect, probe
-from playground.lab.attention import attention_patterns
-from playground.lab.heads import head_scores, letters_of, repeated_tokens
-from playground.lab.patching import patching
-from playground.runs.log import Tail
+from playground.interp.ablation import Part, continuation, effect, probe
+from playground.interp.attention import attention_patterns
+from playground.interp.heads import head_scores, letters_of, repeated_tokens
+from playground.interp.patching import patching
+from playground.runs.store.log import Tail
 from playground.runs.texts import dataset
 from playground.train.evaluation import evaluate
-from playground.ui import endpoints, inside_endpoints
+from playground.ui import endpoints
 from playground.ui.app import build_app
-from playground.ui.readings import READINGS
+from playground.ui.inside import attention_endpoints, inside_endpoints
+from playground.ui.inside.guided_tours import READINGS
 from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [
-    endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
+    attention_endpoints.attention, endpoints.timeline, inside_endpoints.lens, inside_endpoints.heads, inside_endpoints.parts,
     inside_endpoints.ablate, inside_endpoints.head_by_hand, inside_endpoints.patch,
 ]  # fmt: skip
 LOOKS = [
-    endpoints.attention,
+    attention_endpoints.attention,
     inside_endpoints.lens,
     inside_endpoints.heads,
     inside_endpoints.ablate,
@@ -61,7 +62,7 @@ def test_every_step_of_a_timeline_shows_the_attention_of_that_step(local, make_r
     ids = [int(token) for token in run.tokenizer.encode(text)]
     sprites = []
     for step in endpoints.timeline(local, {"run": run.id})["steps"]:
-        answer = endpoints.attention(local, {"run": run.id, "step": step, "text": text})
+        answer = attention_endpoints.attention(local, {"run": run.id, "step": step, "text": text})
         grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
         shown = (grey.reshape(2, 14, 4, 14).transpose(0, 2, 1, 3) / 255.0) ** 2
         assert np.abs(shown - attention_patterns(local.models.get(run, step), ids)).max() < 0.005
@@ -74,7 +75,7 @@ def test_of_a_long_text_one_layer_is_sent_at_a_time(local, make_run: MakeRun, mo
     run, text = make_run(), "the cat sat on"
     whole = attention_patterns(local.models.get(run), [int(token) for token in run.tokenizer.encode(text)])
     for asked, layer in ((1, 1), (0, 0), (7, 0), (None, 0)):
-        answer = endpoints.attention(local, {"run": run.id, "text": text, "layer": asked})
+        answer = attention_endpoints.attention(local, {"run": run.id, "text": text, "layer": asked})
         grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"]))))
         assert answer["layers"] == [layer]
         assert np.abs((grey.reshape(14, 4, 14).transpose(1, 0, 2) / 255.0) ** 2 - whole[layer]).max() < 0.005
@@ -83,7 +84,7 @@ def test_of_a_long_text_one_layer_is_sent_at_a_time(local, make_run: MakeRun, mo
 @pytest.mark.parametrize("variant", [{"window": 8, "n_sink": 2}, {"window": 8, "global_every": 2}])
 def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
     run = make_run(**variant)
-    answer = endpoints.attention(local, {"run": run.id, "text": "the cat"})
+    answer = attention_endpoints.attention(local, {"run": run.id, "text": "the cat"})
     assert answer["windows"] == run.model.windows
     assert answer["n_sink"] == run.model.n_sink
 
@@ -220,7 +221,7 @@ def test_parts_that_are_not_there_are_refused(local, make_run: MakeRun, changes,
 
 
 def test_a_text_longer_than_the_context_loses_its_beginning_and_the_answer_says_so(local, make_run: MakeRun):
-    answer = endpoints.attention(local, {"run": make_run().id, "text": "x" + "y" * 32})
+    answer = attention_endpoints.attention(local, {"run": make_run().id, "text": "x" + "y" * 32})
     assert answer["note"] == "The text has 33 tokens; the model reads the last 32."
     assert answer["tokens"] == ["y"] * 32
 

@@ -8,7 +8,7 @@ import pytest
 
 from playground.inference import generation
 from playground.ui.app import build_app, launch_options, queued
-from playground.ui.tabs.sample import WRITERS
+from playground.ui.sample.sample_tab import WRITERS
 from tests.visitor import Visitor
 
 pytestmark = pytest.mark.filterwarnings(

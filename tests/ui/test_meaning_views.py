@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from playground.data.tales import tales
-from playground.lab.reading import text_windows
-from playground.lab.vectors import cosines, principal_axes
+from playground.interp.activations import text_windows
+from playground.interp.embeddings import cosines, principal_axes
 from playground.runs.texts import dataset
-from playground.ui import experts_endpoints, semantics_endpoints
+from playground.ui.inside import experts_endpoints, semantics_endpoints
 from tests.ui.conftest import MakeRun
 
 ENDPOINTS = [

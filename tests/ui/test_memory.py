@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from playground.ui import memory
+from playground.ui.server import memory
 
 CHILD = """
 import psutil, threading

@@ -9,12 +9,13 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from playground.lab.recipes import RECIPES, race_of
+from playground.races.recipes import RECIPES, race_of
 from playground.runs.races import get_race, plan_race
 from playground.train.race import UNITS, parse_arm
-from playground.ui import race_form, race_tab, text_card
+from playground.ui import text_card
 from playground.ui.app import start_numerics
-from playground.ui.race_form import (
+from playground.ui.compare import race_form, race_tab
+from playground.ui.compare.race_form import (
     RaceForm,
     add_arm,
     brought_text,
@@ -27,7 +28,7 @@ from playground.ui.race_form import (
     usual_amount,
 )
 from playground.ui.services import Services
-from playground.ui.tabs import train
+from playground.ui.train import train_tab
 from tests.ui.conftest import TEXT
 
 SMALL = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2}
@@ -166,7 +167,7 @@ def test_of_a_text_too_large_for_a_race_the_beginning_is_read(
 
 def test_the_numerics_lab_races_what_the_train_tab_describes(local: Services) -> None:
     with gr.Blocks():
-        tab = train.build(local)
+        tab = train_tab.build(local)
     launcher = Started()
     services = Services(local.store, launcher, local.curves, local.models, local.cache_dir, public=False)  # type: ignore[arg-type]
     small = {{**tab.model, **tab.train}[name]: value for name, value in SMALL.items()}

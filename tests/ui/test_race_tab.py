@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from playground.runs import status
-from playground.runs.paths import gallery_root
 from playground.runs.races import Race, create_race, list_races, prepare_race
-from playground.runs.status import Status
-from playground.runs.store import RunStore
+from playground.runs.store import status
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
+from playground.runs.store.status import Status
 from playground.train.race import RaceSpec
-from playground.ui import race_tab
-from playground.ui.race_tab import moved, reading
+from playground.ui.compare import race_tab
+from playground.ui.compare.compare_tab import suit
+from playground.ui.compare.race_tab import moved, reading
 from playground.ui.services import Services
-from playground.ui.tabs.compare import suit
 from tests.ui.conftest import TEXT
 
 SHARED = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "corpus_bytes": 50_000}

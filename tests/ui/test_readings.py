@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from playground.lab.ablation import Part, continuation, effect, probe
-from playground.lab.attention import attention_patterns
+from playground.interp.ablation import Part, continuation, effect, probe
+from playground.interp.attention import attention_patterns
 from playground.runs.loading import ModelCache
-from playground.runs.log import Tail
-from playground.runs.paths import cache_root, gallery_root
-from playground.runs.store import RunStore
+from playground.runs.store.log import Tail
+from playground.runs.store.paths import cache_root, gallery_root
+from playground.runs.store.run_store import RunStore
 from playground.runs.texts import dataset
-from playground.ui.readings import READINGS, Reading
-from playground.ui.tabs.attention import opening
+from playground.ui.inside.attention_tab import opening
+from playground.ui.inside.guided_tours import READINGS, Reading
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 
-from playground.lab.race_view import race_news
+from playground.races.payload import race_news
 from playground.runs.curves import Curves
-from playground.runs.paths import gallery_root
 from playground.runs.races import create_race, list_races, prepare_race
-from playground.runs.store import RunStore
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
 from playground.train.race import RaceSpec
-from playground.ui.report import race_file, race_report
+from playground.ui.compare.report import race_file, race_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 SHARED = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "corpus_bytes": 50_000}

@@ -7,13 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from playground.analysis.streaming import Reading
 from playground.config import ModelConfig, TrainConfig
-from playground.lab.sink_runs import KEPT, Measured
-from playground.lab.sinks import SinkPoint
-from playground.lab.streaming import Reading
+from playground.interp.sinks import SinkPoint
+from playground.reference.make_sinks import KEPT, Measured
 from playground.tokenizers import build_tokenizer
-from playground.ui import lessons, links, race_form, streaming_view, writing
-from playground.ui.tabs import compare, sample, train
+from playground.ui import links
+from playground.ui.compare import compare_tab, race_form
+from playground.ui.data import tokenizer_endpoints
+from playground.ui.sample import sample_tab, streaming_view, writing
+from playground.ui.train import train_tab
 
 
 def readings(dense: list[float], window: float, sinks: float) -> list[Reading]:
@@ -76,7 +79,7 @@ def test_the_likelihood_of_a_text_says_what_it_is() -> None:
     [(1, "1 parameter"), (7_000, "7,000 parameters"), (853_504, "0.85 M parameters")],
 )
 def test_sizes_are_never_zero_million(n: int, words: str) -> None:
-    assert train._size(n).startswith(words)
+    assert train_tab._size(n).startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -90,8 +93,8 @@ def test_a_budget_of_one_is_one(amount: float, unit: str, words: str) -> None:
 def test_what_an_empty_prompt_starts_from_is_named() -> None:
     byte = SimpleNamespace(tokenizer=build_tokenizer("byte", ""))
     letters = SimpleNamespace(tokenizer=build_tokenizer("char", "abc"))
-    assert sample._start(byte, [10]) == "a line break"
-    assert sample._start(letters, [0]) == "“a”"
+    assert sample_tab._start(byte, [10]) == "a line break"
+    assert sample_tab._start(letters, [0]) == "“a”"
 
 
 def test_a_private_race_is_not_called_a_run() -> None:
@@ -106,27 +109,34 @@ def test_a_private_race_is_not_called_a_run() -> None:
 def test_a_vocabulary_learned_from_the_text_itself_was_trained_on_it() -> None:
     chinese = "米拉把钥匙给了奥伦。"
     asked = {"text": chinese, "tokenizers": ["bpe:512"], "width": 64}
-    assert "was hardly trained on this script" in lessons.tokenize(None, {**asked, "learned": "tales"})["notice"]
-    assert "was hardly trained" not in lessons.tokenize(None, {**asked, "learned": "text"})["notice"]
+    assert (
+        "was hardly trained on this script"
+        in tokenizer_endpoints.tokenize(None, {**asked, "learned": "tales"})["notice"]
+    )
+    assert "was hardly trained" not in tokenizer_endpoints.tokenize(None, {**asked, "learned": "text"})["notice"]
 
 
 def test_text_without_words_has_no_tokens_per_word() -> None:
-    (row,) = lessons.tokenize(None, {"text": " \n ", "tokenizers": ["byte"], "learned": "tales", "width": 64})["rows"]
+    (row,) = tokenizer_endpoints.tokenize(
+        None, {"text": " \n ", "tokenizers": ["byte"], "learned": "tales", "width": 64}
+    )["rows"]
     assert row["tokens_per_word"] is None and row["tokens"] == 3
 
 
 def test_merges_learned_from_a_part_of_a_corpus_say_so() -> None:
-    assert lessons.replay(None, {"text": "abab", "learned": "tales"})["learned"] == "the first 20 kB of Tales"
-    assert lessons.replay(None, {"text": "abab", "learned": "text"})["learned"] == "this text"
+    assert (
+        tokenizer_endpoints.replay(None, {"text": "abab", "learned": "tales"})["learned"] == "the first 20 kB of Tales"
+    )
+    assert tokenizer_endpoints.replay(None, {"text": "abab", "learned": "text"})["learned"] == "this text"
 
 
 def test_bytes_that_are_left_over_are_no_certain_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """The euro sign's first two bytes: what the decoder holds back at the end belongs to the last token."""
     drawn = [SimpleNamespace(id=byte, probability=0.25) for byte in "€".encode()[:2]]
-    monkeypatch.setattr(compare, "generate", lambda *_: iter(drawn))
+    monkeypatch.setattr(compare_tab, "generate", lambda *_: iter(drawn))
     run = SimpleNamespace(tokenizer=build_tokenizer("byte", ""))
     services = SimpleNamespace(models=SimpleNamespace(get=lambda _run: None))
-    *_, last = compare._texts(services, run, "a", compare.SampleConfig())
+    *_, last = compare_tab._texts(services, run, "a", compare_tab.SampleConfig())
     assert len(last) == 2 and [p for _, p in last] == [0.25, 0.25]
     assert last[-1][0] == "\ufffd" or "\ufffd" in last[-1][0]
 
@@ -136,7 +146,7 @@ def test_an_estimate_that_depends_on_the_text_says_about() -> None:
     model = ModelConfig()
     for tokenizer, starts in (("byte", "0."), ("char", "about "), ("bpe", "about ")):
         values = TrainConfig(tokenizer=tokenizer)
-        words = train.show_estimate(*form_of(model, values))[0]
+        words = train_tab.show_estimate(*form_of(model, values))[0]
         assert words.startswith(starts), words
 
 

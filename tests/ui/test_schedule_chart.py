@@ -6,7 +6,7 @@ import pytest
 
 from playground.config import TrainConfig
 from playground.train.schedule import SCHEDULES, learning_rate
-from playground.ui.schedule_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, schedule_chart
+from playground.ui.train.schedule_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, schedule_chart
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -10,15 +10,16 @@ import pytest
 
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
-from playground.runs.hosting import Hosting
-from playground.runs.journal import to_output
-from playground.runs.launcher import Launcher
 from playground.runs.limits import PUBLIC
-from playground.runs.store import hashed
-from playground.runs.worker import execute
-from playground.ui import endpoints, health, links
+from playground.runs.queue.audit_log import to_output
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import hashed
+from playground.runs.worker.worker import execute
+from playground.ui import endpoints, links
 from playground.ui.api import Api
 from playground.ui.links import Place
+from playground.ui.server import health
 from playground.ui.services import Services
 from tests.ui.conftest import MakeRun
 

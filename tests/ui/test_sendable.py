@@ -13,7 +13,7 @@ import pytest
 from gradio.server_messages import ProcessCompletedMessage
 
 from playground.ui.app import queued
-from playground.ui.race_form import add_arm
+from playground.ui.compare.race_form import add_arm
 from playground.ui.services import plain, said, sendable
 from playground.ui.text_card import show_text
 

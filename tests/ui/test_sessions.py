@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.blocks import BlocksConfig
 from gradio.state_holder import SessionState
 
-from playground.ui.sessions import describe_once
+from playground.ui.server.sessions import describe_once
 
 
 def page() -> gr.Blocks:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from playground.lab import streaming as lab
-from playground.lab.sink_runs import ARMS, run_id
+from playground.analysis import streaming as lab
+from playground.reference.make_sinks import ARMS, run_id
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.paths import gallery_root
-from playground.runs.store import RunStore
+from playground.runs.store.paths import gallery_root
+from playground.runs.store.run_store import RunStore
+from playground.ui.sample import streaming_tab
 from playground.ui.services import Services
-from playground.ui.tabs import streaming
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def services(tmp_path_factory):
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(streaming, "LONGEST", 300)
-    monkeypatch.setattr(streaming, "ENDLESS_TOKENS", 30)
-    monkeypatch.setattr(streaming, "UPDATE_SECONDS", 0)
+    monkeypatch.setattr(streaming_tab, "LONGEST", 300)
+    monkeypatch.setattr(streaming_tab, "ENDLESS_TOKENS", 30)
+    monkeypatch.setattr(streaming_tab, "UPDATE_SECONDS", 0)
     monkeypatch.setattr(lab, "TIMED", 2)
 
 
@@ -35,7 +35,7 @@ def a_run(services, preset):
 @pytest.mark.slow
 def test_the_proof_ends_with_the_same_text(services, short):
     run = a_run(services, "classic")
-    *_, (words, pace, memory, _, texts) = streaming.prove(services, run.id, None, 64, "Once there was a " * 20, "")
+    *_, (words, pace, memory, _, texts) = streaming_tab.prove(services, run.id, None, 64, "Once there was a " * 20, "")
     assert "identical text" in words
     assert [line["name"] for line in pace["lines"]] == ["with cache", "without"]
     formula = {
@@ -50,39 +50,39 @@ def test_the_proof_ends_with_the_same_text(services, short):
 @pytest.mark.slow
 def test_a_long_text_in_five_ways(services, short):
     run = a_run(services, "modern")
-    *_, (words, chart, memory, table, _) = streaming.read(services, run.id, None, 32, 2, "")
+    *_, (words, chart, memory, table, _) = streaming_tab.read(services, run.id, None, 32, 2, "")
     assert words.startswith("**Beyond its context this run")
     assert [line["name"] for line in chart["lines"]] == list(lab.policies(2))
     assert chart["marks"] == [{"x": run.model.block_size, "text": "training context"}]
     assert table.count("\n") == 1 + 5
     assert memory["lines"][0]["y"][-1] > memory["lines"][-1]["y"][-1]
     with pytest.raises(ValueError, match="cannot stream"):
-        list(streaming.read(services, a_run(services, "classic").id, None, 32, 2, ""))
+        list(streaming_tab.read(services, a_run(services, "classic").id, None, 32, 2, ""))
 
 
 def test_endless_writing_keeps_its_memory(services, short):
     run = a_run(services, "modern")
-    shown = list(streaming.endless(services, run.id, None, 16, 2, "Once", ""))
+    shown = list(streaming_tab.endless(services, run.id, None, 16, 2, "Once", ""))
     config = run.model
     kib = 2 * config.n_layer * config.n_kv_head * config.head_dim * 18 * 4 / 1024
     assert len(shown) == 31
     assert all(f"{kib:,.0f} KiB" in words for words, *_ in shown)
     assert "30 tokens, done" in shown[-1][0]
     assert len(shown[-2][4]["branches"][0]["tokens"]) == 30
-    without = list(streaming.endless(services, run.id, None, 16, 0, "Once", ""))[-1]
+    without = list(streaming_tab.endless(services, run.id, None, 16, 0, "Once", ""))[-1]
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 
 
 @pytest.mark.slow
 def test_sinks_through_training(services, short):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))
-    *_, (words, masses, rates, _, _) = streaming.find_sinks(services, run.id, None, "")
+    *_, (words, masses, rates, _, _) = streaming_tab.find_sinks(services, run.id, None, "")
     assert "first token" in words
     assert masses["lines"][0]["x"] == rates["lines"][0]["x"] == run.steps_available()
 
 
 def test_the_three_softmaxes_are_there_at_once(services):
-    words, heads, kept, table, _ = streaming.show_three(services)
+    words, heads, kept, table, _ = streaming_tab.show_three(services)
     assert words.startswith(
         "**No head of 3 small runs became a sink; keeping the first tokens hurts Softmax-off-by-one.**"
     )
@@ -101,7 +101,7 @@ def test_the_three_softmaxes_are_there_at_once(services):
     assert [line["name"] for line in kept["lines"]] == list(ARMS)
     assert all(line["x"] == [0, 1, 2, 4] for line in kept["lines"])
     assert len(heads["lines"]) == 5  # two of the three can attend to nothing
-    *_, (told, masses, idle, *_) = streaming.find_sinks(services, run_id("learned"), None, "")
+    *_, (told, masses, idle, *_) = streaming_tab.find_sinks(services, run_id("learned"), None, "")
     assert "To nothing" in told
     assert [line["label"] for line in masses["lines"][:-1]] == [line["label"] for line in idle["lines"]]
     assert idle["lines"][5]["label"] == "layer 2 head 2"
@@ -110,22 +110,22 @@ def test_the_three_softmaxes_are_there_at_once(services):
 
 
 def test_without_a_gallery_there_is_a_question_instead(local):
-    assert streaming.show_three(local)[1:] == (None, None, "", None)
+    assert streaming_tab.show_three(local)[1:] == (None, None, "", None)
 
 
 def test_slots_are_drawn_for_any_sliders():
-    shown = streaming.show_slots(200, 9)
-    assert (shown["capacity"], shown["n_sink"], len(shown["steps"])) == (18, 6, streaming.STORY)
+    shown = streaming_tab.show_slots(200, 9)
+    assert (shown["capacity"], shown["n_sink"], len(shown["steps"])) == (18, 6, streaming_tab.STORY)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 0, 3.5, "8", None, True, 10**6])
 def test_windows_that_make_no_sense_are_refused(services, value):
     run = a_run(services, "modern")
     for ask in (
-        lambda: streaming.show_slots(value, 2),
-        lambda: list(streaming.read(services, run.id, None, value, 2, "")),
-        lambda: list(streaming.endless(services, run.id, None, value, 2, "x", "")),
-        lambda: list(streaming.prove(services, run.id, None, value, "x", "")),
+        lambda: streaming_tab.show_slots(value, 2),
+        lambda: list(streaming_tab.read(services, run.id, None, value, 2, "")),
+        lambda: list(streaming_tab.endless(services, run.id, None, value, 2, "x", "")),
+        lambda: list(streaming_tab.prove(services, run.id, None, value, "x", "")),
     ):
         with pytest.raises(ValueError, match="Window must be a whole number from 1 to 1,024"):
             ask()
@@ -133,8 +133,8 @@ def test_windows_that_make_no_sense_are_refused(services, value):
 
 def test_runs_and_prompts_that_are_not_there(services):
     with pytest.raises(ValueError, match="Run not found"):
-        next(streaming.read(services, "../x", None, 8, 2, ""))
+        next(streaming_tab.read(services, "../x", None, 8, 2, ""))
     with pytest.raises(ValueError, match="No run is chosen"):
-        next(streaming.find_sinks(services, None, None, ""))
+        next(streaming_tab.find_sinks(services, None, None, ""))
     with pytest.raises(ValueError, match="Prompt must be text"):
-        next(streaming.prove(services, a_run(services, "modern").id, None, 8, 5, ""))
+        next(streaming_tab.prove(services, a_run(services, "modern").id, None, 8, 5, ""))

@@ -10,14 +10,14 @@ import pytest
 
 from playground.config import preset
 from playground.interchange.package import Package
-from playground.runs.adopt import adopt
 from playground.runs.curves import Curves
-from playground.runs.launcher import Launcher
+from playground.runs.import_model import adopt
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunNotFound, RunStore
-from playground.ui.bring_in import bring
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import RunNotFound, RunStore
 from playground.ui.services import Services
-from playground.ui.take_away import PREFIX, file_name, show_steps, sweep, take
+from playground.ui.train.export_panel import PREFIX, file_name, show_steps, sweep, take
+from playground.ui.train.import_panel import bring
 from tests.interchange.models import package
 
 MINE, THEIRS = "a" * 32, "b" * 32

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from playground.ui import telling as module
-from playground.ui.telling import paced, telling
+from playground.ui import progress as module
+from playground.ui.progress import paced, telling
 
 
 def listen(words):
@@ -18,7 +18,7 @@ def listen(words):
 
 
 def test_words_come_while_the_work_goes_on(monkeypatch):
-    monkeypatch.setattr("playground.ui.telling.SECONDS", 0.02)
+    monkeypatch.setattr("playground.ui.progress.SECONDS", 0.02)
 
     def work(tell):
         for share in (0.25, 0.999):

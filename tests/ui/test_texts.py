@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
+from playground.analysis.data_card import data_card
 from playground.config import TrainConfig, preset
 from playground.data import sources
 from playground.data.sources import TextFile
-from playground.lab.data_card import data_card
 from playground.runs.curves import Curves
-from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
-from playground.runs.worker import execute
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import RunStore
+from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
-from playground.ui import endpoints, texts
+from playground.ui import texts
+from playground.ui.data import batch_endpoints, batch_tab
 from playground.ui.services import Services
-from playground.ui.tabs import batch
 from playground.ui.text_card import build_text_card, show_text, show_upload, wish_of
 from playground.ui.texts import Cards, Wish, described, fitted, loaded, own_text, size_of
 from tests.runs.conftest import MODEL, TEXT, TRAIN
@@ -160,7 +160,7 @@ def trained(services: Services) -> Any:
 
 
 def test_a_runs_batch_and_one_of_its_losses(services: Services, trained: Any) -> None:
-    value = batch.show_run(services, trained.id, 30, 2.0, "")
+    value = batch_tab.show_run(services, trained.id, 30, 2.0, "")
     json.dumps(value, allow_nan=False)
     assert (value["batch"], value["n_rows"], len(value["rows"])) == (2, 4, 4)
     row = value["rows"][1]
@@ -174,28 +174,28 @@ def test_a_runs_batch_and_one_of_its_losses(services: Services, trained: Any) ->
         "position": 5,
         "target": row["ids"][6],
     }
-    answer = endpoints.explain_loss(services, asked)
+    answer = batch_endpoints.explain_loss(services, asked)
     assert answer["loss"] == pytest.approx(row["loss"][5], abs=2e-4)
     assert {candidate["piece"] for candidate in answer["candidates"]} and answer["target"] == row["ids"][6]
     for wrong in (
         {**asked, "ids": None}, {**asked, "ids": [1.5]}, {**asked, "position": "x"}, {**asked, "ids": [1] * 5000},
         {**asked, "target": 999}, {**asked, "run": "0" * 32}, {**asked, "step": 7}, {**asked, "position": True}, {}, None,
     ):  # fmt: skip
-        assert set(endpoints.explain_loss(services, wrong)) == {"error"}
+        assert set(batch_endpoints.explain_loss(services, wrong)) == {"error"}
 
 
 def test_a_run_without_weights_and_no_run(services: Services) -> None:
     run = services.store.create(MODEL, TRAIN, build_tokenizer("byte", ""), name="new", preset="modern", own_text=TEXT)
-    value = batch.show_run(services, run.id, None, 1, "")
+    value = batch_tab.show_run(services, run.id, None, 1, "")
     assert value["rows"][0]["loss"] is None and "no saved weights yet" in value["note"]
-    assert batch.show_run(services, None, None, 1, "") == {}
+    assert batch_tab.show_run(services, None, None, 1, "") == {}
     with pytest.raises(ValueError, match="Step must be a whole number"):
-        batch.show_run(services, run.id, None, None, "")
+        batch_tab.show_run(services, run.id, None, None, "")
 
 
 def test_a_task_shows_targets_that_do_not_count(services: Services) -> None:
     form = preset("modern", block_size=32, n_embd=32).to_dict()
-    value = batch.show_text(services, Wish(corpus="reverse"), form, {"corpus_bytes": 20_000}, 3)
+    value = batch_tab.show_text(services, Wish(corpus="reverse"), form, {"corpus_bytes": 20_000}, 3)
     for row in value["rows"]:
         assert not all(row["counts"]) and any(row["counts"])
         assert all(token >= 0 for token in row["ids"])
@@ -205,5 +205,5 @@ def test_a_task_shows_targets_that_do_not_count(services: Services) -> None:
 def test_the_batch_of_another_is_not_shown(services: Services, trained: Any) -> None:
     hosted = replace(services, public=True)
     with pytest.raises(ValueError, match="Run not found"):
-        batch.show_run(hosted, trained.id, 30, 1, "f" * 32)
-    assert endpoints.explain_loss(hosted, {"run": trained.id, "visitor": "f" * 32}) == {"error": "Run not found."}
+        batch_tab.show_run(hosted, trained.id, 30, 1, "f" * 32)
+    assert batch_endpoints.explain_loss(hosted, {"run": trained.id, "visitor": "f" * 32}) == {"error": "Run not found."}

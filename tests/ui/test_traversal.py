@@ -18,17 +18,20 @@ from gradio.routes import App
 from starlette.testclient import TestClient
 
 from playground.runs.curves import Curves
-from playground.runs.hosting import Hosting
-from playground.runs.launcher import Launcher
 from playground.runs.loading import ModelCache
-from playground.runs.store import RunStore
-from playground.ui import endpoints, links, race_tab
+from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.launcher import Launcher
+from playground.runs.store.run_store import RunStore
+from playground.ui import endpoints, links
 from playground.ui.api import Api
 from playground.ui.app import build_app, launch_options, queued
-from playground.ui.bring_in import bring
+from playground.ui.compare import race_endpoints, race_tab
+from playground.ui.inside import attention_endpoints
+from playground.ui.sample import sample_tab
 from playground.ui.services import Services
-from playground.ui.tabs import sample, train
 from playground.ui.texts import Wish, own_text
+from playground.ui.train import train_tab
+from playground.ui.train.import_panel import bring
 
 CANARY = "the canary of this test"
 ANN = "a" * 32
@@ -100,29 +103,29 @@ def test_no_word_of_a_visitor_leads_out(stage: tuple[Services, gr.Blocks, list[s
 
 def _calls(services: Services, api: Api, way: str) -> Iterator[Callable[[], Any]]:
     for action in ("stop", "pause", "resume"):
-        yield lambda action=action: train.act(services, action, way, ANN)
+        yield lambda action=action: train_tab.act(services, action, way, ANN)
     for ask in (api.stop, api.status, api.metrics, api.generate, api.export):
         yield lambda ask=ask: ask(way, token=way)
     for asked in ({"run": way}, {"race": way}, {"cursors": {way: way}}, {"run": way, "step": way, "text": way}):
         for answer in (
             endpoints.curves,
             endpoints.band,
-            endpoints.race,
-            endpoints.race_file,
-            endpoints.attention,
+            race_endpoints.race,
+            race_endpoints.race_file,
+            attention_endpoints.attention,
             endpoints.timeline,
         ):
             yield lambda asked=asked, answer=answer: answer(services, {"visitor": ANN, "kind": "json", **asked})
     yield lambda: api.attention(way, way, token=ANN)
     yield lambda: api.train(way, way, {"steps": 0}, "", way, ANN)
     yield lambda: api.train("modern", way, {"corpus": way, "steps": 0}, token=ANN)
-    yield lambda: train.delete(services, way, ANN)
-    yield lambda: train.rename(services, way, way, ANN)
-    yield lambda: train.arrive(services, ANN, way)
+    yield lambda: train_tab.delete(services, way, ANN)
+    yield lambda: train_tab.rename(services, way, way, ANN)
+    yield lambda: train_tab.arrive(services, ANN, way)
     yield lambda: race_tab.arrive(services, ANN, way)
     yield lambda: links.share(services, way, ANN)
     yield lambda: links.Setup.from_json(json.dumps({"corpus": way}))
-    yield lambda: next(sample.write(services, way, way, way, 1, 0, 1, 0, 1, 5, 1, 0, "", ANN))
+    yield lambda: next(sample_tab.write(services, way, way, way, 1, 0, 1, 0, 1, 5, 1, 0, "", ANN))
     yield lambda: bring(services, None, way, way, ANN)
     for field in ("path", "dataset", "column", "split", "field"):
         yield lambda field=field: own_text(services, Wish(**{"corpus": "own", "dataset": "a/b", field: way}), 10_000)

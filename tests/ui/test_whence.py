@@ -8,8 +8,8 @@ import gradio as gr
 import pytest
 from gradio_client import Client
 
+from playground.ui.client_network import whence
 from playground.ui.services import said
-from playground.ui.whence import whence
 
 
 @pytest.fixture(scope="module")

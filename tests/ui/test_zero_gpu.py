@@ -9,8 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from playground.ui import zero_gpu
-from playground.ui.zero_gpu import announce
+from playground.ui.server import zero_gpu
+from playground.ui.server.zero_gpu import announce
 
 
 def test_anywhere_else_there_is_nothing_to_announce() -> None:

@@ -31,8 +31,8 @@ def attention_grid(
     """Show a run's attention on a text, at any of its saved steps.
 
     value: ``{"visitor": str, "run": str, "text": str, "nonce": anything, "reading": {"title", "stages"} | None}``; an empty
-    run shows an invitation, a reading (`ui.readings`) opens at its first stage. heads and ablate: as in
-    `ui.inside_endpoints`, asked about the chosen head at the step that is shown. timeline:
+    run shows an invitation, a reading (`ui.inside.guided_tours`) opens at its first stage. heads and ablate: as in
+    `ui.inside.inside_endpoints`, asked about the chosen head at the step that is shown. timeline:
     ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve": {"step", "loss"}}``. attention: ``{"visitor", "run",
     "step", "text", "layer": int | None}`` -> ``{"tokens", "n_layer", "n_head", "layers", "size", "png", "note",
     "windows", "n_sink"}``. Either may answer ``{"error": sentence}``. The png is an 8-bit greyscale sprite in base64, its

@@ -16,6 +16,6 @@ def cache_slots(*, value: Mapping[str, Any] | None = None, elem_id: str | None =
     """Play a story of slots.
 
     value: ``{"capacity": int, "n_sink": int, "streams": bool, "tokens": [str, ...], "steps": [{"held": [int], "inside":
-    [int], "slot": int, "evicted": int}, ...], "nonce": anything}``: one step a token, as `lab.streaming.slot_story` tells.
+    [int], "slot": int, "evicted": int}, ...], "nonce": anything}``: one step a token, see `analysis.streaming.slot_story`.
     """
     return component("cache_slots", TEMPLATE, value, elem_id=elem_id)

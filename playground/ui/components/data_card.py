@@ -15,6 +15,6 @@ TEMPLATE = """<div class="pg-data"></div>"""
 def data_card(*, value: Mapping[str, Any] | None = None, elem_id: str | None = None) -> gr.HTML:
     """Show a text's card.
 
-    value: ``{"title": str, ...}`` with the fields of `lab.data_card.DataCard`; nothing is shown without one.
+    value: ``{"title": str, ...}`` with the fields of `analysis.data_card.DataCard`; nothing is shown without one.
     """
     return component("data_card", TEMPLATE, value, elem_id=elem_id)

@@ -31,7 +31,7 @@ def embeddings(
     """Show named vectors.
 
     value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation, the text is not used. The server functions are those of `ui.semantics_endpoints`, and
+    invitation, the text is not used. The server functions are those of `ui.inside.semantics_endpoints`, and
     `ui.endpoints.timeline`; each may answer ``{"error": sentence}``.
     """
     functions = {"embeddings": embeddings, "near": near, "analogies": analogies, "timeline": timeline}

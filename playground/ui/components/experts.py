@@ -30,7 +30,7 @@ def experts(
     """Show a mixture's experts.
 
     value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation. The server functions are those of `ui.experts_endpoints`, and `ui.endpoints.timeline`; each may answer
+    invitation. The server functions are those of `ui.inside.experts_endpoints`, and `ui.endpoints.timeline`; each may answer
     ``{"error": sentence}``.
     """
     return component(

@@ -155,7 +155,7 @@ function drawRun(run) {
   P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, [run.notice, run.no_bits, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see lab/doctor.py
+  P.say(notice, [run.notice, run.no_bits, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see analysis/doctor.py
   announce(notice.textContent);
   drawSamples(run);
   return chart.draw([run]);

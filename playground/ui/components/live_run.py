@@ -37,6 +37,6 @@ def live_run(
     curves: ``{"visitor": str, "cursors": {run id: cursor or None}}`` -> ``{"runs": [...], "error": str | absent}``, new
     points only. Asked twice a second while visible, every three seconds once the run has ended.
     A run carries a ``notice``, the run doctor's sentence. band: ``{"visitor": str, "run": id}`` -> ``{"band":
-    `lab.bands.Band` as a dictionary, or null}``, asked once a run.
+    `reference.bands.Band` as a dictionary, or null}``, asked once a run.
     """
     return component("live_run", TEMPLATE, value, {"curves": curves, "band": band}, elem_id=elem_id)

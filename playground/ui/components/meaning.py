@@ -29,7 +29,7 @@ def meaning(
     """Show search and similarity.
 
     value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation, the text is the first query. The server functions are those of `ui.semantics_endpoints`; each may answer
+    invitation, the text is the first query. The server functions are those of `semantics_endpoints`; each may answer
     ``{"error": sentence}``.
     """
     return component("meaning", TEMPLATE, value, {"search": search, "similar": similar}, elem_id=elem_id)

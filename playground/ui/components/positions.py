@@ -25,7 +25,7 @@ def positions(
     """Show a model's positions.
 
     value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation, the text is not used. The server function is that of `ui.semantics_endpoints`; it may answer ``{"error":
+    invitation, the text is not used. The server function is that of `semantics_endpoints`; it may answer ``{"error":
     sentence}``.
     """
     return component("positions", TEMPLATE, value, {"positions": positions}, elem_id=elem_id)

@@ -23,7 +23,7 @@ def probes(probes: ServerFunction, *, value: Mapping[str, Any] | None = None, el
     """Show probes.
 
     value: ``{"visitor": str, "run": str, "step": int, "text": str, "nonce": anything}``; an empty run shows an
-    invitation, the text is not used. The server function is that of `ui.semantics_endpoints`; it may answer ``{"error":
+    invitation, the text is not used. The server function is that of `semantics_endpoints`; it may answer ``{"error":
     sentence}``.
     """
     return component("probes", TEMPLATE, value, {"probes": probes}, elem_id=elem_id)

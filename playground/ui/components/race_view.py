@@ -36,7 +36,7 @@ def race_view(
     """Follow one race.
 
     value: ``{"visitor": str, "race": race id or "", "nonce": anything}``; an empty race shows an invitation. news:
-    ``{"visitor": str, "race": id, "cursor": str or None}`` -> what `lab.race_view.race_news` says, or ``{"error": str}``.
+    ``{"visitor": str, "race": id, "cursor": str or None}`` -> what `races.payload.race_news` says, or ``{"error": str}``.
     The events ``opened`` and ``moved`` tell that another race is shown, and that it is in another state.
     Asked once a second while it trains and is visible, every six seconds once it has ended. file: ``{"visitor", "race",
     "kind": "report" | "csv" | "json"}`` -> ``{"name": str, "type": str, "text": str}``, for the browser to save.

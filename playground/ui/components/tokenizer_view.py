@@ -26,6 +26,6 @@ def tokenizer_view(
 
     value: ``{"visitor": str, "text": str, "tokenizers": [keys], "learned": str, "width": int, "nonce": anything}``; without
     a text an invitation. tokenize: that dictionary -> ``{"rows": [...], "curve": [...], "notice": str, ...}`` or
-    ``{"error": str}``, as `ui.lessons.tokenize` says.
+    ``{"error": str}``, as `ui.data.tokenizer_endpoints.tokenize` says.
     """
     return component("tokenizer_view", TEMPLATE, value, {"tokenize": tokenize}, elem_id=elem_id)

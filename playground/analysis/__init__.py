@@ -1,0 +1,1 @@
+"""Analysis of datasets, settings and runs: descriptions, estimates and diagnostics."""

@@ -1,0 +1,1 @@
+"""The command line: one module for training, sampling and files, one for races."""

@@ -1,0 +1,1 @@
+"""Interpretability: what a trained model computes, measured on its activations and weights."""

@@ -1,0 +1,94 @@
+"""Attention sinks: how much of its attention each head parks on the first token, and when in training it begins to.
+
+The measure is that of Gu et al. 2024 ("When Attention Sink Emerges in Language Models"): for a head, the attention that the
+first token gets from all tokens of a text, itself included, on average; and the share of heads in which that is above
+epsilon = 0.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from playground.config import counted
+from playground.interp.attention import attention_patterns
+from playground.models.transformer import Transformer
+
+EPSILON = 0.3
+LENGTH = 64  # tokens of a text, as in the paper
+
+
+def sink_mass(model: Transformer, texts: np.ndarray) -> np.ndarray:
+    """Attention (L, H) on the first token, the mean over the texts (B, T) and over who looks. The model is in eval mode.
+
+    A head that looked back evenly would have (1 + 1/2 + ... + 1/T) / T: 0.074 for 64 tokens.
+    """
+    return masses(model, texts)[0]
+
+
+def masses(model: Transformer, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`sink_mass`, and the attention (L, H) that a sink logit takes: given to nothing. Without one that is zero."""
+    patterns = [attention_patterns(model, text.tolist()).astype(np.float64) for text in texts]  # (L, H, T, T) each
+    first = np.mean([pattern[:, :, :, 0].mean(axis=-1) for pattern in patterns], axis=0)
+    seen = np.mean([pattern.sum(axis=-1).mean(axis=-1) for pattern in patterns], axis=0)
+    return np.asarray(first), np.asarray((1 - seen).clip(min=0).round(6))
+
+
+def sink_rate(mass: np.ndarray, epsilon: float = EPSILON) -> float:
+    """The share of heads whose mass is above epsilon."""
+    return float((mass > epsilon).mean())
+
+
+def even_mass(length: int) -> float:
+    """The mass of a head that looks at everything it can see alike."""
+    return float(np.mean(1 / np.arange(1, length + 1)))
+
+
+@dataclass(frozen=True)
+class SinkPoint:
+    """The heads of one checkpoint."""
+
+    step: int
+    mass: np.ndarray  # (L, H) on the first token
+    nothing: np.ndarray  # (L, H) on nothing
+
+
+def through_training(
+    load: Callable[[int], Transformer], steps: Sequence[int], texts: np.ndarray
+) -> Iterator[SinkPoint]:
+    """The heads at each checkpoint, one after the other."""
+    for step in steps:
+        yield SinkPoint(step, *masses(load(step), texts))
+
+
+def idle(points: Sequence[SinkPoint]) -> str:
+    """What a sink logit has taken in the end, in a sentence; nothing where there is none."""
+    last = points[-1]
+    if not last.nothing.any():
+        return ""
+    layer, head = np.unravel_index(int(last.nothing.argmax()), last.nothing.shape)
+    n, above = last.nothing.size, int((last.nothing > EPSILON).sum())
+    return (
+        f" To nothing, its sink logit, goes {100 * last.nothing.mean():.0f} % of all attention; {above} of "
+        f"{counted(n, 'head')} give "
+        f"it more than 30 %, most of all layer {layer + 1} head {head + 1}: {100 * last.nothing.max():.0f} %."
+    )
+
+
+def in_words(points: Sequence[SinkPoint], length: int) -> str:
+    """What the points show, whatever it is."""
+    last = points[-1]
+    n, above = last.mass.size, int((last.mass > EPSILON).sum())
+    layer, head = np.unravel_index(int(last.mass.argmax()), last.mass.shape)
+    strongest = f"The strongest: layer {layer + 1} head {head + 1}, {100 * last.mass.max():.0f} %"
+    even = f"an even look back would give {100 * even_mass(length):.0f} %"
+    if not above:
+        return f"**No head of {n} parks more than 30 % on the first token.**\n\n{strongest}; {even}.{idle(points)}"
+    first = next(point.step for point in points if (point.mass > EPSILON).any())
+    return (
+        f"**{above} of {counted(n, 'head')} park more than 30 % on the first token, the first of them seen at "
+        f"step {first:,}.**\n\n"
+        f"{strongest}; {even}.{idle(points)}"
+    )

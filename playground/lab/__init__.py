@@ -1,1 +1,0 @@
-"""Experiments without a screen: models and texts go in, arrays and tables come out."""

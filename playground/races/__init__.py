@@ -1,0 +1,1 @@
+"""Comparing runs: recipes, results, statistics and verdicts of races."""

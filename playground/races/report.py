@@ -1,0 +1,84 @@
+"""What a race found, as text for a terminal and as rows of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from playground.races.verdict import Verdict
+from playground.races.words import what_differs
+from playground.runs.curves import Curves
+from playground.runs.races import Race
+from playground.train.flops import training_flops
+
+
+def as_text(race: Race, found: Verdict) -> str:
+    """The verdict for a terminal."""
+    each = [word for one in found.comparisons for word in one.words] if len(found.comparisons) > 1 else []
+    said = [found.headline, *found.sentences]
+    each = [word for word in each if not any(word in sentence for sentence in said)]
+    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, ""]
+    head = (
+        "arm",
+        "loss (nats/token)",
+        "s.e. (text)",
+        "bits/byte",
+        "parameters",
+        "MFLOPs/token",
+        "tokens/s",
+        "memory (MB)",
+    )
+    rows = [head, *(_cells(row) for row in found.table)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    def shown(key: str, form: str) -> str:
+        return "–" if row[key] is None else format(row[key], form)
+
+    spread = "" if row["loss_spread"] is None else f" ± {row['loss_spread']:.4f}"
+    return (
+        row["arm"],
+        shown("loss", ".4f") + spread,
+        shown("loss_se", ".4f"),
+        shown("bits_per_byte", ".4f"),
+        f"{row['parameters']:,}",
+        f"{row['flops_per_token'] / 1e6:.2f}",
+        shown("tokens_per_second", ",.0f"),
+        f"{row['memory_bytes'] / 1e6:.0f}",
+    )
+
+
+CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", "seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
+
+
+def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
+    """Every measurement on the validation text, one a row, in the order of CSV_COLUMNS."""
+    rows = []
+    for arm, members in zip(race.spec.arms, race.members, strict=True):
+        for member in members:
+            flops = training_flops(member.model)
+            for event in curves.evaluations(member).to_dict("records"):
+                tail = [
+                    None if event[name] != event[name] else event[name]
+                    for name in ("seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
+                ]
+                name = (
+                    f"'{arm.name}" if arm.name[:1] in "=+-@" else arm.name
+                )  # no spreadsheet shall run it as a formula
+                rows.append([name, member.train.seed, event["step"], event["tokens"], event["tokens"] * flops, *tail])
+    return rows
+
+
+def write_csv(race: Race, curves: Curves, path: Path) -> None:
+    """Write `csv_rows` with a header. Raises ValueError when the file cannot be written."""
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(CSV_COLUMNS)
+            writer.writerows(csv_rows(race, curves))
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}: {error.strerror}.") from None

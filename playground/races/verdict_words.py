@@ -1,0 +1,139 @@
+"""The sentences of a race's verdict. Which of them are true is decided in `races.verdict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from playground.races.results import ArmResult
+from playground.races.statistics import STRICT, Difference, Ratio
+from playground.runs.comparable import BITS
+
+COSTS = {"tokens": "tokens", "flops": "training FLOPs", "seconds": "time"}
+
+
+class Compared(Protocol):
+    """What `headline` reads of a comparison."""
+
+    @property
+    def difference(self) -> Difference:
+        """From the first arm."""
+
+    @property
+    def words(self) -> list[str]:
+        """What is claimed, then what it cost."""
+
+
+def divergences(arms: Sequence[ArmResult]) -> list[str]:
+    """Which runs are left out because they diverged."""
+    return [
+        f"{arm.name} diverged in {arm.diverged} of {len(arm.runs)} {'seed' if len(arm.runs) == 1 else 'seeds'}; those are "
+        "left out. Try a lower learning rate for it."
+        for arm in arms
+        if arm.diverged
+    ]
+
+
+def claim(name: str, baseline: str, difference: Difference, unit: str, level: float, many: bool = False) -> str:
+    """Whether one is better, and by how much."""
+    size = f"{abs(difference.mean):.3f}"
+    if difference.outcome == "identical":
+        return f"{name} and {baseline} are identical: every difference is exactly 0."
+    if difference.half is None:
+        direction = "lower" if difference.mean < 0 else "higher"
+        return (
+            f"{name} ends {size} {unit} {direction} than {baseline}, with one seed: no interval exists, so this may be "
+            "chance. Race again with three seeds or more."
+        )
+    certainty = f"{100 * (1 - level):.4g}\u00a0%"
+    interval = f"±\u00a0{difference.half:.3f} {unit} ({certainty}, paired over {difference.n} seeds)"
+    if difference.outcome == "unclear":
+        mean = f"{difference.mean:+.3f}".replace("-", "−")
+        return f"{name} and {baseline} are not distinguishable: {mean} {interval}."
+    return f"{name} is {difference.outcome}{f' than {baseline}' if many else ''} by {size} {interval}."
+
+
+def cost(
+    name: str, baseline: str, difference: Difference, costs: Mapping[str, Ratio], token_time: Ratio | None
+) -> list[str]:
+    """What the better one needed to get down to where the other one got, in a sentence; none where nothing is clear.
+
+    Only ratios whose intervals leave out 1 are told. Of two that cannot be told apart only the time of a token is,
+    because the rest would be as much chance as their difference.
+    """
+    sentences = []
+    if costs and difference.outcome in ("better", "worse"):
+        ahead, behind = (name, baseline) if difference.mean < 0 else (baseline, name)
+        ratios = {kind: ratio if ahead == name else ratio.inverse() for kind, ratio in costs.items()}
+        parts = [f"{times(ratios[kind], f'the {word}')}" for kind, word in COSTS.items() if ratios[kind].clear]
+        if parts:
+            sentences.append(f"To reach {behind}'s lowest loss, {ahead} needed {listed(parts)}.")
+        unclear = [word for kind, word in COSTS.items() if not ratios[kind].clear]
+        if parts and unclear:
+            sentences.append(f"The difference in {listed(unclear)} is not distinguishable from none.")
+    if token_time is not None and token_time.clear:
+        sentences.append(f"A token costs {name} {times(token_time, f'the time that it costs {baseline}')}.")
+    return [" ".join(sentences)] if sentences else []
+
+
+def times(ratio: Ratio, of: str) -> str:
+    """A ratio with its interval: "0.75 × the time (0.71 to 0.79)"."""
+    return f"{ratio.mean:.2f} × {of} ({ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]) -> tuple[str, list[str]]:
+    """The most important sentence, and those that go with it; `left_out` tells what is not compared, and why."""
+    if not comparisons and left_out:
+        return f"Nothing is left to compare: {left_out[0]}", left_out[1:]
+    if not comparisons:
+        return "No verdict yet: it needs a measurement of at least two arms after their first steps.", []
+    if len(comparisons) == 1:
+        return comparisons[0].words[0], [*left_out, *comparisons[0].words[1:]]
+    best = min(comparisons, key=lambda one: one.difference.mean)
+    if best.difference.mean >= 0 or best.difference.outcome in ("unclear", "identical"):
+        worse = sum(one.difference.outcome == "worse" for one in comparisons)
+        ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""
+        return f"No arm is distinguishably better than {baseline}{ending}.", left_out
+    ends = f"It ends lowest of all {len(comparisons) + 1}{' that can be compared' if left_out else ''}."
+    return f"{best.words[0]} {ends}", [*left_out, *best.words[1:]]
+
+
+def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:
+    """Why another unit than nats per token is used."""
+    if unit != BITS:
+        return []
+    apart = len({arm.train.documents for arm in arms}) > 1
+    what = "Their tokens, or the ways in which they keep documents apart," if apart else "Their tokens"
+    return [
+        f"{what} differ, so bits per byte are compared: losses per token would be losses of different pieces of text."
+    ]
+
+
+def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, steps: bool = False) -> str:
+    """How differences were judged, of so many arms with the first; with `steps` also of each with the one before."""
+    n_seeds = len(arms[0].runs)
+    batches = (
+        "the same seed reads the same batches in the same order"
+        if len({arm.batches for arm in arms}) == 1
+        else "the arms read different batches; the same seed means the same initial weights where shapes agree, and no more"
+    )
+    shared = (
+        ""
+        if len({arm.windows for arm in arms}) == 1
+        else " Arms that are measured on other windows of the validation text than the first have a wider interval: the "
+        "standard errors of both losses over windows are in it, and no costs are compared."
+    )
+    few = " With one seed there is no interval." if n_seeds == 1 else ""
+    made = f"{n_others} comparisons with the first arm"
+    made += f", and {n_others - 1} more with the arm before, are made" if steps else " are made"
+    each = f" {made}, so each is stricter." if level < STRICT else ""
+    return (
+        f"The rule: final validation losses in {unit} are subtracted seed by seed ({batches}); the interval is mean ± "
+        f"t(n − 1) · s / √n at {100 * (1 - level):.4g} %. Better or worse is said only if it leaves out zero, which happens "
+        f"in at most 5 of 100 races between identical arms.{shared}{each}{few}"
+    )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "a, b and c"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,1 @@
+"""The runs, races and reference bands that ship, and the commands that make them."""

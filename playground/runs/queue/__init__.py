@@ -1,0 +1,1 @@
+"""The launcher and its queue: who trains when, within which limits."""

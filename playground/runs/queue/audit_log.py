@@ -1,0 +1,62 @@
+"""What a host can follow in the app's output: one JSON object a line, about runs and never about what is in them.
+
+No name, text, prompt or message, which visitors write; no secret and no address. A run is told by the first eight letters of
+its id: enough to find its folder, too few to open it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from playground.runs.races import Race
+from playground.runs.store.run_store import Run
+from playground.runs.store.status import State
+
+Tell = Callable[..., None]
+Job = Run | Race
+
+
+def to_output(event: str, **facts: str | int | float) -> None:
+    """A line of the app's output."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    print(json.dumps({"time": now, "event": event, **facts}), flush=True)
+
+
+def to_nobody(event: str, **facts: str | int | float) -> None:
+    """On one's own machine the page says it all."""
+
+
+class Journal:
+    """Tells how jobs come and go. Kept by the one launcher that supervises, which looks at all of them twice a second."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._seen: dict[str, State] = {}
+        self._since: dict[str, float] = {}
+        self._begun = False
+
+    def look(self, states: list[tuple[Job, State]]) -> None:
+        """Tell what has changed since the last look. The first one finds what was there before, and tells nothing."""
+        now = time.monotonic()
+        for job, state in states:
+            before = self._seen.get(job.id)
+            if state != before and self._begun and (before or state in ("queued", "running")):
+                self._tell(
+                    state, job=job.id[:8], kind="race" if isinstance(job, Race) else "run", **self._after(job.id, now)
+                )
+            if state != before:
+                self._since[job.id] = now
+        gone = self._seen.keys() - {job.id for job, _ in states}
+        for job_id in gone if self._begun else ():
+            self._tell("removed", job=job_id[:8])
+            self._since.pop(job_id, None)
+        self._seen = {job.id: state for job, state in states}
+        self._begun = True
+
+    def _after(self, job_id: str, now: float) -> dict[str, float]:
+        """How long it was in the state before: what it has waited, or trained."""
+        since = self._since.get(job_id)
+        return {} if since is None else {"after_seconds": round(now - since, 1)}

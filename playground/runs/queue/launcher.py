@@ -1,0 +1,420 @@
+"""Starts, stops and queues training. The queue and all states live in the store, so restarting the app loses nothing.
+
+A supervisor thread looks after everything twice a second, or at once when it is woken: it gives queued runs to workers,
+sends signals to those that ignore a request, and keeps one spare worker warm (torch loaded), so that training begins at
+once. Visitors take turns (`queue`), and what each may use (`limits`) is checked here whatever was checked before. Of
+several apps on one folder only one supervises at a time; buttons work in all.
+
+Workers survive the app: stopped with Ctrl-C or killed, it finds them again when it starts, since nothing about them is kept
+in memory. With ``die_with_ui=True`` they save a checkpoint and pause when the app ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from playground.runs.limits import LOCAL, Limits
+from playground.runs.queue.audit_log import Journal, Tell, to_nobody
+from playground.runs.queue.client_networks import Networks, Whence, from_nowhere
+from playground.runs.queue.queue import Job, Line, Turns, line
+from playground.runs.queue.space import PASS_SECONDS, Space
+from playground.runs.queue.usage import Usage
+from playground.runs.races import Race, check_job, jobs, own_job
+from playground.runs.store import status
+from playground.runs.store.files import Lock, discard
+from playground.runs.store.processes import STOP_SECONDS, Worker, cores, press
+from playground.runs.store.run_store import Run, RunStore, hashed
+from playground.runs.store.status import Request, Status
+
+TICK_SECONDS = 0.5
+FLUSH_SECONDS = 5.0  # between writes of what visitors have used
+START_SECONDS = 1.0  # that a start costs a visitor at least: a run that ends at once took its turn too
+SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
+LOG_BYTES = 1_000_000
+_NOT_HERE = "Training is switched off here. Look at the reference runs, or run the playground on a machine of your own."
+_ONLY_THE_HOST = "Only the host trains here. Enter the host's password, or look at the reference runs."
+_KILLED = "Probably out of memory: lower the batch size, context length, embedding size or layers, or resume it."
+
+
+class Launcher:
+    """The one way to start and stop runs and races from the app. All methods may be called from any thread.
+
+    Methods that take a run's or a race's id raise RunNotFound for one the visitor may not see, and ValueError with
+    one clear sentence for one they may not change or that is in no state for it. What is already so is not an error.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        *,
+        max_workers: int = 1,
+        cache_dir: Path | None = None,
+        threads: int | None = None,
+        die_with_ui: bool = False,
+        spare: bool = True,
+        supervise: bool = True,
+        limits: Limits = LOCAL,
+        keep_days: float | None = None,
+        tell: Tell = to_nobody,
+        whence: Whence = from_nowhere,
+    ) -> None:
+        """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
+        `whence` says from which network it is that a button was just pressed.
+
+        Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
+        """
+        self.store = store
+        self.max_workers = max_workers
+        self.limits = limits
+        self.keep_days = keep_days
+        self.usage = Usage(store.root / "usage.json")
+        self.networks = Networks()
+        self._whence = whence
+        self.space = Space(store)
+        self._turns = Turns()
+        self._journal = Journal(tell)
+        self.cache_dir = cache_dir
+        self.threads = threads or max(1, cores() // max_workers)
+        self.die_with_ui = die_with_ui
+        self._wants_spare = spare
+        self._spare: Worker | None = None
+        self._spare_not_before = 0.0
+        self._workers: list[Worker] = []  # our children that have a run, kept to bury them
+        self._asked: dict[str, tuple[float, set[int]]] = {}  # when we first saw a request, and the signals sent since
+        self._office = Lock(store.root / ".launcher")
+        self._supervises = False
+        self._wake = threading.Event()
+        self._closing = False
+        self._trusted: set[str] = set()  # hashes of visitors who have given the host's password
+        self._seen: tuple[float, Line] | None = None
+        self._ticked = self._flushed = self._tidied = time.monotonic()
+        try:
+            store.sweep()
+            _shorten(store.root / "worker.log")
+        except OSError as error:  # a disk that is full or only to be read: what is there can still be looked at
+            print(f"launcher: {error.strerror}", flush=True)
+        self._thread = threading.Thread(target=self._supervise, name="launcher", daemon=True)
+        if supervise:
+            self._thread.start()
+
+    def start(self, run: Job, visitor: str | None = None) -> Status:
+        """Queue a run that was just created, or one that was interrupted. Returns its status then."""
+        return self.resume(run.id, visitor)
+
+    def begin(self, job: Job, visitor: str | None = None) -> Status:
+        """Queue what was created a moment ago, and remove it again if it may not start: nothing is left of a refusal."""
+        try:
+            return self.start(job, visitor)
+        except ValueError:
+            discard(job.path)
+            raise
+
+    def admit(self, visitor: str | None = None, n_jobs: int = 1) -> None:
+        """Raise ValueError if the visitor may not start so many runs now. For forms, before they prepare anything."""
+        self._check_turns(visitor, self._statuses(), n_jobs)
+
+    def trust(self, visitor: str | None) -> None:
+        """Let a visitor train where only the host may, until this app ends."""
+        self._trusted.add(hashed(visitor) or "")
+
+    def may_train(self, visitor: str | None) -> bool:
+        """Whether this visitor is one of those who train here."""
+        return self.limits.trainers == "everyone" or (
+            self.limits.trainers == "owner" and (hashed(visitor) or "") in self._trusted
+        )
+
+    def resume(self, run_id: str, visitor: str | None = None) -> Status:
+        """Queue a run to go on from its newest checkpoint."""
+        return self._enqueue(run_id, visitor)
+
+    def stop(self, run_id: str, visitor: str | None = None) -> Status:
+        """End a run within one step, with a checkpoint; one that hangs is killed after ten seconds."""
+        return self._request(run_id, "stop", visitor)
+
+    def pause(self, run_id: str, visitor: str | None = None) -> Status:
+        """As `stop`, with the intention to go on: a paused run says so."""
+        return self._request(run_id, "pause", visitor)
+
+    def continue_for(self, run_id: str, steps: int, visitor: str | None = None) -> Status:
+        """Let a run that has ended or stands still train for `steps` more than it was meant to, and queue it."""
+        with self.store.exclusive():
+            run = own_job(self.store, run_id, visitor)
+            if isinstance(run, Race):
+                raise ValueError("A race has one budget for all. Run it again with a larger one instead.")
+            now = run.status()
+            if now.active:
+                raise ValueError("This run is still training. Wait until it ends, or stop it first.")
+            _check_resumable(run, now, finished_too=True)
+            self._check_turns(visitor, self._statuses())
+        self.store.extend(run_id, steps, visitor)
+        return self._enqueue(run_id, visitor, finished_too=True)
+
+    def position(self, run_id: str) -> int | None:
+        """A queued run's place in the queue, from 1; None for any other."""
+        return self.line().position(run_id)
+
+    def line(self) -> Line:
+        """What trains and what waits; looked up at most once a tick, however many ask."""
+        seen = self._seen
+        if seen is None or time.monotonic() - seen[0] > TICK_SECONDS:
+            self._seen = seen = (time.monotonic(), self._line(self._statuses()))
+        return seen[1]
+
+    def close(self) -> None:
+        """Stop supervising. Workers train on, or with `die_with_ui` pause: this waits for them, ten seconds at most."""
+        self._closing = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        try:
+            self.usage.flush()
+        except OSError as error:
+            print(f"launcher: {error.strerror}", flush=True)
+        if self._spare is not None and self._spare.is_alive():
+            self._spare.dismiss()
+        self._spare = None
+        self._office.release()
+        if self.die_with_ui:
+            for worker in self._workers:
+                worker.retire()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What buttons do
+
+    def _enqueue(self, run_id: str, visitor: str | None, finished_too: bool = False) -> Status:
+        with self.store.exclusive():
+            run = own_job(self.store, run_id, visitor)
+            now = run.status()
+            if now.active:
+                return now
+            _check_resumable(run, now, finished_too)
+            statuses = self._statuses()
+            self._check_turns(visitor, statuses)
+            check_job(run, self.limits)
+            self._check_space(run)
+            status.withdraw(run.path)
+            queued = Status("queued", queued=_after_all_queued(statuses))
+            status.declare(run.path, queued)
+            self.networks.started(run.id, self._whence())
+            self._seen = None
+        self._wake.set()
+        return queued
+
+    def _request(self, run_id: str, what: Request, visitor: str | None) -> Status:
+        with self.store.exclusive():
+            run = own_job(self.store, run_id, visitor)
+            now, wanted = run.status(), Status("stopped" if what == "stop" else "paused")
+            if now.state == wanted.state:
+                return now
+            if now.state in ("finished", "failed", "diverged"):
+                raise ValueError(f"Already {now.state}.")
+            if now.state in ("stopped", "crashed") and what == "pause":
+                raise ValueError("This run is not training.")
+            # The request comes first: should a worker be given the run at this moment, it sees it at its first step.
+            status.request(run.path, what)
+            if not status.alive(status.declared(run.path)):
+                status.declare(run.path, wanted)
+            self._seen = None
+        self._wake.set()
+        return run.status()
+
+    def _check_space(self, job: Job) -> None:
+        try:
+            self.space.check(job, self.limits)
+        except ValueError:
+            self._tidied = time.monotonic() - PASS_SECONDS  # see at the next tick whether something can go
+            raise
+
+    def _check_turns(self, visitor: str | None, statuses: list[tuple[Job, Status]], n_jobs: int = 1) -> None:
+        """Raise ValueError if a visitor does not train here, has too much in the queue, or has used up their day."""
+        limits, owner = self.limits, hashed(visitor)
+        if not self.may_train(visitor):
+            raise ValueError(_NOT_HERE if limits.trainers == "nobody" else _ONLY_THE_HOST)
+        own = sum(job.owner == owner for job, now in statuses if now.active)
+        if limits.waiting_runs is not None:
+            most = (limits.running_runs or 0) + limits.waiting_runs
+            if own + n_jobs > most:
+                raise ValueError(
+                    f"Queue: you have {own} in it and would add {n_jobs}; the limit here is {most}, training and waiting. "
+                    "Wait until one ends, or stop one."
+                )
+        near = self.networks.jobs(self._whence(), (job.id for job, now in statuses if now.active))
+        if limits.network_runs is not None and near + n_jobs > limits.network_runs:
+            raise ValueError(
+                f"Queue: {near} from your network are in it; the limit here is {limits.network_runs} for one network, "
+                "training and waiting. Wait until one ends, or look at a reference run meanwhile."
+            )
+        waiting = sum(now.state == "queued" for _, now in statuses)
+        if limits.queue_length is not None and waiting + n_jobs > limits.queue_length:
+            raise ValueError(
+                f"Queue: {waiting} are waiting; the limit here is {limits.queue_length}. "
+                "Try again in a few minutes, and look at a reference run meanwhile."
+            )
+        used = self.usage.seconds(owner)
+        if limits.daily_minutes is not None and used >= 60 * limits.daily_minutes:
+            hours = self.usage.returns_in(owner) / 3600
+            raise ValueError(
+                f"Training time: you have used {used / 60:.0f} minutes within 24 hours; the limit here is "
+                f"{limits.daily_minutes:g}. The first of them come back in {hours:.1f} hours."
+            )
+
+    def _line(self, statuses: list[tuple[Job, Status]]) -> Line:
+        return line(statuses, self.usage.seconds, self._turns, self.networks.seconds)
+
+    def _statuses(self) -> list[tuple[Job, Status]]:
+        return [(job, job.status()) for job in jobs(self.store)]
+
+    # What the supervisor does
+
+    def _supervise(self) -> None:
+        while not self._closing:
+            try:
+                self._supervises = self._supervises or self._office.acquire()
+                if self._supervises:
+                    self._tick()
+            except (OSError, ValueError) as error:  # a full disk, a folder deleted by hand: try again, and say so
+                print(f"launcher: {type(error).__name__}: {error}", flush=True)
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+
+    def _tick(self) -> None:
+        self._bury()
+        statuses = self._statuses()
+        self._journal.look([(job, now.state) for job, now in statuses])
+        self._press([run for run, now in statuses if now.state in ("running", "crashed")])
+        now_in = self._line(statuses)
+        if not now_in.waiting and not now_in.running:
+            self._turns.forget()
+        self._count(now_in.running)
+        for job in self._next(now_in):
+            self._dispatch(job)
+        self._keep_spare()
+        if time.monotonic() - self._tidied >= PASS_SECONDS:
+            self._tidied = time.monotonic()
+            for gone in self.space.tidy(self.limits, self.keep_days):
+                print(f"launcher: {gone} was removed to make room", flush=True)
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self._flushed = time.monotonic()
+            self.networks.keep(job.id for job, _ in statuses)
+            self.usage.flush()
+
+    def _count(self, running: tuple[Job, ...]) -> None:
+        """Add the time since the last look to what the owners of running jobs have used."""
+        now = time.monotonic()
+        for job in running:
+            self.usage.add(job.owner, now - self._ticked)
+            self.networks.add(job.id, now - self._ticked)
+        self._ticked = now
+
+    def _next(self, now: Line) -> list[Job]:
+        """The jobs that get a worker now."""
+        busy = Counter(job.owner for job in now.running)
+        chosen: list[Job] = []
+        most = self.limits.running_runs
+        for job in now.waiting:
+            if len(now.running) + len(chosen) < self.max_workers and (most is None or busy[job.owner] < most):
+                busy[job.owner] += 1
+                chosen.append(job)
+        return chosen
+
+    def _bury(self) -> None:
+        """Forget workers that have ended; if the system killed one, say why it probably did."""
+        dead = [worker for worker in self._workers if not worker.is_alive()]
+        self._workers = [worker for worker in self._workers if worker not in dead]
+        for worker in dead:
+            folder = worker.run
+            if folder is None or not worker.was_killed or status.requested(folder):
+                continue
+            with self.store.exclusive():
+                if status.declared(folder).pid == worker.pid and status.derive(folder).state == "crashed":
+                    why = f"The system killed it{status.reached(folder)} {_KILLED}"
+                    status.declare(folder, Status("crashed", why))
+
+    def _press(self, runs: list[Job]) -> None:
+        """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""
+        now = time.monotonic()
+        asked = {run.id for run in runs if status.requested(run.path)}
+        self._asked = {run_id: entry for run_id, entry in self._asked.items() if run_id in asked}
+        for run in runs:
+            if run.id not in asked:
+                continue
+            since, sent = self._asked.setdefault(run.id, (now, set()))
+            declared = status.declared(run.path)
+            if declared.state == "running":
+                press(declared, now - since, STOP_SECONDS, sent)
+                if not status.alive(declared):
+                    self._settle(run)
+
+    def _settle(self, run: Job) -> None:
+        """A process that was asked to stop is gone without having said so: it was killed."""
+        with self.store.exclusive():
+            if run.status().state == "crashed":
+                message = "The training process had to be ended by force; the last checkpoint is kept."
+                status.declare(
+                    run.path, Status("paused" if status.requested(run.path) == "pause" else "stopped", message)
+                )
+
+    def _dispatch(self, run: Job) -> None:
+        """Give a queued run to the spare worker, or to a new one."""
+        worker = self._spare if self._spare is not None and self._spare.is_alive() else self._new_worker()
+        self._spare = None
+        self._spare_not_before = time.monotonic() + SPARE_DELAY
+        with self.store.exclusive():
+            if status.declared(run.path).state != "queued":  # stopped or deleted a moment ago
+                self._spare = worker
+                return
+            status.declare(run.path, status.running(worker.pid))
+            self._seen = None
+        self._workers.append(worker)
+        self.usage.add(run.owner, START_SECONDS)
+        self._turns.took(run.owner)
+        worker.give(run.path, self.cache_dir, self.limits.to_dict(), self._left(run.owner))
+
+    def _left(self, owner: str | None) -> float | None:
+        """Seconds of their day that a visitor has left, never less than one."""
+        day = self.limits.daily_minutes
+        return None if day is None else max(1.0, 60 * day - self.usage.seconds(owner))
+
+    def _keep_spare(self) -> None:
+        now = time.monotonic()
+        dead = self._spare is None or not self._spare.is_alive()
+        if self._wants_spare and dead and now >= self._spare_not_before:
+            self._spare = self._new_worker()
+            self._spare_not_before = now + 10 * SPARE_DELAY  # should it die at once, do not start one after the other
+
+    def _new_worker(self) -> Worker:
+        return Worker(self.store.root / "worker.log", self.threads, die_with_parent=self.die_with_ui)
+
+
+def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
+    """A time that is later than any in the queue, even if the clock was set back."""
+    return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
+
+
+def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
+    if isinstance(run, Run) and run.origin:
+        raise ValueError("This model was imported: its text and optimizer stayed behind, so it cannot train on here.")
+    if now.state == "finished" and not finished_too:
+        raise ValueError("Already finished. Continue it for more steps instead.")
+    if now.state == "diverged":
+        raise ValueError("This run diverged and would do so again. Start a new one with a lower learning rate.")
+    if now.state == "crashed" and status.alive(status.declared(run.path)):
+        raise ValueError("Its training process does not answer but still exists. Stop the run first.")
+
+
+def _shorten(log: Path) -> None:
+    """Start the workers' log anew when it has grown long."""
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.unlink()

@@ -1,0 +1,1 @@
+"""Runs on disk: folders, logs, checkpoints, status, and the processes that belong to them."""

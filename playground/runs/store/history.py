@@ -1,0 +1,139 @@
+"""What a run's log says, read as it grows: each step once, in order.
+
+A run that crashed trains the steps after its last checkpoint again when it resumes. So when the log says
+``Started(step=s)``, whatever it said before about steps after s is superseded and dropped here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from pathlib import Path
+from typing import Any
+
+from playground.runs.store.log import Tail
+from playground.train.events import Diverged, Evaluated, Finished, Sampled, Started, StepDone, event_from_dict
+
+TRAIN = ("step", "tokens", "seconds", "loss", "grad_norm", "learning_rate")
+
+
+class History:
+    """One run's events so far. Call `refresh` to read on.
+
+    `train` holds a column per field of `StepDone`. `generation` grows whenever something that was here is dropped: what a
+    reader has taken before holds no longer then.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._tail = Tail(log)
+        self.generation = 0
+        self._clear()
+
+    @property
+    def damaged(self) -> int:
+        """How many rows of the log could not be used."""
+        return self._tail.damaged + self._unusable
+
+    @property
+    def life(self) -> str:
+        """Differs whenever what was read before holds no longer."""
+        return f"{self._tail.file:x}.{self.generation}"
+
+    @property
+    def step(self) -> int:
+        """The last step that was trained."""
+        steps = self.train["step"]
+        return int(steps[-1]) if steps else 0
+
+    def refresh(self) -> None:
+        """Read what was added since the last time."""
+        if self._tail.changed():
+            self._tail = Tail(self._tail.path)
+            self.generation += 1
+            self._clear()
+        for row in self._tail.rows():
+            try:
+                self._take(event_from_dict(row))
+            except (KeyError, TypeError, ValueError):
+                self._unusable += 1
+
+    def _clear(self) -> None:
+        self._unusable = 0
+        self.train: dict[str, array[Any]] = {name: array("q" if name in ("step", "tokens") else "d") for name in TRAIN}
+        self.validation: list[Evaluated] = []
+        self.samples: list[Sampled] = []
+        self.started: Started | None = None
+        self.closed = False  # Finished or Diverged, and not continued
+
+    def _take(self, event: object) -> None:
+        match event:
+            case StepDone():
+                if event.step > self.step:
+                    values = [getattr(event, name) + 0 for name in TRAIN]  # a null fails here, before anything is kept
+                    for name, value in zip(TRAIN, values, strict=True):
+                        self.train[name].append(value)
+            case Evaluated():
+                if not self.validation or event.step > self.validation[-1].step:
+                    _check_numbers(event)
+                    self.validation.append(event)
+            case Sampled():
+                if not self.samples or event.step > self.samples[-1].step:
+                    self.samples.append(event)
+            case Started():
+                self.started, self.closed = event, False
+                self._supersede(event.step)
+            case Finished() | Diverged():
+                self.closed = True
+
+    def _supersede(self, step: int) -> None:
+        """Drop what was said about steps after `step`."""
+        keep = bisect_right(self.train["step"], step)
+        validation = [event for event in self.validation if event.step <= step]
+        samples = [event for event in self.samples if event.step <= step]
+        if (keep, len(validation), len(samples)) == (len(self.train["step"]), len(self.validation), len(self.samples)):
+            return
+        for column in self.train.values():
+            del column[keep:]
+        self.validation, self.samples = validation, samples
+        self.generation += 1
+
+
+def _check_numbers(event: Evaluated) -> None:
+    known = [] if event.loss_se is None else [event.loss_se]
+    for value in (event.step, event.tokens, event.seconds, event.loss, event.accuracy, *known):
+        value + 0  # a null, which stands for a number that was not finite, raises TypeError
+
+
+class Thinned:
+    """A curve of few points: means over bins of `stride` steps, each bin given out once it is full."""
+
+    def __init__(self, history: History, stride: int) -> None:
+        self.history = history
+        self.stride = stride
+        self.columns: dict[str, list[float]] = {name: [] for name in TRAIN}
+        self._used = 0
+
+    def extend(self) -> None:
+        """Add the bins that have become full, or whose run has ended."""
+        steps = self.history.train["step"]
+        while self._used < len(steps):
+            last = -(-steps[self._used] // self.stride) * self.stride  # the bin's last step
+            end = bisect_right(steps, last, lo=self._used)
+            if end == len(steps) and steps[-1] < last and not self.history.closed:
+                return
+            for name, column in self.columns.items():
+                column.append(_point(name, self.history.train[name][self._used : end]))
+            self._used = end
+
+
+def _point(name: str, values: array[Any]) -> float:
+    """A bin's number: the mean of what fluctuates, the last of what only grows, rounded to what a chart can show."""
+    if name in ("step", "tokens"):
+        return int(values[-1])
+    value = sum(values) / len(values) if name in ("loss", "grad_norm") else values[-1]
+    return rounded(value, {"loss": 5, "seconds": 6}.get(name, 4))
+
+
+def rounded(value: float, digits: int) -> float:
+    """A number with so many significant digits."""
+    return float(f"{value:.{digits}g}")

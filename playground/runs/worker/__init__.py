@@ -1,0 +1,1 @@
+"""Worker processes, which train runs and races."""

@@ -1,0 +1,174 @@
+"""What a worker may take of time and memory while it trains, watched from a thread of its own.
+
+The training loop asks `verdict` after every step and ends in order. A worker process that does not come to its next step
+in time is ended from here: the reason becomes its status, and its last checkpoint stays what it was.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from playground.runs.create import free_memory
+from playground.runs.limits import LOCAL, Limits
+from playground.runs.races import Race, check_job, job_memory
+from playground.runs.store import checkpoints, status
+from playground.runs.store.run_store import Run
+from playground.runs.store.status import Status
+from playground.train.estimate import PROCESS_BYTES
+
+LOOK_SECONDS = 0.25
+RESERVE = 100_000_000  # bytes that stay free on a machine without limits: when they are gone, everything on it stalls
+PATIENCE = {"time": 20.0, "memory": 2.0}  # seconds for the loop to end in order
+FAR_TOO_MUCH = 1.5  # times the memory limit: no patience
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a worker was told by its starter. `seconds` are what is left of the visitor's day; `deadly` if the process may
+    be ended from outside of the loop."""
+
+    limits: Limits = LOCAL
+    seconds: float | None = None
+    deadly: bool = False
+
+    def check(self, job: Run | Race) -> None:
+        """Raise ValueError if the job is over the limits, or would not fit into this machine's memory now."""
+        check_job(job, self.limits)
+        more, free = job_memory(job) - PROCESS_BYTES, free_memory()  # this process is there already
+        if more > free:
+            raise ValueError(
+                f"Memory: this needs about {more / 1e6:,.0f} MB more; {free / 1e6:,.0f} MB are free on this machine now. "
+                "Close something and resume, or lower the batch size, context length, embedding size or layers."
+            )
+
+
+class Watchdog:
+    """Watches the process that trains `job` while it is entered."""
+
+    def __init__(self, job: Run | Race, guard: Guard) -> None:
+        self._job = job
+        self._guard = guard
+        self._began = time.monotonic()
+        self._seconds, self._whose = _time_left(job, guard)
+        self._kind = ""
+        self._verdict = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    @property
+    def verdict(self) -> str:
+        """Why the training has to end, or nothing."""
+        if not self._verdict:
+            self._look_at_time()
+        return self._verdict
+
+    def ending(self, kept: str) -> Status | None:
+        """The status to end with, if it has to end; `kept` says which checkpoint there is."""
+        if not self._verdict:
+            return None
+        return Status("failed" if self._kind == "memory" else "stopped", f"{self._verdict} {kept}".strip())
+
+    def _look_at_time(self) -> None:
+        if self._seconds is not None and time.monotonic() - self._began >= self._seconds:
+            self._decide("time", self._whose)
+
+    def _look_at_memory(self) -> None:
+        used, limit = used_memory(), self._guard.limits.memory_mb
+        if limit is not None and used > limit * 1_000_000:
+            self._decide(
+                "memory",
+                f"Memory: the training took {used / 1e6:,.0f} MB; the limit here is {limit:,} MB. "
+                "Lower the batch size, context length, embedding size or layers.",
+            )
+        elif (free := free_memory()) < RESERVE:
+            self._decide(
+                "memory",
+                f"Memory: only {free / 1e6:,.0f} MB were left on this machine, {used / 1e6:,.0f} MB taken by this training, "
+                "which was ended so that nothing else fails. Close something and resume, or lower the batch size or "
+                "context length.",
+            )
+
+    def _decide(self, kind: str, words: str) -> None:
+        self._kind, self._verdict = kind, words  # in this order: whoever sees a verdict finds its kind
+
+    def _watch(self) -> None:
+        while not self.verdict:
+            if self._over.wait(LOOK_SECONDS):
+                return
+            self._look_at_memory()
+        deadline = time.monotonic() + PATIENCE[self._kind]
+        while time.monotonic() < deadline and not self._beyond_all_measure():
+            if self._over.wait(LOOK_SECONDS):
+                return
+        if self._guard.deadly:
+            self._end_it()
+
+    def _beyond_all_measure(self) -> bool:
+        limit = self._guard.limits.memory_mb
+        return limit is not None and used_memory() > FAR_TOO_MUCH * limit * 1_000_000
+
+    def _end_it(self) -> None:
+        ending = self.ending(_newest(self._job))
+        assert ending is not None
+        status.withdraw(self._job.path)
+        status.declare(self._job.path, ending)
+        os._exit(1)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def used_memory() -> int:
+    """Bytes that this process holds for itself: pages of files, such as a large text, can be taken from it at any time."""
+    found = psutil.Process().memory_info()
+    return int(found.rss - getattr(found, "shared", 0))
+
+
+def trained_seconds(job: Run | Race) -> float:
+    """Seconds of training that a run's, or a race's, newest checkpoints tell of."""
+    runs = [job] if isinstance(job, Run) else [run for arm in job.members for run in arm]
+    return sum(_seconds_of(run) for run in runs)
+
+
+def _seconds_of(run: Run) -> float:
+    try:
+        return float(checkpoints.counters(run.path, checkpoints.steps(run.path, "checkpoints")[-1])["seconds"])
+    except (IndexError, KeyError, ValueError):
+        return 0.0
+
+
+def _time_left(job: Run | Race, guard: Guard) -> tuple[float | None, str]:
+    """Seconds that it may train now, if that is limited, and what to say when they are over."""
+    limits, what = guard.limits, "run" if isinstance(job, Run) else "race"
+    own = None if limits.run_minutes is None else limits.run_minutes * 60 - trained_seconds(job)
+    if own is not None and (guard.seconds is None or own <= guard.seconds):
+        return own, (
+            f"Time: a {what} may train for {limits.run_minutes:g} minutes here, and they are over. "
+            "Start one with fewer steps or a smaller model."
+        )
+    minutes = "its share" if limits.daily_minutes is None else f"{limits.daily_minutes:g} minutes"
+    return (
+        guard.seconds,
+        f"Time: a visitor may train for {minutes} within 24 hours here, and they are over. Resume later.",
+    )
+
+
+def _newest(job: Run | Race) -> str:
+    if not isinstance(job, Run):
+        return "The last checkpoints of its runs are kept."
+    steps = checkpoints.steps(job.path, "checkpoints")
+    return f"The checkpoint of step {steps[-1]} is kept." if steps else "No checkpoint was saved yet."

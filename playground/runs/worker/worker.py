@@ -1,0 +1,429 @@
+"""Training one run, with everything that may go wrong: the body of a worker process, and of ``playground train``.
+
+    python -m playground.runs.worker.worker RUN_DIR      train it now
+    python -m playground.runs.worker.worker --wait       load torch, then train the run that a line on standard input names
+    torchrun --nproc-per-node=N -m playground.runs.worker.worker RUN_DIR     in N processes, of which the first writes
+
+The trainer yields events; `execute` writes them down, saves checkpoints, and obeys the run's ``control`` file and
+signals within one step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+
+from playground.config import ModelConfig, TrainConfig
+from playground.data.token_file import Progress
+from playground.runs import baselines
+from playground.runs.limits import Limits
+from playground.runs.races import get_race, is_race_id
+from playground.runs.store import checkpoints, status
+from playground.runs.store.files import Lock, sweep
+from playground.runs.store.log import LogWriter
+from playground.runs.store.processes import STOP_SECONDS, cores
+from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.status import Heartbeat, Status
+from playground.runs.texts import dataset
+from playground.runs.worker import malloc
+from playground.runs.worker.compiling import Compiling
+from playground.runs.worker.failures import explained
+from playground.runs.worker.watchdog import Guard, Watchdog
+from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
+from playground.train.devices import training_device
+from playground.train.distributed import ALONE, Group, joined, processes
+from playground.train.estimate import estimate
+from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, StepDone
+from playground.train.trainer import TrainState, train
+
+CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
+NO_LIMITS = Guard(deadly=True)
+NICE = 5  # workers yield to the web server, which needs little but needs it at once
+BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
+
+
+class AlreadyRunningError(ValueError):
+    """Another process trains this run."""
+
+    def __init__(self) -> None:
+        super().__init__("Another process is training this run. Stop it there first.")
+
+
+def execute(
+    run: Run,
+    *,
+    cache_dir: Path | None = None,
+    interrupted: threading.Event | None = None,
+    watch: Callable[[Event], None] | None = None,
+    group: Group = ALONE,
+    guard: Guard | None = None,
+) -> Status:
+    """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
+
+    Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
+    `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
+    `group` of processes this is for the first; the others `assist`. `guard` says what may be used.
+    """
+    lock = Lock(run.path / "lock")
+    if not lock.acquire(CLAIM_SECONDS):
+        raise AlreadyRunningError
+    try:
+        status.declare(run.path, status.running(os.getpid()))
+        guard = guard or Guard()
+        with Watchdog(run, guard) as dog:
+            go = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, guard, dog, group)
+            ending = go.guarded()
+        settle(run.path, ending)
+        return ending
+    finally:
+        lock.release()
+
+
+def assist(
+    run: Run, group: Group, *, cache_dir: Path | None = None, interrupted: threading.Event | None = None
+) -> None:
+    """Train along with the first process of a group until it ends or all agree to stop; nothing is written."""
+    data = dataset(run, cache_dir)
+    state, _, _ = restored(run)
+    if not _in_step(group, state.step):
+        return
+    for event in train(state, data, run.train, run.tokenizer, group):
+        if isinstance(event, StepDone) and group.agree(WISHES["pause"] if interrupted and interrupted.is_set() else 0):
+            return
+
+
+NOT_NOW = 2**40  # the step of a process that was asked to stop before its first
+
+
+def _in_step(group: Group, step: int) -> bool:
+    """Wait until every process has loaded its state, of `step`: the first may write a new one from then on.
+
+    False when one of them does not begin at all. Raises ValueError when they found different steps.
+    """
+    most, least = group.agree(step), -group.agree(-step)
+    if most == NOT_NOW:
+        return False
+    if most != least:
+        raise ValueError("The processes found different checkpoints. Start them again.")
+    return True
+
+
+WISHES = {"pause": 1, "stop": 2}
+
+
+def settle(folder: Path, ending: Status) -> None:
+    """Declare how a run or race has ended. Where even that cannot be written, its process id will tell that it is over."""
+    try:
+        status.withdraw(folder)  # obeyed, or too late
+        status.declare(folder, ending)
+    except OSError as error:
+        print(f"{folder.name}: {ending.state}, which cannot be written: {error.strerror}", file=sys.stderr)
+
+
+class _Asked(Exception):  # noqa: N818 - no error
+    """The user asked for something while the text was being prepared."""
+
+    def __init__(self, ending: Status) -> None:
+        super().__init__(ending.state)
+        self.ending = ending
+
+
+def _unwatched(event: Event) -> None:
+    """For nobody."""
+
+
+@dataclass
+class _Execution:
+    """One go at one run."""
+
+    run: Run
+    cache_dir: Path | None
+    interrupted: threading.Event
+    watch: Callable[[Event], None]
+    guard: Guard
+    dog: Watchdog
+    group: Group = ALONE
+    saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
+    joined: bool = field(default=False, init=False)  # whether all processes of the group have begun
+    note: str = field(default="", init=False)  # what the user should know about where it went on from
+
+    def guarded(self) -> Status:
+        """`train`, with every failure turned into a status."""
+        try:
+            return self.train()
+        except _Asked as asked:
+            if not self.joined:
+                _in_step(self.group, NOT_NOW)  # so that the others do not wait for ever
+            return asked.ending
+        except KeyboardInterrupt:
+            return Status("paused", f"Interrupted. {self._kept()}")
+        except Exception as error:  # noqa: BLE001 - a boundary: the trace goes to the log, a sentence to the user
+            traceback.print_exc()
+            return Status("failed", self._explain(error))
+
+    def train(self) -> Status:
+        """Load, train, save; the status of an orderly ending."""
+        run = self.run
+        self.guard.check(run)
+        for folder in ("checkpoints", "snapshots"):
+            sweep(run.path / folder)
+        with Heartbeat(run.path) as heart, LogWriter(run.log) as log:
+            tokenizer = run.tokenizer
+            data = dataset(run, self.cache_dir, self._preparing(heart))
+            heart.declare()
+            state = self._restored(heart)
+            self.joined = _in_step(self.group, state.step)
+            compiling = Compiling(run, state, self.cache_dir) if self.group.size == 1 else None
+            try:
+                self._note(compiling.begin(self._obey) if compiling else None, state, log)
+                events = train(state, data, run.train, tokenizer, self.group)
+                return self._follow(events, state, heart, log, compiling)
+            finally:
+                if compiling is not None:
+                    compiling.close()
+
+    def _obey(self) -> None:
+        """While something is waited for before the first step."""
+        if request := self._requested():
+            uncompiled = Status("paused" if request == "pause" else "stopped", "It was not compiled yet.")
+            raise _Asked(self.dog.ending(self._kept()) or uncompiled)
+
+    def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
+        """Write a note into the log; with passes just taken, a checkpoint that remembers since when."""
+        if text is None:
+            return
+        event = Noted(state.step, text)
+        log.append(event)
+        self.watch(event)
+        if state.compiled_from == state.step:
+            self.saved = None
+            self._save(state, log)
+
+    def _preparing(self, heart: Heartbeat) -> Progress:
+        """Says how far the preparation of a large text is, once a second, and obeys while it goes on."""
+        told = time.monotonic()
+
+        def progress(done: int, total: int) -> None:
+            nonlocal told
+            request = self._requested()
+            if request:
+                unprepared = Status("paused" if request == "pause" else "stopped", "The text was not prepared yet.")
+                raise _Asked(self.dog.ending(unprepared.message) or unprepared)
+            if time.monotonic() - told >= 1:
+                told = time.monotonic()
+                message = f"Preparing the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
+                heart.declare(message if done < total else "")
+
+        return progress
+
+    def _requested(self) -> str | None:
+        asked = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
+        return asked or ("stop" if self.dog.verdict else None)
+
+    def _agreed(self) -> str | None:
+        """What is asked of the run, by its control file or by a signal to any process of the group."""
+        wish = self.group.agree(WISHES.get(self._requested() or "", 0))
+        return next((name for name, value in WISHES.items() if value == wish), None)
+
+    def _restored(self, heart: Heartbeat) -> TrainState:
+        state, self.saved, self.note = restored(self.run)
+        if self.note:
+            heart.declare(self.note)
+        heart.step = state.step
+        return state
+
+    def _follow(
+        self, events: Iterator[Event], state: TrainState, heart: Heartbeat, log: LogWriter, compiling: Compiling | None
+    ) -> Status:
+        counting: threading.Thread | None = None
+        count_at = state.step + BASELINES_AFTER
+        try:
+            for event in events:
+                if (isinstance(event, StepDone) and event.step == count_at) or isinstance(event, Finished):
+                    counting = counting or baselines.start(self.run, self.cache_dir)
+                log.append(event)
+                self.watch(event)
+                match event:
+                    case StepDone():
+                        heart.step = event.step
+                        request = self._agreed()
+                        if request or event.step % self.run.train.checkpoint_interval == 0:
+                            self._save(state, log)
+                        if request:
+                            ending = Status("paused" if request == "pause" else "stopped", self.note)
+                            return self.dog.ending(self._kept()) or ending
+                        self._note(compiling.poll() if compiling else None, state, log)
+                    case Snapshot():
+                        weights = state.tensors()["model"]
+                        checkpoints.save_snapshot(self.run.path, weights, state.counters(), "bfloat16")
+                    case Finished():
+                        self._save(state, log)
+                        return Status("finished", self.note)
+                    case Diverged():
+                        return Status("diverged", divergence(event))
+        finally:
+            if counting is not None:
+                counting.join(STOP_SECONDS / 2)
+        raise AssertionError("the trainer ended without saying how")
+
+    def _save(self, state: TrainState, log: LogWriter) -> None:
+        if self.saved == state.step:
+            return
+        log.sync()
+        checkpoints.save_checkpoint(self.run.path, state.tensors(), state.counters())
+        self.saved = state.step
+
+    def _explain(self, error: BaseException) -> str:
+        need = estimate(self.run.model, self.run.train).memory_bytes / 1e9
+        memory = f"this run needs about {need:.1f} GB. Lower the batch size, context length, embedding size or layers."
+        return explained(error, "training", memory, self._kept())
+
+    def _kept(self) -> str:
+        return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
+
+
+def restored(run: Run) -> tuple[TrainState, int | None, str]:
+    """The state to continue from (the newest good checkpoint's, or a new one), that checkpoint's step, and what the user
+    should know about where it went on from, or nothing."""
+    state = TrainState.new(run.model, run.train, training_device())
+    saved = checkpoints.load_checkpoint(run.path)
+    if saved is None:
+        return state, None, ""
+    if saved.tensors:
+        state.load(saved.tensors, saved.counters)
+    note = " ".join([*saved.notes, f"Went on from step {saved.step}."]) if saved.notes else ""
+    return state, saved.step if saved.tensors else None, note
+
+
+def divergence(event: Diverged) -> str:
+    losses = ", ".join(f"{loss:.4g}" for loss in event.last_losses) or "none"
+    return (
+        f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
+        f"{event.learning_rate:.2g}, last losses {losses}. Try a lower learning rate, a longer warm-up or clipping."
+    )
+
+
+def warm_up() -> None:
+    """Train a speck of a model for two steps: loads and initialises all that torch puts off until it is first used."""
+    model = ModelConfig(block_size=8, n_layer=1, n_embd=8, n_head=2, n_kv_head=2, position="rope", mlp="swiglu")
+    config = TrainConfig(steps=2, batch_size=1, warmup_steps=0, eval_tokens=64, sample_interval=0)
+    text = "warming up " * 40
+    tokenizer = build_tokenizer("byte", text)
+    for _ in train(TrainState.new(model, config), prepare(text, tokenizer, model, config), config, tokenizer):
+        continue
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told: which run or race, where prepared texts are, and what it may use."""
+
+    folder: Path
+    cache_dir: Path | None = None
+    guard: Guard = NO_LIMITS
+
+    @classmethod
+    def read(cls, line: str) -> Order:
+        """From the line on standard input. Raises ValueError for anything that the launcher would not write."""
+        values = json.loads(line)
+        guard = Guard(Limits.from_dict(values["limits"]), values["seconds"], deadly=True)
+        return cls(Path(values["run"]), Path(values["cache"]) if values["cache"] else None, guard)
+
+
+def _train_folder(order: Order, interrupted: threading.Event) -> None:
+    from playground.runs.worker.racing import execute_race  # built on what stands above
+
+    signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
+    folder = order.folder
+    store = RunStore(folder.parent)
+    race = is_race_id(folder.name) and (folder / "race.json").exists()
+    how: dict[str, Any] = {"cache_dir": order.cache_dir, "interrupted": interrupted, "guard": order.guard}
+    try:
+        if processes() > 1:
+            _train_together(store.get(folder.name) if not race else None, order, interrupted)
+        elif race:
+            execute_race(get_race(store, folder.name), **how)
+        else:
+            execute(store.get(folder.name), **how)
+    except AlreadyRunningError as error:
+        print(error, file=sys.stderr)
+
+
+def _train_together(run: Run | None, order: Order, interrupted: threading.Event) -> None:
+    """One of torchrun's processes."""
+    if run is None:
+        raise SystemExit("A race trains in one process: start it without torchrun.")
+    with joined() as group:
+        if group.rank:
+            assist(run, group, cache_dir=order.cache_dir, interrupted=interrupted)
+            return
+        how: dict[str, Any] = {"cache_dir": order.cache_dir, "interrupted": interrupted, "guard": order.guard}
+        if execute(run, group=group, **how).state == "failed":
+            raise SystemExit(run.status().message)  # torchrun ends the others
+
+
+def _wait(interrupted: threading.Event, die_with_parent: bool) -> Order | None:
+    """What standard input says; None when it closes, because nobody needs this worker."""
+    warm_up()
+    line = sys.stdin.readline()
+    if not line:
+        return None
+    if die_with_parent:
+        threading.Thread(target=_pause_at_end_of_input, args=(interrupted,), daemon=True).start()
+    return Order.read(line)
+
+
+def _pause_at_end_of_input(interrupted: threading.Event) -> None:
+    sys.stdin.read()
+    interrupted.set()
+    time.sleep(2 * STOP_SECONDS)
+    os._exit(1)  # it hangs, and nobody is left who could end it
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The worker's command line."""
+    parser = argparse.ArgumentParser(prog="playground.runs.worker.worker", description=__doc__)
+    parser.add_argument("run", nargs="?", type=Path, help="folder of the run to train")
+    parser.add_argument("--wait", action="store_true", help="load, then read a run from standard input")
+    parser.add_argument("--threads", type=int, default=max(1, cores() // processes()))
+    parser.add_argument("--cache", type=Path, help="folder of prepared texts")
+    parser.add_argument("--die-with-parent", action="store_true", help="pause when standard input closes")
+    options = parser.parse_args(arguments)
+    if options.wait == (options.run is not None):
+        parser.error("give either a run's folder or --wait")
+    malloc.keep()
+    torch.set_num_threads(max(1, options.threads))
+    os.nice(NICE)
+    interrupted = threading.Event()
+    given = None if options.run is None else Order(options.run.resolve(), options.cache)
+    order = given or _wait(interrupted, options.die_with_parent)
+    if order is not None:
+        _train_folder(order, interrupted)
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End this process as it stands. One of several must not take its interpreter down: gloo's threads let go of their last
+    tensors late, and abort where no interpreter is left to count references (pytorch/pytorch#179291)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    done = main()
+    if processes() > 1:
+        leave(done)
+    sys.exit(done)

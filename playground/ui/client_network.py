@@ -1,0 +1,15 @@
+"""From which network the visitor asks whose button is being worked on."""
+
+from __future__ import annotations
+
+from gradio.context import LocalContext
+
+from playground.runs.queue.client_networks import origin
+
+
+def whence() -> str | None:
+    """The network behind the request that this thread answers, or None. See `runs.queue.client_networks`."""
+    request = LocalContext.request.get(None)
+    if request is None or request.client is None:
+        return None
+    return origin(str(request.client.host), [str(request.headers.get("x-forwarded-for") or "")])

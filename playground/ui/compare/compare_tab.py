@@ -1,0 +1,303 @@
+"""Compare: fair races with a verdict, and any runs laid over one another; below both, what each writes and how each
+reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from playground.analysis.compare_models import compare_text
+from playground.config import SampleConfig, counted
+from playground.data.corpora import CORPORA
+from playground.inference.generation import encode_prompt, generate, until_end
+from playground.races.comparison import differences, results, told_apart
+from playground.runs.store.run_store import Run
+from playground.tokenizers import StreamDecoder
+from playground.ui import endpoints
+from playground.ui.compare import race_tab
+from playground.ui.compare.race_tab import EXAMPLE, RaceTab
+from playground.ui.components import compare_chart, loss_compare, side_by_side
+from playground.ui.endpoints import MAX_RUNS
+from playground.ui.forms import Form, build_form
+from playground.ui.picker import QUIET
+from playground.ui.services import Services
+
+NOTICE = (
+    "**What to notice.** Runs can only be ranked where everything else is equal: the same dataset, the same batches in the "
+    "same order, about the same number of parameters. *What differs* lists the differences. Loss, perplexity and "
+    "accuracy are per token, so they are comparable only between runs with the same tokenizer; bits per byte are "
+    "comparable between all lossless tokenizers on the same validation text. ± is one standard error "
+    "over windows of the validation text. A gap smaller than the gap between two seeds of the same model is not conclusive: "
+    "race them instead."
+)
+ABSENT = (
+    "Generated texts and losses per token are not available: only the curves of this race were kept. *Run again* trains its "
+    "models again."
+)
+UPDATES_PER_SECOND = 6
+MAX_COMPARED = 4_000  # characters
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Prompt, sampling and texts: the part that races and runs have in common."""
+
+    body: gr.Column
+    absent: gr.Markdown
+    prompt: gr.Textbox
+    settings: Form
+    write: gr.Button
+    texts: gr.HTML
+    text: gr.Textbox
+    compare: gr.Button
+    losses: gr.HTML
+
+
+@dataclass(frozen=True)
+class CompareTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    parts: gr.Tabs
+    race: RaceTab
+    beside_race: Beside
+    overlay: gr.Tab
+    runs: gr.Dropdown
+    chart: gr.HTML
+    differences: gr.Dataframe
+    results: gr.Dataframe
+    beside: Beside
+
+
+def build(services: Services) -> CompareTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with gr.Tab("Compare", id="compare") as parts["tab"], gr.Tabs(elem_id="compare-parts") as parts["parts"]:
+        with gr.Tab("Races", id="races"):
+
+            def inside() -> None:
+                parts["beside_race"] = _build_beside("race")
+
+            parts["race"] = race_tab.build(services, inside)
+        with gr.Tab("Any runs", id="runs") as parts["overlay"], gr.Row(elem_classes="pg-page"):
+            _build_overlay(services, parts)
+    return CompareTab(**parts)
+
+
+def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
+    with gr.Column(elem_classes="pg-main"):
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown(f"**Runs** up to {MAX_RUNS}", elem_classes="pg-title")
+            parts["runs"] = gr.Dropdown(
+                services.choices(""), value=[], multiselect=True, max_choices=MAX_RUNS, label="Runs", show_label=False,
+                elem_id="compare-runs",
+            )  # fmt: skip
+        parts["chart"] = compare_chart(partial(endpoints.curves, services), elem_id="compare-chart")
+        gr.Markdown(NOTICE, elem_classes="pg-note")
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Results** at the last evaluation", elem_classes="pg-title")
+            parts["results"] = gr.Dataframe(interactive=False, show_label=False, elem_id="results", wrap=False)
+    with gr.Column(elem_classes="pg-side", min_width=300):
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**What differs** settings that are not equal", elem_classes="pg-title")
+            parts["differences"] = gr.Dataframe(interactive=False, show_label=False, elem_id="differences", wrap=True)
+        parts["beside"] = _build_beside("compare")
+
+
+def _build_beside(name: str) -> Beside:
+    """Lay out what the models write and how they read; element ids begin with `name`."""
+    absent = gr.Markdown(ABSENT, visible=False, elem_classes="pg-note", elem_id=f"{name}-absent")
+    with gr.Column(elem_classes="pg-stack") as body:
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Same prompt, same random numbers** one continuation each", elem_classes="pg-title")
+            prompt = gr.Textbox(
+                "Once there was a", label="Prompt", lines=2, elem_classes="pg-mono", elem_id=f"{name}-prompt"
+            )
+            settings = build_form(
+                SampleConfig,
+                ("temperature", "max_new_tokens", "seed", "special_tokens"),
+                SampleConfig(max_new_tokens=160),
+                explain=False,
+            )
+            write = gr.Button(
+                "Generate from all", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write"
+            )
+        texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
+        with gr.Group(elem_classes="pg-card"):
+            gr.Markdown("**Same text** loss per token of the first and the last", elem_classes="pg-title")
+            text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono", elem_id=f"{name}-text")
+            compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
+        losses = loss_compare(elem_id=f"{name}-losses")
+    return Beside(body, absent, prompt, settings, write, texts, text, compare, losses)
+
+
+def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
+    """Chart, differences and results of the chosen runs."""
+    runs = _runs(services, run_ids, token)
+    value = {"visitor": token, "runs": [run.id for run in runs], "nonce": time.monotonic_ns()}
+    return value, differences(runs), _table(services, runs)
+
+
+def measured(services: Services, run_ids: list[str] | None, token: str) -> Any:
+    """The results of the chosen runs as they are now."""
+    return _table(services, _runs(services, run_ids, token))
+
+
+def _table(services: Services, runs: list[Run]) -> Any:
+    return results(runs, services.curves).style.format(precision=4, thousands=",", na_rep="–")
+
+
+def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run]:
+    """The chosen runs that still exist, each once."""
+    found = []
+    for run_id in dict.fromkeys(run_ids or []):
+        try:
+            found.append(services.run(run_id, token))
+        except ValueError:
+            continue  # deleted while its name was still in the list
+    return found[:MAX_RUNS]
+
+
+Named = list[tuple[str, Run]]
+
+
+def _chosen(services: Services, run_ids: list[str], token: str) -> Named:
+    """The chosen runs with saved weights."""
+    return [(run.name, run) for run in _runs(services, run_ids, token) if run.steps_available()]
+
+
+def _raced(services: Services, race_id: str | None, token: str) -> Named:
+    """One run of each arm of a race that has saved weights, of one seed, under the arm's name."""
+    return [(race.spec.arms[arm].name, run) for race, arm, run in race_tab.race_runs(services, race_id, token)]
+
+
+def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
+    """Prompt and text that suit the race that is shown, in place of the models if none were kept, and no old texts."""
+    try:
+        race = services.race(race_id, token)
+    except ValueError:
+        return [gr.update()] * 6
+    first = race.members[0][0]
+    kept = not race.reference or any(run.steps_available() for arm in race.members for run in arm)
+    prompt = first.train.prompt or CORPORA[first.train.corpus].prompt
+    return [gr.update(visible=kept), gr.update(visible=not kept), prompt, race_tab.reading(race), None, None]
+
+
+def write(
+    runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, services: Services
+) -> Iterator[dict[str, Any]]:
+    """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
+    config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
+    services.limits.check_writing(config.max_new_tokens)
+    if not runs:
+        raise ValueError("No run with saved weights is chosen. Choose at least one above.")
+    items: list[dict[str, Any]] = [
+        {"name": name, "role": run.preset or "other", "tokens": [], "note": "waiting"} for name, run in runs
+    ]
+    shown, apart = 0.0, told_apart([run for _, run in runs])
+    for (_, run), item in zip(runs, items, strict=True):
+        item["note"] = "generating"
+        try:
+            for written in _texts(services, run, prompt or "", config):
+                item["tokens"] = written
+                if time.monotonic() - shown > 1 / UPDATES_PER_SECOND:
+                    shown = time.monotonic()
+                    yield _side_by_side(prompt, items, apart)
+            item["note"] = ""
+        except ValueError as error:  # this model cannot read the prompt, another may
+            item["note"] = str(error)
+        yield _side_by_side(prompt, items, apart)
+
+
+def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
+    """What is written so far, token by token with its probability before any filter."""
+    model, tokenizer = services.models.get(run), run.tokenizer
+    ids = encode_prompt(tokenizer, prompt, config.special_tokens)
+    decoder = StreamDecoder(tokenizer, ids)
+    written: list[list[Any]] = []
+    for token in until_end(generate(model, ids, config), tokenizer, config):
+        written.append([decoder.feed(token.id), round(token.probability, 5)])
+        yield written
+    if (rest := decoder.finish()) and written:
+        written[-1] = [written[-1][0] + rest, written[-1][1]]  # of the last token's bytes: no token of its own
+    yield written
+
+
+def _side_by_side(prompt: str, items: list[dict[str, Any]], apart: list[str]) -> dict[str, Any]:
+    return {"prompt": prompt, "items": [dict(item) for item in items], "differs": apart, "nonce": time.monotonic_ns()}
+
+
+def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict[str, Any]:
+    """How the first and the last run read a text, piece by piece."""
+    if len(runs) < 2:
+        raise ValueError("Two runs with saved weights are needed to compare. Choose two above.")
+    if not 0 < len(text or "") <= MAX_COMPARED:
+        raise ValueError(f"The text has {counted(len(text or ''), 'character')}; give 1 to {MAX_COMPARED:,}.")
+    (name_a, a), (name_b, b) = runs[0], runs[-1]
+    if name_a == name_b:
+        name_a, name_b = f"{name_a} (first)", f"{name_b} (last)"
+    pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
+    spans, note = compare_text(pair[0], pair[1], text)
+    rows = [[span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)] for span in spans]
+    apart = told_apart([a, b])
+    return {"a": name_a, "b": name_b, "spans": rows, "differs": apart, "note": note, "nonce": time.monotonic_ns()}
+
+
+def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
+    """The list of runs as it is now, keeping what is chosen and still exists; at first the reference runs."""
+    choices = services.choices(token)
+    known = {run_id for _, run_id in choices}
+    chosen = [run_id for run_id in run_ids or [] if run_id in known]
+    return gr.update(choices=choices, value=chosen or _references(services))
+
+
+def _references(services: Services) -> list[str]:
+    """One classic and one modern reference run: something worth looking at from the start."""
+    references = [run for run in services.store.list(services.visitor("")) if run.reference and run.steps_available()]
+    of = {run.preset: run.id for run in reversed(references)}  # the first of each
+    return [of[name] for name in ("classic", "modern") if name in of]
+
+
+def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    shown = [tab.chart, tab.differences, tab.results]
+    tab.runs.change(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
+    opened = tab.overlay.select(services.bind(refresh), [tab.runs, visitor], tab.runs, **QUIET)
+    opened.then(services.bind(choose), [tab.runs, visitor], shown, **QUIET)
+    tab.chart.measured(services.bind(measured), [tab.runs, visitor], tab.results, trigger_mode="always_last", **QUIET)
+    race_tab.wire(tab.race, services, visitor)
+    tab.tab.select(services.bind(race_tab.refresh), [tab.race.race, visitor], [tab.race.race, tab.race.view], **QUIET)
+    aside = tab.beside_race
+    tab.race.view.opened(
+        services.bind(suit), [tab.race.race, visitor],
+        [aside.body, aside.absent, aside.prompt, aside.text, aside.texts, aside.losses], **QUIET,
+    )  # fmt: skip
+    _wire_beside(tab.beside, tab.runs, _chosen, services, visitor)
+    _wire_beside(tab.beside_race, tab.race.race, _raced, services, visitor)
+
+
+def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect one side-by-side part to what is chosen; `runs` finds the runs that are meant."""
+
+    def writes(
+        s: Services, ids: Any, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, token: str
+    ) -> Iterator[dict[str, Any]]:
+        yield from write(runs(s, ids, token), prompt, temperature, tokens, seed, special, s)
+
+    def reads(s: Services, ids: Any, text: str, token: str) -> dict[str, Any]:
+        return read(s, runs(s, ids, token), text)
+
+    beside.write.click(
+        services.bind(writes), [chosen, beside.prompt, *beside.settings.values(), visitor], beside.texts,
+        show_progress="hidden", concurrency_limit=4, api_visibility="private",
+    )  # fmt: skip
+    beside.compare.click(
+        services.bind(reads), [chosen, beside.text, visitor], beside.losses, show_progress="hidden",
+        concurrency_limit=4, api_visibility="private",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The Batch and Tokenizer tabs."""

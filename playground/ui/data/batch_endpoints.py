@@ -1,0 +1,28 @@
+"""What the Batch tab's view asks the server."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from playground.analysis.batch import explain
+from playground.tokenizers import pieces
+from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.services import Services
+
+
+@json_endpoint
+def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
+    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step, ids = asked.get("step"), asked.get("ids")
+    numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]
+    if len(numbers) > run.model.block_size + 2 or not all(type(number) is int for number in numbers):
+        raise ValueError("This position is not in the batch. Choose one from the table.")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    row = asdict(explain(model, numbers[2:], numbers[0], numbers[1]))
+    for candidate, piece in zip(
+        row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
+    ):
+        candidate["piece"] = piece
+    return row

@@ -1,0 +1,1 @@
+"""The Attention and Inside tabs."""

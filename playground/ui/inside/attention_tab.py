@@ -1,0 +1,112 @@
+"""Attention: where each token of a text looks, in every layer and head, from the first step of a run to its last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.ui import endpoints
+from playground.ui.components import attention_grid
+from playground.ui.inside import attention_endpoints, inside_endpoints
+from playground.ui.inside.guided_tours import READINGS, Reading
+from playground.ui.picker import QUIET, build_run, wire_run
+from playground.ui.services import Services
+
+TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
+NOTICE = (
+    "**What to notice.** A bright diagonal just below the main one is a head that attends to the previous token; a bright "
+    "first column is an attention *sink*; short columns are the beginnings of words. Bright spots far from the diagonal are "
+    "long-range attention, of which small models have little after a minute of training. Press ▶ to see at which step of "
+    "the training each pattern appears."
+)
+
+
+@dataclass(frozen=True)
+class AttentionTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    run: gr.Dropdown
+    text: gr.Textbox
+    look: gr.Button
+    special: gr.Checkbox
+    readings: dict[str, gr.Button]  # by their names in `READINGS`
+    grid: gr.HTML
+
+
+def build(services: Services) -> AttentionTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with gr.Tab("Attention", id="attention") as parts["tab"], gr.Column(elem_classes="pg-main"):
+        with gr.Group(elem_classes="pg-card"):
+            with gr.Row(elem_classes="pg-actions pg-bar"):
+                with gr.Column(scale=2, min_width=200):
+                    parts["run"] = build_run(services, "attention")
+                with gr.Column(scale=4, min_width=240):
+                    parts["text"] = gr.Textbox(
+                        TEXT, label="Text", lines=1, max_lines=4, elem_classes="pg-mono", elem_id="attention-text"
+                    )
+                with gr.Column(scale=0, min_width=90):
+                    parts["look"] = gr.Button("Analyze", variant="primary", elem_id="look")
+            parts["special"] = gr.Checkbox(
+                True, label="Special tokens",
+                info="Special tokens written in the text, and those that the tokenizer adds to it.",
+                visible=False, elem_classes="pg-compact", elem_id="attention-special",
+            )  # fmt: skip
+            with gr.Row(elem_classes="pg-actions pg-inline"):
+                parts["readings"] = {
+                    name: gr.Button(f"▶ {one.title}", size="sm", elem_id=f"reading-{name}")
+                    for name, one in READINGS.items()
+                }
+        parts["grid"] = attention_grid(
+            partial(attention_endpoints.attention, services), partial(endpoints.timeline, services),
+            partial(inside_endpoints.heads, services), partial(inside_endpoints.ablate, services),
+            elem_id="attention-grid",
+        )  # fmt: skip
+        gr.Markdown(NOTICE, elem_classes="pg-note")
+    return AttentionTab(**parts)
+
+
+# Questions are made in the page (see `Playground.question`), so that they reach the grid in the order of the clicks. Opening
+# the tab looks too, and leaves a guided reading that goes on there as it is.
+LOOK = "(run, text, special, visitor) => Playground.question(visitor, run, { text, special })"
+LOOK_ON_OPENING = """(run, text, special, visitor, shown) =>
+    shown?.reading && shown.run === run && shown.text === text ? shown : Playground.question(visitor, run, { text, special })
+"""
+
+
+def show_special(services: Services, run_id: str | None, token: str) -> Any:
+    """The switch for special tokens, for a run whose tokenizer has some that a text may be read with."""
+    tokenizer = services.run(run_id, token).tokenizer if run_id else None
+    return gr.update(visible=tokenizer is not None and (tokenizer.bos, tokenizer.eos) != (None, None))
+
+
+def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
+    """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
+
+    def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
+        run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
+        asked = {"visitor": token, "run": reading.run, "text": reading.text, "special": True}
+        return run, reading.text, {**asked, "nonce": time.monotonic_ns(), "reading": reading.as_value()}
+
+    return read
+
+
+def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    asked = [tab.run, tab.text, tab.special, visitor]
+    opened, chosen = wire_run(tab.run, services, visitor, tab.tab)
+    opened(None, [*asked, tab.grid], tab.grid, js=LOOK_ON_OPENING, **QUIET)
+    shows = services.bind(show_special)
+    for event in (opened, chosen):
+        event(shows, [tab.run, visitor], tab.special, **QUIET)
+    for event in (chosen, tab.look.click, tab.text.submit, tab.special.input):
+        event(None, asked, tab.grid, js=LOOK, **QUIET)
+    for name, button in tab.readings.items():
+        read = services.bind(opening(READINGS[name]))
+        button.click(read, visitor, [tab.run, tab.text, tab.grid], **QUIET)

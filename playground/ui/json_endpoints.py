@@ -1,0 +1,89 @@
+"""How the page's scripts are answered: what every module of server functions shares.
+
+A question comes from a browser and may hold anything; an answer is JSON. Whatever cannot be answered is answered with
+``{"error": sentence}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from playground.config import counted
+from playground.inference.generation import encode_prompt
+from playground.models.transformer import Transformer
+from playground.runs.store.run_store import Run
+from playground.ui.services import Services
+
+Answer = dict[str, Any]
+MAX_TEXT = 20_000  # characters of a text that is looked at
+
+
+def json_endpoint(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[Services, object], Answer]:
+    """A server function of `answer`: whatever was asked becomes a dictionary, and a ValueError becomes its sentence."""
+
+    def server_function(services: Services, request: object) -> Answer:
+        try:
+            return answer(services, request if isinstance(request, dict) else {})
+        except ValueError as error:
+            return {"error": str(error)}
+
+    server_function.__doc__ = answer.__doc__
+    return server_function
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a question is about: a checkpoint and a text, as much of it as the model can read."""
+
+    run: Run
+    model: Transformer
+    ids: list[int]
+    note: str  # what of the text had to be left out, or ""
+
+
+def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> Look:
+    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had.
+
+    With ``"special": false`` the text is read without special tokens, else as a prompt is.
+    `field` is the key under which the text is: "text", or "clean prompt" and the like, as the sentence will call it.
+    """
+    run = services.run(asked.get("run"), asked.get("visitor"))
+    step = asked.get("step")
+    model = services.models.get(run, step if isinstance(step, int) else None)
+    text = asked.get(field)
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"The {field} is empty. Write a sentence to analyze.")
+    if len(text) > MAX_TEXT:
+        raise ValueError(
+            f"The {field} has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."
+        )
+    ids, limit = encode_prompt(run.tokenizer, text, asked.get("special") is not False), run.model.block_size
+    note = (
+        f"The {field} has {counted(len(ids), 'token')}; the model reads the last {limit}." if len(ids) > limit else ""
+    )
+    return Look(run, model, ids[-limit:], note)
+
+
+def plain(value: float) -> float | None:
+    """A number as JSON can carry it: five digits, and null for none."""
+    return None if math.isnan(value) else float(f"{value:.5g}")
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """A row of them."""
+    return [plain(value) for value in values]
+
+
+def png(grey: np.ndarray) -> str:
+    """A grey picture (rows, columns) uint8 as base64 of a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG", compress_level=4)
+    return base64.b64encode(file.getvalue()).decode("ascii")

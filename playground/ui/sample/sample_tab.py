@@ -1,0 +1,312 @@
+"""Sample: a checkpoint, a prompt, sliders that shape the choice of the next token, and texts that grow into a tree."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from playground.config import SampleConfig, counted
+from playground.inference.generation import Reader, encode_prompt, generate, row_rng
+from playground.models.transformer import Transformer
+from playground.runs.store.run_store import Run
+from playground.tokenizers import StreamDecoder, pieces
+from playground.ui import layout
+from playground.ui.cancel_previous import Latest
+from playground.ui.components import next_token, token_text
+from playground.ui.forms import Form, as_it_comes, build_form
+from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.sample import branches, writing
+from playground.ui.services import Services
+from playground.ui.validation import checked_prompt, chosen_run, whole
+
+SHAPE = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+LENGTH = ("max_new_tokens", "n_sample", "seed", "special_tokens", "stop")
+WRITERS = 16  # texts that may grow at once, for all visitors together
+LABELS = 12  # as many as the chart has rows
+NOTICE = (
+    "**What to notice.** Move the temperature and watch the bars: a low one concentrates the probability on the most likely "
+    "tokens, a high one spreads it out. Top-k, top-p and min-p cut the tail off, so that unlikely tokens cannot be drawn. "
+    "The colours show which drawn tokens were unlikely under the model; choose another token there to continue from it."
+)
+ON_INPUT = """(...values) => {
+  const names = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty"];
+  const detail = Object.fromEntries(names.map((name, n) => [name, values[n]]));
+  document.dispatchEvent(new CustomEvent("playground:sampling", { detail })); }"""
+Shown = tuple[dict[str, Any], dict[str, Any]]  # the texts, the distribution of what comes next
+
+
+@dataclass(frozen=True)
+class SampleTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    picker: Picker
+    prompt: gr.Textbox
+    shape: Form
+    length: Form
+    generate: gr.Button
+    stop: gr.Button
+    one: gr.Button
+    more: gr.Button
+    ways: gr.Radio
+    n_beam: gr.Slider
+    other: Picker
+    others: gr.Column
+    beside: gr.Button
+    text: gr.HTML
+    next: gr.HTML
+
+
+def build(services: Services) -> SampleTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    with layout.page("Sample", "sample") as parts["tab"]:
+        with layout.side():
+            with layout.card("1 · Model", "checkpoint to sample from"):
+                parts["picker"] = build_picker(services, "sample")
+            with layout.card("2 · Prompt", "text to continue"):
+                parts["prompt"] = gr.Textbox(
+                    "Once there was a", label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
+                    elem_id="sample-prompt",
+                )  # fmt: skip
+            with layout.card("3 · Sampling", ""):
+                _build_choice(parts)
+            with layout.card("4 · Compare outputs", "the same prompt"):
+                _build_beside(services, parts)
+        with layout.main():
+            parts["text"] = token_text(elem_id="token-text")
+            parts["next"] = next_token(elem_id="next-token")
+            gr.Markdown(NOTICE, elem_classes="pg-note")
+    return SampleTab(**parts)
+
+
+def _build_choice(parts: dict[str, Any]) -> None:
+    defaults = SampleConfig()
+    parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
+    parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
+    with gr.Row(elem_classes="pg-actions"):
+        parts["generate"] = gr.Button("Generate", variant="primary", elem_classes="pg-primary", elem_id="generate")
+        parts["more"] = gr.Button("Continue", elem_classes="pg-quiet", elem_id="continue")
+    with gr.Row(elem_classes="pg-actions"):
+        parts["one"] = gr.Button("One token", elem_classes="pg-quiet", elem_id="one-token")
+        parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
+
+
+def _build_beside(services: Services, parts: dict[str, Any]) -> None:
+    parts["ways"] = gr.Radio(
+        [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
+        value=next(iter(writing.WAYS)), show_label=False, label="Compare",
+        elem_classes=["pg-choice"], elem_id="sample-ways",
+    )  # fmt: skip
+    beams = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
+    parts["n_beam"] = as_it_comes(beams)
+    with gr.Column(visible=False) as parts["others"]:
+        parts["other"] = build_picker(services, "sample-other")
+    parts["beside"] = gr.Button("Generate all", elem_classes="pg-quiet", elem_id="write-beside")
+
+
+def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
+    """Continue the prompt, one or several times; at the end, show what could come next."""
+    *settings, token = rest
+    config = _config(*settings)
+    services.limits.check_writing(config.max_new_tokens)
+    run = chosen_run(services, run_id, token)
+    model, ids = services.models.get(run, step), _ids(run, prompt, config)
+    note = "" if prompt else f"The prompt was empty: the model starts from {_start(run, ids)}."
+    if len(ids) > run.model.block_size:
+        note = f"The prompt has {counted(len(ids), 'token')}; only the last {run.model.block_size} fit the context."
+    names = [f"{n}" for n in range(1, config.n_sample + 1)] if config.n_sample > 1 else [""]
+    tree = branches.new_tree(prompt, [branches.branch(name, run=run.id, step=step) for name in names], note)
+    yield from _grown(run, model, ids, config, tree, tree["branches"])
+
+
+def _start(run: Run, ids: list[int]) -> str:
+    """With what the model starts where there is no prompt, in words."""
+    piece = pieces(run.tokenizer, ids[-1:])[0]
+    return "a line break" if piece == "\n" else f"“{piece}”"
+
+
+def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
+    """Go on with the branch that is looked at, by the same model: what a longer text would have been."""
+    *settings, token = rest
+    if not text:
+        raise ValueError("There is no text to continue yet. Press Generate first.")
+    tree = branches.read_tree(text)
+    each = tree["branches"][tree["chosen"]]
+    each["writing"] = True
+    yield from _longer(services, tree, _config(*settings), token)
+
+
+def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -> Iterator[Shown]:
+    """Take another token at some place, and write on from there."""
+    *settings, token = rest
+    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    branches.sprout(tree, asked.get("branch"), asked.get("at"), asked.get("id"))
+    yield from _longer(services, tree, _config(*settings), token)
+
+
+def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token: str) -> Iterator[Shown]:
+    """Go on with the chosen branch by the model that wrote it."""
+    services.limits.check_writing(config.max_new_tokens)
+    each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
+    run = chosen_run(services, each.get("run"), token)
+    model = services.models.get(run, each.get("step"))
+    ids = writing.whole_ids(run, tree["prompt"], whole, config)
+    row = tree["chosen"] if each["parent"] is None and each["name"].isdigit() else 0
+    yield from _grown(run, model, ids, config.replace(n_sample=1), tree, [each], drawn=len(whole), row=row)
+
+
+def _grown(
+    run: Run,
+    model: Transformer,
+    ids: list[int],
+    config: SampleConfig,
+    tree: branches.Tree,
+    growing: list[branches.Branch],
+    drawn: int = 0,
+    row: int = 0,
+) -> Iterator[Shown]:
+    began, n = time.monotonic(), sum(len(each["tokens"]) for each in growing)
+    for shown in writing.grow(model, run.tokenizer, ids, config, tree, growing, drawn, row):
+        yield shown, gr.skip()
+    n = sum(len(each["tokens"]) for each in growing) - n
+    speed = f"{n / max(1e-3, time.monotonic() - began):,.0f} tokens/s with the KV cache."
+    whole = branches.path(tree, tree["chosen"])
+    ahead = distribution(run, model, writing.whole_ids(run, tree["prompt"], whole, config), config, len(whole))
+    yield branches.snapshot(tree, "done", f"{tree['note']} {speed}".strip()), ahead
+
+
+def write_beside(
+    services: Services,
+    way: str,
+    n_beam: Any,
+    other_id: Any,
+    other_step: Any,
+    run_id: Any,
+    step: Any,
+    prompt: str,
+    *rest: Any,
+) -> Iterator[dict[str, Any]]:
+    """The same prompt continued in several ways, or by several checkpoints, with the same random numbers."""
+    *settings, token = rest
+    config, run = _config(*settings), chosen_run(services, run_id, token)
+    services.limits.check_writing(config.max_new_tokens)
+    if way not in writing.WAYS:
+        raise ValueError(f"Compare must be one of {', '.join(writing.WAYS)}.")
+    other = chosen_run(services, other_id, token) if way == "Two checkpoints" else None
+    jobs = writing.jobs(way, config, whole("Beams", n_beam, 1, 16), run, step, other, other_step)
+    yield from writing.beside(services.models.get, jobs, checked_prompt(prompt))
+
+
+def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> dict[str, Any] | None:
+    """The distribution of the token after the prompt; nothing while there is no run."""
+    *settings, token = rest
+    if not run_id:
+        return None
+    run = chosen_run(services, run_id, token)
+    config = _config(*settings)
+    return distribution(run, services.models.get(run, step), _ids(run, prompt, config), config)
+
+
+def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -> tuple[Any, Any]:
+    """The reader chose a branch: remember it, and show what could come after its text."""
+    *settings, token = rest
+    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    number = asked.get("branch")
+    tree["chosen"] = number if type(number) is int and 0 <= number < len(tree["branches"]) else 0
+    each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
+    run = chosen_run(services, each.get("run"), token)
+    config = _config(*settings)
+    ids = writing.whole_ids(run, tree["prompt"], whole, config)
+    ahead = distribution(run, services.models.get(run, each.get("step")), ids, config, len(whole))
+    return branches.snapshot(tree, "done"), ahead
+
+
+def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> str:
+    """The prompt with one more token, drawn afresh each time."""
+    *settings, token = rest
+    config = _config(*settings).replace(max_new_tokens=1, seed=secrets.randbelow(2**32))
+    run = chosen_run(services, run_id, token)
+    ids = _ids(run, prompt, config)
+    drawn = next(iter(generate(services.models.get(run, step), ids, config)))
+    decoder = StreamDecoder(run.tokenizer, ids)
+    return prompt + decoder.feed(drawn.id) + decoder.finish()
+
+
+def _ids(run: Run, prompt: str, config: SampleConfig) -> list[int]:
+    return encode_prompt(run.tokenizer, checked_prompt(prompt), config.special_tokens)
+
+
+def distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig, drawn: int = 0) -> dict[str, Any]:
+    """What could come after `ids`, and the random number that will choose it when `drawn` were used before."""
+    logits = Reader(model).feed(ids[-run.model.block_size :])
+    order = np.argsort(-logits, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return {
+        "labels": pieces(run.tokenizer, order[:LABELS].tolist()),
+        **packed(logits[order]),
+        "by_id": base64.b64encode(rank.astype("<u2").tobytes()).decode("ascii"),
+        "uniform": float(row_rng(config.seed, 0, drawn).random()),
+        "seen": sorted(rank[list(set(ids))].tolist()),
+        **{name: getattr(config, name) for name in SHAPE},
+        "note": "",
+        "nonce": time.monotonic_ns(),
+    }
+
+
+def packed(logits: np.ndarray) -> dict[str, Any]:
+    """Logits (V,) for the page, in two bytes each: a vocabulary of 32,000 is 85 kB, and off by at most range / 131,070."""
+    low, high = float(logits.min()), float(logits.max())
+    steps = np.round((logits.astype(np.float64) - low) / ((high - low) or 1.0) * 65_535).astype("<u2")
+    return {"logits": base64.b64encode(steps.tobytes()).decode("ascii"), "low": low, "high": high}
+
+
+def _config(*settings: Any) -> SampleConfig:
+    return SampleConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
+
+
+def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls."""
+    shape, settings = list(tab.shape.values()), [*tab.shape.values(), *tab.length.values()]
+    ahead = [*tab.picker.both, tab.prompt, *settings, visitor]
+    look = services.bind(look_ahead)
+    seed: Any = tab.length["seed"]
+    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change, seed.input):
+        event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
+    wire_picker(tab.other, services, visitor, tab.tab, second=True)
+    for slider in shape:
+        slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
+    both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
+    latest = Latest()
+
+    def alone(handler: Any) -> Any:
+        return latest.only(services.bind(handler))
+
+    beside = [tab.ways, tab.n_beam, *tab.other.both, *ahead]
+    writes = [
+        tab.generate.click(alone(write), ahead, both, **slow),
+        tab.more.click(alone(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
+        tab.text.branch(alone(branch_off), on, both, **slow),
+        tab.beside.click(alone(write_beside), beside, tab.text, **slow),
+    ]
+    tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
+    # What is on its way when somebody says stop still arrives, and only after that is it known where the text stands.
+    tab.stop.click(latest.end_what_runs, None, None, cancels=writes, **QUIET).then(
+        branches.stopped, tab.text, tab.text, **QUIET
+    )
+    tab.one.click(services.bind(one_token), ahead, tab.prompt, **QUIET)
+    tab.ways.change(show_way, tab.ways, [tab.n_beam, tab.others], **QUIET)
+
+
+def show_way(way: str) -> tuple[Any, Any]:
+    """Beams are asked for with beam search, another checkpoint with two checkpoints."""
+    return gr.update(visible=way == next(iter(writing.WAYS))), gr.update(visible=way == "Two checkpoints")

@@ -1,0 +1,295 @@
+"""Streaming: what the KV cache is worth, what it holds, and what becomes of a model far beyond its context."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from playground.analysis import streaming as lab
+from playground.config import SampleConfig, counted
+from playground.data.corpora import training_text
+from playground.inference.generation import Reader, continue_rows, encode_prompt
+from playground.interp import sinks
+from playground.models.kv_cache import KVCache
+from playground.models.transformer import Transformer
+from playground.reference.make_sinks import ARMS, measured, run_id
+from playground.runs.store.run_store import Run, RunNotFound
+from playground.tokenizers import StreamDecoder
+from playground.train.dataset import split_text
+from playground.ui import layout
+from playground.ui.cancel_previous import Latest
+from playground.ui.components import cache_slots, line_chart, token_text
+from playground.ui.forms import as_it_comes
+from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
+from playground.ui.sample import branches
+from playground.ui.sample import streaming_view as view
+from playground.ui.sample.streaming_view import TAIL, TEXTS
+from playground.ui.services import Services
+from playground.ui.validation import checked_prompt, chosen_run, whole
+
+LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most, and in contexts
+ENDLESS_TOKENS, ENDLESS_SECONDS = 100_000, 600
+UPDATE_SECONDS = 0.25
+SINK_TEXTS = 32
+READERS = 8  # visitors who may try something at once
+STORY = 40  # tokens whose way into the slots is shown
+STORY_TEXT = "Once there was a small dragon who would not sleep."
+NOTICE = (
+    "**What to notice.** With the cache the time per token hardly depends on its position; without it, it grows with the "
+    "length of the text. A rolling buffer gives the same results as the sliding window, in constant memory. Whether a few "
+    "sinks help a model that was trained with full attention depends on whether it has learned to put attention on its "
+    "first tokens, which small models often have not: the measurements show what this run does."
+)
+
+
+@dataclass(frozen=True)
+class StreamingTab:
+    """The tab's components."""
+
+    tab: gr.Tab
+    picker: Picker
+    window: gr.Slider
+    n_sink: gr.Slider
+    prompt: gr.Textbox
+    prove: gr.Button
+    read: gr.Button
+    endless: gr.Button
+    sinks: gr.Button
+    three: gr.Button
+    stop: gr.Button
+    answer: gr.Markdown
+    text: gr.HTML
+    slots: gr.HTML
+    first: gr.HTML
+    second: gr.HTML
+    table: gr.Markdown
+
+
+def build(services: Services) -> StreamingTab:
+    """Lay the tab out."""
+    parts: dict[str, Any] = {}
+    words, first, second, table, _ = show_three(services)
+    with layout.page("Streaming", "streaming") as parts["tab"]:
+        with layout.side():
+            with layout.card("1 · Model", "checkpoint to stream"):
+                parts["picker"] = build_picker(services, "streaming")
+            with layout.card("2 · KV cache", "what it keeps"):
+                _build_memory(parts)
+            with layout.card("3 · Experiments", ""):
+                _build_tries(parts)
+        with layout.main():
+            parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
+            parts["first"] = line_chart(value=first, elem_id="streaming-first")
+            parts["second"] = line_chart(value=second, elem_id="streaming-second")
+            parts["table"] = gr.Markdown(table, elem_id="streaming-table", elem_classes="pg-figures")
+            parts["text"] = token_text(elem_id="streaming-text")
+            parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
+            gr.Markdown(NOTICE, elem_classes="pg-note")
+    return StreamingTab(**parts)
+
+
+def _build_memory(parts: dict[str, Any]) -> None:
+    look: dict[str, Any] = {"buttons": [], "elem_classes": "pg-compact"}
+    parts["window"] = as_it_comes(gr.Slider(4, 256, 64, step=4, label="Window", elem_id="streaming-window", **look))
+    parts["n_sink"] = as_it_comes(gr.Slider(0, 16, 4, step=1, label="Sinks", **look))
+
+
+def _build_tries(parts: dict[str, Any]) -> None:
+    parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono")
+    parts["prove"] = gr.Button(
+        "With and without cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
+    )
+    parts["read"] = gr.Button("Evaluate on a long text", elem_classes="pg-quiet", elem_id="read-long")
+    parts["endless"] = gr.Button("Generate without end", elem_classes="pg-quiet", elem_id="write-endlessly")
+    parts["sinks"] = gr.Button("Sinks during training", elem_classes="pg-quiet", elem_id="find-sinks")
+    parts["three"] = gr.Button("Three softmax variants", elem_classes="pg-quiet", elem_id="three-softmaxes")
+    parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-streaming")
+
+
+def results(words: str, first: Any = None, second: Any = None, table: str = "", text: Any = None) -> tuple[Any, ...]:
+    """What a button shows: a sentence, two charts, a table and text; what it does not have makes room."""
+    return words, first, second, table, text
+
+
+def show_three(services: Services) -> tuple[Any, ...]:
+    """What was measured of the three runs that ship; a question where they are missing."""
+    found = {}
+    for name, sink_logit in ARMS.items():
+        with suppress(RunNotFound):
+            run = services.store.get(run_id(sink_logit))
+            if (known := measured(run)) is not None:
+                found[name] = known
+    if not found:
+        return results("What does a KV cache store, and what does a bounded one cost? Start one of the experiments.")
+    return results(*view.three(found, run.model.block_size))
+
+
+def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
+    """The animated picture of the slots, small enough to be seen whole."""
+    window, n_sink = min(window, 12), min(n_sink, 6)
+    steps = [asdict(step) for step in lab.slot_story(window, n_sink, STORY, streams)]
+    return {
+        "capacity": window + n_sink, "n_sink": n_sink, "streams": streams, "steps": steps,
+        "tokens": list(STORY_TEXT[:STORY]), "nonce": time.monotonic_ns(),
+    }  # fmt: skip
+
+
+def show_slots(window: Any, n_sink: Any) -> dict[str, Any]:
+    """The picture for other sliders."""
+    return story(*_memory(window, n_sink), True)
+
+
+def prove(
+    services: Services, run_id: Any, step: Any, window: Any, prompt: Any, token: str
+) -> Iterator[tuple[Any, ...]]:
+    """The same text with the cache and without; then what caches of other kinds would take."""
+    run, model = _model(services, run_id, step, token)
+    ids = encode_prompt(run.tokenizer, checked_prompt(prompt))[-max(1, run.model.block_size // 2) :]
+    config, shown, proof = SampleConfig(max_new_tokens=1024), 0.0, None
+    kinds = view.memory(run, whole("Window", window, 1, 1024))
+    for proof in lab.cache_proof(model, ids, config):
+        if time.monotonic() - shown > 2 * UPDATE_SECONDS:
+            shown = time.monotonic()
+            texts = view.twice(run, prompt, proof, "writing")
+            yield results("Generating the same text twice…", view.pace(proof, len(ids)), kinds, text=texts)
+    assert proof is not None
+    yield results(view.verdict(proof), view.pace(proof, len(ids)), kinds, text=view.twice(run, prompt, proof, "done"))
+
+
+def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
+    """Perplexity over position, far beyond the context, in five ways of remembering."""
+    run, model = _model(services, run_id, step, token)
+    window, n_sink = _memory(window, n_sink)
+    texts = held_out(run, services)
+    found: list[lab.Reading] = []
+    yield results(
+        f"Reading {TEXTS} texts of {counted(texts.shape[1], 'token')}, "
+        f"{texts.shape[1] / run.model.block_size:.1f} times the context…"
+    )
+    for reading in lab.readings(model, texts, window, n_sink):
+        found.append(reading)
+        names = ", ".join(each.name for each in found)
+        yield results(f"Read: {names}…", view.perplexity(run, found), None, view.table(found, run.model.block_size))
+    yield results(
+        view.seen(found, run.model.block_size), view.perplexity(run, found), view.memory_read(found),
+        view.table(found, run.model.block_size),
+    )  # fmt: skip
+
+
+def held_out(run: Run, services: Services) -> np.ndarray:
+    """Stretches (B, N) of the run's text that it was not trained on. Raises ValueError when there is too little of it."""
+    own = run.own_text() if run.train.corpus == "own" else None
+    text = training_text(run.train, cache_dir=services.cache_dir, own_text=own)
+    ids = run.tokenizer.encode(split_text(text, run.train)[1])
+    n = min(LONGEST, TIMES_CONTEXT * run.model.block_size, len(ids) // TEXTS)
+    if n <= run.model.block_size:
+        raise ValueError(
+            f"This run's held-out text has {counted(len(ids), 'token')}: too few for {TEXTS} texts longer than "
+            "its context of "
+            f"{run.model.block_size}. Choose a run on a longer text."
+        )
+    return np.asarray(ids[: TEXTS * n], dtype=np.int64).reshape(TEXTS, n)
+
+
+def endless(
+    services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, prompt: Any, token: str
+) -> Iterator[tuple[Any, ...]]:
+    """Write on and on through a cache that forgets, in constant memory, until somebody says stop."""
+    run, model = _model(services, run_id, step, token)
+    window, n_sink = _memory(window, n_sink)
+    lab.check_streaming(run.model, window, n_sink, LONGEST)
+    if n_sink:
+        cache = KVCache.streaming(run.model, n_sink, window)
+    else:  # the same as a rolling buffer, which the compiled step knows
+        model = lab.windowed(model, window)
+        cache = KVCache(model.config)
+    began = shown = time.monotonic()
+    counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
+    tail: list[dict[str, Any]] = []
+    for n, tail in _written(run, model, cache, checked_prompt(prompt)):
+        now = time.monotonic()
+        if now - shown < UPDATE_SECONDS:
+            continue
+        lines[0].append(n)
+        lines[1].append(1000 * (now - shown) / max(1, n - counted))
+        counted, shown = n, now
+        words = view.endless_words(n, cache, now - began, False)
+        yield results(words, view.endless_pace(*lines), text=view.tail(tail, "writing"))
+        if now - began > ENDLESS_SECONDS:
+            break
+    words = view.endless_words(n, cache, time.monotonic() - began, True)
+    yield results(words, view.endless_pace(*lines), text=view.tail(tail, "done"))
+
+
+def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """How many tokens there are, and the last ones."""
+    reader, ids = Reader(model, cache), encode_prompt(run.tokenizer, prompt)
+    decoder = StreamDecoder(run.tokenizer, ids)
+    tail: list[dict[str, Any]] = []
+    for n, (token,) in enumerate(continue_rows(reader, ids, SampleConfig(), ENDLESS_TOKENS), start=1):
+        tail.append(branches.as_token(run.tokenizer, token, decoder.feed(token.id)))
+        del tail[: len(tail) - TAIL]
+        yield n, tail
+
+
+def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterator[tuple[Any, ...]]:
+    """How much attention each head parks on the first token, checkpoint after checkpoint."""
+    run, _ = _model(services, run_id, step, token)
+    length = min(sinks.LENGTH, run.model.block_size)
+    if (known := measured(run)) is not None:
+        points = list(known.points)
+        yield results(sinks.in_words(points, length), view.masses(points, length), view.rates(points))
+        return
+    ids = held_out(run, services).ravel()
+    texts = ids[: len(ids) // length * length].reshape(-1, length)[:SINK_TEXTS]
+    points = []
+    for point in sinks.through_training(lambda at: services.models.get(run, at), run.steps_available(), texts):
+        points.append(point)
+        yield results(f"Step {point.step:,}…", view.masses(points, length))
+    yield results(sinks.in_words(points, length), view.masses(points, length), view.rates(points))
+
+
+def stopped(words: Any, text: Any) -> tuple[Any, Any]:
+    """What the answer and the text say once nothing goes on."""
+    said = words.replace(", running**", ", stopped**") if isinstance(words, str) else gr.skip()
+    return said, branches.stopped(text)
+
+
+def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
+    run = chosen_run(services, run_id, token)
+    return run, services.models.get(run, step)
+
+
+def _memory(window: Any, n_sink: Any) -> tuple[int, int]:
+    return whole("Window", window, 1, 1024), whole("Sinks", n_sink, 0, 64)
+
+
+def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> None:
+    """Connect the controls. Each button fills everything: a second event of a click waits for the first to end."""
+    wire_picker(tab.picker, services, visitor, tab.tab)
+    for slider in (tab.window, tab.n_sink):
+        slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
+    slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
+    chosen, memory = tab.picker.both, [tab.window, tab.n_sink]
+    results = [tab.answer, tab.first, tab.second, tab.table, tab.text]
+    latest = Latest()
+    tries: list[tuple[gr.Button, Any, list[Any]]] = [
+        (tab.prove, prove, [*chosen, tab.window, tab.prompt, visitor]),
+        (tab.read, read, [*chosen, *memory, visitor]),
+        (tab.endless, endless, [*chosen, *memory, tab.prompt, visitor]),
+        (tab.sinks, find_sinks, [*chosen, visitor]),
+    ]
+    running: list[Any] = [
+        button.click(latest.only(services.bind(handler)), needs, results, **slow) for button, handler, needs in tries
+    ]
+    tab.three.click(services.bind(show_three), None, results, **QUIET)
+    # What is on its way when somebody says stop still arrives: only after that is it known what to say.
+    tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(
+        stopped, [tab.answer, tab.text], [tab.answer, tab.text], **QUIET
+    )

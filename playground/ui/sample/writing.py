@@ -1,0 +1,140 @@
+"""Letting models write for the Sample tab: tokens go onto branches, and the page hears of it now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from playground.config import SampleConfig, counted
+from playground.inference.beam import beam_search
+from playground.inference.generation import encode_prompt, ends_of, write_rows
+from playground.models.transformer import Transformer
+from playground.runs.store.run_store import Run
+from playground.tokenizers import Tokenizer, n_tokens
+from playground.ui.progress import paced
+from playground.ui.sample import branches
+from playground.ui.sample.branches import Branch, Tree
+
+ALTERNATIVES = 6
+UPDATES_PER_SECOND = 8
+CHECKPOINTS = 6  # as many of a run's are shown under each other
+WAYS = {
+    "Decoding": "greedy, sampling, beam",
+    "During training": "this run's checkpoints",
+    "Two checkpoints": "of any two runs",
+}
+
+
+def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: SampleConfig) -> list[int]:
+    """Ids of a prompt and what was written after it. Raises ValueError for ids that the run's vocabulary does not have."""
+    ids = [token["id"] for token in tokens]
+    if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
+        raise ValueError(branches.UNREADABLE)
+    return encode_prompt(run.tokenizer, prompt, config.special_tokens) + ids
+
+
+def grow(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    ids: list[int],
+    config: SampleConfig,
+    tree: Tree,
+    growing: list[Branch],
+    drawn: int = 0,
+    row: int = 0,
+) -> Iterator[Tree]:
+    """Write on all `growing` branches, whose text so far is `ids`; yields the tree now and then.
+
+    `drawn` and `row`: how many random numbers of which of several samples were used.
+    """
+
+    def growth() -> Iterator[Callable[[], Tree]]:
+        for pieces in write_rows(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
+            branches.add(tokenizer, growing, pieces)
+            yield lambda: branches.snapshot(tree, "writing")
+
+    yield from paced(growth(), UPDATES_PER_SECOND)
+    for each in growing:
+        each["writing"] = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of several texts under each other."""
+
+    name: str
+    run: Run
+    step: int | None
+    config: SampleConfig
+    n_beam: int = 0  # 0: no beam search
+
+
+def jobs(
+    way: str, config: SampleConfig, n_beam: int, run: Run, step: int | None, other: Run | None, other_step: int | None
+) -> list[Job]:
+    """What is to be written under each other. `other` is the second run of "Two checkpoints"."""
+    config = config.replace(n_sample=1)
+    if way == "During training":
+        known = run.steps_available()
+        kept = {round(n * (len(known) - 1) / (CHECKPOINTS - 1)) for n in range(CHECKPOINTS)} if known else set()
+        return [Job(f"step {known[at]:,}", run, known[at], config) for at in sorted(kept)]
+    if other is not None:
+        return [
+            Job(each.name if at is None else f"{each.name} · step {at:,}", each, at, config)
+            for each, at in ((run, step), (other, other_step))
+        ]
+    return [
+        Job("greedy", run, step, config.replace(temperature=0.0)),
+        Job(f"sampling, temperature {config.temperature:g}", run, step, config),
+        Job(f"beam search, {counted(n_beam, 'beam')}", run, step, config, n_beam),
+    ]
+
+
+def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[Tree]:
+    """Each job on a branch of its own, one after the other. A model that cannot read the prompt says so on its branch."""
+    roots = [branches.branch(job.name, run=job.run.id, step=job.step) for job in todo]
+    tree = branches.new_tree(prompt, roots)
+    for each in roots:
+        each["writing"] = False
+    for job, each in zip(todo, roots, strict=True):
+        each["writing"] = True
+        try:
+            yield from _written(load(job.run, job.step), job, prompt, tree, each)
+            each["note"] = " · ".join(filter(None, (likelihood(each["tokens"]), each["note"])))
+        except ValueError as error:
+            each["note"] = str(error)
+        each["writing"] = False
+        yield branches.snapshot(tree, "writing")
+    yield branches.snapshot(tree, "done", "Same prompt, same seed; log probabilities are those of the model itself.")
+
+
+def likelihood(tokens: list[dict[str, Any]]) -> str:
+    """How likely the model finds a text, in words; nothing of an empty one."""
+    if not tokens:
+        return ""
+    total = branches.log_probability(tokens)
+    return f"log probability {total / len(tokens):.2f} nats per token, {total:.1f} in total".replace("-", "−")
+
+
+def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch) -> Iterator[Tree]:
+    tokenizer = job.run.tokenizer
+    ids = encode_prompt(tokenizer, prompt, job.config.special_tokens)
+    if not job.n_beam:
+        yield from grow(model, tokenizer, ids, job.config, tree, [each])
+        return
+
+    last = ends_of(tokenizer, job.config)
+
+    def growth() -> Iterator[Callable[[], Tree]]:
+        for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam, last):
+            each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities, ids, last)
+            yield lambda: branches.snapshot(tree, "writing")
+
+    yield from paced(growth(), UPDATES_PER_SECOND)
+    if each["tokens"] and each["tokens"][-1]["id"] in last:
+        branches.note_end(tokenizer, each)
+    text = "".join(token["text"] for token in each["tokens"])
+    ends = [at for stop in job.config.stops if (at := text.find(stop)) >= 0]
+    if ends:
+        branches.cut(each["tokens"], len(text) - min(ends))

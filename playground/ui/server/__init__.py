@@ -1,0 +1,1 @@
+"""What protects and repairs the web server: limits, sessions, uploads, health."""

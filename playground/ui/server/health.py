@@ -1,0 +1,80 @@
+"""Two small pages for whoever hosts the playground: is it well, and how much is going on.
+
+``/health``     for anybody: ``{"status": "ok"}``, or 503 where the store cannot be written.
+``/metrics``    for the host: runs by state, the queue and memory, in Prometheus' text format. On one's own machine for
+                anybody; in public only with ``Authorization: Bearer $PLAYGROUND_METRICS_TOKEN``, else it is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections import Counter
+
+import psutil
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from playground.runs.races import jobs
+from playground.runs.store.status import State
+from playground.ui.services import Services
+
+STATES: tuple[State, ...] = ("queued", "running", "paused", "stopped", "finished", "failed", "diverged", "crashed")
+STARTED = time.monotonic()
+
+
+def routes(services: Services) -> list[Route]:
+    """The two pages."""
+
+    def health(request: Request) -> Response:
+        problem = _problem(services)
+        return JSONResponse(
+            {"status": "ok"} if not problem else {"status": "unwell", "reason": problem}, 503 if problem else 200
+        )
+
+    def metrics(request: Request) -> Response:
+        if services.public and not _is_host(request.headers.get("authorization", "")):
+            return PlainTextResponse("Not Found", 404)
+        return PlainTextResponse(report(services), media_type="text/plain; version=0.0.4")
+
+    return [Route("/health", health), Route("/metrics", metrics)]
+
+
+def _problem(services: Services) -> str:
+    """What keeps runs from being stored, or nothing."""
+    try:
+        with services.store.exclusive():
+            return ""
+    except OSError as error:
+        return f"The run store cannot be written: {error.strerror or type(error).__name__}."
+
+
+def _is_host(header: str) -> bool:
+    known = os.environ.get("PLAYGROUND_METRICS_TOKEN", "")
+    return bool(known) and secrets.compare_digest(header.encode(), f"Bearer {known}".encode())
+
+
+def report(services: Services) -> str:
+    """Runs by state, memory and age, as Prometheus reads it."""
+    counts = Counter(job.status().state for job in jobs(services.store))
+    process = psutil.Process()
+    workers = sum(_resident(child) for child in process.children(recursive=True))
+    lines = ["# HELP playground_runs Runs and races in the store.", "# TYPE playground_runs gauge"]
+    lines += [f'playground_runs{{state="{state}"}} {counts[state]}' for state in STATES]
+    for name, value, about in (
+        ("app_resident_bytes", _resident(process), "Memory of the app."),
+        ("workers_resident_bytes", workers, "Memory of its training processes."),
+        ("disk_free_bytes", psutil.disk_usage(str(services.store.root)).free, "Free where runs are stored."),
+        ("uptime_seconds", round(time.monotonic() - STARTED), "Since the app was started."),
+    ):
+        lines += [f"# HELP playground_{name} {about}", f"# TYPE playground_{name} gauge", f"playground_{name} {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
