@@ -200,16 +200,16 @@ def right_pairs(scores: np.ndarray, same: np.ndarray) -> float:
 def in_words(trial: Trial) -> str:
     """What the trial says, whatever it is."""
     numbers = (
-        f"Of a passage from the same story or paragraph and one from another, the model ranks the right one higher in "
-        f"{100 * trial.model:.1f} % of pairs, n-grams in {100 * trial.ngrams:.1f} %; by chance it would be 50 %."
+        f"Given a passage from the same story or paragraph and one from another, the model ranks the related one higher in "
+        f"{100 * trial.model:.1f} % of pairs and n-grams in {100 * trial.ngrams:.1f} %; chance is 50 %."
     )
     if trial.difference < -2 * trial.error:
-        return f"{numbers} Here counting letters finds more than the model: it adds nothing to this search."
-    if trial.difference <= 2 * trial.error:
-        return f"{numbers} The two are within two standard errors: that the model adds anything is not shown."
-    if trial.model <= 0.5 + 2 * trial.model_error:
-        return f"{numbers} Neither is clearly better than chance."
-    return f"{numbers} Here the model finds more than counting letters does."
+        return f"{numbers} N-grams are better than the model here."
+    if not trial.difference > 2 * trial.error:  # also where an error is no number
+        return f"{numbers} The difference is within two standard errors: no advantage of the model is shown."
+    if not trial.model > 0.5 + 2 * trial.model_error:
+        return f"{numbers} The model is better than n-grams here, but not clearly better than chance."
+    return f"{numbers} The model is better than n-grams here."
 
 
 def similarity_map(

@@ -19,7 +19,7 @@ from playground.config.model import (
     SinkLogit,
     model_config,
 )
-from playground.config.phrases import apart, counted, listed, moved
+from playground.config.phrases import apart, counted, listed, moved, nonzero
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
 from playground.config.sample import SampleConfig
@@ -71,6 +71,7 @@ __all__ = [
     "listed",
     "model_config",
     "moved",
+    "nonzero",
     "parsed",
     "preset",
     "recipe",

@@ -24,6 +24,12 @@ def apart(a: float, b: float, digits: int = 1) -> tuple[str, str]:
     return left, right
 
 
+def nonzero(value: float, digits: int = 3) -> str:
+    """A number as text, with more decimals than `digits` where one that is not zero would read as zero."""
+    shown = f"{value:.{digits}f}"
+    return f"{value:.1g}" if value and not float(shown) else shown
+
+
 def moved(before: float, now: float, digits: int = 2) -> str:
     """How a number changed: "went from 5.59 to 2.31", or "stayed at 5.59" where both read the same."""
     first, last = f"{before:.{digits}f}", f"{now:.{digits}f}"

@@ -217,8 +217,8 @@ def probe_text(tokenizer: Tokenizer, tokens: np.ndarray, block_size: int, tales:
     available, size = min(len(tokens), LABELLED) // block_size, N_TOKENS // block_size
     if available < 2 * TEST:
         raise ValueError(
-            f"Probes need at least {2 * TEST} windows of {counted(block_size, 'token')}; the validation text "
-            f"has {available}. "
+            f"Probes need at least {2 * TEST} windows of {counted(block_size, 'token')}; the validation text has "
+            f"{available}. "
             "Train on a longer text."
         )
     ids = np.asarray(tokens[: available * block_size]).astype(np.int64)
@@ -249,13 +249,13 @@ def in_words(label: Label, measured: Measured, depth_names: Sequence[str]) -> st
     gain = fit.accuracy - base.accuracy
     error = math.hypot(fit.error, base.error)
     numbers = (
-        f"{100 * fit.accuracy:.0f} % right at best ({depth_names[best]}), {100 * base.accuracy:.0f} % by always saying the "
-        "commonest"
+        f"{label.name}: accuracy {100 * fit.accuracy:.1f} % at best ({depth_names[best]}), {100 * base.accuracy:.1f} % for "
+        "always predicting the most common class"
     )
     if not gain > 2 * error:
-        return f"{label.name}: {numbers}: no more than chance."
+        return f"{numbers}: no clear difference."
     first = measured.real[0].accuracy
     rise = fit.accuracy - first
     if rise > 2 * math.hypot(fit.error, measured.real[0].error):
-        return f"{label.name}: {numbers}; the token alone gives {100 * first:.0f} %, so layers add it from context."
-    return f"{label.name}: {numbers}; the token alone gives {100 * first:.0f} % already."
+        return f"{numbers}; the token embedding alone gives {100 * first:.1f} %, so the layers add information from context."
+    return f"{numbers}; the token embedding alone already gives {100 * first:.1f} %."

@@ -71,9 +71,9 @@ def idle(points: Sequence[SinkPoint]) -> str:
     layer, head = np.unravel_index(int(last.nothing.argmax()), last.nothing.shape)
     n, above = last.nothing.size, int((last.nothing > EPSILON).sum())
     return (
-        f" To nothing, its sink logit, goes {100 * last.nothing.mean():.0f} % of all attention; {above} of "
-        f"{counted(n, 'head')} give "
-        f"it more than 30 %, most of all layer {layer + 1} head {head + 1}: {100 * last.nothing.max():.0f} %."
+        f" The sink logits take {100 * last.nothing.mean():.1f} % of all attention; heads with more than 30 %: {above} "
+        f"of {n}; "
+        f"the highest is layer {layer + 1} head {head + 1} with {100 * last.nothing.max():.1f} %."
     )
 
 
@@ -82,13 +82,15 @@ def in_words(points: Sequence[SinkPoint], length: int) -> str:
     last = points[-1]
     n, above = last.mass.size, int((last.mass > EPSILON).sum())
     layer, head = np.unravel_index(int(last.mass.argmax()), last.mass.shape)
-    strongest = f"The strongest: layer {layer + 1} head {head + 1}, {100 * last.mass.max():.0f} %"
-    even = f"an even look back would give {100 * even_mass(length):.0f} %"
+    strongest = f"The strongest is layer {layer + 1} head {head + 1} with {100 * last.mass.max():.1f} %"
+    even = f"uniform attention would give {100 * even_mass(length):.1f} %"
     if not above:
-        return f"**No head of {n} parks more than 30 % on the first token.**\n\n{strongest}; {even}.{idle(points)}"
-    first = next(point.step for point in points if (point.mass > EPSILON).any())
-    return (
-        f"**{above} of {counted(n, 'head')} park more than 30 % on the first token, the first of them seen at "
-        f"step {first:,}.**\n\n"
-        f"{strongest}; {even}.{idle(points)}"
-    )
+        found = f"No head of {n} puts more than 30 % of its attention on the first token."
+    else:
+        sinks = last.mass > EPSILON
+        first = next(point.step for point in points if (point.mass > EPSILON)[sinks].any())
+        found = (
+            f"{above} of {counted(n, 'head')} {'puts' if above == 1 else 'put'} more than 30 % of attention on the first "
+            f"token, first seen at step {first:,}."
+        )
+    return f"**{found}**\n\n{strongest}; {even}.{idle(points)}"

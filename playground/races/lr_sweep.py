@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from playground.config import listed
 from playground.train.race import Arm, RaceSpec, arm_name
 
 RATE = "learning_rate"
-RULE = " Every model had as many rates to choose from, and is taken at the one with its lowest mean over the seeds."
+RULE = (
+    " Each model is tried at equally many learning rates and compared at the one with its lowest mean over the seeds."
+)
 Finals = Mapping[int, Mapping[int, float]]  # by arm and seed; of runs that diverged there is none
 
 
@@ -60,17 +63,15 @@ def best(family: Family, finals: Finals, seeds: Sequence[int]) -> int | None:
 def words(families: Sequence[Family], rates: Sequence[float], levels: Sequence[float], unit: str) -> list[str]:
     """Which rates were tried and which won, and whether a better one may lie beyond. `rates` and `levels` (mean final
     losses) are those of each family's best arm."""
-    tried = {family.rates for family in families}
+    tried = dict.fromkeys(family.rates for family in families)
     found = [
         f"{rate:g} for {family.name} ({level:.3f} {unit})"
         for family, rate, level in zip(families, rates, levels, strict=True)
     ]
-    each = " and ".join(f"{', '.join(f'{rate:g}' for rate in some[:-1])} and {some[-1]:g}" for some in tried)
-    sentences = [f"Rates tried: {each}. Best: {', '.join(found)}."]
+    each = "; ".join(listed([f"{rate:g}" for rate in some]) for some in tried)
+    sentences = [f"Learning rates tried: {each}. Best: {', '.join(found)}."]
     for family, rate in zip(families, rates, strict=True):
         for edge, direction, still in ((max, "highest", "higher"), (min, "lowest", "lower")):
             if rate == edge(family.rates):
-                sentences.append(
-                    f"{family.name}'s best is the {direction} tried, so a still {still} one may be better."
-                )
+                sentences.append(f"{family.name}'s best is the {direction} tried, so a {still} one may be better.")
     return sentences

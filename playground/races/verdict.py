@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from playground.analysis.memory_usage import training_memory
-from playground.config import label, setting_kinds, spelled
+from playground.config import apart, label, listed, setting_kinds, spelled
 from playground.races import lr_sweep
 from playground.races.results import ArmResult, RunCurve, results
 from playground.races.statistics import (
@@ -28,7 +28,7 @@ from playground.races.statistics import (
     paired_difference,
     ratio_interval,
 )
-from playground.races.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, listed, rule
+from playground.races.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, rule
 from playground.runs.comparable import OTHER_WINDOWS, common_unit
 from playground.runs.curves import Curves
 from playground.runs.races import Race
@@ -263,13 +263,13 @@ def _rungs(bars: Sequence[dict[str, Any]]) -> list[str]:
     if not steps or any(bar["half"] is None for bar in steps):
         return []
     clear = [
-        f"{bar['name']} makes it {bar['outcome']} by {abs(bar['change']):.3f} ±\u00a0{bar['half']:.3f}"
+        "{} makes it {} by {} ±\u00a0{}".format(bar["name"], bar["outcome"], *apart(abs(bar["change"]), bar["half"], 3))
         for bar in steps
         if bar["outcome"] in ("better", "worse")
     ]
     unclear = [bar["name"] for bar in steps if bar["outcome"] not in ("better", "worse")]
     if unclear:
-        clear.append(f"{listed(unclear)} cannot be told from no change")
+        clear.append(f"the change from {listed(unclear)} is not distinguishable from zero")
     return [f"Step by step: {'; '.join(clear)}."]
 
 

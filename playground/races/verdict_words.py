@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from playground.config import apart, counted, listed, nonzero
 from playground.races.results import ArmResult
 from playground.races.statistics import STRICT, Difference, Ratio
 from playground.runs.comparable import BITS
@@ -36,20 +37,20 @@ def divergences(arms: Sequence[ArmResult]) -> list[str]:
 
 def claim(name: str, baseline: str, difference: Difference, unit: str, level: float, many: bool = False) -> str:
     """Whether one is better, and by how much."""
-    size = f"{abs(difference.mean):.3f}"
     if difference.outcome == "identical":
         return f"{name} and {baseline} are identical: every difference is exactly 0."
     if difference.half is None:
         direction = "lower" if difference.mean < 0 else "higher"
         return (
-            f"{name} ends {size} {unit} {direction} than {baseline}, with one seed: no interval exists, so this may be "
-            "chance. Race again with three seeds or more."
+            f"{name} ends {nonzero(abs(difference.mean))} {unit} {direction} than {baseline}, with one seed: there is no "
+            "interval, so this may be chance. Race again with three or more seeds."
         )
     certainty = f"{100 * (1 - level):.4g}\u00a0%"
-    interval = f"±\u00a0{difference.half:.3f} {unit} ({certainty}, paired over {difference.n} seeds)"
+    size, half = apart(abs(difference.mean), difference.half, 3)
+    interval = f"±\u00a0{half} {unit} ({certainty}, paired over {difference.n} seeds)"
     if difference.outcome == "unclear":
-        mean = f"{difference.mean:+.3f}".replace("-", "−")
-        return f"{name} and {baseline} are not distinguishable: {mean} {interval}."
+        sign = "+" if difference.mean >= 0 else "−"
+        return f"{name} and {baseline} are not distinguishable: {sign}{size} {interval}."
     return f"{name} is {difference.outcome}{f' than {baseline}' if many else ''} by {size} {interval}."
 
 
@@ -70,15 +71,19 @@ def cost(
             sentences.append(f"To reach {behind}'s lowest loss, {ahead} needed {listed(parts)}.")
         unclear = [word for kind, word in COSTS.items() if not ratios[kind].clear]
         if parts and unclear:
-            sentences.append(f"The difference in {listed(unclear)} is not distinguishable from none.")
+            sentences.append(f"The difference in {listed(unclear)} is not distinguishable from zero.")
     if token_time is not None and token_time.clear:
-        sentences.append(f"A token costs {name} {times(token_time, f'the time that it costs {baseline}')}.")
+        sentences.append(f"{name}'s time per token is {times(token_time, f'that of {baseline}')}.")
     return [" ".join(sentences)] if sentences else []
 
 
 def times(ratio: Ratio, of: str) -> str:
     """A ratio with its interval: "0.75 × the time (0.71 to 0.79)"."""
-    return f"{ratio.mean:.2f} × {of} ({ratio.low:.2f} to {ratio.high:.2f})"
+    for digits in range(2, 7):  # a clear ratio leaves out 1, and must not read as if it did not
+        mean, low, high = (f"{value:.{digits}f}" for value in (ratio.mean, ratio.low, ratio.high))
+        if not ratio.clear or 1 not in (float(low), float(high)):
+            break
+    return f"{mean} × {of} ({low} to {high})"
 
 
 def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]) -> tuple[str, list[str]]:
@@ -86,7 +91,7 @@ def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]
     if not comparisons and left_out:
         return f"Nothing is left to compare: {left_out[0]}", left_out[1:]
     if not comparisons:
-        return "No verdict yet: it needs a measurement of at least two arms after their first steps.", []
+        return "No verdict yet: at least two arms need an evaluation after their first step.", []
     if len(comparisons) == 1:
         return comparisons[0].words[0], [*left_out, *comparisons[0].words[1:]]
     best = min(comparisons, key=lambda one: one.difference.mean)
@@ -94,7 +99,7 @@ def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]
         worse = sum(one.difference.outcome == "worse" for one in comparisons)
         ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""
         return f"No arm is distinguishably better than {baseline}{ending}.", left_out
-    ends = f"It ends lowest of all {len(comparisons) + 1}{' that can be compared' if left_out else ''}."
+    ends = f"It has the lowest final loss of all {len(comparisons) + 1}{' that can be compared' if left_out else ''}."
     return f"{best.words[0]} {ends}", [*left_out, *best.words[1:]]
 
 
@@ -102,11 +107,9 @@ def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:
     """Why another unit than nats per token is used."""
     if unit != BITS:
         return []
-    apart = len({arm.train.documents for arm in arms}) > 1
-    what = "Their tokens, or the ways in which they keep documents apart," if apart else "Their tokens"
-    return [
-        f"{what} differ, so bits per byte are compared: losses per token would be losses of different pieces of text."
-    ]
+    documents = len({arm.train.documents for arm in arms}) > 1
+    what = "Their tokens or document settings" if documents else "Their tokens"
+    return [f"{what} differ, so bits per byte are compared: losses per token would refer to different pieces of text."]
 
 
 def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, steps: bool = False) -> str:
@@ -115,25 +118,20 @@ def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, step
     batches = (
         "the same seed reads the same batches in the same order"
         if len({arm.batches for arm in arms}) == 1
-        else "the arms read different batches; the same seed means the same initial weights where shapes agree, and no more"
+        else "the arms read different batches; the same seed gives only the same initial weights, where shapes agree"
     )
     shared = (
         ""
         if len({arm.windows for arm in arms}) == 1
-        else " Arms that are measured on other windows of the validation text than the first have a wider interval: the "
-        "standard errors of both losses over windows are in it, and no costs are compared."
+        else " Arms that are evaluated on other windows of the validation text than the first have a wider interval, which "
+        "includes the standard errors of both losses over windows; their costs are not compared."
     )
     few = " With one seed there is no interval." if n_seeds == 1 else ""
-    made = f"{n_others} comparisons with the first arm"
-    made += f", and {n_others - 1} more with the arm before, are made" if steps else " are made"
-    each = f" {made}, so each is stricter." if level < STRICT else ""
+    made = f"{counted(n_others, 'comparison')} with the first arm"
+    made += f" and {n_others - 1} more with the previous arm" if steps else ""
+    each = f" {made} are made, so each uses a stricter level." if level < STRICT else ""
     return (
         f"The rule: final validation losses in {unit} are subtracted seed by seed ({batches}); the interval is mean ± "
-        f"t(n − 1) · s / √n at {100 * (1 - level):.4g} %. Better or worse is said only if it leaves out zero, which happens "
-        f"in at most 5 of 100 races between identical arms.{shared}{each}{few}"
+        f"t(n − 1) · s / √n at {100 * (1 - level):.4g} %. An arm is called better or worse only if the interval excludes "
+        f"zero, which happens in at most 5 of 100 races between identical arms.{shared}{each}{few}"
     )
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them: "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

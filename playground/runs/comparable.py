@@ -122,7 +122,7 @@ def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[st
 # Reasons not to compare {arm} with {first}.
 OTHER_TEXT = "{arm} was measured on another validation text than {first}, so there is no verdict between them."
 OTHER_WINDOWS = (
-    "{arm} was measured on other windows of the validation text than {first}, and how much that changes is not known for "
+    "{arm} was evaluated on other windows of the validation text than {first}, and how much that changes is not known for "
     "both, so there is no verdict between them."
 )
 _LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."

@@ -7,6 +7,8 @@ import pytest
 
 from playground.races.statistics import (
     LEVEL,
+    Difference,
+    Ratio,
     cost_ratio,
     cost_to_reach,
     paired_difference,
@@ -14,6 +16,7 @@ from playground.races.statistics import (
     t_cdf,
     t_quantile,
 )  # fmt: skip
+from playground.lab.verdict_words import claim, times
 
 TABLE = {1: 12.7062, 2: 4.30265, 3: 3.18245, 4: 2.77645, 5: 2.57058, 9: 2.26216, 30: 2.04227}  # 97.5 %
 
@@ -89,3 +92,15 @@ def test_a_ratio_has_the_interval_of_its_logarithm():
     assert ratio_interval([0.5]) is None, "one ratio has no interval"
     wide = ratio_interval([1e-9, 1e9])
     assert wide.low < 1 < wide.high and math.isfinite(wide.high) and not wide.clear
+
+
+def test_what_is_claimed_never_reads_as_if_it_were_not() -> None:
+    """A clear ratio's interval leaves out 1 and a claimed difference is larger than its interval, in the text as well."""
+    assert times(Ratio(1.003, 1.001, 1.004, 3), "the time") == "1.003 × the time (1.001 to 1.004)"
+    assert times(Ratio(0.75, 0.71, 0.79, 3), "the time") == "0.75 × the time (0.71 to 0.79)"
+    assert times(Ratio(1.0, 0.998, 1.002, 3), "the time") == "1.00 × the time (1.00 to 1.00)", "which is not clear"
+    better = claim("B", "A", Difference(-0.01204, 0.01201, 3, "better"), "nats per token", 0.02)
+    assert better.startswith("B is better by 0.01204 ±\u00a00.01201 nats per token")
+    assert "0.0002 nats per token lower" in claim(
+        "B", "A", Difference(-0.0002, None, 1, "one seed"), "nats per token", 0.02
+    )
