@@ -532,9 +532,9 @@ def test_a_wrong_tokenizer_is_named(doors: Doors, file: bytes) -> None:
 
 def test_buttons_at_the_wrong_time_are_answered(doors: Doors) -> None:
     act = functools.partial(train_tab.act, doors.services, run_id=doors.run.id, token=ANN)
-    is_a_sentence(doors.said(lambda: act(action="stop")), "Already finished.")
+    is_a_sentence(doors.said(lambda: act(action="stop")), "This run has already finished.")
     is_a_sentence(doors.said(lambda: act(action="resume")), "finished")
-    is_a_sentence(doors.said(lambda: Api(doors.services).stop(doors.run.id, ANN)), "Already finished.")
+    is_a_sentence(doors.said(lambda: Api(doors.services).stop(doors.run.id, ANN)), "This run has already finished.")
     is_a_sentence(doors.command("resume", doors.run.id), "already finished")
     for steps in (NAN, None, "many", 0, 10**9, [1]):
         is_a_sentence(
@@ -547,8 +547,8 @@ def test_buttons_at_the_wrong_time_are_answered(doors: Doors) -> None:
 def test_no_more_room_is_said_at_both_doors(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     for limits, words in (
         (replace(PUBLIC, queue_length=1, waiting_runs=None), "Try again in a few minutes"),
-        (replace(PUBLIC, daily_minutes=1), "come back in"),
-        (replace(PUBLIC, trainers="nobody"), "Training is switched off here."),
+        (replace(PUBLIC, daily_minutes=1), "becomes available again in"),
+        (replace(PUBLIC, trainers="nobody"), "Training is disabled on this server."),
         (replace(PUBLIC, trainers="owner"), "Enter the host's password"),
     ):
         doors.services.launcher.limits = limits

@@ -25,7 +25,10 @@ from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_share, lost
 from playground.tokenizers.imported import PROBES
 from playground.train.events import EVENTS
 
-NO_DATA = "Attention, Sample and Compare work on it; it cannot train on, because its text and optimizer stayed behind."
+NO_DATA = (
+    "Attention, Sample and Compare work with it; training cannot continue, because its dataset and optimizer state are "
+    "missing."
+)
 MAX_TEXT = 20_000
 
 
@@ -82,7 +85,7 @@ def _text_note(tokenizer: Tokenizer) -> list[str]:
     """Whether the tokenizer gives back what it reads, tried on texts of ours."""
     if not isinstance(tokenizer, ImportedTokenizer) or tokenizer.exact:
         return []
-    return [lost_words(lost_share(tokenizer, PROBES), "some test texts")]
+    return [lost_words(lost_share(tokenizer, PROBES), "built-in test texts")]
 
 
 def _unknown_training(package: Package) -> TrainConfig:

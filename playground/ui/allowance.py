@@ -40,7 +40,11 @@ def build(services: Services) -> Allowance:
 
 def in_words(limits: Limits) -> str:
     """What may be used, and who may train, in a line; empty where there are no limits."""
-    who = {"everyone": "", "owner": "Only the host trains here.", "nobody": "Training is switched off here."}
+    who = {
+        "everyone": "",
+        "owner": "Only the host can train on this server.",
+        "nobody": "Training is disabled on this server.",
+    }
     return " ".join(part for part in (who[limits.trainers], limits.in_words()) if part)
 
 

@@ -47,9 +47,13 @@ def test_a_class(watch: Watch, classroom: App) -> None:
         log_in(page, classroom)
         page.locator("#start").wait_for(timeout=SLOW)
         open_page(page, classroom.url)
-    expect(ann.locator("#allowance")).to_contain_text("Only the host trains here. Here, up to: 5,000,000 parameters")
+    expect(ann.locator("#allowance")).to_contain_text(
+        "Only the host can train on this server. Here, up to: 5,000,000 parameters"
+    )
     ann.locator("#start").click()
-    expect(ann.get_by_text("Only the host trains here. Enter the host's password").first).to_be_visible(timeout=SLOW)
+    expect(ann.get_by_text("Only the host can train on this server. Enter the host's password").first).to_be_visible(
+        timeout=SLOW
+    )
     ann.locator("#train-run input").click()
     expect(ann.get_by_role("option").first).to_contain_text("Induction: two layers on Repeat")
     ann.keyboard.press("Escape")
@@ -74,7 +78,9 @@ def test_a_class(watch: Watch, classroom: App) -> None:
     start(ann)  # her second waits behind his first
     expect(ann.locator("#live-run")).to_contain_text("number 2 in the queue", timeout=SLOW)
     ann.locator("#start").click()
-    expect(ann.get_by_text("Queue: you have 2 in it and would add 1").first).to_be_visible(timeout=SLOW)
+    expect(ann.get_by_text("Queue: you have 2 jobs running or waiting and would add 1").first).to_be_visible(
+        timeout=SLOW
+    )
 
     wait_for_state(bob, "Training")  # the time of her first is over
     bob.locator("#stop-run").click()

@@ -16,7 +16,7 @@ from playground.races.statistics import (
     t_cdf,
     t_quantile,
 )  # fmt: skip
-from playground.lab.verdict_words import claim, times
+from playground.races.verdict_words import claim, times
 
 TABLE = {1: 12.7062, 2: 4.30265, 3: 3.18245, 4: 2.77645, 5: 2.57058, 9: 2.26216, 30: 2.04227}  # 97.5 %
 

@@ -56,7 +56,7 @@ def test_an_imported_model_does_not_train(run: Run, store: RunStore, tmp_path: P
     found = adopt_folder(store, tmp_path / "out")
     with Launcher(store, supervise=False, spare=False) as launcher:
         for action in (lambda: launcher.continue_for(found.id, 5), lambda: launcher.resume(found.id)):
-            with pytest.raises(ValueError, match="its text and optimizer stayed behind"):
+            with pytest.raises(ValueError, match="its dataset and optimizer state"):
                 action()
     with pytest.raises(ValueError, match="imported without its training text"):
         export_run(found, tmp_path / "code", "code")

@@ -15,14 +15,17 @@ GLOO = (  # as torch 2.13 says it when another rank is killed
 CASES: list[tuple[BaseException, str]] = [
     (
         RuntimeError(GLOO),
-        "Another process of this training ended or could not be reached. Kept. Start all of them again.",
+        "Another process of this training ended or could not be reached. Kept. Start all of its processes again.",
     ),
     (RuntimeError("[gloo/tcp/pair.cc:1] Broken pipe"), "Another process of this training ended"),
     (RuntimeError("shapes do not match"), "An unexpected error (RuntimeError) ended the training. Kept."),
     (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"), "Out of memory: needs 3 GB."),
     (MemoryError(), "Out of memory: needs 3 GB."),
     (OSError(errno.ENOSPC, "No space left on device"), "Disk full. Kept. Free some space, then resume."),
-    (OSError(errno.EROFS, "Read-only file system"), "The disk can only be read. Kept. Tell the host."),
+    (
+        OSError(errno.EROFS, "Read-only file system"),
+        "The disk is read-only. Kept. Make it writable, or ask the host to, then resume.",
+    ),
     (ValueError("The text is empty."), "The text is empty."),
     (KeyError("x"), "An unexpected error (KeyError) ended the training. Kept."),
 ]

@@ -70,9 +70,9 @@ def test_a_run_is_queued_trained_and_finished(launch: Launch, make_run: MakeRun)
     assert run.status() == Status("finished")
     execute(reference)
     assert_same_course(run, reference)
-    with pytest.raises(ValueError, match="Already finished"):
+    with pytest.raises(ValueError, match="This run has already finished"):
         launcher.start(run)
-    with pytest.raises(ValueError, match="Already finished"):
+    with pytest.raises(ValueError, match="This run has already finished"):
         launcher.stop(run.id)
     assert launcher.continue_for(run.id, 10).state == "queued"
     wait_until(lambda: step_of(run) == 40)
@@ -135,9 +135,9 @@ def test_buttons_pressed_twice_or_at_the_wrong_time(idle: Launcher, make_run: Ma
     assert idle.continue_for(run.id, 10).state == "queued"
     for state in ("finished", "failed", "diverged"):
         status.declare(run.path, Status(state))
-        with pytest.raises(ValueError, match=f"Already {state}"):
+        with pytest.raises(ValueError, match=f"This run has already {state}"):
             idle.stop(run.id)
-    with pytest.raises(ValueError, match="would do so again"):
+    with pytest.raises(ValueError, match="would most likely diverge again"):
         idle.resume(run.id)
     status.declare(run.path, Status("finished"))
     with pytest.raises(ValueError, match="whole number"):
@@ -233,7 +233,7 @@ def test_a_worker_that_hangs_is_killed(launch: Launch, make_run: MakeRun, monkey
     launcher.stop(run.id)
     wait_until(state_is(run, "stopped"), timeout=10)
     assert not status.alive(declared)
-    assert "ended by force" in run.status().message
+    assert "did not stop in time and was killed" in run.status().message
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What a visitor may use: each limit refuses in one sentence, wherever one tries."""
 
 import json
+import re
 import threading
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from playground.runs.worker import watchdog
 from playground.runs.worker.racing import execute_race
 from playground.runs.worker.watchdog import Guard, Watchdog
 from playground.runs.worker.worker import Order, execute
+from playground.train.estimate import estimate
 from playground.train.race import RaceSpec
+from playground.train.trainer import TrainState
 from tests.runs.conftest import TEXT, MakeRun
 
 SMALL = {"block_size": 16, "n_layer": 1, "n_embd": 16, "n_head": 2}
@@ -128,22 +131,23 @@ def test_a_run_ends_at_its_time_limit_with_a_checkpoint(make_run: MakeRun) -> No
     step = run.steps_available()[-1]
     assert ending.state == "stopped"
     assert ending.message == (
-        "Time: a run may train for 0.02 minutes here, and they are over. Start one with fewer steps or a smaller model. "
-        f"The checkpoint of step {step} is kept."
+        "Time: the limit here is 0.02 min of training per run, and it is reached. Start one with fewer steps or a "
+        "smaller model. "
+        f"The checkpoint of step {step:,} is kept."
     )
     assert checkpoints.counters(run.path, step)["seconds"] > 0.2
     again = execute(run, guard=Guard(Limits(run_minutes=0.001)))  # what was trained before counts
     assert again.state == "stopped"
     assert run.steps_available()[-1] <= step + 1
     later = execute(run, guard=Guard(Limits(daily_minutes=30), seconds=0.2))
-    assert "a visitor may train for 30 minutes within 24 hours here" in later.message
+    assert "the limit of 30 min of training per visitor within 24 hours is reached" in later.message
 
 
 def test_a_race_ends_at_its_time_limit_with_checkpoints(store: RunStore) -> None:
     race = create_race(store, prepare_race(RaceSpec.from_dict({**RACE, "amount": 20_000}), TEXT))
     ending = execute_race(race, guard=Guard(Limits(run_minutes=0.01)))
     assert ending.state == "stopped"
-    assert ending.message.startswith("Time: a race may train for 0.01 minutes here")
+    assert ending.message.startswith("Time: the limit here is 0.01 min of training per race")
     assert all(run.steps_available() for arm in race.members for run in arm)
 
 
@@ -159,8 +163,10 @@ def test_a_run_that_grows_past_its_memory_is_ended_and_keeps_its_checkpoint(
         watch=lambda event: sizes.update(now=701_000_000) if getattr(event, "step", 0) == 15 else None,
     )
     assert ending.state == "failed"
-    assert ending.message.startswith("Memory: the training took 701 MB; the limit here is 700 MB. Lower the batch")
-    assert f"The checkpoint of step {run.steps_available()[-1]} is kept." in ending.message
+    assert ending.message.startswith(
+        "Memory: the training process took 701 MB; the limit here is 700 MB. Lower the batch"
+    )
+    assert f"The checkpoint of step {run.steps_available()[-1]:,} is kept." in ending.message
     assert execute(run, guard=Guard(seconds=0.1)).state == "stopped"  # it can go on where there is more
 
 
@@ -176,12 +182,37 @@ def test_a_machine_that_runs_out_of_memory_ends_the_training_not_everything(
     assert "is kept" in ending.message
 
 
+def test_two_sizes_of_memory_that_round_alike_are_told_apart(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    need = estimate(run.model, run.train).memory_bytes - watchdog.PROCESS_BYTES
+    monkeypatch.setattr(watchdog, "free_memory", lambda: need - 100_000)
+    sizes = re.findall(r"([\d.,]+) MB", execute(run).message)
+    assert len(sizes) == 2 and float(sizes[0]) > float(sizes[1])
+    limits = Limits(memory_mb=100)
+    with pytest.raises(
+        ValueError, match=r"Memory: this run needs about 100\.4 MB; the limit here is 100\.0\. Lower the batch"
+    ):
+        limits._check_memory(100_400_000, "this run", "the batch size")
+
+
+def test_a_race_that_was_ended_says_which_runs_have_checkpoints(store: RunStore) -> None:
+    race = create_race(store, prepare_race(RaceSpec.from_dict(RACE), TEXT))
+    assert watchdog.newest(race) == "No checkpoint was saved yet."
+    first = race.members[0][0]
+    state = TrainState.new(first.model, first.train)
+    checkpoints.save_checkpoint(first.path, state.tensors(), state.counters())
+    n_runs = sum(len(arm) for arm in race.members)
+    assert watchdog.newest(race) == f"Checkpoints of 1 of {n_runs} runs are kept."
+
+
 def test_a_run_that_does_not_fit_any_more_does_not_start(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run()
     monkeypatch.setattr(watchdog, "free_memory", lambda: 2_000)
     ending = execute(run)
     assert (ending.state, run.steps_available()) == ("failed", [])
-    assert "0 MB are free on this machine now. Close something and resume" in ending.message
+    assert "0 MB are free on this machine now. Close other programs and resume" in ending.message
 
 
 def test_a_training_that_does_not_come_to_its_next_step_is_ended(
@@ -199,7 +230,7 @@ def test_a_training_that_does_not_come_to_its_next_step_is_ended(
         assert dog.verdict
     assert ended == [1]
     assert run.state() == "stopped"
-    assert "Time: a visitor may train" in run.status().message
+    assert "of training per visitor within 24 hours is reached" in run.status().message
     assert "checkpoint" in run.status().message
 
 

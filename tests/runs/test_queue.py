@@ -137,14 +137,15 @@ def test_a_worker_is_told_its_limits_and_what_is_left_of_the_day(
 
 
 REFUSED = [
-    (Limits(trainers="nobody"), "Training is switched off here. Look at the reference runs"),
-    (Limits(trainers="owner"), "Only the host trains here. Enter the host's password"),
-    (Limits(running_runs=1, waiting_runs=1), "Queue: you have 2 in it and would add 1; the limit here is 2, training and"),
-    (Limits(queue_length=2), "Queue: 2 are waiting; the limit here is 2. Try again in a few minutes"),
-    (Limits(daily_minutes=5), "Training time: you have used 6 minutes within 24 hours; the limit here is 5. The first"),
+    (Limits(trainers="nobody"), "Training is disabled on this server. Look at the reference runs"),
+    (Limits(trainers="owner"), "Only the host can train on this server. Enter the host's password"),
+    (Limits(running_runs=1, waiting_runs=1), "Queue: you have 2 jobs running or waiting and would add 1; the limit here "
+        "is 2. Wait"),
+    (Limits(queue_length=2), "Queue: 2 jobs waiting, and this would add 1; the limit here is 2. Try again in a few minutes"),
+    (Limits(daily_minutes=5), "Training time: you have used 6.0 min within 24 hours; the limit here is 5 min. The first"),
     (Limits(max_parameters=100), "Parameters: this model has"),
-    (Limits(visitor_mb=1), "Disk space: your other runs take 2 MB, this one needs up to"),
-    (Limits(total_mb=1), "Disk space: all runs here take 2 MB of 1"),
+    (Limits(visitor_mb=1), "Disk space: your other runs use 2"),
+    (Limits(total_mb=1), "Disk space: all runs here use 2 MB of 1"),
 ]  # fmt: skip
 
 
@@ -212,7 +213,7 @@ def test_new_browsers_of_one_network_have_no_more_of_the_queue(
     for n in range(3):
         office.launcher.admit(f"browser {n}")
         office.launcher.begin(make_run(owner=f"browser {n}"), f"browser {n}")
-    sentence = "3 from your network are in it; the limit here is 3 for one network, training and waiting. Wait until"
+    sentence = "your network has 3 jobs running or waiting and would add 1; the limit here is 3 per network. Wait until"
     with pytest.raises(ValueError, match=sentence):
         office.launcher.admit("browser 3")
     refused = make_run(owner="browser 4")

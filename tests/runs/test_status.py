@@ -51,7 +51,7 @@ def test_running_needs_the_process_its_identity_and_a_heartbeat(tmp_path: Path) 
     status.declare(tmp_path, replace(me, since=me.since - 1000))
     beat(tmp_path, age=status.STALE_SECONDS + 1)
     assert status.derive(tmp_path) == replace(
-        me, since=me.since - 1000, state="crashed", message="The training process gives no sign of life."
+        me, since=me.since - 1000, state="crashed", message="The training process is not responding."
     )
     beat(tmp_path)
     assert status.derive(tmp_path).state == "running"  # it was only asleep
@@ -156,7 +156,7 @@ def test_how_far_a_dead_run_came_is_read_from_its_log(
     assert status.reached(tmp_path) == words
     beat(tmp_path, step=0)  # a process that was resumed and killed before its first step
     status.declare(tmp_path, replace(status.running(os.getpid()), pid=2**22 + 1))
-    assert status.derive(tmp_path).message == f"The training process ended without a word{words}"
+    assert status.derive(tmp_path).message == f"The training process ended unexpectedly{words}"
 
 
 def test_the_last_step_of_a_log_is_that_of_its_last_good_row(tmp_path: Path) -> None:

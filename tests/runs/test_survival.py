@@ -119,7 +119,10 @@ def test_a_disk_that_becomes_read_only_ends_a_training_and_keeps_its_checkpoint(
 ) -> None:
     run = make_run(steps=100, checkpoint_interval=10)
     ending = execute(run, watch=lambda event: read_only() if getattr(event, "step", 0) == 12 else None)
-    assert ending == Status("failed", "The disk can only be read. The checkpoint of step 10 is kept. Tell the host.")
+    assert ending == Status(
+        "failed",
+        "The disk is read-only. The checkpoint of step 10 is kept. Make it writable, or ask the host to, then resume.",
+    )
     assert run.steps_available() == [10]
     assert run.state() == "running"  # nothing could be written about it: while this process lives it is taken for well
 
@@ -256,7 +259,9 @@ def test_a_launcher_tidies_when_a_start_finds_no_room(store: RunStore, make_run:
     for path in old.path.iterdir():
         os.utime(path, (time.time() - 3600,) * 2)
     with Launcher(store, supervise=False, spare=False, limits=Limits(total_mb=1)) as launcher:
-        with pytest.raises(ValueError, match=r"Disk space: all runs here take .* Old runs go every few minutes"):
+        with pytest.raises(
+            ValueError, match=r"Disk space: all runs here use .* Old runs are deleted every few minutes"
+        ):
             launcher.start(new, "bob")
         launcher._tick()
         assert not old.path.exists()

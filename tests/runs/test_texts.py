@@ -138,7 +138,7 @@ def test_asked_to_stop_while_the_text_is_prepared(make_run: MakeRun, tmp_path: P
     for asked, state in (("pause", "paused"), ("stop", "stopped")):
         status.request(run.path, asked)
         ending = execute(run, cache_dir=tmp_path)
-        assert (ending.state, ending.message) == (state, "The text was not prepared yet.")
+        assert (ending.state, ending.message) == (state, "The dataset was not prepared yet.")
         assert list((tmp_path / "tokens").iterdir()) == []
     assert execute(run, cache_dir=tmp_path).state == "finished"
 
@@ -154,7 +154,7 @@ def test_how_far_it_is_is_said_and_then_no_longer(
     monkeypatch.setattr("playground.runs.worker.worker.time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(status, "declare", lambda folder, now: (told.append(now.message), real(folder, now)))
     execute(run, cache_dir=tmp_path)
-    assert "Preparing the text: 0 of 0 MB." in told
+    assert "Preparing the dataset: 0 of 0 MB." in told
     assert told[-2:] == ["", ""]
 
 

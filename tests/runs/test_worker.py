@@ -64,6 +64,30 @@ def at_step(step: int, action: Callable[[], None]) -> Callable[[Event], None]:
     return watch
 
 
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (KeyboardInterrupt(), "Interrupted. The checkpoint of step 20 is kept."),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "Disk full. The checkpoint of step 20 is kept. Free some space",
+        ),
+    ],
+)
+def test_a_run_that_ends_before_it_has_read_its_checkpoint_says_that_there_is_one(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, error: BaseException, sentence: str
+) -> None:
+    run = make_run()
+    execute(run, watch=at_step(20, lambda: status.request(run.path, "pause")))
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "dataset", fails)
+    status.withdraw(run.path)
+    assert execute(run).message.startswith(sentence)
+
+
 def test_a_run_trains_to_its_end(make_run: MakeRun) -> None:
     run = make_run(snapshots=4)
     seen: list[Event] = []
@@ -112,7 +136,7 @@ def test_resuming_without_the_newest_checkpoint_is_the_same_run_and_says_so(make
     assert ending.state == "finished"
     for message in (ending.message, messages[0]):
         assert message.startswith("The checkpoint of step 23 is damaged: optimizer.safetensors does not have")
-        assert message.endswith("Went on from step 20.")
+        assert message.endswith("Resumed from step 20.")
     assert_same_course(run, reference)
 
 
@@ -123,7 +147,7 @@ def test_with_no_good_checkpoint_it_starts_over(make_run: MakeRun) -> None:
     for step in (10, 15):
         (run.path / "checkpoints" / f"step_{step:08d}" / "manifest.json").write_text("{")
     ending = execute(run)
-    assert ending.message.endswith("Went on from step 0.")
+    assert ending.message.endswith("Resumed from step 0.")
     assert_same_course(run, reference)
 
 
@@ -232,7 +256,7 @@ def test_a_text_too_short_is_a_sentence(store: RunStore, make_run: MakeRun) -> N
     run = make_run(validation_fraction=0.001)
     ending = execute(run)
     assert ending.state == "failed"
-    assert "context 16 needs at least 17" in ending.message
+    assert "context length 16 needs at least 17" in ending.message
 
 
 def test_other_errors_do_not_show_their_insides(
@@ -298,7 +322,7 @@ def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> N
             process.kill()
             process.wait()
         assert run.state() == "crashed"
-        assert "without a word" in run.status().message
+        assert "ended unexpectedly" in run.status().message
         history = History(run.log)
         history.refresh()
         assert history.damaged == 0
@@ -328,7 +352,7 @@ def test_a_sleeping_worker_looks_dead_until_it_wakes(make_run: MakeRun, monkeypa
         wait_until(lambda: step_of(run) >= 3)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: run.state() == "crashed", timeout=10)
-        assert "gives no sign of life after step" in run.status().message
+        assert "is not responding after step" in run.status().message
         process.send_signal(signal.SIGCONT)
         wait_until(lambda: run.state() == "running", timeout=10)
 

@@ -313,7 +313,9 @@ def test_a_repeating_pattern_is_learned_and_written_again(name):
 
 def test_a_text_too_short_for_the_context_is_refused_with_a_remedy():
     config = TrainConfig(**FAST)
-    with pytest.raises(ValueError, match=r"12 tokens in its validation part; context 16 needs at least 17\. Lower"):
+    with pytest.raises(
+        ValueError, match=r"12 tokens in its validation part; context length 16 needs at least 17\. Lower"
+    ):
         prepare("x" * 120, BYTES, MODEL, config)
 
 

@@ -11,6 +11,7 @@ in memory. With ``die_with_ui=True`` they save a checkpoint and pause when the a
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -18,10 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from playground.config import counted
 from playground.runs.limits import LOCAL, Limits
 from playground.runs.queue.audit_log import Journal, Tell, to_nobody
 from playground.runs.queue.client_networks import Networks, Whence, from_nowhere
-from playground.runs.queue.queue import Job, Line, Turns, line
+from playground.runs.queue.queue import Job, Line, Turns, kind_of, line
 from playground.runs.queue.space import PASS_SECONDS, Space
 from playground.runs.queue.usage import Usage
 from playground.runs.races import Race, check_job, jobs, own_job
@@ -36,8 +38,10 @@ FLUSH_SECONDS = 5.0  # between writes of what visitors have used
 START_SECONDS = 1.0  # that a start costs a visitor at least: a run that ends at once took its turn too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
-_NOT_HERE = "Training is switched off here. Look at the reference runs, or run the playground on a machine of your own."
-_ONLY_THE_HOST = "Only the host trains here. Enter the host's password, or look at the reference runs."
+_NOT_HERE = (
+    "Training is disabled on this server. Look at the reference runs, or run the playground on your own machine."
+)
+_ONLY_THE_HOST = "Only the host can train on this server. Enter the host's password, or look at the reference runs."
 _KILLED = "Probably out of memory: lower the batch size, context length, embedding size or layers, or resume it."
 
 
@@ -219,9 +223,9 @@ class Launcher:
             if now.state == wanted.state:
                 return now
             if now.state in ("finished", "failed", "diverged"):
-                raise ValueError(f"Already {now.state}.")
+                raise ValueError(f"This {kind_of(run)} has already {now.state}.")
             if now.state in ("stopped", "crashed") and what == "pause":
-                raise ValueError("This run is not training.")
+                raise ValueError(f"This {kind_of(run)} is not training.")
             # The request comes first: should a worker be given the run at this moment, it sees it at its first step.
             status.request(run.path, what)
             if not status.alive(status.declared(run.path)):
@@ -247,27 +251,31 @@ class Launcher:
             most = (limits.running_runs or 0) + limits.waiting_runs
             if own + n_jobs > most:
                 raise ValueError(
-                    f"Queue: you have {own} in it and would add {n_jobs}; the limit here is {most}, training and waiting. "
+                    f"Queue: you have {counted(own, 'job')} running or waiting and would add {n_jobs}; the limit here is "
+                    f"{most}. "
                     "Wait until one ends, or stop one."
                 )
         near = self.networks.jobs(self._whence(), (job.id for job, now in statuses if now.active))
         if limits.network_runs is not None and near + n_jobs > limits.network_runs:
             raise ValueError(
-                f"Queue: {near} from your network are in it; the limit here is {limits.network_runs} for one network, "
-                "training and waiting. Wait until one ends, or look at a reference run meanwhile."
+                f"Queue: your network has {counted(near, 'job')} running or waiting and would add {n_jobs}; the limit "
+                f"here is "
+                f"{limits.network_runs} per network. Wait until one ends, or look at a reference run meanwhile."
             )
         waiting = sum(now.state == "queued" for _, now in statuses)
         if limits.queue_length is not None and waiting + n_jobs > limits.queue_length:
             raise ValueError(
-                f"Queue: {waiting} are waiting; the limit here is {limits.queue_length}. "
+                f"Queue: {counted(waiting, 'job')} waiting, and this would add {n_jobs}; the limit here is "
+                f"{limits.queue_length}. "
                 "Try again in a few minutes, and look at a reference run meanwhile."
             )
         used = self.usage.seconds(owner)
         if limits.daily_minutes is not None and used >= 60 * limits.daily_minutes:
-            hours = self.usage.returns_in(owner) / 3600
+            wait = max(1, math.ceil(self.usage.returns_in(owner) / 60))
+            soon = counted(wait, "minute") if wait < 120 else f"{wait / 60:.1f} hours"
             raise ValueError(
-                f"Training time: you have used {used / 60:.0f} minutes within 24 hours; the limit here is "
-                f"{limits.daily_minutes:g}. The first of them come back in {hours:.1f} hours."
+                f"Training time: you have used {used / 60:.1f} min within 24 hours; the limit here is "
+                f"{limits.daily_minutes:g} min. The first of it becomes available again in {soon}."
             )
 
     def _line(self, statuses: list[tuple[Job, Status]]) -> Line:
@@ -339,7 +347,7 @@ class Launcher:
                 continue
             with self.store.exclusive():
                 if status.declared(folder).pid == worker.pid and status.derive(folder).state == "crashed":
-                    why = f"The system killed it{status.reached(folder)} {_KILLED}"
+                    why = f"The training process was killed{status.reached(folder)} {_KILLED}"
                     status.declare(folder, Status("crashed", why))
 
     def _press(self, runs: list[Job]) -> None:
@@ -361,7 +369,7 @@ class Launcher:
         """A process that was asked to stop is gone without having said so: it was killed."""
         with self.store.exclusive():
             if run.status().state == "crashed":
-                message = "The training process had to be ended by force; the last checkpoint is kept."
+                message = f"The training process did not stop in time and was killed{status.reached(run.path)}"
                 status.declare(
                     run.path, Status("paused" if status.requested(run.path) == "pause" else "stopped", message)
                 )
@@ -405,13 +413,18 @@ def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
 
 def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
     if isinstance(run, Run) and run.origin:
-        raise ValueError("This model was imported: its text and optimizer stayed behind, so it cannot train on here.")
+        raise ValueError(
+            "This model was imported without its dataset and optimizer state, so training cannot continue."
+        )
     if now.state == "finished" and not finished_too:
-        raise ValueError("Already finished. Continue it for more steps instead.")
+        more = "Train it for more steps instead." if isinstance(run, Run) else "Start a new one."
+        raise ValueError(f"This {kind_of(run)} has already finished. {more}")
     if now.state == "diverged":
-        raise ValueError("This run diverged and would do so again. Start a new one with a lower learning rate.")
+        raise ValueError(
+            "This run diverged, and would most likely diverge again. Start a new one with a lower learning rate."
+        )
     if now.state == "crashed" and status.alive(status.declared(run.path)):
-        raise ValueError("Its training process does not answer but still exists. Stop the run first.")
+        raise ValueError("Its training process is not responding but still exists. Stop the run first.")
 
 
 def _shorten(log: Path) -> None:

@@ -13,6 +13,11 @@ from playground.runs.store.status import Status
 Job = Run | Race  # what a worker can be given: a race trains all its runs in one
 
 
+def kind_of(job: Job) -> str:
+    """What a sentence calls a job."""
+    return "run" if isinstance(job, Run) else "race"
+
+
 @dataclass(frozen=True)
 class Line:
     """What trains and what waits, the next one first."""

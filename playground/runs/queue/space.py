@@ -48,8 +48,9 @@ class Space:
         free = shutil.disk_usage(self._store.root).free
         if self.total() / 1e6 > limits.total_mb or free - need < MIN_FREE:
             raise ValueError(
-                f"Disk space: all runs here take {self.total() / 1e6:,.0f} MB of {limits.total_mb:,}, "
-                f"{free / 1e6:,.0f} MB are free. Old runs go every few minutes: try again then, or delete a run."
+                f"Disk space: all runs here use {self.total() / 1e6:,.0f} MB of {limits.total_mb:,} MB, and "
+                f"{free / 1e6:,.0f} MB are free on the disk. Old runs are deleted every few minutes: try again then, or "
+                "delete a run."
             )
 
     def check_room(self, owner: str | None, need: int, limits: Limits, apart_from: str = "") -> None:
@@ -60,8 +61,8 @@ class Space:
         others = sum(folder_bytes(job.path) for job in own)
         if (others + need) / 1e6 > limits.visitor_mb:
             raise ValueError(
-                f"Disk space: your other runs take {others / 1e6:,.0f} MB, this one needs up to {need / 1e6:,.0f} MB; "
-                f"the limit here is {limits.visitor_mb:,} MB. Delete a run, or lower the snapshots."
+                f"Disk space: your other runs use {others / 1e6:,.1f} MB, this one needs up to {need / 1e6:,.1f} MB; "
+                f"the limit here is {limits.visitor_mb:,} MB. Delete a run, or lower Snapshots."
             )
 
     def check_brought(self, owner: str | None, need: int, limits: Limits) -> None:

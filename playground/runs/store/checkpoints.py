@@ -182,10 +182,19 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
         try:
             tensors, counters = _load(_folder(run, "checkpoints", step))
         except DamagedError as problem:
-            notes.append(f"The checkpoint of step {step} is damaged: {problem}.")
+            notes.append(f"The checkpoint of step {step:,} is damaged: {problem}.")
         else:
             return Checkpoint(step, tensors, counters, notes)
     return Checkpoint(0, {}, {}, notes) if notes else None
+
+
+NONE_KEPT = "No checkpoint was saved yet."
+
+
+def kept(run: Path) -> str:
+    """A sentence on which checkpoint a run can go on from."""
+    found = steps(run, "checkpoints")
+    return f"The checkpoint of step {found[-1]:,} is kept." if found else NONE_KEPT
 
 
 def _all_steps(run: Path, kind: Kind) -> list[int]:
@@ -208,7 +217,7 @@ def load_weights(run: Path, step: int, shapes: dict[str, tuple[int, ...]]) -> di
 
     Names and shapes are compared with `shapes` in the file's header, before any tensor is read. Raises DamagedError.
     """
-    problem = DamagedError("it is not there any more")
+    problem = DamagedError("it no longer exists")
     for kind in ("checkpoints", "snapshots"):
         folder = _folder(run, kind, step)
         if not folder.is_dir():
@@ -221,7 +230,7 @@ def load_weights(run: Path, step: int, shapes: dict[str, tuple[int, ...]]) -> di
             problem = found
         except (SafetensorError, OSError) as found:
             problem = DamagedError(f"its tensors cannot be read ({type(found).__name__})")
-    raise DamagedError(f"The weights of step {step} cannot be used: {problem}.")
+    raise DamagedError(f"The weights of step {step:,} cannot be used: {problem}.")
 
 
 def counters(run: Path, step: int) -> dict[str, int | float]:

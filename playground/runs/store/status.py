@@ -92,9 +92,9 @@ def derive(folder: Path) -> Status:
         return status
     beat, _ = read_heartbeat(folder)
     if not alive(status):
-        return replace(status, state="crashed", message=f"The training process ended without a word{reached(folder)}")
+        return replace(status, state="crashed", message=f"The training process ended unexpectedly{reached(folder)}")
     if not _is_fresh(status, beat):
-        return replace(status, state="crashed", message=f"The training process gives no sign of life{reached(folder)}")
+        return replace(status, state="crashed", message=f"The training process is not responding{reached(folder)}")
     request = requested(folder)
     if request:
         return replace(status, message="Pausing." if request == "pause" else "Stopping.")
@@ -107,11 +107,10 @@ def reached(folder: Path) -> str:
     By its log: the heartbeat begins anew with every process, and is written once a second. A race has no log of its own.
     """
     step = last_step(folder / "events.jsonl")
-    kept = checkpoints.steps(folder, "checkpoints")
+    kept = checkpoints.kept(folder)
     if step is None:
-        return f". The checkpoint of step {kept[-1]:,} is kept." if kept else "."
-    after = f" after step {step:,}." if step else " before its first step."
-    return f"{after} {f'The checkpoint of step {kept[-1]:,} is kept.' if kept else 'No checkpoint was saved yet.'}"
+        return "." if kept == checkpoints.NONE_KEPT else f". {kept}"
+    return f"{f' after step {step:,}.' if step else ' before its first step.'} {kept}"
 
 
 def alive(status: Status) -> bool:

@@ -17,11 +17,11 @@ def explained(error: BaseException, what: str, memory: str, kept: str) -> str:
     if is_disk_full(error):
         return f"Disk full. {kept} Free some space, then resume."
     if is_read_only(error):
-        return f"The disk can only be read. {kept} Tell the host."
+        return f"The disk is read-only. {kept} Make it writable, or ask the host to, then resume."
     if isinstance(error, ValueError):
         return str(error)
     if is_lost_process(error):
-        return f"Another process of this {what} ended or could not be reached. {kept} Start all of them again."
+        return f"Another process of this {what} ended or could not be reached. {kept} Start all of its processes again."
     return f"An unexpected error ({type(error).__name__}) ended the {what}. {kept}"
 
 

@@ -25,7 +25,7 @@ from playground.runs.store.run_store import Run
 from playground.runs.store.status import Heartbeat, Status
 from playground.runs.texts import dataset
 from playground.runs.worker.failures import explained
-from playground.runs.worker.watchdog import Guard, Watchdog
+from playground.runs.worker.watchdog import Guard, Watchdog, newest
 from playground.runs.worker.worker import (
     CLAIM_SECONDS,
     AlreadyRunningError,
@@ -172,20 +172,16 @@ class _Race:
         lost = [run for run in members if run.state() == "diverged"]
         if lost:
             names = ", ".join(run.name for run in lost[:3]) + (" and others" if len(lost) > 3 else "")
-            self.notes.append(f"{len(lost)} of {counted(len(members), 'run')} diverged ({names}); the others went on.")
+            others = "" if len(lost) == len(members) else "; training of the others was not affected"
+            self.notes.append(f"{len(lost)} of {counted(len(members), 'run')} diverged ({names}){others}.")
         return " ".join(self.notes)
 
     def _explain(self, error: BaseException) -> str:
-        memory = "this race has too many or too large models. Take fewer arms or seeds, or smaller ones."
+        memory = "the models of this race do not fit into memory together. Use fewer arms or seeds, or smaller models."
         return explained(error, "race", memory, self._kept())
 
     def _kept(self) -> str:
-        saved = [runner.saved for runner in self.runners if runner.saved is not None]
-        return (
-            f"Checkpoints of {len(saved)} of {counted(len(self.runners), 'run')} are kept."
-            if saved
-            else "No checkpoint was saved yet."
-        )
+        return newest(self.race)
 
 
 def _turns(race: Race) -> list[Run]:

@@ -15,6 +15,7 @@ from typing import Self
 
 import psutil
 
+from playground.config import apart, counted
 from playground.runs.create import free_memory
 from playground.runs.limits import LOCAL, Limits
 from playground.runs.races import Race, check_job, job_memory
@@ -43,9 +44,10 @@ class Guard:
         check_job(job, self.limits)
         more, free = job_memory(job) - PROCESS_BYTES, free_memory()  # this process is there already
         if more > free:
+            needed, left = apart(more / 1e6, free / 1e6, 0)
             raise ValueError(
-                f"Memory: this needs about {more / 1e6:,.0f} MB more; {free / 1e6:,.0f} MB are free on this machine now. "
-                "Close something and resume, or lower the batch size, context length, embedding size or layers."
+                f"Memory: this needs about {needed} MB more; {left} MB are free on this machine now. "
+                "Close other programs and resume, or lower the batch size, context length, embedding size or layers."
             )
 
 
@@ -82,16 +84,18 @@ class Watchdog:
     def _look_at_memory(self) -> None:
         used, limit = used_memory(), self._guard.limits.memory_mb
         if limit is not None and used > limit * 1_000_000:
+            taken, most = apart(used / 1e6, limit, 0)
             self._decide(
                 "memory",
-                f"Memory: the training took {used / 1e6:,.0f} MB; the limit here is {limit:,} MB. "
+                f"Memory: the training process took {taken} MB; the limit here is {most} MB. "
                 "Lower the batch size, context length, embedding size or layers.",
             )
         elif (free := free_memory()) < RESERVE:
             self._decide(
                 "memory",
-                f"Memory: only {free / 1e6:,.0f} MB were left on this machine, {used / 1e6:,.0f} MB taken by this training, "
-                "which was ended so that nothing else fails. Close something and resume, or lower the batch size or "
+                f"Memory: only {free / 1e6:,.0f} MB were left on this machine, {used / 1e6:,.0f} MB used by this "
+                f"training process, "
+                "which was stopped so that nothing else fails. Close other programs and resume, or lower the batch size or "
                 "context length.",
             )
 
@@ -115,7 +119,7 @@ class Watchdog:
         return limit is not None and used_memory() > FAR_TOO_MUCH * limit * 1_000_000
 
     def _end_it(self) -> None:
-        ending = self.ending(_newest(self._job))
+        ending = self.ending(newest(self._job))
         assert ending is not None
         status.withdraw(self._job.path)
         status.declare(self._job.path, ending)
@@ -157,18 +161,16 @@ def _time_left(job: Run | Race, guard: Guard) -> tuple[float | None, str]:
     own = None if limits.run_minutes is None else limits.run_minutes * 60 - trained_seconds(job)
     if own is not None and (guard.seconds is None or own <= guard.seconds):
         return own, (
-            f"Time: a {what} may train for {limits.run_minutes:g} minutes here, and they are over. "
+            f"Time: the limit here is {limits.run_minutes:g} min of training per {what}, and it is reached. "
             "Start one with fewer steps or a smaller model."
         )
-    minutes = "its share" if limits.daily_minutes is None else f"{limits.daily_minutes:g} minutes"
-    return (
-        guard.seconds,
-        f"Time: a visitor may train for {minutes} within 24 hours here, and they are over. Resume later.",
-    )
+    most = "" if limits.daily_minutes is None else f" of {limits.daily_minutes:g} min"
+    return guard.seconds, f"Time: the limit{most} of training per visitor within 24 hours is reached. Resume later."
 
 
-def _newest(job: Run | Race) -> str:
-    if not isinstance(job, Run):
-        return "The last checkpoints of its runs are kept."
-    steps = checkpoints.steps(job.path, "checkpoints")
-    return f"The checkpoint of step {steps[-1]} is kept." if steps else "No checkpoint was saved yet."
+def newest(job: Run | Race) -> str:
+    if isinstance(job, Run):
+        return checkpoints.kept(job.path)
+    members = [run for arm in job.members for run in arm]
+    n_saved = sum(bool(checkpoints.steps(run.path, "checkpoints")) for run in members)
+    return f"Checkpoints of {n_saved} of {counted(len(members), 'run')} are kept." if n_saved else checkpoints.NONE_KEPT

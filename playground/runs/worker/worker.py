@@ -59,7 +59,7 @@ class AlreadyRunningError(ValueError):
     """Another process trains this run."""
 
     def __init__(self) -> None:
-        super().__init__("Another process is training this run. Stop it there first.")
+        super().__init__("Another process is training this run. Stop that process first.")
 
 
 def execute(
@@ -198,7 +198,7 @@ class _Execution:
     def _obey(self) -> None:
         """While something is waited for before the first step."""
         if request := self._requested():
-            uncompiled = Status("paused" if request == "pause" else "stopped", "It was not compiled yet.")
+            uncompiled = Status("paused" if request == "pause" else "stopped", "Compilation had not finished.")
             raise _Asked(self.dog.ending(self._kept()) or uncompiled)
 
     def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
@@ -220,11 +220,11 @@ class _Execution:
             nonlocal told
             request = self._requested()
             if request:
-                unprepared = Status("paused" if request == "pause" else "stopped", "The text was not prepared yet.")
+                unprepared = Status("paused" if request == "pause" else "stopped", "The dataset was not prepared yet.")
                 raise _Asked(self.dog.ending(unprepared.message) or unprepared)
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
-                message = f"Preparing the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
+                message = f"Preparing the dataset: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
                 heart.declare(message if done < total else "")
 
         return progress
@@ -292,7 +292,8 @@ class _Execution:
         return explained(error, "training", memory, self._kept())
 
     def _kept(self) -> str:
-        return "No checkpoint was saved yet." if self.saved is None else f"The checkpoint of step {self.saved} is kept."
+        """By what is on disk: an earlier process may have saved, and this one may have ended before it read that."""
+        return checkpoints.kept(self.run.path)
 
 
 def restored(run: Run) -> tuple[TrainState, int | None, str]:
@@ -304,15 +305,16 @@ def restored(run: Run) -> tuple[TrainState, int | None, str]:
         return state, None, ""
     if saved.tensors:
         state.load(saved.tensors, saved.counters)
-    note = " ".join([*saved.notes, f"Went on from step {saved.step}."]) if saved.notes else ""
+    note = " ".join([*saved.notes, f"Resumed from step {saved.step:,}."]) if saved.notes else ""
     return state, saved.step if saved.tensors else None, note
 
 
 def divergence(event: Diverged) -> str:
     losses = ", ".join(f"{loss:.4g}" for loss in event.last_losses) or "none"
     return (
-        f"Diverged at step {event.step}: the loss or its gradient is no longer a finite number. Learning rate "
-        f"{event.learning_rate:.2g}, last losses {losses}. Try a lower learning rate, a longer warm-up or clipping."
+        f"Diverged at step {event.step:,}: the loss or its gradient is no longer finite. Learning rate "
+        f"{event.learning_rate:.2g}, last losses {losses}. Try a lower learning rate, a longer warm-up or stronger "
+        f"gradient clipping."
     )
 
 
@@ -396,9 +398,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The worker's command line."""
     parser = argparse.ArgumentParser(prog="playground.runs.worker.worker", description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, help="folder of the run to train")
-    parser.add_argument("--wait", action="store_true", help="load, then read a run from standard input")
+    parser.add_argument("--wait", action="store_true", help="initialize, then read a run from standard input")
     parser.add_argument("--threads", type=int, default=max(1, cores() // processes()))
-    parser.add_argument("--cache", type=Path, help="folder of prepared texts")
+    parser.add_argument("--cache", type=Path, help="cache folder of tokenized datasets")
     parser.add_argument("--die-with-parent", action="store_true", help="pause when standard input closes")
     options = parser.parse_args(arguments)
     if options.wait == (options.run is not None):
