@@ -75,7 +75,7 @@ def test_no_button_starts_what_may_not_start(tmp_path: Path, limits: Limits) -> 
     ):
         with pytest.raises(
             ValueError,
-            match=r"Training is disabled on this server|Queue: 1 job waiting, and this would add [14]|Training time: you have",
+            match=r"Training is disabled on this server|Queue: 1 job waiting, and this would add [14]|Training time: you",
         ):
             press()
     assert sorted(path.name for path in found.store.root.iterdir()) == before
