@@ -11,6 +11,7 @@ from playground.ui.components import shared_script
 from playground.ui.components._html import HERE
 from playground.ui.components.batch_view import TEMPLATE as BATCH
 from playground.ui.components.compare_chart import TEMPLATE as COMPARE
+from playground.ui.components.live_run import TEMPLATE as LIVE
 from playground.ui.components.loss_compare import TEMPLATE as LOSSES
 from playground.ui.components.side_by_side import TEMPLATE as SIDE_BY_SIDE
 
@@ -111,3 +112,22 @@ def test_the_last_position_of_a_row_is_no_input_of_the_next(shown: Any, page: An
     page.locator(".pg-shift-pick").first.click()
     text = page.locator("#host").inner_text()
     assert "has read 1 token, up to “a”. The target is “b”, which is the input of position 1." in text
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "bar"),
+    [
+        (a_run("A", {100: 2.5}, step=100), "step 100 of 100", True),
+        (a_run("A", {}, "queued", waiting="number 2 in the queue"), "number 2 in the queue · step 0 of 100", True),
+        (a_run("A", {}, step=0, message="Imported. There is no log."), "", False),
+    ],
+    ids=["trained", "waiting", "imported"],
+)  # fmt: skip
+def test_steps_are_said_of_what_was_trained_here(
+    shown: Any, page: Any, run: dict[str, Any], words: str, bar: bool
+) -> None:
+    """A model that comes without a log has a number of steps, none of which is known."""
+    run["train"] = {"step": [], "loss": []}
+    shown("live_run", LIVE, {"run": "A"}, curves={"runs": [run]}, band={"band": None})
+    assert page.locator(".pg-live-line .pg-soft").inner_text() == words
+    assert (page.locator(".pg-progress").get_attribute("hidden") is None) == bar

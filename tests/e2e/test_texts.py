@@ -112,7 +112,7 @@ def test_what_is_in_a_text(page: Page, app: App) -> None:
         "training 3.6 MB",
         "unigram",
         "5-gram",
-        "better than a table of",
+        "better than counts of what followed",
         "beginning",
     ):
         expect(card).to_contain_text(words)

@@ -64,7 +64,7 @@ def test_the_slider_replays_the_text_book_example(page: Page, app: App) -> None:
     expect(replay.locator(".pg-pieces .pg-piece")).to_have_text([*"aaabdaaabac"], timeout=SLOW)
     page.keyboard.press("ArrowRight")
     expect(replay.locator(".pg-replay-title")).to_contain_text(
-        "Merge 1: a + a → aa gets id 256: the pair stood 4 times"
+        "Merge 1: a + a → aa gets id 256: the pair occurred 4 times"
     )
     expect(replay.locator(".pg-rival").first).to_contain_text("a + a", timeout=SLOW)
     replay.get_by_role("button", name="One merge on").click()

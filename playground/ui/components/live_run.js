@@ -84,10 +84,13 @@ root.append(filled);
 
 // ---- words --------------------------------------------------------------------------------------------------------
 
+/** Whether there is a log of the training: a model that was imported may come without one. */
+const logged = (run) => run.state !== "finished" || (run.step ?? 0) > 0;
+
 function factsOf(run) {
   const words = [];
   if (run.state === "queued" && run.waiting) words.push(run.waiting);
-  if (run.steps > 0) words.push(`step ${P.whole(run.step ?? 0)} of ${P.whole(run.steps)}`);
+  if (run.steps > 0 && logged(run)) words.push(`step ${P.whole(run.step ?? 0)} of ${P.whole(run.steps)}`);
   if (run.state === "running" && run.tokens_per_second > 0) words.push(`${P.rate(run.tokens_per_second)} tokens/s`);
   if (run.state === "running" && run.eta_seconds != null) words.push(`${P.duration(run.eta_seconds)} left`);
   return words.join(" · ");
@@ -140,8 +143,9 @@ function drawRun(run) {
   P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
   const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
   bar.style.width = `${done}%`;
+  track.hidden = !logged(run);
   track.dataset.state = run.state;
-  track.setAttribute("aria-valuenow", Math.round(done));
+  track.setAttribute("aria-valuenow", Math.floor(done));
   message.hidden = !run.message;
   P.say(message, run.message ?? "");
   message.classList.toggle("pg-alert-bad", ["failed", "diverged", "crashed"].includes(run.state));
