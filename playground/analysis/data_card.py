@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
 from playground.config import TrainConfig
 from playground.data.corpora import CORPORA
+from playground.data.documents import NO_ENDS, SEPARATOR, Text
 from playground.data.ngram import ngram_entropies
+from playground.data.sources import TextFile
 from playground.data.tasks import answer_mask
 from playground.data.token_file import characters, survey
-from playground.runs.baselines import COUNTED_BYTES, HELD_OUT_BYTES, MAX_ORDER, sample, sample_file
-from playground.tokenizers import Tokenizer, lost_words, round_trip
-from playground.train.dataset import split_text
+from playground.runs.baselines import COUNTED_BYTES, HELD_OUT_BYTES, MAX_ORDER, places, sample, sample_file
+from playground.tokenizers import RoundTrip, Tokenizer, lost_words
+from playground.train.dataset import bits_per_nat, encoded, split_text
 
 SAMPLE_CHARACTERS = 400
 WINDOW = 64  # bytes
@@ -83,7 +83,7 @@ class DataCard:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the numbers are made from: sizes of the whole, samples of both parts."""
+    """What the numbers are made from: sizes of the whole, samples of both parts, and what of each is encoded."""
 
     n_bytes: int
     n_characters: int
@@ -92,22 +92,25 @@ class _Parts:
     train: bytes
     held_out: bytes
     samples: list[tuple[str, str]]
+    encoded: tuple[list[str], list[str]]  # training, validation: all of it, or pieces that know the documents in them
 
 
-def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> DataCard:
+def data_card(text: str | TextFile, tokenizer: Tokenizer, config: TrainConfig) -> DataCard:
     """The card of a text, or of a file that is too large to hold, under a tokenizer and a split.
 
-    Raises ValueError when one of the two parts is empty.
+    Split and tokens are those that training reads (`train.dataset.prepare`), with documents kept apart as
+    `config.documents` says. Raises ValueError when one of the two parts is empty, or has no tokens.
     """
-    parts = _of_file(text, config) if isinstance(text, Path) else _of_text(text, config)
+    parts = _of_file(text, config) if isinstance(text, TextFile) else _of_text(text, config)
     if not parts.train or not parts.held_out:
         raise ValueError("The text is too short to be split into training and validation text. Add some text.")
     validation_bytes = parts.n_bytes - parts.train_bytes
-    exact = isinstance(text, str)
-    both = _all(text, config) or (parts.train, parts.held_out)
-    per_byte = [_tokens_per_byte(tokenizer, data) for data in both]
-    no_bits = _no_bits(tokenizer, both[1])
-    bytes_per_token = 1 / per_byte[1]
+    back = RoundTrip(tokenizer)
+    train_tokens = _tokens(parts.encoded[0], parts.train_bytes, tokenizer, config)
+    validation_tokens = _tokens(parts.encoded[1], validation_bytes, tokenizer, config, back)
+    if not round(min(train_tokens, validation_tokens)):
+        raise ValueError("The tokenizer does not know this text: it has no tokens. Choose another tokenizer or text.")
+    no_bits = "" if back.exact else lost_words(back.lost)
     task = CORPORA[config.corpus].kind == "task"
     mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None
     return DataCard(
@@ -116,17 +119,17 @@ def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> Da
         n_distinct=parts.n_distinct,
         train_bytes=parts.train_bytes,
         validation_bytes=validation_bytes,
-        train_tokens=round(parts.train_bytes * per_byte[0]),
-        validation_tokens=round(validation_bytes * per_byte[1]),
-        tokens_exact=exact,
-        bytes_per_token=bytes_per_token,
+        train_tokens=round(train_tokens),
+        validation_tokens=round(validation_tokens),
+        tokens_exact=isinstance(text, str),
+        bytes_per_token=validation_bytes / validation_tokens,
         vocab_size=tokenizer.vocab_size,
         grams=[
             Gram(
                 gram.name,
                 gram.held_out,
                 gram.counted,
-                None if no_bits else gram.held_out * math.log(2) * bytes_per_token,
+                None if no_bits else gram.held_out / bits_per_nat(validation_tokens, validation_bytes),
             )
             for gram in ngram_entropies(parts.train, parts.held_out, MAX_ORDER, mask)
         ],
@@ -139,26 +142,18 @@ def data_card(text: str | Path, tokenizer: Tokenizer, config: TrainConfig) -> Da
     )
 
 
-def _no_bits(tokenizer: Tokenizer, data: bytes) -> str:
-    """Why this text, decoded from its tokens, cannot be measured in bits per byte; empty where it can."""
-    text = data.decode("utf-8", errors="ignore")
-    back = round_trip(tokenizer, text, tokenizer.encode(text))
-    return "" if back.exact else lost_words(back.lost)
-
-
-def _all(text: str | Path, config: TrainConfig) -> tuple[bytes, bytes] | None:
-    if isinstance(text, Path):
-        return None
-    head, tail = split_text(text, config)
-    return head.encode("utf-8"), tail.encode("utf-8")
-
-
-def _tokens_per_byte(tokenizer: Tokenizer, data: bytes) -> float:
-    return len(tokenizer.encode(data.decode("utf-8", errors="ignore"))) / len(data) if data else 1.0
+def _tokens(
+    texts: Sequence[str], n_bytes: int, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None
+) -> float:
+    """How many tokens a part of `n_bytes` has: those of its `texts`, which are all of it or a sample, in proportion."""
+    count = sum(len(encoded(text, tokenizer, config, back)) for text in texts)
+    size = sum(len(text.encode("utf-8")) for text in texts)
+    return count if size == n_bytes else count * n_bytes / max(1, size)
 
 
 def _of_text(text: str, config: TrainConfig) -> _Parts:
-    head, tail = (part.encode("utf-8") for part in split_text(text, config))
+    texts = split_text(text, config)
+    head, tail = (part.encode("utf-8") for part in texts)
     middle = max(0, len(text) // 2 - SAMPLE_CHARACTERS // 2)
     return _Parts(
         len(head) + len(tail),
@@ -168,29 +163,51 @@ def _of_text(text: str, config: TrainConfig) -> _Parts:
         sample(head, COUNTED_BYTES),
         tail[:HELD_OUT_BYTES],
         _samples(text[:SAMPLE_CHARACTERS], text[middle : middle + SAMPLE_CHARACTERS], text[-SAMPLE_CHARACTERS:]),
+        ([texts[0]], [texts[1]]),
     )
 
 
-def _of_file(path: Path, config: TrainConfig) -> _Parts:
-    where = survey(path, config.corpus_bytes, config.validation_fraction)
+def _of_file(file: TextFile, config: TrainConfig) -> _Parts:
+    path = file.path
+    ends = NO_ENDS if config.documents == "joined" else file.ends
+    where = survey(
+        path, config.corpus_bytes, config.validation_fraction, ends=None if config.documents == "joined" else ends
+    )
     n_characters, codes = characters(path, where.end)
     size = 4 * SAMPLE_CHARACTERS
-    with open(path, "rb") as file:
+    with open(path, "rb") as opened:
         beginnings = []
         for start in (0, where.end // 2, max(0, where.end - size)):
-            file.seek(start)
-            beginnings.append(file.read(min(size, where.end - start)).decode("utf-8", errors="ignore"))
+            opened.seek(start)
+            beginnings.append(opened.read(min(size, where.end - start)).decode("utf-8", errors="ignore"))
+    train = sample_file(path, 0, where.cut, COUNTED_BYTES)
+    held_out = sample_file(path, where.cut, where.end, HELD_OUT_BYTES)
     return _Parts(
         where.end,
         n_characters,
         len(codes),
         where.cut,
-        sample_file(path, 0, where.cut, COUNTED_BYTES),
-        sample_file(path, where.cut, where.end, HELD_OUT_BYTES),
+        train,
+        held_out,
         _samples(
             beginnings[0][:SAMPLE_CHARACTERS], beginnings[1][:SAMPLE_CHARACTERS], beginnings[2][-SAMPLE_CHARACTERS:]
         ),
+        (
+            _texts(train, places(0, where.cut, COUNTED_BYTES), ends),
+            _texts(held_out, places(where.cut, where.end, HELD_OUT_BYTES), ends),
+        ),
     )
+
+
+def _texts(data: bytes, where: Sequence[tuple[int, int]], ends: np.ndarray) -> list[str]:
+    """The pieces of a sample as texts that know which documents end in them. `ends` (D,) are in bytes of the whole file."""
+    found: list[str] = []
+    done = 0
+    for start, stop in where:
+        inside = ends[(ends >= start + len(SEPARATOR)) & (ends <= stop)] - start
+        found.append(Text.from_bytes(data[done : done + stop - start], inside))
+        done += stop - start
+    return found
 
 
 def _samples(*texts: str) -> list[tuple[str, str]]:

@@ -104,28 +104,26 @@ def split_ends(run: Run) -> np.ndarray | None:
 
 def sample(data: bytes, n_bytes: int) -> bytes:
     """The data, or evenly spread pieces of it that together have `n_bytes`."""
-    if len(data) <= n_bytes:
-        return data
-    size = n_bytes // _PIECES
-    return b"".join(data[start : start + size] for start in _starts(0, len(data), size))
+    return b"".join(data[start:stop] for start, stop in places(0, len(data), n_bytes))
 
 
 def sample_file(path: Path, start: int, end: int, n_bytes: int) -> bytes:
     """`sample` of the bytes from `start` to `end` of a file, of which no more is read."""
     with open(path, "rb") as file:
-        file.seek(start)
-        if end - start <= n_bytes:
-            return file.read(end - start)
-        size = n_bytes // _PIECES
         pieces = []
-        for at in _starts(start, end, size):
+        for at, stop in places(start, end, n_bytes):
             file.seek(at)
-            pieces.append(file.read(size))
+            pieces.append(file.read(stop - at))
         return b"".join(pieces)
 
 
-def _starts(start: int, end: int, size: int) -> list[int]:
-    return [start + (end - start - size) * number // (_PIECES - 1) for number in range(_PIECES)]
+def places(start: int, end: int, n_bytes: int) -> list[tuple[int, int]]:
+    """Where the pieces of a sample from `start` to `end` begin and end: one piece if all of it fits into `n_bytes`."""
+    if end - start <= n_bytes:
+        return [(start, end)]
+    size = n_bytes // _PIECES
+    starts = [start + (end - start - size) * number // (_PIECES - 1) for number in range(_PIECES)]
+    return [(at, at + size) for at in starts]
 
 
 def _known(train: bytes, held_out: bytes, mask: np.ndarray | None, cache_dir: Path | None) -> Path | None:

@@ -58,7 +58,7 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     task = corpus.name if corpus.kind == "task" else None
     head, tail = split_text(text, config)
     back = RoundTrip(tokenizer)
-    train, validation = _encoded(head, tokenizer, config), _encoded(tail, tokenizer, config, back)
+    train, validation = encoded(head, tokenizer, config), encoded(tail, tokenizer, config, back)
     _check_length(train, validation, model, back.lost)
     answers = answer_distance if holds_out_problems(config) else answer_mask
     masks = (answers(task, head), answers(task, tail)) if task else (None, None)
@@ -120,8 +120,8 @@ def prepare_file(
     )
 
 
-def _encoded(text: str, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None) -> np.ndarray:
-    """The ids (T,) of a text; `back` is told what they are the ids of."""
+def encoded(text: str, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None) -> np.ndarray:
+    """The ids (T,) of a text as it is trained on (`config.documents`); `back` is told what they are the ids of."""
     if config.documents != "joined":
         each = compared(partial(encode_each, tokenizer), back)
         return encode_documents(text, ends_of(text), each, end_of_text(tokenizer, config))
@@ -150,7 +150,7 @@ def end_of_text(tokenizer: Tokenizer, config: TrainConfig) -> int:
     return tokenizer.eos
 
 
-def bits_per_nat(n_tokens: int, n_bytes: int) -> float:
+def bits_per_nat(n_tokens: float, n_bytes: int) -> float:
     """What turns a loss in nats per token into bits per byte, for a text of so many tokens and bytes."""
     return n_tokens / n_bytes / math.log(2)
 

@@ -14,10 +14,10 @@ from typing import Any
 from playground.analysis.data_card import DataCard, data_card
 from playground.config import TrainConfig, counted
 from playground.data.corpora import MAX_BYTES, check_text, training_text
-from playground.data.documents import has_several
+from playground.data.documents import ends_of
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
-from playground.runs.texts import Datasets, beginning_of, fitted_tokenizer
+from playground.runs.texts import Datasets, beginning_of, fitted_tokenizer, with_documents
 from playground.runs.texts import fitted as fitted_to
 from playground.tokenizers import Tokenizer
 from playground.ui.services import Services
@@ -108,23 +108,27 @@ def size_of(text: OwnText) -> int:
     return text.n_bytes if isinstance(text, TextFile) else len(text.encode("utf-8"))
 
 
-def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> str | Path:
+def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> OwnText:
     """The text as training would see it: a string, or a file if it is too large to hold. Raises ValueError."""
     n_bytes = train.corpus_bytes
     if isinstance(own, TextFile):
         if min(n_bytes, own.n_bytes) > MAX_BYTES:
-            return own.path
+            return own
         own = beginning_of(own, n_bytes + 4)
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
     return training_text(train, n_bytes=n_bytes, cache_dir=services.cache_dir, own_text=own)
 
 
-def fitted(text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> Tokenizer:
-    """The tokenizer that training would use for a text. BPE is learned for it, which may take seconds."""
-    if isinstance(text, Path):
-        return fitted_tokenizer(train, text, imported)
-    return fitted_to(train, text, imported)
+def fitted(text: OwnText, train: TrainConfig, imported: Tokenizer | None = None) -> tuple[Tokenizer, TrainConfig]:
+    """The tokenizer that training would use for a text, and the settings with documents kept apart as training would.
+
+    BPE is learned for it, which may take seconds.
+    """
+    train, _ = with_documents(train, text, imported, chosen=True)
+    if isinstance(text, TextFile):
+        return fitted_tokenizer(train, text.path, imported), train
+    return fitted_to(train, text, imported), train
 
 
 @dataclass
@@ -134,9 +138,11 @@ class Cards:
     _cards: OrderedDict[str, DataCard] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, text: str | Path, train: TrainConfig, imported: Tokenizer | None = None) -> DataCard:
+    def get(self, text: OwnText, train: TrainConfig, imported: Tokenizer | None = None) -> DataCard:
         """The card of a text; seconds for a new one. Raises ValueError."""
-        digest = hashlib.sha256(str(text).encode("utf-8"))  # a large file's name is the hash of its content
+        # A large file's name is the hash of its content.
+        digest = hashlib.sha256((str(text.path) if isinstance(text, TextFile) else text).encode("utf-8"))
+        digest.update((text.ends if isinstance(text, TextFile) else ends_of(text)).tobytes())
         digest.update(json.dumps(imported.to_dict() if imported is not None else {}).encode("ascii"))
         split: list[Any] = [
             train.corpus, train.corpus_bytes, train.validation_fraction, train.documents, train.task_version
@@ -144,9 +150,7 @@ class Cards:
         key = f"{digest.hexdigest()} {[*split, train.tokenizer, train.bpe_vocab]}"
         with self._lock:
             card = self._cards.pop(key, None)
-        if isinstance(text, Path) or not has_several(text):  # the ends of a large text are known to training alone
-            train = train.replace(documents="joined")
-        card = card or data_card(text, fitted(text, train, imported), train)
+        card = card or data_card(text, *fitted(text, train, imported))
         with self._lock:
             self._cards[key] = card
             while len(self._cards) > _CARDS:

@@ -1,5 +1,6 @@
 """The data card against counting by hand."""
 
+import json
 import math
 import random
 import time
@@ -9,11 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
+from playground.analysis import data_card as lab
 from playground.analysis.data_card import WINDOW, _sentences, _window_hashes, data_card, duplicates
 from playground.config import TrainConfig
 from playground.data.corpora import training_text
-from playground.tokenizers import build_tokenizer
+from playground.data.documents import NO_ENDS, Text
+from playground.data.sources import TextFile
+from playground.tokenizers import ImportedTokenizer, build_tokenizer
 from playground.train.dataset import prepare, split
 from playground.train.estimate import ModelConfig
 from tests.data.test_ngram import brute_force, brute_force_counted
@@ -43,16 +49,63 @@ def test_sizes_split_and_entropies(kind: str) -> None:
 
 
 def test_a_file_gives_the_card_of_its_text(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_bytes((TEXT + "tail that is cut off").encode())
     config = CONFIG.replace(corpus_bytes=len(TEXT.encode()))
     tokenizer = build_tokenizer("byte", "")
-    held, mapped = data_card(TEXT, tokenizer, config).to_dict(), data_card(path, tokenizer, config).to_dict()
+    file = written(TEXT + "tail that is cut off", tmp_path)
+    held, mapped = data_card(TEXT, tokenizer, config).to_dict(), data_card(file, tokenizer, config).to_dict()
     assert held.pop("tokens_exact") is True and mapped.pop("tokens_exact") is False
     held_samples, mapped_samples = held.pop("samples"), mapped.pop("samples")
     assert held == mapped
     assert held_samples[0] == mapped_samples[0]
     assert held_samples[2][1].endswith(mapped_samples[2][1][-100:])
+
+
+def written(text: str, folder: Path) -> TextFile:
+    """A text as `gather` leaves it where it is large."""
+    (folder / "text.txt").write_bytes(text.encode())
+    ends = text.byte_ends() if isinstance(text, Text) else NO_ENDS
+    return TextFile(folder / "text.txt", len(text.encode()), "text.txt", ends)
+
+
+def rows(n: int = 2_000) -> Text:
+    """Many short documents: joined by empty lines they have far more tokens than apart."""
+    words = random.Random(2)
+    return Text.joined([" ".join(words.choices(["cat", "dog", "sees", "the", "é中", "home"], k=3)) for _ in range(n)])
+
+
+@pytest.mark.parametrize("documents", ["joined", "separated", "isolated"])
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
+def test_tokens_are_those_that_training_reads(kind: str, documents: str, tmp_path: Path) -> None:
+    """Of text and file alike: split, tokens, and the unit of the n-grams are those of the run's own dataset."""
+    text, config = rows(), CONFIG.replace(documents=documents, tokenizer=kind, validation_fraction=0.1)
+    tokenizer = build_tokenizer(kind, text, vocab_size=300, eos=documents != "joined")
+    shape = ModelConfig(block_size=8, vocab_size=tokenizer.vocab_size)
+    data = prepare(text, tokenizer, shape, config)
+    assert data.bits_per_nat is not None
+    for card in (data_card(text, tokenizer, config), data_card(written(text, tmp_path), tokenizer, config)):
+        assert (card.train_tokens, card.validation_tokens) == (len(data.train), len(data.validation))
+        assert card.bytes_per_token == pytest.approx(1 / (data.bits_per_nat * math.log(2)), rel=1e-12)
+        for gram in card.grams:
+            assert gram.nats_per_token == pytest.approx(gram.held_out / data.bits_per_nat, rel=1e-12)
+
+
+@pytest.mark.parametrize("documents", ["joined", "separated"])
+def test_tokens_of_a_file_that_is_sampled(documents: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "COUNTED_BYTES", 8_000)
+    monkeypatch.setattr(lab, "HELD_OUT_BYTES", 4_000)
+    text, config = rows(6_000), CONFIG.replace(documents=documents)
+    tokenizer = build_tokenizer("bpe", text, vocab_size=300, eos=documents != "joined")
+    data = prepare(text, tokenizer, ModelConfig(block_size=8, vocab_size=tokenizer.vocab_size), config)
+    card = data_card(written(text, tmp_path), tokenizer, config)
+    assert not card.tokens_exact
+    assert card.train_tokens == pytest.approx(len(data.train), rel=0.04)
+    assert card.validation_tokens == pytest.approx(len(data.validation), rel=0.04)
+
+
+def test_a_text_without_tokens_is_refused() -> None:
+    inner = Tokenizer(BPE({"w": 0}, []))  # no unknown token: what is not "w" leaves nothing
+    with pytest.raises(ValueError, match="does not know this text"):
+        data_card(TEXT, ImportedTokenizer(json.loads(inner.to_str())), CONFIG)
 
 
 def test_of_a_task_only_answers_are_judged() -> None:

@@ -1,15 +1,21 @@
 """The Streaming tab's handlers on a shipped run, and what they answer to nonsense."""
 
+import numpy as np
 import pytest
 
 from playground.analysis import streaming as lab
+from playground.config import TrainConfig
+from playground.data.documents import Text
 from playground.reference.make_sinks import ARMS, run_id
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
+from playground.tokenizers import build_tokenizer
+from playground.train.dataset import prepare
 from playground.ui.sample import streaming_tab
 from playground.ui.services import Services
+from tests.runs.conftest import MODEL
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +117,20 @@ def test_the_three_softmaxes_are_there_at_once(services):
 
 def test_without_a_gallery_there_is_a_question_instead(local):
     assert streaming_tab.show_three(local)[1:] == (None, None, "", None)
+
+
+def test_long_texts_are_tokens_of_the_validation_part_as_the_run_reads_it(tmp_path):
+    """With documents kept apart no empty line stands between them, which such a run has never read."""
+    text = Text.joined([f"the cat number {n} sat on a mat" for n in range(2_000)])
+    config = TrainConfig(corpus="own", documents="separated")
+    tokenizer = build_tokenizer("byte", text, eos=True)
+    store = RunStore(tmp_path / "runs", tmp_path / "gallery")
+    model = MODEL.replace(vocab_size=tokenizer.vocab_size)
+    run = store.create(model, config, tokenizer, name="rows", preset="modern", own_text=text)
+    local = Services(store, None, Curves(store), ModelCache(), tmp_path / "cache", public=False)
+    texts = streaming_tab.held_out(run, local).ravel()
+    assert np.array_equal(texts, prepare(text, tokenizer, run.model, config).validation[: len(texts)])
+    assert tokenizer.eos in texts and b"\n"[0] not in texts
 
 
 def test_slots_are_drawn_for_any_sliders():

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import ByteLevelBPETokenizer
+from tokenizers.pre_tokenizers import ByteLevel
 
 from playground.analysis.data_card import data_card
 from playground.config import TrainConfig, preset
 from playground.data import sources
+from playground.data.documents import Text
 from playground.data.sources import TextFile
+from playground.runs import create
+from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
 from playground.runs.worker.worker import execute
-from playground.tokenizers import build_tokenizer
+from playground.tokenizers import ImportedTokenizer, build_tokenizer
 from playground.ui import texts
 from playground.ui.data import batch_endpoints, batch_tab
 from playground.ui.services import Services
-from playground.ui.text_card import build_text_card, show_text, show_upload, wish_of
-from playground.ui.texts import Cards, Wish, described, fitted, loaded, own_text, size_of
+from playground.ui.text_card import about_text, build_text_card, show_text, show_upload, wish_of
+from playground.ui.texts import DATASETS, Cards, Wish, described, fitted, loaded, own_text, size_of
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
 OWN = Wish(corpus="own")
@@ -37,7 +43,7 @@ def services(tmp_path: Path) -> Services:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (sources, texts):
+    for module in (sources, texts, create):
         monkeypatch.setattr(module, "MAX_BYTES", 1_000)
 
 
@@ -107,8 +113,8 @@ def test_what_is_too_large_stays_a_file_and_what_is_cut_small_does_not(services:
     own = own_text(services, replace(OWN, path=str(tmp_path / "big.txt")), 10_000)
     assert isinstance(own, TextFile)
     train = TrainConfig(corpus="own", corpus_bytes=len(TEXT), tokenizer="char")
-    assert loaded(services, own, train) == own.path
-    assert fitted(own.path, train).to_dict() == build_tokenizer("char", TEXT).to_dict()
+    assert loaded(services, own, train) == own
+    assert fitted(own, train)[0].to_dict() == build_tokenizer("char", TEXT).to_dict()
     short = loaded(services, own, train.replace(corpus_bytes=1_000))
     assert isinstance(short, str) and TEXT.startswith(short) and 900 < len(short) <= 1_000 and short.endswith("\n")
 
@@ -121,6 +127,49 @@ def test_a_card_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cards.get(TEXT, train) is card
     with pytest.raises(TypeError):
         cards.get(TEXT, train.replace(validation_fraction=0.3))
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("documents", ["joined", "separated", "isolated"])
+def test_card_and_batch_are_those_of_the_run(
+    services: Services, tmp_path: Path, request: pytest.FixtureRequest, documents: str, size: str
+) -> None:
+    """What is said of rows before training is what a run on them reads, whether their text is held or lies in a file."""
+    if size == "large":
+        request.getfixturevalue("large")
+    words = random.Random(0)
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"text": " ".join(words.choices(["cat", "dog", "sees"], k=3))}) for _ in range(900)]
+    path.write_text("\n".join(lines))
+    wish = replace(OWN, files=[str(path)])
+    own = own_text(services, wish, 10**9)
+    assert own is not None and isinstance(own, TextFile) == (size == "large")
+    asked = {"tokenizer": "bpe", "bpe_vocab": 300, "documents": documents, "corpus_bytes": 10**6}
+    form = preset("modern", block_size=16, n_embd=16, n_head=2, n_kv_head=1).to_dict()
+    run = create_run(services.store, prepare_run("modern", form, asked, own))
+    data = DATASETS.get(run, services.cache_dir)
+    assert run.train.documents == documents
+    card = about_text(services, wish, TrainConfig.from_dict({**asked, "corpus": "own"}), None)
+    assert card["vocab_size"] == run.tokenizer.vocab_size
+    assert (card["train_tokens"], card["validation_tokens"]) == (len(data.train), len(data.validation))
+    for gram in card["grams"]:
+        assert gram["nats_per_token"] * data.bits_per_nat == pytest.approx(gram["held_out"], rel=1e-12)
+    before = batch_tab.show_text(services, wish, form, {**asked, "corpus": "own"}, 3)
+    assert before["rows"] == batch_tab.show_run(services, run.id, None, 3, "")["rows"]
+
+
+def test_documents_are_apart_only_where_training_keeps_them_apart() -> None:
+    """The same characters are another text where they are several documents; an imported tokenizer may have no mark."""
+    text, cards = Text.joined(["one two three"] * 300), Cards()
+    train = TrainConfig(corpus="own", documents="separated")
+    several, single = cards.get(text, train), cards.get(str(text), train)
+    assert single.train_tokens == single.train_bytes and several.train_tokens < several.train_bytes
+    values = json.loads(ByteLevelBPETokenizer().to_str())
+    values["model"]["vocab"] = {letter: at for at, letter in enumerate(ByteLevel.alphabet())}
+    plain = ImportedTokenizer(values)
+    assert plain.eos is None
+    card = cards.get(text, train.replace(tokenizer="imported"), plain)
+    assert (card.train_tokens, card.validation_tokens) == (single.train_tokens, single.validation_tokens)
 
 
 def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> None:

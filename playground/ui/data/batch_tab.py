@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,8 +14,8 @@ from playground.analysis.batch import Batch, batch_of_step, code, losses
 from playground.config import ModelConfig, TrainConfig, counted
 from playground.data.batches import IGNORED
 from playground.data.corpora import CORPORA
-from playground.data.documents import has_several
-from playground.runs.texts import beginning
+from playground.data.sources import TextFile
+from playground.runs.texts import beginning_of
 from playground.tokenizers import Tokenizer, pieces
 from playground.train.dataset import prepare
 from playground.ui.components import batch_view
@@ -100,12 +99,10 @@ def show_text(
     """
     config = TrainConfig.from_dict({**train, "corpus": wish.corpus})
     text = loaded(services, own_text(services, wish, config.corpus_bytes), config)
-    if isinstance(text, Path) or not has_several(text):
-        config = config.replace(documents="joined")
-    tokenizer = fitted(text, config, imported)
+    tokenizer, config = fitted(text, config, imported)
     note = "Not trained yet: start the training, then view this batch here with its losses."
-    if not isinstance(text, str):
-        text, note = beginning(text, PREVIEW_BYTES), f"{note} It is from the first 20 MB of the text."
+    if isinstance(text, TextFile):
+        text, note = beginning_of(text, PREVIEW_BYTES), f"{note} It is from the first 20 MB of the text."
     shape = ModelConfig.from_dict({**model, "vocab_size": tokenizer.vocab_size})
     data = prepare(text, tokenizer, shape, config)
     batch = batch_of_step(data, config, shape.block_size, _whole(number))

@@ -13,7 +13,6 @@ import numpy as np
 
 from playground.analysis import streaming as lab
 from playground.config import SampleConfig, counted
-from playground.data.corpora import training_text
 from playground.inference.generation import Reader, continue_rows, encode_prompt
 from playground.interp import sinks
 from playground.models.kv_cache import KVCache
@@ -21,7 +20,6 @@ from playground.models.transformer import Transformer
 from playground.reference.make_sinks import ARMS, measured, run_id
 from playground.runs.store.run_store import Run, RunNotFound
 from playground.tokenizers import StreamDecoder
-from playground.train.dataset import split_text
 from playground.ui import layout
 from playground.ui.cancel_previous import Latest
 from playground.ui.components import cache_slots, line_chart, token_text
@@ -31,6 +29,7 @@ from playground.ui.sample import branches
 from playground.ui.sample import streaming_view as view
 from playground.ui.sample.streaming_view import TAIL, TEXTS
 from playground.ui.services import Services
+from playground.ui.texts import DATASETS
 from playground.ui.validation import checked_prompt, chosen_run, whole
 
 LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most, and in contexts
@@ -183,10 +182,11 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
 
 
 def held_out(run: Run, services: Services) -> np.ndarray:
-    """Stretches (B, N) of the run's text that it was not trained on. Raises ValueError when there is too little of it."""
-    own = run.own_text() if run.train.corpus == "own" else None
-    text = training_text(run.train, cache_dir=services.cache_dir, own_text=own)
-    ids = run.tokenizer.encode(split_text(text, run.train)[1])
+    """Stretches (B, N) of the run's validation tokens, documents kept apart as in its training.
+
+    Raises ValueError when there are too few.
+    """
+    ids = DATASETS.get(run, services.cache_dir).validation
     n = min(LONGEST, TIMES_CONTEXT * run.model.block_size, len(ids) // TEXTS)
     if n <= run.model.block_size:
         raise ValueError(
