@@ -485,7 +485,7 @@ def _race(doors: Doors, spec: dict[str, Any]) -> Any:
 PICKLE = b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix."
 MODELS: list[tuple[str, bytes, str]] = [
     *((f"model.{ending}", PICKLE, "pickle") for ending in ("safetensors", "pt", "bin", "txt")),
-    ("model.safetensors", b"", "cut short"), ("model.safetensors", b"\xff" * 8 + b"{}", "cut short"),
+    ("model.safetensors", b"", "truncated"), ("model.safetensors", b"\xff" * 8 + b"{}", "truncated"),
     ("model.zip", b"PK\x03\x04" + bytes(99), r"\.safetensors"),
 ]  # fmt: skip
 

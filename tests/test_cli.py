@@ -323,7 +323,7 @@ def test_wrong_exports_and_imports(root: Path, tmp_path: Path, capsys: Captured)
         (["import", str(tmp_path / "file")], "There is no folder 'file'"),
         (["import", str(tmp_path / "empty")], "There is no .safetensors file"),
         (["import"], "Give either a folder to import or --hub OWNER/NAME"),
-        (["import", "--hub", "https://example.org/a/b"], "is no repository id. Use the form owner/name"),
+        (["import", "--hub", "https://example.org/a/b"], "is not a repository id. Use the form owner/name"),
     ):
         assert main(arguments) == 2
         out, err = capsys.readouterr()

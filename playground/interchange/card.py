@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from playground.config import ModelConfig, TrainConfig, counted, label, spelled
+from playground.data.corpora import CORPORA
+from playground.tokenizers import decode
 
 if TYPE_CHECKING:
     from playground.interchange.package import Package
@@ -13,9 +15,9 @@ if TYPE_CHECKING:
 _LOAD_TRANSFORMERS = """```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained(".")  # or where this folder lies
+model = AutoModelForCausalLM.from_pretrained(".")  # or the path of this folder
 tokenizer = AutoTokenizer.from_pretrained(".")
-inputs = tokenizer("Once there was a", return_tensors="pt")
+inputs = tokenizer(PROMPT, return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens=100, do_sample=True)[0]))
 ```"""
 _LOAD_OURS = """```
@@ -37,13 +39,18 @@ def model_card(package: Package, class_name: str | None) -> str:
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in header.items()), "---", ""]
     lines += [f"# {_plain(title)}", ""]
     kind = f"`{class_name}`, " if class_name else ""
-    rounded = "" if package.precision == "float32" else f", which were kept rounded to {package.precision}"
+    rounded = "" if package.precision == "float32" else f", rounded to {package.precision}"
     lines += [
-        f"A small language model ({kind}{counted(parameters, 'parameter')}), weights of step {package.step:,}{rounded}.",
+        f"A language model ({kind}{counted(parameters, 'parameter')}), weights of step {package.step:,}{rounded}.",
         "",
     ]
-    lines += ["Made with the LLM Playground, an app in which one trains and takes apart small language models.", ""]
-    lines += ["## Load", "", _LOAD_TRANSFORMERS if class_name else _LOAD_OURS, ""]
+    lines += ["Exported from the LLM Playground, an app for training and inspecting small language models.", ""]
+    lines += [
+        "## Load",
+        "",
+        _LOAD_TRANSFORMERS.replace("PROMPT", json.dumps(_prompt(package))) if class_name else _LOAD_OURS,
+        "",
+    ]
     lines += ["## Architecture", "", *_table(package.config, (*_SIZES, *_KINDS)), ""]
     tokens = counted(package.tokenizer.vocab_size, "token")
     lines += [
@@ -57,10 +64,10 @@ def model_card(package: Package, class_name: str | None) -> str:
         last = measured[-1]
         error = "" if last.get("loss_se") is None else f" ± {last['loss_se']:.4f} (standard error)"
         lines += [
-            f"Loss on text that it did not train on: {last['loss']:.4f}{error} nats per token at step {last['step']:,}.",
+            f"Validation loss at step {last['step']:,}: {last['loss']:.4f}{error} nats per {_unit(package)}.",
             "",
         ]
-    lines += ["## What it is not", "", "It learned from little text, for minutes. It states nothing reliably.", ""]
+    lines += ["## Limitations", "", "Do not rely on the text that this model generates: it may be wrong.", ""]
     return "\n".join(lines)
 
 
@@ -68,7 +75,24 @@ def _special(package: Package) -> str:
     tokenizer = package.tokenizer
     ids = {"bos": tokenizer.bos, "eos": tokenizer.eos}
     found = [f"{name} {token}" for name, token in ids.items() if token is not None]
-    return f"special ones: {', '.join(found)}" if found else "none special"
+    return f"special tokens: {', '.join(found)}" if found else "no special tokens"
+
+
+def _prompt(package: Package) -> str:
+    """A prompt that the model's tokenizer knows: its dataset's if it is one of ours, else any that it can encode."""
+    corpus = CORPORA.get(package.train.corpus) if package.train is not None else None
+    prompt = corpus.prompt if corpus is not None and corpus.prompt else "Once there was a"
+    try:
+        package.tokenizer.encode(prompt)
+    except ValueError:  # a character tokenizer knows only its own
+        return decode(package.tokenizer, range(min(4, package.tokenizer.vocab_size)))
+    return prompt
+
+
+def _unit(package: Package) -> str:
+    """What the loss is a mean over: of a task only the answers are predicted."""
+    corpus = CORPORA.get(package.train.corpus) if package.train is not None else None
+    return "token of the answers" if corpus is not None and corpus.kind == "task" else "token"
 
 
 def _table(config: ModelConfig | TrainConfig, names: tuple[str, ...]) -> list[str]:

@@ -70,7 +70,7 @@ def load_back(folder: Path, package: Package) -> Check:
         difference = (ours - theirs(tokens).logits).abs().max().item()
     if not difference <= MOST * max(1.0, ours.abs().max().item()):
         raise ValueError(
-            f"Transformers computes other logits from the exported folder ({difference:.1e} apart), so it is not kept: "
+            f"Transformers computes different logits from the exported folder ({difference:.1e} apart), so it is not kept: "
             "export as safetensors or code."
         )
     return Check(type(theirs).__name__, transformers.__version__, difference, tokens.numel())
@@ -107,4 +107,7 @@ def _compare_ids(tokenizer: Any, package: Package) -> None:
     end = "" if ours.eos is None else tokenizer.convert_ids_to_tokens(ours.eos)
     for prompt in (text, f"{text}{end}{text}"):
         if tokenizer(prompt)["input_ids"] != ours.encode_prompt(prompt):
-            raise ValueError("The exported tokenizer gives other ids than ours: the folder must not be used.")
+            raise ValueError(
+                "The exported tokenizer gives other ids than the one of this run, so the folder is not "
+                "kept: export as safetensors or code."
+            )

@@ -21,7 +21,7 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from playground.config import counted
+from playground.config import apart, counted
 from playground.data.downloads import network_reason, opener
 from playground.interchange.refusal import shown
 
@@ -49,7 +49,7 @@ def checked_id(repository: str) -> str:
     """A repository's id. Raises ValueError for anything else, a URL first of all."""
     text = repository.strip() if isinstance(repository, str) else ""
     if not _ID.fullmatch(text) or ".." in text or text.endswith(".git"):
-        raise ValueError(f"{shown(text)} is no repository id. Use the form owner/name, as in openai-community/gpt2.")
+        raise ValueError(f"{shown(text)} is not a repository id. Use the form owner/name, as in openai-community/gpt2.")
     return text
 
 
@@ -63,20 +63,22 @@ def list_files(repository: str, max_bytes: int = MAX_BYTES) -> Listing:
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise ValueError(f"{name} could not be read: the server's answer makes no sense. Try again later.")
+        raise ValueError(f"{name} could not be read: the server's answer is invalid. Try again later.")
     if values.get("private") or values.get("gated") or values.get("disabled"):
         raise ValueError(f"{name} is not public. Choose another one.")
     revision = values.get("sha")
     if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
-        raise ValueError(f"{name} could not be read: the server's answer makes no sense. Try again later.")
+        raise ValueError(f"{name} could not be read: the server's answer is invalid. Try again later.")
     files = _needed(values.get("siblings"))
     if not any(file.endswith(".safetensors") for file in files):
         raise ValueError(f"{name} has no .safetensors file; other kinds of weights are not read.")
     total = sum(files.values())
     max_bytes = min(max_bytes, shutil.disk_usage(tempfile.gettempdir()).free)
     if total > max_bytes:
+        size, limit = apart(total / 1e6, max_bytes / 1e6, 0)
         raise ValueError(
-            f"{name} is too large: {total / 1e6:,.0f} MB, the limit is {max_bytes / 1e6:,.0f} MB, which memory and disk set."
+            f"{name} is too large: {size} MB; the limit, set by free memory and disk space, is {limit} MB. Choose a smaller "
+            "model."
         )
     return Listing(revision, files)
 
@@ -88,7 +90,7 @@ def _needed(siblings: Any) -> dict[str, int]:
         if not isinstance(file, str) or not (file in _JSON or _FILE.fullmatch(file)):
             continue
         if type(size) is not int or size < 0 or (file.endswith(".json") and size > MAX_JSON):
-            raise ValueError(f"The file {shown(file)} of this repository has no acceptable size.")
+            raise ValueError(f"The file {shown(file)} of this repository has an invalid size.")
         files[file] = size
     return files
 
@@ -124,7 +126,7 @@ def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
                 done += len(chunk)
                 if done > max_bytes:
                     raise ValueError(
-                        f"{failed}: it is larger than the {counted(max_bytes, 'byte')} that were promised."
+                        f"{failed}: it is larger than the {counted(max_bytes, 'byte')} that the server announced."
                     )
                 yield chunk
     except HTTPError as error:

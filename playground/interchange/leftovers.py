@@ -40,7 +40,7 @@ def without_constants(item: Architecture, model: ModelConfig, places: Mapping[st
             left[name] = place
         elif not holds(model, place):
             raise ValueError(
-                f"Tensor {shown(name)} is not what this model computes there: it cannot be expressed here."
+                f"Tensor {shown(name)} differs from what this model computes there: it cannot be expressed here."
             )
     return left
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import playground
-from playground.config import ModelConfig, TrainConfig, counted, model_config
+from playground.config import ModelConfig, TrainConfig, apart, counted, model_config
 from playground.interchange.architectures import Architecture, choose, transformers_config
 from playground.interchange.card import model_card
 from playground.interchange.foreign_config import from_transformers
@@ -35,7 +35,9 @@ VERSION = 1
 MAX_CONFIG_BYTES = 256 * 1024
 MAX_TOKENIZER_BYTES = 40_000_000
 MAX_EVENTS_BYTES = 64_000_000
-UNTIED = "The config ties the head to the embedding, but the file has another head: it is used, as Transformers does."
+UNTIED = (
+    "The config ties the output head to the embedding, but the file has another head: it is used, as in Transformers."
+)
 WEIGHTS = ".safetensors"
 # Read in addition to the weights; other files of a folder are not opened.
 READ = ("config.json", "tokenizer.json", "events.jsonl", "generation_config.json", "tokenizer_config.json")
@@ -166,13 +168,13 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
     if not weights:
         raise ValueError(_no_weights(list(files.values()) if folder is None else list(folder.iterdir())))
     if "config.json" not in files:
-        raise ValueError("config.json is missing: it says what the weights mean.")
+        raise ValueError("config.json is missing: it describes the architecture of the model.")
     config = read_object(files["config.json"], MAX_CONFIG_BYTES)
     places = read_headers(weights)
     _check_memory(places, free)
     tokenizer = read_object(files["tokenizer.json"], MAX_TOKENIZER_BYTES) if "tokenizer.json" in files else None
     if tokenizer is None:
-        raise ValueError("tokenizer.json is missing: without it nobody knows what the model's tokens are.")
+        raise ValueError("tokenizer.json is missing: it defines the tokens of the model.")
     name = name or (folder.name if folder else "Imported model")
     if config.get("format") == FORMAT:
         return _read_ours(config, tokenizer, places, files.get("events.jsonl"))
@@ -187,10 +189,10 @@ def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
     """Raise ValueError if the weights, as float32, would not fit into memory twice: read, and as they are kept."""
     numbers = sum(math.prod(place.shape) for place in places.values())
     if free is not None and 2 * 4 * numbers > free:
+        needed, left = apart(8 * numbers / 1e9, free / 1e9, 2)
         raise ValueError(
-            f"This model has {numbers / 1e6:,.1f} million numbers: to bring it in takes "
-            f"{8 * numbers / 1e9:,.2f} GB of memory, and {free / 1e9:,.2f} GB are free. "
-            "Choose a smaller one, or close other programs."
+            f"This model has {numbers / 1e6:,.1f} million parameters: importing it needs {needed} GB of memory, and {left} "
+            "GB are free. Choose a smaller model, or close other programs."
         )
 
 
@@ -200,7 +202,7 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
     for path in paths:
         name = path.name
         if not path.is_file():
-            raise ValueError(f"{shown(name)} is no file.")
+            raise ValueError(f"{shown(name)} is not a file.")
         if name.startswith("adapter") and _is_read(path):
             raise ValueError(
                 f"{shown(name)} is an adapter (LoRA), not a model: merge it into its model first, or leave it out."
@@ -223,7 +225,9 @@ def _no_weights(paths: list[Path]) -> str:
                 kind = signature(file.read(300))
             if kind:
                 return f"Only .safetensors files are read; {shown(path.name)} is {kind}."
-            return f"{shown(path.name)} is none of the files that are read: {', '.join(READ)} and *.safetensors."
+            return (
+                f"{shown(path.name)} is not a file that is read here; these are: {', '.join(READ)} and *.safetensors."
+            )
     return "There is no .safetensors file: a model's weights are missing."
 
 

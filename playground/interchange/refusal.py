@@ -46,7 +46,7 @@ def read_object(path: Path, max_bytes: int) -> dict[str, Any]:
     except ValueError:  # also what is not UTF-8
         raise ValueError(f"{name} is not valid JSON.") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is no JSON object.")
+        raise ValueError(f"{name} is not a JSON object.")
     return value
 
 

@@ -56,7 +56,7 @@ def read_headers(paths: Iterable[Path]) -> dict[str, Place]:
     for path in paths:
         for name, place in read_header(path).items():
             if name in found:
-                raise ValueError(f"Tensor {shown(name)} stands in two files: {found[name].path.name} and {path.name}.")
+                raise ValueError(f"Tensor {shown(name)} is in two files: {found[name].path.name} and {path.name}.")
             found[name] = place
     if len(found) > MAX_TENSORS:
         raise ValueError(f"The files hold {counted(len(found), 'tensor')}; the limit is {MAX_TENSORS:,}.")
@@ -74,7 +74,7 @@ def read_header(path: Path) -> dict[str, Place]:
             raise ValueError(
                 f"{shown(path.name)} is {kind}: only safetensors files are read."
                 if kind
-                else f"{shown(path.name)} is no safetensors file, or was cut short."
+                else f"{shown(path.name)} is not a safetensors file, or is truncated."
             )
         if length > MAX_HEADER_BYTES:
             raise ValueError(
@@ -84,7 +84,7 @@ def read_header(path: Path) -> dict[str, Place]:
     if (
         header.count(b",") > COMMAS * MAX_TENSORS
     ):  # before it is parsed: a few bytes of JSON can take a hundred of memory
-        raise ValueError(f"The header of {shown(path.name)} is no table of tensors.")
+        raise ValueError(f"The header of {shown(path.name)} is not a table of tensors.")
     places = dict(_places(path, header, 8 + length))
     _check_coverage(path, places, 8 + length, size)
     return places
@@ -100,7 +100,7 @@ def _places(path: Path, header: bytes, data: int) -> Iterator[tuple[str, Place]]
     except ValueError:  # also what is not UTF-8, and numbers of thousands of digits
         raise ValueError(f"The header of {shown(path.name)} is not JSON: the file is damaged.") from None
     if not isinstance(values, dict):
-        raise ValueError(f"The header of {shown(path.name)} is no table of tensors.")
+        raise ValueError(f"The header of {shown(path.name)} is not a table of tensors.")
     values.pop("__metadata__", None)
     if not values or len(values) > MAX_TENSORS:
         raise ValueError(
@@ -135,7 +135,7 @@ def _place(path: Path, name: str, entry: Any, data: int) -> Place:
             f"{MAX_DIMENSION:,} are allowed."
         )
     if not _whole(place, 2**48) or len(place) != 2:
-        raise ValueError(f"The place of tensor {shown(name)} in the file, {shown(place)}, makes no sense.")
+        raise ValueError(f"The place of tensor {shown(name)} in the file, {shown(place)}, is invalid.")
     expected = math.prod(shape) * (DTYPES | MASK_DTYPES)[dtype].itemsize
     if place[1] - place[0] != expected:
         raise ValueError(
@@ -173,7 +173,7 @@ def check_shapes(places: Mapping[str, Place], expected: Shapes) -> None:
     for name in places:
         if name not in expected:
             raise ValueError(
-                f"Tensor {shown(name)} of {shown(places[name].path.name)} has no place in the model that the config "
+                f"Tensor {shown(name)} of {shown(places[name].path.name)} does not belong to the model that the config "
                 "describes."
             )
         if places[name].dtype not in DTYPES:
@@ -199,7 +199,7 @@ def _numbers(name: str, path: Path, dtype: torch.dtype, begin: int, end: int) ->
         file.seek(begin)
         data = bytearray(end - begin)
         if file.readinto(data) != len(data):
-            raise ValueError(f"Tensor {shown(name)} could not be read: the file changed.")
+            raise ValueError(f"Tensor {shown(name)} could not be read: the file has changed.")
     return torch.frombuffer(data, dtype=dtype)
 
 

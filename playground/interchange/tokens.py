@@ -46,8 +46,8 @@ def from_tokenizer_json(values: dict[str, Any], vocab_size: int, files: SpecialT
     tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values, ensure_ascii=False)))
     if tokenizer.vocab_size > vocab_size:
         raise ValueError(
-            f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model only {vocab_size:,}: it would not "
-            "know the last. Choose the tokenizer.json that the model was trained with."
+            f"The tokenizer has {counted(tokenizer.vocab_size, 'token')} and the model only {vocab_size:,}: the last "
+            "tokens would have no embedding. Choose the tokenizer.json that the model was trained with."
         )
     if tokenizer.vocab_size < vocab_size:
         tokenizer = ImportedTokenizer(values).padded(vocab_size)
@@ -62,7 +62,7 @@ def padding_note(tokenizer: Tokenizer) -> tuple[str, ...]:
     if known == size:
         return ()
     return (
-        f"The model's vocabulary of {size:,} is padded: its tokenizer has {known:,}, and the others are never written.",
+        f"The model's vocabulary of {size:,} is padded: its tokenizer has {known:,}, and the other ids are never generated.",
     )
 
 

@@ -102,31 +102,35 @@ def rounded(package: Package) -> str:
     """That weights come from a snapshot at half precision, if they do: a sentence, with a space before it."""
     if package.precision == "float32":
         return ""
-    return f" The weights of step {package.step:,} were kept as a snapshot, rounded to {package.precision}."
+    return f" The weights of step {package.step:,} are from a snapshot, rounded to {package.precision}."
 
 
 def _safetensors(folder: Path, package: Package) -> Exported:
     write_safetensors(folder, package)
-    log = ", its log" if package.events else ""
-    said = (
-        f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground imports it again."
-    )
+    log = ", training log" if package.events else ""
+    said = f"Config, tokenizer, weights of step {package.step:,}{log} and a model card. The playground can import it."
     return Exported("safetensors", package.step, said + rounded(package))
 
 
 def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:
     corpus = CORPORA.get(run.train.corpus)
     if corpus is None or (run.origin and corpus.kind == "own"):
-        raise ValueError("This model was imported without its training text, so there is no training to write as code.")
+        raise ValueError(
+            "This model was imported without its training text, so its training cannot be written as code: "
+            "export as safetensors."
+        )
     if run.text_path is not None and run.text_path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"Code carries its text along, and this one is larger than {MAX_BYTES / 1e6:.0f} MB.")
+        raise ValueError(
+            f"Code includes its dataset, and this one is larger than {MAX_BYTES / 1e6:.0f} MB. Export as "
+            f"safetensors instead."
+        )
     text = training_text(run.train, cache_dir=cache_dir, own_text=run.own_text())
     data = prepare(text, run.tokenizer, run.model, run.train)
     streams = {"train": data.train, "validation": data.validation}
     program = write_program(run.name, run.model, run.train, run.tokenizer, text, streams)
     (folder / "train.py").write_text(program.source, "utf-8")
     (folder / program.data_name).write_text(program.data, "utf-8", newline="")
-    said = f"train.py needs PyTorch alone and trains this very model from scratch on {program.data_name} beside it."
+    said = f"train.py only needs PyTorch and trains this model from scratch on {program.data_name} in the same folder."
     return Exported("code", 0, said)
 
 

@@ -57,22 +57,22 @@ def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[st
 
 
 HEADERS: list[tuple[bytes, str]] = [
-    (b"", "no safetensors file"),
-    (b"short", "no safetensors file"),
+    (b"", "not a safetensors file"),
+    (b"short", "not a safetensors file"),
     (safetensors({"a": entry([1], 0, 4)}, b"1234")[:-2], "its header accounts for"),
     (safetensors({"a": entry([1], 0, 4)}, b"12345"), "its header accounts for"),
-    (safetensors(b"{}", length=2**60), "no safetensors file"),
+    (safetensors(b"{}", length=2**60), "not a safetensors file"),
     (safetensors(b" " * 9_000_000), "header of 'model.safetensors' has 9,000,000 bytes; the limit is 8,000,000"),
     (safetensors(b"not json at all"), "is not JSON"),
     (safetensors(b"[" * 100_000), "nested too deeply"),
     (safetensors(b'{"a": ' + b"9" * 5000 + b"}"), "is not JSON"),
     (safetensors(b"\xff\xfe{}"), "is not JSON"),
-    (safetensors([1, 2]), "no table of tensors"),
+    (safetensors([1, 2]), "not a table of tensors"),
     (safetensors({}), "holds 0 tensors"),
     (safetensors({f"t{i}": 0 for i in range(30_001)}), "holds 30,001 tensors; 1 to 30,000"),
     (safetensors(b"{" + b'"a":{},' * 300_000 + b'"b":{}}'), "names 'a' twice"),
-    (safetensors(b"{" + b'"a":{},' * 1_000_000 + b'"b":{}}'), "is no table of tensors"),
-    (safetensors(b'{"a":[' + b"{}," * 2_000_000 + b"{}]}"), "is no table of tensors"),
+    (safetensors(b"{" + b'"a":{},' * 1_000_000 + b'"b":{}}'), "is not a table of tensors"),
+    (safetensors(b'{"a":[' + b"{}," * 2_000_000 + b"{}]}"), "is not a table of tensors"),
     (safetensors(b'{"a": {"dtype": "F32"}, "a": {"dtype": "F32"}}'), "names 'a' twice"),
     (safetensors({"a": entry([1], 0, 4, "F64")}, b"1234"), "has type 'F64'; only F32, F16, BF16"),
     (safetensors({"a": entry([1], 0, 4, "I64")}, b"1234"), "has type 'I64'"),
@@ -82,8 +82,8 @@ HEADERS: list[tuple[bytes, str]] = [
     (safetensors({"a": entry([1] * 5, 0, 4)}, b"1234"), "at most 4 dimensions"),
     (safetensors({"a": {"dtype": "F32", "shape": [1.5], "data_offsets": [0, 4]}}), "at most 4 dimensions"),
     (safetensors({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 4]}}), "at most 4 dimensions"),
-    (safetensors({"a": entry([1], -4, 0)}, b"1234"), "makes no sense"),
-    (safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}), "makes no sense"),
+    (safetensors({"a": entry([1], -4, 0)}, b"1234"), "is invalid"),
+    (safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}), "is invalid"),
     (safetensors({"a": entry([2], 0, 4)}, b"1234"), "takes 4 bytes; its shape and type need 8"),
     (safetensors({"a": entry([60_000, 60_000], 0, 4)}, b"1234"), "its shape and type need 14,400,000,000"),
     (safetensors({"a": entry([1], 0, 4), "b": entry([1], 0, 4)}, b"1234"), "overlap or leave gaps"),
@@ -132,8 +132,8 @@ def test_archives_and_pickles_under_any_name(folder: Path) -> None:
         ("run.zip", archive.getvalue(), "archive (ZIP"),
         ("model.ckpt", PICKLE, "Python pickle"),
         ("weights.tar", tarred.getvalue(), "archive (TAR)"),
-        ("weights.pkl", b"cos\nsystem\n", "none of the files that are read"),
-        ("notes.txt", b"hello", "none of the files that are read"),
+        ("weights.pkl", b"cos\nsystem\n", "not a file that is read here"),
+        ("notes.txt", b"hello", "not a file that is read here"),
     ):
         (folder / name).write_bytes(data)
         message = refused(folder)
@@ -158,7 +158,7 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
 
 LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(num_hidden_layers=4), "Tensor 'model.layers.3.input_layernorm.weight' is missing"),
-    (change_config(num_hidden_layers=2), "Tensor 'model.layers.2.input_layernorm.weight' of 'model.safetensors' has no"),
+    (change_config(num_hidden_layers=2), "Tensor 'model.layers.2.input_layernorm.weight' of 'model.safetensors' does not"),
     (change_config(num_hidden_layers=10**9 - 1), "Layers must be 1 to 256; 999999999 is not."),
     (change_config(hidden_size=64, intermediate_size=168, head_dim=16), "is 256x32; the config asks for 256x64"),
     (change_config(hidden_size=10**8), "Embedding size (d_model) must be 8 to 16384"),
@@ -191,7 +191,7 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
     (lambda folder: (folder / "config.json").write_bytes(PICKLE), "'config.json' is a Python pickle"),
     (lambda folder: (folder / "config.json").write_text("[" * 99_999), "'config.json' is nested too deeply"),
-    (lambda folder: (folder / "config.json").write_text("[]"), "'config.json' is no JSON object"),
+    (lambda folder: (folder / "config.json").write_text("[]"), "'config.json' is not a JSON object"),
     (lambda folder: (folder / "config.json").write_bytes(b" " * 300_000), "has 300,000 bytes; the limit is 262,144"),
     (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json is missing"),
     (lambda folder: (folder / "tokenizer.json").write_bytes(PICKLE), "'tokenizer.json' is a Python pickle"),

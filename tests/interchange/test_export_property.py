@@ -141,5 +141,5 @@ def test_transformers_has_the_last_word(tmp_path: Path) -> None:
     write_transformers(tmp_path, package(config))
     other = package(config)
     other.weights["blocks.1.mlp.up.weight"][3] += 1
-    with pytest.raises(ValueError, match=r"^Transformers computes other logits from the exported folder"):
+    with pytest.raises(ValueError, match=r"^Transformers computes different logits from the exported folder"):
         check.load_back(tmp_path, other)

@@ -107,32 +107,34 @@ def refused(message: str) -> None:
 def test_repositories_that_are_refused_by_what_is_said_of_them(server: str, model: dict[str, bytes]) -> None:
     refused("The repository a/model does not exist or is not public")
     offer(model, {"model.safetensors": 7_000_000_000})
-    refused("too large: 7,000 MB, the limit is 600 MB, which memory and disk set")
+    refused("too large: 7,000 MB; the limit, set by free memory and disk space, is 600 MB")
     with (
-        pytest.raises(ValueError, match="too large: 7,000 MB, the limit is 5,000 MB"),
+        pytest.raises(
+            ValueError, match="too large: 7,000 MB; the limit, set by free memory and disk space, is 5,000 MB"
+        ),
         hub.downloaded("a/model", 5 * 10**9),
     ):
         pass
     offer(model, {"tokenizer.json": 50_000_000})
-    refused("has no acceptable size")
+    refused("has an invalid size")
     offer(model, {"config.json": -1})
-    refused("has no acceptable size")
+    refused("has an invalid size")
     for facts in ({"private": True}, {"gated": "auto"}, {"disabled": True}):
         offer(model, **facts)
         refused("is not public")
     offer({"pytorch_model.bin": b"x", "config.json": b"{}"})
     refused("has no .safetensors file")
     offer(model, sha="main; rm")
-    refused("makes no sense")
+    refused("is invalid")
     for nonsense in (b"", b"[]", b"<html>", b"[" * 100_000):
         Handler.answers["/api/models/a/model?blobs=true"] = nonsense
-        refused("makes no sense")
+        refused("is invalid")
     assert not any("resolve" in path for path, _ in Handler.requests), "nothing was downloaded"
 
 
 def test_files_that_are_not_what_was_said(server: str, model: dict[str, bytes]) -> None:
     offer(model, {"model.safetensors": len(model["model.safetensors"]) - 1})
-    refused("larger than the .* bytes that were promised")
+    refused("larger than the .* bytes that the server announced")
     offer(model, {"model.safetensors": len(model["model.safetensors"]) + 1})
     refused("could not be downloaded: .* bytes came")
     offer(model)

@@ -43,7 +43,7 @@ def test_the_model_keeps_all_ids_and_the_tokenizer_says_how_many_it_knows(tmp_pa
     assert read.config.vocab_size == read.tokenizer.vocab_size == PADDED
     assert n_tokens(read.tokenizer) == 256
     assert read.notes == (
-        "The model's vocabulary of 320 is padded: its tokenizer has 256, and the others are never written.",
+        "The model's vocabulary of 320 is padded: its tokenizer has 256, and the other ids are never generated.",
     )
     assert [read.tokenizer.token_bytes(token) for token in range(250, PADDED)] == [
         *(bytes([n]) for n in range(250, 256)), *[b""] * 64
@@ -99,7 +99,7 @@ def test_a_tokenizer_that_is_too_large_is_refused_in_a_sentence(tmp_path: Path) 
     save(tmp_path, build("llama"))
     larger = build_tokenizer("bpe", TEXT, vocab_size=280)
     (tmp_path / "tokenizer.json").write_text(tokenizers_json(larger), "utf-8")
-    wanted = rf"^The tokenizer has {larger.vocab_size} tokens and the model only 256: it would not know the last"
+    wanted = rf"^The tokenizer has {larger.vocab_size} tokens and the model only 256: the last tokens would"
     with pytest.raises(ValueError, match=wanted):
         read_folder(tmp_path)
 
