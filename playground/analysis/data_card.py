@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from playground.config import TrainConfig
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.data.documents import NO_ENDS, SEPARATOR, Text
 from playground.data.ngram import ngram_entropies
 from playground.data.sources import TextFile
@@ -111,7 +111,7 @@ def data_card(text: str | TextFile, tokenizer: Tokenizer, config: TrainConfig) -
     if not round(min(train_tokens, validation_tokens)):
         raise ValueError("The tokenizer does not know this text: it has no tokens. Choose another tokenizer or text.")
     no_bits = "" if back.exact else lost_words(back.lost)
-    task = CORPORA[config.corpus].kind == "task"
+    task = find_corpus(config.corpus).kind == "task"
     mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None
     return DataCard(
         n_bytes=parts.n_bytes,

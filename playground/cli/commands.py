@@ -24,7 +24,7 @@ from playground.config import (
     parsed,
     setting_kinds,
 )
-from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.corpora import CORPORA, MAX_BYTES, find_corpus
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
@@ -293,7 +293,7 @@ def _measured(run: Run, curves: Curves) -> list[str]:
 
 def _bits_unit(run: Run) -> str:
     """Of a task only the answers are predicted, so only their bytes are counted."""
-    task = run.train.corpus in CORPORA and CORPORA[run.train.corpus].kind == "task"
+    task = find_corpus(run.train.corpus).kind == "task"
     return "bits per byte of the answers" if task else "bits per byte"
 
 

@@ -18,6 +18,7 @@ from playground.data.python_source import python_source
 from playground.data.tales import tales
 from playground.data.tasks import TASKS, task_parts, task_text
 
+UNKNOWN_TEXT = "unknown text"  # the corpus of imported models whose training is not known
 MIN_BYTES = 1000
 MAX_BYTES = 20_000_000
 _MARKER = "\n<|endoftext|>\n"  # between two stories of TinyStories
@@ -26,12 +27,13 @@ _MARKER = "\n<|endoftext|>\n"  # between two stories of TinyStories
 @dataclass(frozen=True)
 class Corpus:
     """One training text. `prompt` is a fitting beginning for samples; `default_bytes` is how much of it is loaded
-    unless asked otherwise; `blurb` says what it is and, where it is downloaded, whose and how large."""
+    unless asked otherwise; `blurb` says what it is and, where it is downloaded, whose and how large. Only what
+    `find_corpus` makes of a name that is not in `CORPORA` is of the kind "unknown"."""
 
     name: str
     label: str
     blurb: str
-    kind: Literal["builtin", "task", "download", "own"]
+    kind: Literal["builtin", "task", "download", "own", "unknown"]
     prompt: str
     default_bytes: int
 
@@ -88,6 +90,15 @@ CORPORA: dict[str, Corpus] = {
         Corpus("own", "Your own text", "Paste a text or choose a file of up to 20 MB.", "own", "The ", MAX_BYTES),
     )
 }
+
+
+def find_corpus(name: str) -> Corpus:
+    """The corpus that a stored run names. A run may come from elsewhere or from another version, so this never raises: of a
+    name that is not in `CORPORA` it makes a corpus of kind "unknown", under that name."""
+    found = CORPORA.get(name)
+    return found or Corpus(
+        name, name or UNKNOWN_TEXT, "This dataset is not available here.", "unknown", "The ", MIN_BYTES
+    )
 
 
 def load_text(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.runs.comparable import text_of, tokens_of
 from playground.runs.curves import Curves
 from playground.runs.store.run_store import Run
@@ -31,7 +31,7 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
     rows += _unequal(
         "Tokens", [in_words(run.train.tokenizer, run.model.vocab_size) for run in runs], map(tokens_of, runs)
     )
-    rows += _unequal("Validation text", [CORPORA[run.train.corpus].label for run in runs], map(text_of, runs))
+    rows += _unequal("Validation text", [find_corpus(run.train.corpus).label for run in runs], map(text_of, runs))
     return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
 
 

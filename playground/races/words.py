@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from playground.config import ModelConfig, Settings, TrainConfig, counted, label, spelled
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.runs.comparable import same_batches, text_of
 from playground.runs.races import Race
 from playground.runs.store.run_store import Run
@@ -47,7 +47,7 @@ def conditions(race: Race) -> str:
     equal = {"none": "sizes as given", "parameters": "equal parameters", "flops": "equal FLOPs per token"}[spec.match]
     rates = {run.train.learning_rate for run in firsts}
     parts = [
-        CORPORA[train.corpus].label,
+        find_corpus(train.corpus).label,
         f"{counted(len(spec.arms), 'arm')} × {counted(n, 'seed')}",
         f"{spec.amount:,.6g} {UNITS[spec.budget]} each",
         equal,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from playground.data.corpora import CORPORA, training_text
+from playground.data.corpora import find_corpus, training_text
 from playground.data.ngram import NgramEntropy, ngram_entropies
 from playground.data.tasks import answer_mask
 from playground.data.token_file import survey
@@ -92,7 +92,7 @@ def parts(run: Run, cache_dir: Path | None) -> tuple[bytes, bytes, np.ndarray | 
         )
     head, tail = split_text(training_text(config, cache_dir=cache_dir), config)
     held_out = tail.encode("utf-8")[:HELD_OUT_BYTES]
-    task = CORPORA[config.corpus].kind == "task"
+    task = find_corpus(config.corpus).kind == "task"
     mask = answer_mask(config.corpus, held_out.decode("ascii")) if task else None
     return sample(head.encode("utf-8"), COUNTED_BYTES), held_out, mask
 

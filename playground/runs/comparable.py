@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from playground.config import TrainConfig
+from playground.data.corpora import CORPORA
 from playground.data.downloads import DOWNLOADS
 from playground.runs.store.files import read_json
 from playground.runs.store.run_store import DOCUMENTS, Run
@@ -62,7 +63,7 @@ def text_of(run: Run) -> str:
         source = f"unknown {run.id}" if path is None else _own_text(path)
         size = min(size, path.stat().st_size) if path is not None else 0
     else:
-        source = train.corpus
+        source = train.corpus if train.corpus in CORPORA else f"unknown {run.id}"
         size = min(size, DOWNLOADS[source].n_bytes) if source in DOWNLOADS else size
     parts = [source, size, *(values.get(name) for name in _TEXT)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -11,7 +11,7 @@ import psutil
 
 from playground.config import ModelConfig, TrainConfig, apart, counted, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
-from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, training_text
+from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, find_corpus, training_text
 from playground.data.downloads import Progress
 from playground.data.rows import markup_note
 from playground.data.sources import TextFile
@@ -41,7 +41,7 @@ class Prepared:
     @property
     def default_name(self) -> str:
         """A name for a user who gives none."""
-        text = self.own_text.name if isinstance(self.own_text, TextFile) else CORPORA[self.train.corpus].label
+        text = self.own_text.name if isinstance(self.own_text, TextFile) else find_corpus(self.train.corpus).label
         return f"{spelled(self.preset) or 'Custom'} on {text}"[:NAME_LENGTH].strip()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from playground.config import PRESETS, counted, spelled
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.runs import baselines
 from playground.runs.comparable import Measure, text_of, tokens_of
 from playground.runs.store.history import History, Thinned, rounded
@@ -215,7 +215,6 @@ class _Reader:
         notes = [self.status.message] if self.status.message else []
         notes += [f"{counted(damaged, 'damaged row')} of the log skipped."] if damaged else []
         known = run.preset in PRESETS
-        corpus = CORPORA.get(run.train.corpus)
         return {
             "name": run.name,
             "state": self.status.state,
@@ -223,7 +222,7 @@ class _Reader:
             "role": run.preset if known else "other",
             "reference": run.reference,
             "model": spelled(run.preset) if known else "Custom",
-            "corpus": corpus.label if corpus else run.train.corpus,
+            "corpus": find_corpus(run.train.corpus).label,
             "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from playground.data.corpora import CORPORA, MAX_BYTES, training_text
+from playground.data.corpora import MAX_BYTES, find_corpus, training_text
 from playground.interchange import check
 from playground.interchange.check import Check
 from playground.interchange.package import Package, write_safetensors, write_transformers
@@ -45,7 +45,8 @@ def package(run: Run, step: int | None = None, models: ModelCache | None = None)
     model = (models or ModelCache(1)).get(run, step)
     assert step is not None, "without any step the cache has complained"
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    train = run.train if run.train.corpus in CORPORA else None  # of an imported model it may not be known
+    known = find_corpus(run.train.corpus).kind != "unknown"  # of an imported model it may not be
+    train = run.train if known else None
     events = tuple(Tail(run.log).rows())
     precision = checkpoints.precision_of(run.path, step)
     return Package(run.name, run.model, weights, run.tokenizer, step, train, run.preset, events, precision)
@@ -113,8 +114,8 @@ def _safetensors(folder: Path, package: Package) -> Exported:
 
 
 def _code(folder: Path, run: Run, cache_dir: Path | None) -> Exported:
-    corpus = CORPORA.get(run.train.corpus)
-    if corpus is None or (run.origin and corpus.kind == "own"):
+    kind = find_corpus(run.train.corpus).kind
+    if kind == "unknown" or (kind == "own" and run.text_path is None):
         raise ValueError(
             "This model was imported without its training text, so its training cannot be written as code: "
             "export as safetensors."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from playground.config import TokenizerName, TrainConfig
+from playground.data.corpora import UNKNOWN_TEXT
 from playground.interchange import hub
 from playground.interchange.package import Package, read_files, read_folder
 from playground.interchange.refusal import shown
@@ -91,7 +92,7 @@ def _text_note(tokenizer: Tokenizer) -> list[str]:
 def _unknown_training(package: Package) -> TrainConfig:
     known: TokenizerName = next((name for name in get_args(TokenizerName) if name == package.tokenizer.name), "byte")
     steps = max(1, package.step)
-    return TrainConfig(corpus="unknown text", steps=steps, warmup_steps=0, tokenizer=known)
+    return TrainConfig(corpus=UNKNOWN_TEXT, steps=steps, warmup_steps=0, tokenizer=known)
 
 
 def _printable(name: str) -> str:

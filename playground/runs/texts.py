@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from playground.config import TrainConfig, usual_documents
-from playground.data.corpora import CORPORA, MAX_BYTES, training_text
+from playground.data.corpora import MAX_BYTES, find_corpus, training_text
 from playground.data.documents import Text, ends_of, n_documents
 from playground.data.sources import TextFile
 from playground.data.token_file import Progress, characters
@@ -23,12 +23,12 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     """What a run trains on. A text of one's own is mapped from a file of tokens, everything else is made in memory.
 
     The file lies in the cache, for all runs on that text; but where visitors are strangers to each other, in the run's own
-    folder, so that it goes when its owner deletes the run.
+    folder, so that it goes when its owner deletes the run. Raises ValueError where the text is not here.
     """
-    if run.train.corpus not in CORPORA:
+    kind, own = find_corpus(run.train.corpus).kind, run.text_path
+    if kind == "unknown" or (kind == "own" and own is None):
         raise ValueError("The text that this model was trained on is not here. Choose a run that was trained here.")
-    own = run.text_path
-    if own is not None and run.train.corpus == "own":
+    if own is not None and kind == "own":
         home = run.path if cache_dir is None or run.owner is not None else cache_dir
         return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress, run.document_ends())
     text = training_text(run.train, cache_dir=cache_dir)

@@ -12,7 +12,7 @@ import numpy as np
 
 from playground.config import ModelConfig, TrainConfig, counted, label
 from playground.data.batches import DocumentWindows
-from playground.data.corpora import CORPORA, holds_out_problems
+from playground.data.corpora import CORPORA, find_corpus, holds_out_problems
 from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
 from playground.data.tasks import answer_distance, answer_mask, validation_mark
 from playground.data.token_file import Packing, Progress, compared, survey, token_file
@@ -54,7 +54,7 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     the two bytes of that line: bits per byte are those of the whole text, as it is, whichever way it was encoded.
     Raises ValueError when either part is too short for one window of the model's context.
     """
-    corpus = CORPORA[config.corpus]
+    corpus = find_corpus(config.corpus)
     task = corpus.name if corpus.kind == "task" else None
     head, tail = split_text(text, config)
     back = RoundTrip(tokenizer)

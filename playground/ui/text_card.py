@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from playground.config import TrainConfig
-from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.corpora import CORPORA, MAX_BYTES, find_corpus
 from playground.data.rows import has_fields
 from playground.data.sources import MAX_FILE_BYTES, TextFile
 from playground.data.tasks import TASKS
@@ -160,7 +160,7 @@ def show_text(choice: str, size: Any) -> tuple[Any, ...]:
     task = choice == "task"
     too_large = choice != "own" and _cap(size) > MAX_BYTES
     return (
-        ABOUT.get(choice) or CORPORA[choice].blurb,
+        ABOUT.get(choice) or find_corpus(choice).blurb,
         gr.update(visible=task),
         gr.update(visible=choice == "own"),
         (TrainConfig().corpus_bytes if too_large else gr.skip()),
@@ -194,7 +194,7 @@ def about_text(services: Services, wish: Wish, train: TrainConfig, imported: Tok
     """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)
-    title = own.name if isinstance(own, TextFile) else CORPORA[train.corpus].label
+    title = own.name if isinstance(own, TextFile) else find_corpus(train.corpus).label
     return {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from playground.analysis.compare_models import compare_text
 from playground.config import SampleConfig, counted
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.inference.generation import encode_prompt, generate, until_end
 from playground.races.comparison import differences, results, told_apart
 from playground.runs.store.run_store import Run
@@ -185,7 +185,7 @@ def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
         return [gr.update()] * 6
     first = race.members[0][0]
     kept = not race.reference or any(run.steps_available() for arm in race.members for run in arm)
-    prompt = first.train.prompt or CORPORA[first.train.corpus].prompt
+    prompt = first.train.prompt or find_corpus(first.train.corpus).prompt
     return [gr.update(visible=kept), gr.update(visible=not kept), prompt, race_tab.reading(race), None, None]
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from playground.analysis.time_estimate import seconds_of
 from playground.config import PRESETS, ModelConfig, TrainConfig, counted, label, preset, setting_kinds, spelled
-from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.corpora import MAX_BYTES, find_corpus
 from playground.data.sources import TextFile
 from playground.races.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
@@ -188,7 +188,7 @@ def filled_with(form: RaceForm, spec: RaceSpec, own: str | None) -> dict[Any, An
     rest = {name: value for name, value in rest.items() if value != DEFAULTS.get(name)}
     arms = [written(Arm(arm.name, arm.preset, {**rest, **arm.changes})) for arm in spec.arms]
     corpus = str(values["corpus"])
-    task = CORPORA[corpus].kind == "task"
+    task = find_corpus(corpus).kind == "task"
     return {
         form.own: gr.update(open=True),
         form.arms: gr.update(value=arms, choices=list(dict.fromkeys([*PRESETS, *arms]))),
@@ -260,7 +260,7 @@ def sizes(form: RaceForm, data: Mapping[Any, Any]) -> str:
         shared, budget = _shared(form, data), _budget(form, data)
         n, layers = int(budget["seeds"]), shared["n_layer"]
         words = [
-            CORPORA[shared["corpus"]].label,
+            find_corpus(shared["corpus"]).label,
             f"{counted(layers, 'layer')}, d_model {shared['n_embd']}",
             _budget_in_words(float(budget["amount"]), budget["budget"]),
             f"{counted(n, 'seed')}",

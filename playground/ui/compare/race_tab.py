@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.data.corpora import CORPORA, MAX_BYTES
+from playground.data.corpora import MAX_BYTES, find_corpus
 from playground.data.tasks import examples
 from playground.races.recipes import RECIPES
 from playground.runs.races import (
@@ -233,7 +233,7 @@ def _first(services: Services, token: str) -> str | None:
 def reading(race: Race) -> str:
     """A text for two arms of a race to read, of the kind that they were trained on: of a text that was brought its end,
     which is in the validation part; of a task held-out examples."""
-    own, corpus = _own_text(race), CORPORA[race.members[0][0].train.corpus]
+    own, corpus = _own_text(race), find_corpus(race.members[0][0].train.corpus)
     if own is not None:
         return own[-READ_CHARACTERS:]
     if corpus.kind == "task":

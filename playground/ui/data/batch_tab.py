@@ -13,7 +13,7 @@ import gradio as gr
 from playground.analysis.batch import Batch, batch_of_step, code, losses
 from playground.config import ModelConfig, TrainConfig, counted
 from playground.data.batches import IGNORED
-from playground.data.corpora import CORPORA
+from playground.data.corpora import find_corpus
 from playground.data.sources import TextFile
 from playground.runs.texts import beginning_of
 from playground.tokenizers import Tokenizer, pieces
@@ -106,7 +106,7 @@ def show_text(
     shape = ModelConfig.from_dict({**model, "vocab_size": tokenizer.vocab_size})
     data = prepare(text, tokenizer, shape, config)
     batch = batch_of_step(data, config, shape.block_size, _whole(number))
-    title = f"of {CORPORA[config.corpus].label}, with a vocabulary of {counted(tokenizer.vocab_size, 'token')}"
+    title = f"of {find_corpus(config.corpus).label}, with a vocabulary of {counted(tokenizer.vocab_size, 'token')}"
     return _value(tokenizer, batch, None, title, note) | {
         "visitor": "",
         "run": "",
