@@ -53,7 +53,7 @@ class Label:
 def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]:
     """All labels of a running text (N,) of tokens; who is speaking is known for Tales alone."""
     raw, ends = text_of(tokenizer, ids)
-    text = raw.decode("latin-1")  # a character a byte, so that places in both are the same
+    text = _with_line_ends(raw, ends, ids == tokenizer.eos)
     last = np.maximum(
         ends - 1, 0
     )  # the last byte of each token; of the first ones, if they stand for nothing, the first
@@ -74,6 +74,16 @@ def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]
                   _SPEAKERS, who[last]),
         ]  # fmt: skip
     return found
+
+
+def _with_line_ends(raw: bytes, ends: np.ndarray, is_eos: np.ndarray) -> str:
+    """The text with a character a byte, so that places in both are the same; end-of-text tokens (N,) as line ends, because
+    no word and no quotation goes on behind a document."""
+    found = bytearray(raw)
+    for i in np.flatnonzero(is_eos):
+        start = int(ends[i - 1]) if i else 0
+        found[start : int(ends[i])] = b"\n" * (int(ends[i]) - start)
+    return found.decode("latin-1")
 
 
 def _word_ends(text: str, ends: np.ndarray) -> np.ndarray:

@@ -25,7 +25,6 @@ import torch
 
 from playground.analysis.streaming import kept_first, within_context
 from playground.config import TrainConfig, preset
-from playground.data.corpora import training_text
 from playground.interp.sinks import LENGTH, SinkPoint, through_training
 from playground.models.transformer import Transformer
 from playground.runs.create import Prepared
@@ -34,9 +33,9 @@ from playground.runs.loading import ModelCache
 from playground.runs.store.files import read_json, write_json
 from playground.runs.store.paths import cache_root, gallery_root
 from playground.runs.store.run_store import Run, RunStore
+from playground.runs.texts import dataset
 from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
-from playground.train.dataset import split_text
 from playground.train.events import Evaluated, Event
 
 ARMS = {"Vanilla softmax": "none", "Softmax-off-by-one": "zero", "Learned sink": "learned"}  # names, `sink_logit`
@@ -107,8 +106,7 @@ def measured(run: Run) -> Measured | None:
 
 def measure(run: Run, models: ModelCache) -> Measured:
     """Read held-out text with every kind of memory, and look at the heads of every snapshot."""
-    text = split_text(training_text(run.train), run.train)[1]
-    ids = np.asarray(run.tokenizer.encode(text), dtype=np.int64)
+    ids = np.asarray(dataset(run, cache_root()).validation, dtype=np.int64)
     texts, short = ids[: TEXTS * TOKENS].reshape(TEXTS, TOKENS), ids[: SINK_TEXTS * LENGTH].reshape(-1, LENGTH)
     model: Transformer = models.get(run)
     tokens, context = torch.from_numpy(texts), run.model.block_size

@@ -52,6 +52,18 @@ def test_too_few_labels_are_no_probe():
     assert probe_label(hidden, np.zeros_like(values)) is None
 
 
+def test_no_quotation_and_no_word_goes_on_behind_an_end_of_text():
+    tokenizer = build_tokenizer("bpe", STORY * 9, vocab_size=280, eos=True)
+    first, second = tokenizer.encode('"I cry'), tokenizer.encode('so "he" said.')
+    ids = np.concatenate([first, [tokenizer.eos], second])
+    labels = {label.id: label.values for label in labels_of(tokenizer, ids, tales=False)}
+    assert labels["quote"][: len(first)].tolist() == [1] * len(first)
+    alone = {label.id: label.values for label in labels_of(tokenizer, second, tales=False)}
+    for name in ("quote", "word"):
+        assert labels[name][len(first) + 1 :].tolist() == alone[name].tolist()
+    assert labels["word"][len(first) - 1] == 1, "a word ends where its document does"
+
+
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
 def test_labels_are_what_a_reader_sees(kind):
     tokenizer = build_tokenizer(kind, STORY * 9, vocab_size=280)

@@ -9,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from playground.config import TrainConfig, preset
+from playground.data.documents import Text
 from playground.data.tales import tales
 from playground.interp.activations import text_windows
 from playground.interp.embeddings import cosines, principal_axes
 from playground.runs.texts import dataset
+from playground.tokenizers import build_tokenizer
 from playground.ui.inside import experts_endpoints, semantics_endpoints
 from tests.ui.conftest import MakeRun
 
@@ -130,6 +133,19 @@ def test_a_search_finds_the_passage_that_was_typed(local, make_run: MakeRun, mon
     assert lines["model"][0][1] == pytest.approx(1, abs=1e-3)
     assert lines["ngrams"][0][2] == pytest.approx(0, abs=1e-9)
     json.dumps([answer, lines], allow_nan=False)
+
+
+@pytest.mark.parametrize("documents", ["separated", "isolated"])
+def test_passages_end_with_their_document_and_hold_no_end_of_text(local, documents):
+    text = Text.joined([f"Tom has {n} cats. They sat on the mat and on the log" for n in range(200)])
+    tokenizer = build_tokenizer("bpe", text, vocab_size=300, eos=True)
+    train = TrainConfig(corpus="own", corpus_bytes=len(text), tokenizer="bpe", bpe_vocab=300, documents=documents)
+    model = preset("modern", n_layer=1, n_embd=32, block_size=32, vocab_size=tokenizer.vocab_size)
+    run = local.store.create(model, train, tokenizer, name="stories", preset="modern", own_text=text)
+    data = dataset(run, local.cache_dir)
+    read = semantics_endpoints._text_of(run, data.validation)
+    assert tokenizer.eos in data.validation.tolist()
+    assert read.rstrip("\n") == text[-len(read.rstrip("\n")) :] and len(read) > 500
 
 
 @pytest.mark.parametrize(

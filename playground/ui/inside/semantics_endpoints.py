@@ -262,11 +262,9 @@ def _index(
 
     def read() -> semantic_search.Corpus:
         data = DATASETS.get(run, services.cache_dir)
-        found = semantic_search.passages_of(decode(run.tokenizer, data.validation[:PASSAGE_TOKENS].tolist()), PASSAGES)
+        found = semantic_search.passages_of(_text_of(run, data.validation[:PASSAGE_TOKENS]), PASSAGES)
         if len(found) < PASSAGES // 4:  # a short text: what it was trained on as well
-            rest = semantic_search.passages_of(
-                decode(run.tokenizer, data.train[:PASSAGE_TOKENS].tolist()), PASSAGES - len(found)
-            )
+            rest = semantic_search.passages_of(_text_of(run, data.train[:PASSAGE_TOKENS]), PASSAGES - len(found))
             after = max((passage.document for passage in found), default=0) + 1
             found += [semantic_search.Passage(passage.text, passage.document + after) for passage in rest]
         return semantic_search.Corpus(found)
@@ -277,6 +275,15 @@ def _index(
 
     corpus = _TEXTS.get((run.id, "passages"), read)
     return _INDEXES.get((run.id, step, depth), make)
+
+
+def _text_of(run: Run, tokens: np.ndarray) -> str:
+    """The text of some tokens of a run's dataset, with an empty line between documents however they are separated."""
+    if run.train.documents == "joined":
+        return decode(run.tokenizer, tokens.tolist())
+    cuts = np.flatnonzero(tokens == run.tokenizer.eos)
+    documents = np.split(tokens, cuts)  # all but the first begin with the end-of-text token
+    return "\n\n".join(decode(run.tokenizer, each[number > 0 :].tolist()) for number, each in enumerate(documents))
 
 
 @json_endpoint
