@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import App
-from tests.e2e.steps import SLOW, make_small, open_page, open_tab
+from tests.e2e.steps import SLOW, open_page, open_tab
 
 TABS = ("Train", "Batch", "Tokenizer", "Compare", "Attention", "Inside", "Sample", "Streaming")
 SETTLED = "![...document.querySelectorAll('.pg-waiting')].some((e) => e.offsetParent !== null)"  # nothing is dimmed
@@ -42,7 +42,6 @@ def serious(page: Page) -> list[tuple[str, str, str]]:
 
 def test_axe_finds_nothing_serious_on_any_tab(page: Page, app: App) -> None:
     open_page(page, f"{app.url}?__theme=light")
-    make_small(page)  # axe looks at every token of a batch
     for tab in TABS:
         open_tab(page, tab)
         page.wait_for_timeout(1500)

@@ -145,7 +145,7 @@ def test_a_file_is_imported_and_trained_on_and_a_wrong_one_refused(page: Page, o
 
 def test_a_duel_is_watched_in_bits_per_byte(page: Page, own_app: App) -> None:
     open_page(page, own_app.url, "Tokenizer")
-    for name, value in (("steps", 40), ("width", 32), ("small", 300), ("large", 600)):
+    for name, value in (("steps", 5), ("width", 32), ("small", 300), ("large", 600)):
         page.locator(f"#duel-{name} input").fill(str(value))
         page.locator(f"#duel-{name} input").press("Tab")
     expect(page.locator("#duel-plan")).to_contain_text("BPE 600", timeout=SLOW)

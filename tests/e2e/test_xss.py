@@ -69,9 +69,6 @@ BORN = """() => [...document.querySelectorAll("*")].filter((element) => [...elem
   .map((element) => element.outerHTML.slice(0, 200))"""
 
 
-pytestmark = pytest.mark.xdist_group("hostile")  # all on one worker, because its store takes long to make
-
-
 @pytest.fixture(scope="module")
 def hostile_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app on a store whose runs, races, texts, tokens, samples and messages are all made of payloads."""
