@@ -134,8 +134,10 @@ const runsShown = () => wanted.map((id) => runs.byId.get(id)).filter(Boolean);
 function chooseUnit(list) {
   const key = list.map((run) => run.id).join();
   if (key === decided) return;
+  const different = new Set(list.map((run) => run.tokens)).size > 1;
+  if (different && !list.some((run) => run.bits_per_nat) && list.some((run) => ["queued", "running"].includes(run.state))) return; // not known yet
   decided = key;
-  if (new Set(list.map((run) => run.tokens)).size > 1 && list.some((run) => run.bits_per_nat)) chart.choose("bits_per_byte");
+  if (different && list.some((run) => run.bits_per_nat)) chart.choose("bits_per_byte");
 }
 let decided = "";
 
