@@ -143,9 +143,9 @@ def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captur
     assert main(["train", *TINY, *texts[:4], "--field", "said"]) == 2
     assert "Field 'said' is for JSON and CSV files; a.txt is plain text." in capsys.readouterr().err
     assert main(["train", *TINY, "--corpus", "sort", "--field", "said"]) == 2
-    assert "--field 'said' names a field of files." in capsys.readouterr().err
+    assert "--field 'said' is a field of the files given with --text." in capsys.readouterr().err
     assert main(["train", *TINY, *texts, "--corpus", "sort"]) == 2
-    assert "Give either --dataset or --text or --corpus" in capsys.readouterr().err
+    assert "Use only one of --dataset, --text and --corpus" in capsys.readouterr().err
     assert len(RunStore(root).list()) == 1
 
 
@@ -187,9 +187,9 @@ WRONG = [
     (["train", "--set", "bias=perhaps"], "Biases must be true or false. You sent 'perhaps'."),
     (["train", "--set", "learning_rate=1e400"], "finite"),
     (["train", "--text", "/no/such/file"], "Cannot read file: No such file or directory."),
-    (["train", "--dataset", "stories"], "A data set is named owner/name"),
+    (["train", "--dataset", "stories"], "A dataset is named owner/name"),
     (["train", "--dataset", "a/b", "--column", ""], "Column must be the name"),
-    (["train", "--dataset", "a/b", "--text", "x"], "Give either --dataset or --text or --corpus"),
+    (["train", "--dataset", "a/b", "--text", "x"], "Use only one of --dataset, --text and --corpus"),
     (["train", "--text", "/"], " is a folder or a device. Choose a text file."),
     (["train", "--name", "a\nb"], "1 to 60 printable characters"),
     (["train", *TINY, "--set", "block_size=2048"], "context length 2048 needs at least 2049"),
@@ -240,7 +240,7 @@ def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: 
     for _ in range(2):
         trained(capsys)
     assert main(["sample", "ab"]) == 2
-    assert "2 runs fit 'ab'. Write more of the id." in capsys.readouterr().err
+    assert "2 runs match 'ab'. Give more of the id." in capsys.readouterr().err
     assert main(["sample", "ab1", "--tokens", "1"]) == 0
 
 
@@ -258,7 +258,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(root: Path, capsys: Captured) -> Non
     out, err = process.communicate(timeout=30)
     run_id = out.strip().splitlines()[-1]
     assert process.returncode == 130
-    assert f"Go on with: python -m playground resume {run_id[:8]}" in err
+    assert f"Resume with: python -m playground resume {run_id[:8]}" in err
     run = store.get(run_id)
     paused = run.steps_available()[-1]
     assert run.state() == "paused"

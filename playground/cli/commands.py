@@ -79,7 +79,7 @@ def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] 
 
 
 def _parser(more: Sequence[Command] = ()) -> _Parser:
-    parser = _Parser(prog=PROGRAM, description="Train small language models and look at them, without the browser.")
+    parser = _Parser(prog=PROGRAM, description="Train and inspect small language models from the command line.")
     common = _Parser(add_help=False)
     common.add_argument(
         "--data", type=Path, metavar="DIR", help="folder of runs (default: $PLAYGROUND_DATA or checkpoints/runs)"
@@ -88,9 +88,9 @@ def _parser(more: Sequence[Command] = ()) -> _Parser:
     _train_options(
         commands.add_parser("train", parents=[common], help="train a new run; its id is the last line printed")
     )
-    _sample_options(commands.add_parser("sample", parents=[common], help="let a run's model write"))
+    _sample_options(commands.add_parser("sample", parents=[common], help="generate text with a run's model"))
     commands.add_parser("runs", parents=[common], help="list all runs")
-    resume = commands.add_parser("resume", parents=[common], help="go on with a run that was interrupted")
+    resume = commands.add_parser("resume", parents=[common], help="resume a run that was interrupted")
     resume.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
     _exchange_options(commands, common)
     for extra in more:
@@ -99,54 +99,59 @@ def _parser(more: Sequence[Command] = ()) -> _Parser:
 
 
 def _exchange_options(commands: Any, common: _Parser) -> None:
-    away = commands.add_parser("export", parents=[common], help="write a run to a folder, to use it elsewhere")
+    away = commands.add_parser("export", parents=[common], help="export a run to a folder")
     away.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
     away.add_argument("folder", type=Path, metavar="DIR", help="a new folder")
     away.add_argument(
         "--format", choices=FORMATS, default="transformers",
-        help="transformers: loads there without remote code; safetensors: everything, to import here again; "
-        "code: one Python file that trains it (default: transformers)",
+        help="transformers: loads in Transformers without remote code; safetensors: all parts, for import here; "
+        "code: one Python file that trains the model (default: transformers)",
     )  # fmt: skip
     away.add_argument("--step", type=int, help="weights of this step (default: the newest)")
-    taken = commands.add_parser("import", parents=[common], help="make a run of an exported or Hugging Face folder")
+    taken = commands.add_parser(
+        "import", parents=[common], help="import an exported folder or a Hugging Face model as a run"
+    )
     taken.add_argument(
         "folder", type=Path, nargs="?", metavar="DIR", help="folder with config.json, tokenizer.json, *.safetensors"
     )
     taken.add_argument("--hub", metavar="OWNER/NAME", help="a public model of the Hugging Face Hub instead of a folder")
-    taken.add_argument("--name", default="", help="what the run is called")
+    taken.add_argument("--name", default="", help="name of the run")
 
 
 def _train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", choices=list(PRESETS), default="modern", help="architecture to begin from")
-    parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="what the model reads")
+    parser.add_argument("--preset", choices=list(PRESETS), default="modern", help="architecture preset")
+    parser.add_argument("--corpus", choices=[name for name in CORPORA if name != "own"], help="dataset to train on")
     parser.add_argument(
         "--text", type=Path, metavar="FILE", action="append", default=[],
-        help="a UTF-8 text of your own instead, or .jsonl, .json, .csv, .html or .ipynb, up to 1 GB; as often as you like",
+        help="your own UTF-8 text, .jsonl, .json, .csv, .html or .ipynb file, up to 1 GB; can be given several times",
     )  # fmt: skip
     parser.add_argument(
         "--field", default="", help="which field of .jsonl, .json or .csv holds the text, as in meta.title"
     )
-    parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public data set on Hugging Face instead")
+    parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public dataset on Hugging Face")
     parser.add_argument("--column", default="text", help="which of its columns holds the text")
     parser.add_argument("--split", default="", help="which of its splits; train if it has one, else the first")
-    parser.add_argument("--name", default="", help="what the run is called")
+    parser.add_argument("--name", default="", help="name of the run")
     for name in ("steps", "seed", "tokenizer"):
         parser.add_argument(f"--{name}", help=label(TrainConfig, name).lower())
     parser.add_argument("--tokenizer-file", type=Path, metavar="FILE", help="a tokenizer.json to use")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings",
-        help=f"any other setting, as often as you like: {', '.join(sorted(setting_kinds()))}",
+        help=f"any other setting; can be given several times: {', '.join(sorted(setting_kinds()))}",
     )  # fmt: skip
 
 
 def _sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
-    parser.add_argument("--prompt", default="", help="what the text begins with")
+    parser.add_argument("--prompt", default="", help="prompt of the generated text")
     parser.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     for option, name in _SAMPLING.items():
         parser.add_argument(option, dest=name, help=label(SampleConfig, name).lower())
     parser.add_argument(
-        "--stop", action="append", metavar="TEXT", help=r"end before this text (\n: a line break); as often as you like"
+        "--stop",
+        action="append",
+        metavar="TEXT",
+        help=r"stop before this text (\n: a line break); can be given several times",
     )
 
 
@@ -216,10 +221,10 @@ def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | Non
     """The text that the arguments bring, if any."""
     folder = cache_root() / "texts"
     if sum(map(bool, (options.dataset, options.text, options.corpus))) > 1:
-        raise ValueError("Give either --dataset or --text or --corpus, not several of them.")
+        raise ValueError("Use only one of --dataset, --text and --corpus.")
     if options.field and not options.text:
         raise ValueError(
-            f"--field {options.field[:40]!r} names a field of files. Give them with --text, or leave it out."
+            f"--field {options.field[:40]!r} is a field of the files given with --text. Add --text, or omit --field."
         )
     if options.dataset:
         size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
@@ -235,7 +240,9 @@ def _progress(done: int, total: int) -> None:
     """How far a text has been read, where somebody is looking."""
     if sys.stderr.isatty() and total > MAX_BYTES // 4:
         end = "\n" if done >= total else ""
-        print(f"\rreading the text: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", end=end, file=sys.stderr, flush=True)
+        print(
+            f"\rreading the dataset: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", end=end, file=sys.stderr, flush=True
+        )
 
 
 def _resume(options: argparse.Namespace, store: RunStore) -> int:
@@ -243,7 +250,7 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
     if run.reference:
         raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
     if run.race_path is not None:
-        raise ValueError(f"This run is part of a race. Go on with: {PROGRAM} race --resume {run.race_path.name[:8]}")
+        raise ValueError(f"This run is part of a race. Resume with: {PROGRAM} race --resume {run.race_path.name[:8]}")
     state = run.state()
     if state in ("finished", "diverged", "running"):
         raise ValueError(
@@ -264,7 +271,7 @@ def _execute(run: Run, store: RunStore) -> int:
     if ending.state != "finished":
         print(ending.message or f"{ending.state.capitalize()} at step {progress.step}.", file=sys.stderr)
     if ending.state in ("paused", "stopped"):
-        print(f"Go on with: {PROGRAM} resume {run.id[:8]}", file=sys.stderr)
+        print(f"Resume with: {PROGRAM} resume {run.id[:8]}", file=sys.stderr)
     print(run.id)
     return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
 
@@ -385,9 +392,11 @@ def find_run(store: RunStore, text: str) -> Run:
     found = [run for run in runs if run.name.casefold() == text.casefold()]
     found = found or [run for run in runs if text and run.id.startswith(text.lower())]
     if not found:
-        raise ValueError(f"No run is called {text[:40]!r} or has an id that begins so. List them with: {PROGRAM} runs")
+        raise ValueError(
+            f"No run is called {text[:40]!r} or has an id that begins with it. List them with: {PROGRAM} runs"
+        )
     if len(found) > 1:
         raise ValueError(
-            f"{counted(len(found), 'run')} fit {text[:40]!r}. Write more of the id. List them with: {PROGRAM} runs"
+            f"{counted(len(found), 'run')} match {text[:40]!r}. Give more of the id. List them with: {PROGRAM} runs"
         )
     return found[0]

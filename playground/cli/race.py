@@ -28,18 +28,18 @@ from playground.runs.worker.racing import execute_race
 from playground.train.events import Evaluated, Event
 from playground.train.race import RaceSpec
 
-NAME, HELP = "race", "train several models side by side and judge them; the race's id is the last line printed"
+NAME, HELP = "race", "train several models and compare them; the race's id is the last line printed"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command's own options."""
     parser.add_argument(
-        "file", nargs="?", metavar="FILE.json", help="what to race, as “Config” in the Compare tab saves it"
+        "file", nargs="?", metavar="FILE.json", help="race configuration, as saved by “Config” in the Compare tab"
     )
     parser.add_argument("--recipe", choices=list(RECIPES), help="a ready-made race instead of a file")
-    parser.add_argument("--resume", metavar="RACE", help="go on with an interrupted race: its id or how it begins")
-    parser.add_argument("--text", type=Path, metavar="FILE", help="a UTF-8 text of your own for all arms")
-    parser.add_argument("--name", default="", help="what the race is called")
+    parser.add_argument("--resume", metavar="RACE", help="resume an interrupted race: its id, or the beginning of it")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="your own UTF-8 text for all arms")
+    parser.add_argument("--name", default="", help="name of the race")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every measurement as CSV")
 
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, store: RunStore) -> int:
         if options.csv:
             write_csv(race, curves, options.csv)
     if ending.state in ("paused", "stopped"):
-        print(f"Go on with: python -m playground race --resume {race.id[:8]}", file=sys.stderr)
+        print(f"Resume with: python -m playground race --resume {race.id[:8]}", file=sys.stderr)
     print(race.id)
     return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
 
@@ -71,7 +71,7 @@ def _new(options: argparse.Namespace, store: RunStore) -> Race:
     spec = race_of(RECIPES[options.recipe]) if options.recipe else read_spec(Path(options.file))
     own: str | None = None
     if options.text is None and spec.shared.get("corpus") == "own":
-        raise ValueError("This race reads a text of its own, which its file does not hold. Give it with --text FILE.")
+        raise ValueError("This race trains on an own text, which its file does not contain. Give it with --text FILE.")
     if options.text is not None:
         text = gather([options.text])
         assert isinstance(text, str)  # as there is no folder for a larger one
@@ -95,7 +95,7 @@ def _find(store: RunStore, text: str) -> Race:
     if len(found) != 1:
         if not found:
             raise ValueError(f"No race has an id that begins with {text[:40]!r}.")
-        raise ValueError(f"{counted(len(found), 'race')} have an id that begins with {text[:40]!r}. Write more of it.")
+        raise ValueError(f"{counted(len(found), 'race')} have an id that begins with {text[:40]!r}. Give more of it.")
     if found[0].status().state in ("finished", "running"):
         raise ValueError(f"This race is already {found[0].status().state}.")
     status.withdraw(found[0].path)

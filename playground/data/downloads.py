@@ -154,7 +154,7 @@ def _check_hash(name: str, found: str, expected: str) -> None:
     if found != expected:
         raise ValueError(
             f"{name} is not the expected file: its SHA-256 begins with {found[:12]} instead of {expected[:12]}. "
-            "It was thrown away; choose a built-in text such as Tales, or paste your own."
+            "It was discarded; choose a built-in text such as Tales, or paste your own."
         )
 
 

@@ -104,7 +104,7 @@ class Rows:
             if self.n_bad > len(self.bad):
                 others.append(f"{self.n_bad - len(self.bad):,} more")
             also = f" {listed(others).capitalize()} cannot be used either." if others else ""
-            raise ValueError(f"{self.name}: {self.noun} {number:,} {reason}.{also} Mend or remove what is wrong.")
+            raise ValueError(f"{self.name}: {self.noun} {number:,} {reason}.{also} Fix or remove it.")
         if not found:
             raise ValueError(f"{self.name} is empty: no {self.noun} has any text. Leave it out or choose another text.")
 

@@ -34,7 +34,7 @@ def text_of(data: bytes, name: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"{name} was not read after {SECONDS:.0f} s: its tags are too tangled. Save the page as plain text."
+            f"{name} was not read after {SECONDS:.0f} s: its tags are nested too deeply. Save the page as plain text."
         ) from None
     if done.returncode != 0:
         raise ValueError(f"{name} cannot be read as HTML. Save the page as plain text.")

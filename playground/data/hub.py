@@ -94,7 +94,7 @@ def dataset_text(
 
 def _check_request(name: str, column: str, split: str, max_bytes: int) -> None:
     if not NAME.fullmatch(name) or ".." in name:
-        raise ValueError(f"A data set is named owner/name, as in roneneldan/TinyStories; {name[:40]!r} is not.")
+        raise ValueError(f"A dataset is named owner/name, as in roneneldan/TinyStories; {name[:40]!r} is not.")
     if not WORD.fullmatch(column):
         raise ValueError(f"Column must be the name of one with text, such as text or text.en; {column[:40]!r} is not.")
     if split and not WORD.fullmatch(split):
@@ -123,7 +123,7 @@ def _pyarrow() -> Any:
         import pyarrow.parquet  # an attribute of the former only once it is imported
     except ImportError:
         raise ValueError(
-            "Data sets from Hugging Face need pyarrow, which is not installed: pip install pyarrow."
+            "Datasets from Hugging Face need pyarrow, which is not installed: pip install pyarrow."
         ) from None
     return pyarrow
 
@@ -131,7 +131,7 @@ def _pyarrow() -> Any:
 def _shards(listing: Any, name: str, split: str) -> list[str]:
     """The addresses of the wanted split's files, in order: of the configuration "default", else of the first."""
     if not isinstance(listing, dict) or not listing or not all(isinstance(value, dict) for value in listing.values()):
-        raise ValueError(f"The hub has no Parquet files of {name}. Choose another data set.")
+        raise ValueError(f"The hub has no Parquet files of {name}. Choose another dataset.")
     splits = listing.get("default") or next(iter(listing.values()))
     wanted = split or ("train" if "train" in splits else next(iter(splits), ""))
     urls = splits.get(wanted)
@@ -180,7 +180,7 @@ def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[st
                         yield text
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"A file of {name} cannot be read as Parquet with text. Choose another data set."
+                f"A file of {name} cannot be read as Parquet with text. Choose another dataset."
             ) from error
 
 
@@ -197,7 +197,7 @@ def _top(schema: Any, column: str, name: str) -> str:
     )
     offer = ", ".join(f"{known} (a chat)" if kind == "chat" else known for known, kind in columns.items())
     raise ValueError(
-        f"{lacks}. {f'It has text in {offer[:200]}.' if offer else 'No column has text. Choose another data set.'}"
+        f"{lacks}. {f'It has text in {offer[:200]}.' if offer else 'No column has text. Choose another dataset.'}"
     )
 
 
@@ -297,7 +297,7 @@ def _open(hub: Hub, url: str, name: str, first: int = 0, last: int | None = None
     except HTTPError as error:
         error.close()
         if error.code in _HIDDEN:
-            raise ValueError(f"The hub has no public data set {name}. Look for its name on huggingface.co.") from error
+            raise ValueError(f"The hub has no public dataset {name}. Look for its name on huggingface.co.") from error
         if error.code >= 500 or error.code == HTTPStatus.TOO_MANY_REQUESTS:
             raise ConnectionResetError from error  # worth another attempt
         raise ValueError(f"{name} could not be read: {_answer(error.code)}. {_REMEDY}") from error
@@ -318,7 +318,7 @@ def _ask(hub: Hub, path: str, name: str) -> Any:
     try:
         return json.loads(_patiently(hub, url, name, ask))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{name} could not be looked up: the hub's answer is no JSON. {_REMEDY}") from error
+        raise ValueError(f"{name} could not be looked up: the hub's answer is not JSON. {_REMEDY}") from error
 
 
 def _answer(code: int) -> str:
@@ -332,7 +332,7 @@ def _check_host(hub: Hub, url: str, name: str) -> None:
     host = parts.hostname or ""
     allowed = any(host.endswith(known) if known.startswith(".") else host == known for known in hub.hosts)
     if parts.scheme != home.scheme or not allowed or (parts.port or home.port) != home.port:
-        raise ValueError(f"{name} could not be read: it lies outside the hub, at {host[:60]}. Choose another data set.")
+        raise ValueError(f"{name} could not be read: it lies outside the hub, at {host[:60]}. Choose another dataset.")
 
 
 class _Redirects(request.HTTPRedirectHandler):

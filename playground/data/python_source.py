@@ -32,7 +32,9 @@ def python_source(n_bytes: int) -> str:
             parts.append(text)
             missing -= len(text)
     if not parts:
-        raise ValueError("This Python has no standard library sources to read. Choose another text, such as Tales.")
+        raise ValueError(
+            "The source files of the Python standard library are not installed. Choose another dataset, such as Tales."
+        )
     source = b"".join(parts)
     if len(source) > n_bytes:
         source = source[: source.rfind(b"\n", 0, n_bytes) + 1]

@@ -71,7 +71,7 @@ def json_file(file: BinaryIO, name: str, wanted: str) -> Iterator[str]:
                 f"{name} is larger than {MAX_JSON_BYTES // 10**6} MB, the limit for one JSON value. Save it as JSON lines."
             ) from None
         line = f" in line {error.lineno:,}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ValueError(f"{name} is not JSON{line}. Mend it, or {_AS_IT_IS}.") from None
+        raise ValueError(f"{name} is not JSON{line}. Fix it, or {_AS_IT_IS}.") from None
     if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
         return iter(_cells(value["cells"]))
     return _array(_entries(value), name, wanted)
@@ -156,7 +156,7 @@ def _table(file: BinaryIO, rows: Rows) -> Iterator[Row]:
                 yield _row(reader.line_num, names, cells)
     except csv.Error as error:
         raise ValueError(
-            f"{rows.name} is not CSV from line {reader.line_num:,} on ({error}). Mend it, or {_AS_IT_IS}."
+            f"{rows.name} is not CSV from line {reader.line_num:,} on ({error}). Fix it, or {_AS_IT_IS}."
         ) from None
     except UnicodeDecodeError as error:
         kind = guess_encoding(error.object)

@@ -210,11 +210,17 @@ def _brackets(rng: Random) -> tuple[str, str]:
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("repeat", "Repeat", "12 to 24 random letters, then the same again: the induction test.", "|", _repeat),
-        Task("copy", "Copy", "3 to 8 random letters, then the same again: the first thing a model learns.", "|", _copy),
-        Task("reverse", "Reverse", "4 to 12 random letters, then the same backwards.", "|", _reverse),
+        Task("repeat", "Repeat", "12 to 24 random letters, then the same again: a test of induction.", "|", _repeat),
+        Task("copy", "Copy", "3 to 8 random letters, then the same again.", "|", _copy),
+        Task("reverse", "Reverse", "4 to 12 random letters, then the same in reverse order.", "|", _reverse),
         Task("sort", "Sort", "4 to 12 random letters, then the same in alphabetical order.", "|", _sort),
         Task("addition", "Addition", "Two numbers from 0 to 99 and their sum, as in 37+85=122.", "=", _addition),
-        Task("brackets", "Brackets", "Brackets, then those that close what is still open.", "|", _brackets),
+        Task(
+            "brackets",
+            "Brackets",
+            "Opening and closing brackets, then the brackets that close the open ones.",
+            "|",
+            _brackets,
+        ),
     )
 }

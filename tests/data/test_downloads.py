@@ -72,7 +72,7 @@ def refused(url: str, target: Path, *, sha256: str = SHA256, max_bytes: int = le
     assert after == before
     message = str(caught.value)
     assert str(target.parent) not in message
-    assert re.search(r"[.;] (Check the connection|Choose|It was thrown away)|only http", message)
+    assert re.search(r"[.;] (Check the connection|Choose|It was discarded)|only http", message)
     return message
 
 

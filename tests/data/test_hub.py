@@ -121,7 +121,7 @@ def test_all_texts_of_all_shards_in_order(server: tuple[World, Hub], tmp_path: P
     world.listing = None  # from now on the server is of no use
     assert dataset_text(" ann/stories ", "text", folder=tmp_path, hub=hub) == text
     text.path.unlink()
-    with pytest.raises(ValueError, match="no public data set ann/stories"):
+    with pytest.raises(ValueError, match="no public dataset ann/stories"):
         dataset_text("ann/stories", "text", folder=tmp_path, hub=hub)
 
 
@@ -216,14 +216,14 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 WRONG = [
-    ({"name": "stories"}, "A data set is named owner/name"),
-    ({"name": "https://huggingface.co/datasets/ann/stories"}, "A data set is named owner/name"),
-    ({"name": "../../etc"}, "A data set is named owner/name"),
-    ({"name": "ann/..%2f"}, "A data set is named owner/name"),
-    ({"name": "ann/a..b"}, "A data set is named owner/name"),
-    ({"name": "ann/sto?x=1"}, "A data set is named owner/name"),
-    ({"name": None}, "A data set is named owner/name"),
-    ({"name": "bob/stories"}, "The hub has no public data set bob/stories."),
+    ({"name": "stories"}, "A dataset is named owner/name"),
+    ({"name": "https://huggingface.co/datasets/ann/stories"}, "A dataset is named owner/name"),
+    ({"name": "../../etc"}, "A dataset is named owner/name"),
+    ({"name": "ann/..%2f"}, "A dataset is named owner/name"),
+    ({"name": "ann/a..b"}, "A dataset is named owner/name"),
+    ({"name": "ann/sto?x=1"}, "A dataset is named owner/name"),
+    ({"name": None}, "A dataset is named owner/name"),
+    ({"name": "bob/stories"}, "The hub has no public dataset bob/stories."),
     ({"column": "story"}, "ann/stories has no column 'story'. It has text in text."),
     ({"column": "id"}, "Column 'id' of ann/stories holds no text."),
     ({"column": ""}, "Column must be the name"),

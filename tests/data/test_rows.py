@@ -134,7 +134,7 @@ def test_tables(write: Write) -> None:
         ("a,text\n1,x,y\n", "a.csv: line 2 has 3 cells for 2 columns."),
         (
             'a,text\n1,"never closed',
-            "a.csv is not CSV from line 2 on (unexpected end of data). Mend it, or name it .txt",
+            "a.csv is not CSV from line 2 on (unexpected end of data). Fix it, or name it .txt",
         ),
         ("a,b\n1,2\n", "a.csv has no field 'text' in line 2; its fields with text are: a, b."),
         (
@@ -157,7 +157,7 @@ def test_json_that_is_no_rows(write: Write) -> None:
             "17",
             "a.json holds JSON, but no rows with text. Choose another file, or name it .txt to train on it as it is.",
         ),
-        ('{"a": 1,\n b}', "a.json is not JSON in line 2. Mend it, or name it .txt"),
+        ('{"a": 1,\n b}', "a.json is not JSON in line 2. Fix it, or name it .txt"),
         ("[" * 100_000, "a.json is not JSON"),
         ("[]", "a.json is empty: no entry has any text"),
         ('["a", 3, {"text": "b"}]', "a.json: entry 1 is not a JSON object. Entry 2 cannot be used either."),

@@ -107,7 +107,7 @@ def test_json_lines_give_the_chosen_field(write: Write) -> None:
 
 
 BAD_LINES = [
-    (lines({"text": "a"}) + "{oops\n", "d.jsonl: line 2 is not JSON. Mend or remove"),
+    (lines({"text": "a"}) + "{oops\n", "d.jsonl: line 2 is not JSON. Fix or remove"),
     (
         lines({"text": "a"}, [1]) + "x\ny\nz\n",
         "line 2 is not a JSON object. Line 3, line 4 and 1 more cannot be used either.",
