@@ -103,7 +103,7 @@ def test_points_move_through_training_and_analogies_say_when_they_fail(page: Pag
     view.locator("canvas.pg-embeddings-map").press("ArrowRight")
     assert page.evaluate(picture) != flat, "the arrow keys turn it"
     view.get_by_text("Words", exact=True).click()
-    expect(view).to_contain_text("at a word's last letter", timeout=SLOW)
+    expect(view).to_contain_text("at the last letter of a word", timeout=SLOW)
     view.get_by_text("Each step's own", exact=True).click()
     expect(view).to_contain_text("turned and mirrored", timeout=SLOW)
     assert view.locator("b", has_text="bold").count() == 0
