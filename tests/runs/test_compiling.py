@@ -1,5 +1,6 @@
 """Compiled passes: the same numbers as the plain ones but for rounding, and a run that is resumed cannot tell."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.runs.store import checkpoints, status
 from playground.runs.store.log import Tail
+from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
 from playground.runs.worker import compiling
 from playground.runs.worker.worker import execute
@@ -25,12 +27,24 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def trusted_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Torch compiles and runs a program for each instruction set before it believes the processor: a third of a build."""
+    from torch._inductor import config as inductor  # two seconds
+
+    sure = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
+    monkeypatch.setattr(compiling, "environment", lambda threads: environment(threads) | sure)
+    with inductor.patch({"cpp.vec_isa_ok": True}):
+        yield
+
+
 def notes(run: Run) -> list[str]:
     return [row["text"] for row in Tail(run.log).rows() if row["event"] == "Noted"]
 
 
 @pytest.mark.slow
 @needs_compiler
+@pytest.mark.usefixtures("trusted_compiler")
 @pytest.mark.parametrize(
     ("name", "precision", "tolerance", "lanes"),
     [("modern", "fp32", 1e-5, 3), ("gpt", "bf16", 0.02, 3)],
@@ -64,6 +78,7 @@ def test_compiled_passes_give_the_gradients_of_the_plain_ones(
 
 @pytest.mark.slow
 @needs_compiler
+@pytest.mark.usefixtures("trusted_compiler")
 def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_run: MakeRun, tmp_path: Path) -> None:
     model = MODEL.replace(dropout=0.0)
     plain, whole, broken = make_run(model), make_run(model, compile="on"), make_run(model, compile="on")
@@ -82,6 +97,7 @@ def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_ru
 
 @pytest.mark.slow
 @needs_compiler
+@pytest.mark.usefixtures("trusted_compiler")
 def test_a_long_run_is_compiled_beside_its_first_steps_and_remembers_since_when(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
