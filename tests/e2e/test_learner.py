@@ -90,7 +90,7 @@ def test_one_own_text_until_it_is_learned(page: Page, app: App, real_text) -> No
 
 def test_pause_reload_resume_continue(page: Page, app: App) -> None:
     open_page(page, app.url)
-    make_small(page, steps=1500)
+    make_small(page, steps=1000)
     start(page)
     wait_for(lambda: tile(page, "train loss"))
     page.locator("#pause-run").click()
@@ -104,7 +104,7 @@ def test_pause_reload_resume_continue(page: Page, app: App) -> None:
     unfold(page, "Continue, rename, share, delete")
     page.get_by_label("More steps").fill("50")
     page.get_by_role("button", name="Continue training").click()
-    wait_for(lambda: "step 1,550 of 1,550" in live_text(page))
+    wait_for(lambda: "step 1,050 of 1,050" in live_text(page))
     page.get_by_label("New name").fill("Long run")
     page.get_by_role("button", name="Rename", exact=True).click()
     expect(page.locator("#train-run input")).to_have_value("Long run")
