@@ -22,21 +22,24 @@ EncodeEach = Callable[[Sequence[str]], Sequence[np.ndarray]]
 class Text(str):
     """A string that knows where its documents end: `ends`, rising offsets (D,) int64 in characters.
 
+    `notes` are sentences on how it was read, which whoever brings it should know.
     Whatever makes another string of it makes one that is a single document.
     """
 
     ends: np.ndarray
+    notes: tuple[str, ...]
 
-    def __new__(cls, text: str, ends: Sequence[int] | np.ndarray) -> Text:
+    def __new__(cls, text: str, ends: Sequence[int] | np.ndarray, notes: tuple[str, ...] = ()) -> Text:
         """Raises ValueError for an offset without an empty line before it."""
         made = super().__new__(cls, text)
         made.ends = np.asarray(ends, dtype=np.int64)
+        made.notes = notes
         if not all(text.endswith(SEPARATOR, 0, end) for end in made.ends.tolist()):
             raise ValueError("A document ends without an empty line behind it.")
         return made
 
-    def __getnewargs__(self) -> tuple[str, np.ndarray]:  # type: ignore[override]
-        return str(self), self.ends
+    def __getnewargs__(self) -> tuple[str, np.ndarray, tuple[str, ...]]:  # type: ignore[override]
+        return str(self), self.ends, self.notes
 
     @classmethod
     def joined(cls, documents: Sequence[str]) -> Text:
@@ -86,9 +89,9 @@ def ends_of(text: str) -> np.ndarray:
     return text.ends if isinstance(text, Text) else NO_ENDS
 
 
-def has_several(text: str) -> bool:
-    """Whether a text is known to be more than one document."""
-    return n_documents(ends_of(text), len(text)) > 1
+def notes_of(text: str) -> tuple[str, ...]:
+    """What should be known of how a text was read."""
+    return text.notes if isinstance(text, Text) else ()
 
 
 def n_documents(ends: np.ndarray, size: int) -> int:

@@ -1,5 +1,7 @@
 """Rows with fields: which field holds the text, asked for by name or found over many rows, and the text in it.
 
+What was chosen or left out without being asked for is said in notes.
+
 A field is a key, or keys joined by dots for objects within objects: ``meta.title``. It holds text, or a chat: a list of
 messages, each with a role and its content.
 """
@@ -19,6 +21,7 @@ SAMPLE_BYTES = 4_000_000  # of these rows, except that there is always one
 _NAMED = 3  # bad rows that a complaint names
 _DEPTH = 3  # of objects within objects in which fields are looked for
 _DEFAULT = "text"
+_MOST = 0.9  # of the text of a sample: a field with so much of it is the one that is meant
 ROLES = (("role", "content"), ("from", "value"))
 # Names of fields that hold text about the text.
 _ABOUT = re.compile(
@@ -42,16 +45,21 @@ class Seen:
     """What a field was found to hold in the rows of a sample."""
 
     texts: int = 0
+    characters: int = 0
     words: bool = False  # white space in some text, or one so long that it is no mere name
     chats: int = 0
 
 
 @dataclass
 class Rows:
-    """The rows of a file, which messages name, and those among them that cannot be used. A `noun` is "line" or "entry"."""
+    """The rows of a file, which messages name, and those among them that cannot be used. A `noun` is "line" or "entry".
+
+    To `notes` is added, once all rows were read, what should be known of their texts although nothing is wrong.
+    """
 
     name: str
     noun: str = "line"
+    notes: list[str] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
     n_bad: int = 0
 
@@ -73,14 +81,31 @@ class Rows:
             n_bytes += row.n_bytes
             if len(sample) >= SAMPLE_ROWS or n_bytes >= SAMPLE_BYTES:
                 break
-        chosen = self._choose(sample, wanted.strip()) if sample else ""
-        found = False
+        seen = fields_of(row.value for row in sample)
+        chosen = self._choose(sample, seen, wanted.strip()) if sample else ""
+        total = found = 0
         for row in chain(sample, rows):
+            total += 1
             text = self._text(row, chosen)
             if text:
-                found = True
+                found += 1
                 yield text
-        self._finish(found)
+        self._finish(found > 0)
+        self.notes += self._left_out(chosen, total - found, total, seen, bool(wanted.strip()))
+
+    def _left_out(self, chosen: str, n_left: int, total: int, seen: dict[str, Seen], asked: bool) -> list[str]:
+        """What is not read of the rows: those without text in the chosen field, and other fields that hold text as well."""
+        others = [name for name in offered(seen) if name != chosen and not _ABOUT.fullmatch(name)]
+        said = f"; other fields with text: {', '.join(name[:40] for name in others[:8])}" if others else ""
+        if n_left:
+            rows = counted(total, self.noun, "entries" if self.noun == "entry" else "")
+            have, are = ("has", "is") if n_left == 1 else ("have", "are")
+            return [f"{n_left:,} of {rows} {have} no text in the field {chosen[:40]!r} and {are} left out{said}."]
+        return (
+            [f"The text is that of the field {chosen[:40]!r}{said}."]
+            if others and not asked and chosen != _DEFAULT
+            else []
+        )
 
     def _text(self, row: Row, chosen: str) -> str | None:
         value = value_at(row.value, chosen)
@@ -108,14 +133,13 @@ class Rows:
         if not found:
             raise ValueError(f"{self.name} is empty: no {self.noun} has any text. Leave it out or choose another text.")
 
-    def _choose(self, sample: list[Row], wanted: str) -> str:
-        seen = fields_of(row.value for row in sample)
+    def _choose(self, sample: list[Row], seen: dict[str, Seen], wanted: str) -> str:
         if wanted and seen.get(wanted, Seen()) != Seen():
             return wanted
         inside = [name for name in offered(seen) if name.startswith(f"{wanted}.")]
         if wanted and not inside and any(_has(row.value, wanted) for row in sample):
             return wanted  # it may have text further down
-        found = "" if wanted else usual_field(seen)
+        found = "" if wanted else usual_field(seen, len(sample))
         if not found and not offered(seen) and _DEFAULT in seen:
             return _DEFAULT
         if found:
@@ -123,6 +147,12 @@ class Rows:
         several = counted(len(sample), self.noun, "entries" if self.noun == "entry" else "")
         where = f"{self.noun} {sample[0].number:,}" if len(sample) == 1 else f"its first {several}"
         missing = wanted or _DEFAULT
+        few = seen.get(missing, Seen()).texts
+        if few:
+            have = "has" if few == 1 else "have"
+            raise ValueError(
+                f"{self.name}: only {few:,} of its first {several} {have} text in the field {missing!r}; {choice(seen)}"
+            )
         lacks = "text in the field" if inside or missing in seen else "field"
         raise ValueError(f"{self.name} has no {lacks} {missing[:40]!r} in {where}; {choice(seen)}")
 
@@ -157,14 +187,20 @@ def _look(value: dict[str, Any], before: str, depth: int, seen: dict[str, Seen])
         held = seen.setdefault(name, Seen())
         if isinstance(inner, str):
             held.texts += bool(inner)
+            held.characters += len(inner)
             held.words = held.words or len(inner) > 100 or len(inner.split(maxsplit=1)) > 1
         elif is_chat(inner):
             held.chats += 1
+            held.characters += len(chat(inner) or "")
 
 
-def usual_field(seen: dict[str, Seen]) -> str:
-    """The field that holds the text as far as can be told, else "": "text", or the only one that is not about the text."""
-    if seen.get(_DEFAULT, Seen()).texts:
+def usual_field(seen: dict[str, Seen], n_rows: int) -> str:
+    """The field that holds the text of `n_rows` rows as far as can be told, else "".
+
+    That is "text" if at least half of the rows have it; else the only field that is not about the text, or the one of those
+    that holds nearly all of their text.
+    """
+    if 2 * seen.get(_DEFAULT, Seen()).texts >= max(1, n_rows):
         return _DEFAULT
     likely = [name for name in offered(seen) if not _ABOUT.fullmatch(name)]
     if len(likely) == 1:
@@ -172,9 +208,17 @@ def usual_field(seen: dict[str, Seen]) -> str:
         nothing_else = all(
             other != Seen() or name == likely[0] or _ABOUT.fullmatch(name) for name, other in seen.items()
         )
-        return likely[0] if held.words or held.chats or nothing_else else ""
+        return likely[0] if held.words or held.chats or nothing_else or likely[0] == _DEFAULT else ""
     prose = [name for name in likely if seen[name].words or seen[name].chats]
-    return prose[0] if len(prose) == 1 else ""
+    if len(prose) == 1:
+        return prose[0]
+    total = sum(seen[name].characters for name in likely)
+    return next((name for name in prose if seen[name].characters >= _MOST * total), "")
+
+
+def about_text(name: str) -> bool:
+    """Whether a name is usual for a field that says something about the text: an id, a date, a label."""
+    return _ABOUT.fullmatch(name) is not None
 
 
 def is_chat(value: Any) -> bool:
@@ -187,6 +231,11 @@ def is_chat(value: Any) -> bool:
             for message in value
         )
     )
+
+
+def holds(value: dict[str, Any], name: str) -> bool:
+    """Whether there is some text or a chat in a field."""
+    return fields_of([value]).get(name, Seen()) != Seen()
 
 
 def text_of(value: Any) -> Any:

@@ -17,7 +17,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -25,6 +25,7 @@ from urllib import request
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
+from playground.config import counted
 from playground.data.documents import SEPARATOR, Seam, read_ends, write_ends
 from playground.data.downloads import Progress, network_reason, opener
 from playground.data.encoding import Checker
@@ -84,11 +85,15 @@ def dataset_text(
         return cached
     arrow = _pyarrow()
     shards = _shards(_ask(hub, f"/api/datasets/{quote(name)}/parquet", name), name, split)
-    text = write_text_file(_texts(hub, shards, name, column, max_bytes, arrow, progress), folder, f"{name} ({column})")
+    notes: list[str] = []
+    texts = _texts(hub, shards, name, column, max_bytes, arrow, progress, notes)
+    text = replace(write_text_file(texts, folder, f"{name} ({column})"), notes=tuple(notes))
     known.parent.mkdir(parents=True, exist_ok=True)
     known.with_suffix(".npy").unlink(missing_ok=True)
     write_ends(known.with_suffix(".npy"), text.ends)
-    known.write_text(json.dumps({"file": text.path.name, "n_bytes": text.n_bytes, "name": text.name}), "utf-8")
+    known.write_text(
+        json.dumps({"file": text.path.name, "n_bytes": text.n_bytes, "name": text.name, "notes": notes}), "utf-8"
+    )
     return text
 
 
@@ -111,7 +116,13 @@ def _cached(known: Path, folder: Path) -> TextFile | None:
     try:
         facts = json.loads(known.read_bytes())
         ends = read_ends(known.with_suffix(".npy"))
-        text = TextFile(folder / Path(facts["file"]).name, int(facts["n_bytes"]), str(facts["name"]), ends)
+        text = TextFile(
+            folder / Path(facts["file"]).name,
+            int(facts["n_bytes"]),
+            str(facts["name"]),
+            ends,
+            tuple(facts.get("notes", [])),
+        )
         return text if text.path.stat().st_size == text.n_bytes else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -141,13 +152,27 @@ def _shards(listing: Any, name: str, split: str) -> list[str]:
 
 
 def _texts(
-    hub: Hub, shards: list[str], name: str, column: str, max_bytes: int, arrow: Any, progress: Progress | None
+    hub: Hub,
+    shards: list[str],
+    name: str,
+    column: str,
+    max_bytes: int,
+    arrow: Any,
+    progress: Progress | None,
+    notes: list[str],
 ) -> Iterator[str]:
-    """The column's texts with newlines normalised, until they are enough; a null is a text that is not there."""
-    done = 0
+    """The column's texts with newlines normalised, until they are enough.
+
+    A null or an empty text is one that is not there; `notes` are told how many of those there were.
+    """
+    done = n_rows = n_empty = 0
     checker = Checker()
     for url in shards:
         for value in _rows(hub, url, name, column, arrow):
+            n_rows += 1
+            if not value:
+                n_empty += 1
+                continue
             if done:
                 if max_bytes - done <= len(SEPARATOR):
                     done = max_bytes
@@ -166,18 +191,20 @@ def _texts(
         if done >= max_bytes:
             break
     checker.finish(f"Column {column} of {name}")
+    if n_empty:
+        have, are = ("has", "is") if n_empty == 1 else ("have", "are")
+        read = counted(n_rows, "row")
+        notes.append(f"{name}: {n_empty:,} of {read} {have} no text in the column {column!r} and {are} left out.")
 
 
-def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str]:
+def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str | None]:
     with io.BufferedReader(_RemoteFile(hub, url, name), _BLOCK_BYTES) as remote:
         try:
             table = arrow.parquet.ParquetFile(remote, buffer_size=_BLOCK_BYTES)
             top = _top(table.schema_arrow, column, name)
             for batch in table.iter_batches(batch_size=_ROWS, columns=[top]):
                 for value in batch.column(0).to_pylist():
-                    text = text_of(value_at({top: value}, column))
-                    if text:
-                        yield text
+                    yield text_of(value_at({top: value}, column)) or None
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"A file of {name} cannot be read as Parquet with text. Choose another dataset."

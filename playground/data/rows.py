@@ -1,34 +1,33 @@
-"""Rows of files: JSON lines, JSON arrays, CSV; and the cells of a notebook. Each reader gives the texts of a file."""
+"""Rows of files: JSON lines and JSON arrays, and the cells of a notebook. Each reader gives the texts of a file.
+
+Tables are read in `tables`."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from playground.config import counted
 from playground.data.encoding import guess_encoding
-from playground.data.fields import Row, Rows, is_chat
+from playground.data.fields import Row, Rows, fields_of, holds, is_chat, offered, usual_field
+from playground.data.tables import AS_IT_IS, comma_separated, lines_of
 
-MAX_LINE_BYTES = 64_000_000
 MAX_JSON_BYTES = 20_000_000  # of a file that is not read line by line
 _LOOKED_AT = 65_536  # characters of a text that may be rows or a page
-_HEADER = 60  # characters that the name of a column has at most
-_AS_IT_IS = "name it .txt to train on it as it is"
 
-ReadRows = Callable[[BinaryIO, str, str], Iterator[str]]  # (file, its name, the wanted field) -> texts
+# (file, its name, the wanted field, what notes are added to) -> texts
+ReadRows = Callable[[BinaryIO, str, str, list[str]], Iterator[str]]
 
 
-def json_lines(file: BinaryIO, name: str, wanted: str) -> Iterator[str]:
+def json_lines(file: BinaryIO, name: str, wanted: str, notes: list[str]) -> Iterator[str]:
     """The texts in one field of JSON lines, an object a line."""
-    rows = Rows(name)
+    rows = Rows(name, notes=notes)
     return rows.texts(_objects(file, rows), wanted)
 
 
 def _objects(file: BinaryIO, rows: Rows) -> Iterator[Row]:
-    for number, line in enumerate(_lines(file, rows.name), 1):
+    for number, line in enumerate(lines_of(file, rows.name), 1):
         if not line.strip():
             continue
         try:
@@ -44,16 +43,7 @@ def _objects(file: BinaryIO, rows: Rows) -> Iterator[Row]:
                 rows.complain(number, "is not a JSON object")
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > MAX_LINE_BYTES:
-            raise ValueError(f"{name}: line {number:,} is longer than {MAX_LINE_BYTES // 10**6} MB. Split it.")
-        yield line
-
-
-def json_file(file: BinaryIO, name: str, wanted: str) -> Iterator[str]:
+def json_file(file: BinaryIO, name: str, wanted: str, notes: list[str]) -> Iterator[str]:
     """The texts of an array of objects or strings, of a notebook's cells, or of JSON lines under a name that says JSON."""
     data = file.read(MAX_JSON_BYTES + 1)
     try:
@@ -65,16 +55,16 @@ def json_file(file: BinaryIO, name: str, wanted: str) -> Iterator[str]:
     except (ValueError, RecursionError) as error:
         if _one_object(data):
             file.seek(0)
-            return json_lines(file, name, wanted)
+            return json_lines(file, name, wanted, notes)
         if len(data) > MAX_JSON_BYTES:
             raise ValueError(
                 f"{name} is larger than {MAX_JSON_BYTES // 10**6} MB, the limit for one JSON value. Save it as JSON lines."
             ) from None
         line = f" in line {error.lineno:,}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ValueError(f"{name} is not JSON{line}. Fix it, or {_AS_IT_IS}.") from None
+        raise ValueError(f"{name} is not JSON{line}. Fix it, or {AS_IT_IS}.") from None
     if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
         return iter(_cells(value["cells"]))
-    return _array(_entries(value), name, wanted)
+    return _array(_entries(value, wanted.strip(), notes), name, wanted, notes)
 
 
 def _whole(data: bytes) -> bytes:
@@ -91,26 +81,53 @@ def _one_object(data: bytes) -> bool:
         return False
 
 
-def _entries(value: Any) -> list[Any] | None:
-    """The array that a JSON value is, or the only one of objects that an object holds, else the object as its only entry."""
+def _entries(value: Any, wanted: str, notes: list[str]) -> list[Any] | None:
+    """The array that a JSON value is, or the only one of objects that an object holds, else the object as its only entry.
+
+    An object with such an array is an entry itself if it has the text: in the field `wanted`, else in "text", else in a
+    field with more text than the array has. A note says what that leaves out.
+    """
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
         return None
-    arrays = [inner for inner in value.values() if _of_objects(inner) and not is_chat(inner)]
-    return arrays[0] if len(arrays) == 1 else [value]
+    arrays = {key: inner for key, inner in value.items() if _of_objects(inner) and not is_chat(inner)}
+    if len(arrays) != 1:
+        return [value]
+    key, entries = next(iter(arrays.items()))
+    if _has_the_text(value, entries, wanted):
+        if offered(fields_of(entries)):
+            notes.append(f"The entries of {key[:40]!r} are left out.")
+        return [value]
+    around = [name for name in offered(fields_of([value])) if name == usual_field(fields_of([value]), 1)]
+    if around:
+        notes.append(f"The texts are the entries of {key[:40]!r}; the field {around[0][:40]!r} beside it is left out.")
+    return entries
+
+
+def _has_the_text(value: dict[str, Any], entries: list[dict[str, Any]], wanted: str) -> bool:
+    """Whether an object holds the text itself, and not the array of objects in it."""
+    for name in (wanted,) if wanted else ("text",):
+        if holds(value, name) or any(holds(entry, name) for entry in entries):
+            return holds(value, name)
+    sizes = []
+    for values in ([value], entries):
+        seen = fields_of(values)
+        found = usual_field(seen, len(values))
+        sizes.append(seen[found].characters if found in seen else 0)
+    return sizes[0] > sizes[1]
 
 
 def _of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
 
 
-def _array(entries: list[Any] | None, name: str, wanted: str) -> Iterator[str]:
+def _array(entries: list[Any] | None, name: str, wanted: str, notes: list[str]) -> Iterator[str]:
     if entries is None:
-        raise ValueError(f"{name} holds JSON, but no rows with text. Choose another file, or {_AS_IT_IS}.")
+        raise ValueError(f"{name} holds JSON, but no rows with text. Choose another file, or {AS_IT_IS}.")
     if entries and all(isinstance(entry, str) for entry in entries):
         entries = [{"text": entry} for entry in entries]
-    rows = Rows(name, "entry")
+    rows = Rows(name, "entry", notes)
 
     def objects() -> Iterator[Row]:
         for number, entry in enumerate(entries, 1):
@@ -130,47 +147,6 @@ def _cells(cells: list[Any]) -> Iterator[str]:
         text = "".join(line for line in lines if isinstance(line, str))
         if text.strip():
             yield text
-
-
-def comma_separated(file: BinaryIO, name: str, wanted: str) -> Iterator[str]:
-    """The texts in one column of a table with commas, semicolons, tabs or bars between its cells."""
-    csv.field_size_limit(MAX_LINE_BYTES)
-    rows = Rows(name)
-    return rows.texts(_table(file, rows), wanted)
-
-
-def _table(file: BinaryIO, rows: Rows) -> Iterator[Row]:
-    first = next(iter(_lines(file, rows.name)), b"")
-    file.seek(0)
-    lines = (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(_lines(file, rows.name)))
-    reader = csv.reader(lines, delimiter=max(",;\t|", key=first.decode("utf-8", "replace").count), strict=True)
-    try:
-        header = next(reader, [])
-        names = header if _is_header(header) else [f"column {number}" for number in range(1, len(header) + 1)]
-        if names is not header:
-            yield _row(1, names, header)
-        for cells in reader:
-            if len(cells) > len(names):
-                rows.complain(reader.line_num, f"has {counted(len(cells), 'cell')} for {counted(len(names), 'column')}")
-            elif cells:
-                yield _row(reader.line_num, names, cells)
-    except csv.Error as error:
-        raise ValueError(
-            f"{rows.name} is not CSV from line {reader.line_num:,} on ({error}). Fix it, or {_AS_IT_IS}."
-        ) from None
-    except UnicodeDecodeError as error:
-        kind = guess_encoding(error.object)
-        raise ValueError(f"{rows.name}: line {reader.line_num + 1:,} is not UTF-8 text (looks like {kind}).") from None
-
-
-def _row(number: int, names: list[str], cells: list[str]) -> Row:
-    return Row(number, {name: cell or None for name, cell in zip(names, cells, strict=False)}, sum(map(len, cells)))
-
-
-def _is_header(cells: list[str]) -> bool:
-    """Whether a first row names the columns: short, all different, none empty or a number."""
-    short = all(cell.strip() and len(cell) <= _HEADER and not cell.strip()[0].isdigit() for cell in cells)
-    return short and len(set(cells)) == len(cells)
 
 
 def has_fields(path: Path) -> bool:

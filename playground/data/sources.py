@@ -15,14 +15,14 @@ import re
 import secrets
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from playground.config import counted
 from playground.data.corpora import MAX_BYTES, check_text
-from playground.data.documents import NO_ENDS, Seam, held
+from playground.data.documents import NO_ENDS, Seam, Text, ends_of, held
 from playground.data.encoding import SAMPLE_BYTES, Checker, check_beginning, first_wrong, not_utf8, refuse_other_formats
 from playground.data.html_text import MAX_BYTES as MAX_HTML_BYTES
 from playground.data.html_text import text_of
@@ -30,6 +30,7 @@ from playground.data.rows import has_fields, rows_reader
 
 MAX_FILE_BYTES = 1_000_000_000  # of all files together, where a person's own machine reads them
 MAX_FILES = 1_000
+_NOTES = 4  # on files that are told
 KEPT = 4  # gathered texts that no run uses and that are kept for the next one
 _CHUNK_BYTES = 1 << 20
 _HTML = (".html", ".htm", ".xhtml")
@@ -41,13 +42,15 @@ Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 class TextFile:
     """A gathered text: UTF-8 with ``\\n`` newlines and not empty. `name` says where it comes from.
 
-    `ends` (D,) says where documents end, in bytes, each behind its empty line.
+    `ends` (D,) says where documents end, in bytes, each behind its empty line; `notes` what should be known of how it was
+    read.
     """
 
     path: Path
     n_bytes: int
     name: str
     ends: np.ndarray = field(default_factory=lambda: NO_ENDS, compare=False, repr=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def gather(
@@ -59,7 +62,7 @@ def gather(
     progress: Progress | None = None,
 ) -> str | TextFile:
     """The text of some files, in their order, an empty line between two of them. Each file is a document, of JSON lines
-    each row; what has several is a `documents.Text` if it is a string.
+    each row; what has several, or what there is a note on, is a `documents.Text` if it is a string.
 
     Rows, of JSON lines, JSON arrays and CSV, give the text in `field`, see `fields`; HTML pages and notebooks what a reader
     would see; all others are UTF-8 text. What holds more than 20 MB needs `folder`, into which it goes. Raises ValueError
@@ -81,10 +84,18 @@ def gather(
             f"The files have {_megabytes(total, max_bytes)} together; the limit here is "
             f"{_megabytes(max_bytes, total)}. Use a part of them."
         )
-    pieces = _joined(paths, field, total, progress)
+    notes: list[str] = []
+    pieces = _joined(paths, field, total, progress, notes)
     if total <= MAX_BYTES or folder is None:
-        return check_text(held(pieces), name="text of these files" if len(paths) > 1 else "file")
-    return write_text_file(pieces, folder, _names(paths))
+        text = check_text(held(pieces), name="text of these files" if len(paths) > 1 else "file")
+        return Text(text, ends_of(text), _few(notes)) if notes else text
+    return replace(write_text_file(pieces, folder, _names(paths)), notes=_few(notes))
+
+
+def _few(notes: list[str]) -> tuple[str, ...]:
+    """The first notes, and how many there are besides."""
+    more = len(notes) - _NOTES
+    return (*notes[:_NOTES], f"There are {counted(more, 'note')} more on these files.") if more > 1 else tuple(notes)
 
 
 def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
@@ -144,46 +155,61 @@ def _size(path: Path) -> int:
     except OSError as error:
         raise ValueError(f"Cannot read {shown(path)}: {error.strerror}.") from error
     if not size:
-        raise ValueError(f"{shown(path)} is empty. Leave it out or choose another text.")
+        raise ValueError(_empty(shown(path)))
     return size
 
 
-def _joined(paths: Sequence[Path], field: str, total: int, progress: Progress | None) -> Iterator[str]:
-    """The texts of all files in pieces: two documents of a file have an empty line between them, and so have two files."""
+def _joined(
+    paths: Sequence[Path], field: str, total: int, progress: Progress | None, notes: list[str]
+) -> Iterator[str]:
+    """The texts of all files in pieces: two documents of a file have an empty line between them, and so have two files.
+
+    To `notes` is added what should be known of how they were read.
+    """
     done = 0
     last = ""  # the latest piece that is not empty
     for path in paths:
-        first = True  # of this file's documents
+        first = blank = True  # of this file's documents
         checker = Checker()
-        for document in documents(path, field):
+        said: list[str] = []
+        for document in documents(path, field, said):
             if last:
                 yield Seam("\n" if first and last.endswith("\n") else "\n\n")
             first = False
             for piece in document:
                 if piece:
                     last = piece
+                    blank = blank and piece.isspace()
                     checker.add(piece)
                     yield piece
+        if blank:
+            raise ValueError(_empty(shown(path)))
         checker.finish(shown(path))
+        notes += [f"{shown(path)}: {note}" for note in said]
         done += path.stat().st_size
         if progress is not None:
             progress(done, total)
 
 
-def documents(path: Path, field: str = "") -> Iterator[Iterable[str]]:
+def _empty(name: str) -> str:
+    return f"{name} is empty. Leave it out or choose another text."
+
+
+def documents(path: Path, field: str = "", notes: list[str] | None = None) -> Iterator[Iterable[str]]:
     """The documents of a file in their order: rows of JSON lines, JSON arrays and CSV, a notebook's cells, else the file.
 
     A document is its text in pieces, with ``\\n`` newlines, and must be used up before the next one is asked
-    for. Raises ValueError with one sentence that names the file.
+    for. Once all were, `notes` has what should be known of how they were read. Raises ValueError with one sentence that
+    names the file.
     """
-    name = shown(path)
+    name, notes = shown(path), [] if notes is None else notes
     with _reading(name), open(path, "rb") as file:
         start = file.read(SAMPLE_BYTES)
         file.seek(0)
         read_rows = rows_reader(path.suffix)
         if read_rows is not None:
             check_beginning(start, name)
-            yield from ((text,) for row in read_rows(file, name, field) if (text := _normal(row)))
+            yield from ((text,) for row in read_rows(file, name, field, notes) if (text := _normal(row)))
         elif path.suffix.lower() in _HTML:
             yield (_normal(text_of(_utf8(file.read(MAX_HTML_BYTES + 1), name), name)),)
         else:
@@ -205,7 +231,6 @@ def _plain(file: io.BufferedReader, name: str) -> Iterator[str]:
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
     beginning = True
     done = 0
-    blank = True
     try:
         while True:
             with _reading(name):
@@ -214,15 +239,12 @@ def _plain(file: io.BufferedReader, name: str) -> Iterator[str]:
             text = decoder.decode(chunk, final=not chunk)
             text = text.lstrip("\ufeff") if beginning else text
             beginning = beginning and not text
-            blank = blank and (not text or text.isspace())
             yield text
             if not chunk:
                 break
     except UnicodeDecodeError as error:
         at = done - len(error.object) + error.start  # `object` begins with what the chunk before left over
         raise ValueError(f"{_not_utf8(file, name, at)} {first_wrong(at)}") from None
-    if blank:
-        raise ValueError(f"{name} is empty. Leave it out or choose another text.")
 
 
 def _not_utf8(file: io.BufferedReader, name: str, at: int) -> str:

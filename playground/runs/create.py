@@ -12,6 +12,7 @@ import psutil
 from playground.config import ModelConfig, TrainConfig, apart, counted, recipe, spelled, usual_rate
 from playground.config import preset as preset_config
 from playground.data.corpora import CORPORA, MAX_BYTES, MIN_BYTES, check_text, find_corpus, training_text
+from playground.data.documents import notes_of
 from playground.data.downloads import Progress
 from playground.data.rows import markup_note
 from playground.data.sources import TextFile
@@ -98,7 +99,8 @@ def prepare_run(
     check_memory(model, train, memory_limit)
     lost = _lost(text, tokenizer, model, train)
     own = own_text if train.corpus == "own" else None
-    notes = _notes(train, tokenizer, text if own is not None else None, lost, separated)
+    how_read = own.notes if isinstance(own, TextFile) else notes_of(own or "")
+    notes = (*how_read, *_notes(train, tokenizer, text if own is not None else None, lost, separated))
     if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
         notes = (
             *notes,

@@ -9,7 +9,6 @@ What arrives in an address was written by anybody: it is checked like a form, an
 
 from __future__ import annotations
 
-import html
 import json
 import time
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from playground.config import PRESETS, ModelConfig, TrainConfig, counted, preset
 from playground.data.corpora import CORPORA
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
-from playground.ui.services import Services
+from playground.ui.services import Services, for_toast
 from playground.ui.text_card import wish_of
 from playground.ui.train.train_tab import TrainTab, chosen
 
@@ -235,7 +234,7 @@ def open_link(services: Services, built: Mapping[str, Any], asked: Mapping[str, 
     try:
         setup = open_setup(built["train"], asked["setup"]) if asked.get("setup") else [gr.skip()] * len(controls)
     except ValueError as error:
-        gr.Warning(html.escape(str(error), quote=False), title="This link")
+        gr.Warning(for_toast(str(error)), title="This link")
         setup = [gr.skip()] * len(controls)
     return [*views, *setup]
 

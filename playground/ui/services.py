@@ -213,10 +213,13 @@ def disk_trouble(error: OSError) -> ValueError:
     )
 
 
+def for_toast(sentence: str) -> str:
+    """A sentence that may quote anything, for a message of the page: Gradio shows those as HTML."""
+    return str(plain(html.escape(sentence, quote=False)))
+
+
 def complaint(error: ValueError) -> gr.Error:
-    """A message for the page. It may quote what the user typed, and Gradio shows messages as HTML: it is escaped."""
+    """A message for the page."""
     if isinstance(error, gr.Error):  # which is a ValueError too, and has been made for the page already
         return error
-    return gr.Error(
-        plain(html.escape(str(error), quote=False)), duration=12, print_exception=False, title="Not possible"
-    )
+    return gr.Error(for_toast(str(error)), duration=12, print_exception=False, title="Not possible")

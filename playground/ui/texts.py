@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from playground.analysis.data_card import DataCard, data_card
 from playground.config import TrainConfig, counted
 from playground.data.corpora import MAX_BYTES, check_text, training_text
-from playground.data.documents import ends_of
+from playground.data.documents import ends_of, notes_of
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
 from playground.runs.texts import Datasets, beginning_of, fitted_tokenizer, with_documents
@@ -24,6 +25,7 @@ from playground.ui.services import Services
 
 OwnText = str | TextFile
 _CARDS = 16
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # all that Markdown and HTML could take for a mark: ASCII punctuation
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def described(text: OwnText) -> str:
-    """A brought text in a line of Markdown; a file's name, which may hold anything, stands in it as code."""
+    """A brought text in Markdown: its size, and how it was read. A file's name and what is quoted may be anything: the name
+    stands in it as code, and no letter of a note is a mark."""
     if isinstance(text, TextFile):
         name = text.name.replace("`", "'")
-        return f"`{name}`: {text.n_bytes / 1e6:,.1f} MB."
-    return f"{counted(len(text), 'character')}, {len(set(text)):,} distinct."
+        size, notes = f"`{name}`: {text.n_bytes / 1e6:,.1f} MB.", text.notes
+    else:
+        size, notes = f"{counted(len(text), 'character')}, {len(set(text)):,} distinct.", notes_of(text)
+    return "\n\n".join((size, *(_MARKS.sub(r"\\\g<0>", note) for note in notes)))
 
 
 def size_of(text: OwnText) -> int:

@@ -117,9 +117,12 @@ def test_all_texts_of_all_shards_in_order(server: tuple[World, Hub], tmp_path: P
     text = dataset_text("ann/stories", "text", folder=tmp_path, hub=hub, progress=lambda *now: seen.append(now))
     assert text.path.read_text("utf-8") == WHOLE
     assert (text.n_bytes, text.name) == (len(WHOLE.encode()), "ann/stories (text)")
+    rows = f"{len(STORIES) + 1:,} rows"
+    assert text.notes == (f"ann/stories: 1 of {rows} has no text in the column 'text' and is left out.",)
     assert seen[-1] == (text.n_bytes, 20_000_000)
     world.listing = None  # from now on the server is of no use
-    assert dataset_text(" ann/stories ", "text", folder=tmp_path, hub=hub) == text
+    again = dataset_text(" ann/stories ", "text", folder=tmp_path, hub=hub)
+    assert (again, again.notes) == (text, text.notes)
     text.path.unlink()
     with pytest.raises(ValueError, match="no public dataset ann/stories"):
         dataset_text("ann/stories", "text", folder=tmp_path, hub=hub)

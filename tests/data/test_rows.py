@@ -5,16 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playground.data import sources
+from playground.data.documents import notes_of
 from playground.data.rows import markup_note
-from playground.data.sources import documents, gather
+from playground.data.sources import TextFile, documents, gather
 from playground.runs.create import prepare_run
+from playground.ui.texts import described
 from tests.data.conftest import Write
 from tests.data.languages import SENTENCES
 
@@ -47,6 +52,90 @@ def test_the_field_is_found_over_many_rows(write: Write, name: str, made: Callab
     assert gather([write(name, made(first, {"id": "b", "title": "More words", "text": SAID}))]) == SAID
     assert gather([write(name, made({"url": "http://x.y", "label": "pos", "review": SAID}))]) == SAID
     assert gather([write(name, made({"id": "b", "word": "apple"}, {"id": "c", "word": "pear"}))]) == "apple\n\npear"
+
+
+BODY = "The quick brown fox jumped over the lazy dog and went home. " * 30
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "note"),
+    [
+        ({"title": "A book", "text": BODY, "authors": [{"name": "Jane Q Public"}]}, BODY, "entries of 'authors'"),
+        ({"text": BODY, "chapters": [{"heading": "One of many"}, {"heading": "Two"}]}, BODY, "entries of 'chapters'"),
+        ({"body": BODY, "chapters": [{"heading": "One of many"}]}, BODY, "entries of 'chapters'"),
+        ({"text": BODY, "measures": [{"id": 3}]}, BODY, ""),
+        ({"description": BODY, "rows": [{"text": "One"}, {"text": "Two"}]}, "One\n\nTwo", "'description' beside it"),
+        ({"note": "a few words", "rows": [{"review": BODY}]}, BODY, "'note' beside it"),
+        ({"version": "1.0", "rows": [{"text": "One"}, {"text": "Two"}]}, "One\n\nTwo", ""),
+        ({"text": "One", "chat": [{"role": "user", "content": BODY}]}, "One", ""),
+    ],
+)
+def test_an_object_that_has_the_text_is_an_entry_itself(write: Write, value: Any, text: str, note: str) -> None:
+    """And what is left out of it is said, whichever of the two is read."""
+    read = gather([write("a.json", json.dumps(value))])
+    assert read == text
+    assert [note in said for said in notes_of(read)] == ([True] if note else [])
+
+
+def test_a_field_that_is_asked_for_is_found_in_an_object_or_in_its_entries(write: Write) -> None:
+    path = write("a.json", json.dumps({"title": "A book", "text": BODY, "authors": [{"name": "Jane Q Public"}]}))
+    assert gather([path], field="title") == "A book"
+    assert gather([path], field="name") == "Jane Q Public"
+
+
+@pytest.mark.parametrize(("name", "made"), FILES)
+def test_text_is_the_field_only_where_most_rows_have_it(write: Write, name: str, made: Callable[..., str]) -> None:
+    """Else the field with nearly all of the text; and where that cannot be told, a person must choose."""
+    few = [{"text": None, "body": BODY[:200]} for _ in range(99)] + [{"text": "one only", "body": BODY[:200]}]
+    read = gather([write(name, made(*few))])
+    assert read.count(BODY[:200]) == 100 and "one only" not in read
+    assert notes_of(read) == (f"{name}: The text is that of the field 'body'; other fields with text: text.",)
+    half = [{"text": None, "body": BODY}] * 3 + [{"text": SAID, "body": BODY}] * 3
+    read = gather([write(name, made(*half))])
+    assert read == "\n\n".join([SAID] * 3)
+    noun = "entries" if name == "rows.json" and made is not lines else "lines"
+    left_out = f"3 of 6 {noun} have no text in the field 'text' and are left out; other fields with text: body."
+    assert notes_of(read) == (f"{name}: {left_out}",)
+    several = [{"text": None, "body": "some words", "other": "other words"}] * 9
+    with pytest.raises(
+        ValueError, match=r"only 1 of its first 10 \w+ has text in the field 'text'; .*: body, other, tex"
+    ):
+        gather([write(name, made(*several, {**several[0], "text": SAID}))])
+
+
+@given(st.lists(st.sampled_from(["", None, SAID, BODY]), min_size=1, max_size=12), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_rows_without_text_are_counted(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str | None], asked: bool
+) -> None:
+    empty = sum(not text for text in texts)
+    path = tmp_path_factory.getbasetemp() / "counted.jsonl"
+    path.write_text(lines(*({"id": 1, "said": text} for text in texts)))
+    if empty == len(texts):
+        with pytest.raises(ValueError, match=r"is empty|has no"):
+            gather([path], field="said" if asked else "")
+        return
+    have = "has" if empty == 1 else "have"
+    said = [note for note in notes_of(gather([path], field="said" if asked else "")) if f" {have} no text" in note]
+    total = f"{len(texts)} line{'s' * (len(texts) > 1)}"
+    assert [note.startswith(f"counted.jsonl: {empty} of {total} {have} no text") for note in said] == [True] * bool(
+        empty
+    )
+
+
+def test_a_run_and_the_page_say_how_rows_were_read(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the text is held or lies in a file; and no letter of a note is a mark for the page."""
+    path = write("a.csv", "".join(f"<b>*good*</b>,{n} said `that` and *this*\n" for n in range(300)))
+    monkeypatch.setattr(sources, "MAX_BYTES", 10)
+    for folder in (None, tmp_path / "texts"):
+        read = gather([path], folder=folder)
+        assert isinstance(read, str if folder is None else TextFile)
+        notes = prepare_run("modern", {"block_size": 16}, {"tokenizer": "byte"}, read).notes
+        assert notes[0].startswith("a.csv: The first line (“<b>*good*</b>, 0 said `that` and *this*”) is read as text")
+        assert "<" not in described(read).replace("\\<", "") and "`" not in described(read).replace("\\`", "")[12:]
+    assert pickle.loads(pickle.dumps(gather([path]))).notes == notes_of(gather([path]))
 
 
 @pytest.mark.parametrize(("name", "made"), FILES)

@@ -195,6 +195,10 @@ def test_what_cannot_be_used_is_said_in_a_sentence(write: Write, tmp_path: Path)
         ([write("empty.txt", "")], "empty.txt is empty. Leave it out"),
         ([write("a.txt", "x"), write("blank.txt", " \n\t")], "blank.txt is empty"),
         ([write("mark.txt", "\ufeff")], "mark.txt is empty"),
+        ([write("a.txt", "x"), write("empty.html", "")], "empty.html is empty"),
+        ([write("tags.html", "<html><body></body></html>"), write("a.txt", "x")], "tags.html is empty"),
+        ([write("none.ipynb", '{"nbformat": 4, "cells": []}')], "none.ipynb is empty"),
+        ([write("blank.jsonl", lines({"text": "  "}))], "blank.jsonl is empty"),
         ([write("a.txt", "x")] * 1001, "1,001 files are too many; the limit is 1,000"),
         ([tmp_path / "a\0b"], "No file was chosen"),
     ]

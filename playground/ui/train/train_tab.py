@@ -38,7 +38,7 @@ from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_for
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.progress import Tell, telling
-from playground.ui.services import Services
+from playground.ui.services import Services, for_toast
 from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
 from playground.ui.texts import own_text
 from playground.ui.train.export_panel import TakeAway, build_take_away, wire_take_away
@@ -290,7 +290,7 @@ def start(
         yield gr.skip(), gr.skip(), estimated
         raise
     for note in prepared.notes:
-        gr.Info(note, duration=20)
+        gr.Info(for_toast(note), duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
     services.launcher.begin(run, services.visitor(token))
     yield *follow(services, run.id, token), estimated
