@@ -26,6 +26,7 @@ from playground.ui.components import shared_script
 from playground.ui.components.race_view import TEMPLATE
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent  # where the style sheet and the components of the whole page are
 PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 KINDS = ("report", "csv", "json")
 _POLICY = (
@@ -68,7 +69,7 @@ def race_report(race: Race, curves: Curves) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(race.name)}</title>
-<style>{(HERE / "style.css").read_text("utf-8")}
+<style>{(PAGE / "style.css").read_text("utf-8")}
 {(HERE / "report.css").read_text("utf-8")}</style>
 </head>
 <body>
@@ -88,7 +89,7 @@ def race_report(race: Race, curves: Curves) -> str:
 
 
 def _component() -> str:
-    return (HERE / "components" / "race_view.js").read_text("utf-8")
+    return (PAGE / "components" / "race_view.js").read_text("utf-8")
 
 
 def _inert(text: str) -> str:
