@@ -6,6 +6,7 @@ validation: an instance that exists is valid. Presets are data.
 """
 
 from playground.config.documents import usual_documents
+from playground.config.effect import without_effect
 from playground.config.model import (
     ADDED,
     GATED,
@@ -81,4 +82,5 @@ __all__ = [
     "unsupported",
     "usual_documents",
     "usual_rate",
+    "without_effect",
 ]

@@ -15,8 +15,8 @@ ScheduleName = Literal["cosine", "linear", "wsd", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Compile = Literal["off", "auto", "on"]
 Documents = Literal["joined", "separated", "isolated"]
-# Tasks that runs were trained on before there was a `task_version`.
-_UNVERSIONED_TASKS = ("repeat", "copy", "reverse", "sort", "addition", "brackets")
+# The algorithmic tasks of `data.tasks`, on which runs were trained before there was a `task_version`, too.
+TASKS = ("repeat", "copy", "reverse", "sort", "addition", "brackets")
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class TrainConfig(Settings):
     @classmethod
     def from_stored(cls, values: Mapping[str, Any]) -> Self:
         """Build from the values in a run's file. A field that the file is too old to have means what held at that time."""
-        older = values.get("corpus") in _UNVERSIONED_TASKS and "task_version" not in values
+        older = values.get("corpus") in TASKS and "task_version" not in values
         return cls.from_dict({**values, "task_version": 1} if older else values)
 
     def _check_together(self) -> None:

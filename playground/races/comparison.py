@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
-from playground.config import ModelConfig, Settings, TrainConfig, label, spelled
-from playground.data.corpora import find_corpus
-from playground.runs.comparable import text_of, tokens_of
+from playground.config import ModelConfig, label, setting_kinds, spelled, without_effect
+from playground.data.corpora import UNKNOWN_TEXT, find_corpus
+from playground.runs.comparable import text_bytes, text_of, tokens_of
 from playground.runs.curves import Curves
 from playground.runs.store.run_store import Run
 from playground.tokenizers import in_words
@@ -18,16 +18,14 @@ from playground.train.estimate import count_parameters
 
 
 def differences(runs: Sequence[Run]) -> pd.DataFrame:
-    """The settings that make the runs learn differently: one row a setting, one column a run. Tokens and texts of one kind
-    that differ all the same have a row of their own."""
-    rows: list[list[Any]] = []
+    """The settings that make the runs learn differently: one row a setting, one column a run, "–" where it has no effect.
+    Tokens and texts of one kind that differ all the same have a row of their own."""
     if not runs:
         return pd.DataFrame(columns=["setting"])
-    for kind, part in ((ModelConfig, "model"), (TrainConfig, "train")):
-        configs: list[Settings] = [getattr(run, part) for run in runs]
-        for name, values in _values(configs).items():
-            if name not in _HARMLESS and any(value != values[0] for value in values):
-                rows.append([label(kind, name), *map(spelled, values)])
+    rows: list[list[Any]] = [
+        [name, *("–" if value is None else value for value in values)]
+        for name, values in unequal_settings(runs, HARMLESS)
+    ]
     rows += _unequal(
         "Tokens", [in_words(run.train.tokenizer, run.model.vocab_size) for run in runs], map(tokens_of, runs)
     )
@@ -37,7 +35,41 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
 
 def told_apart(runs: Sequence[Run]) -> list[str]:
     """`differences` in short, as "Norm: LayerNorm → RMSNorm"; a value that several share is told once."""
-    return [f"{row[0]}: {' → '.join(dict.fromkeys(row[1:]))}" for row in differences(runs).to_numpy().tolist()]
+    return [in_short(row[0], row[1:]) for row in differences(runs).to_numpy().tolist()]
+
+
+def in_short(name: str, values: Sequence[str | None]) -> str:
+    """A row of differences as "Norm: LayerNorm → RMSNorm", without runs in which the setting has no effect."""
+    return f"{name}: {' → '.join(dict.fromkeys(value for value in values if value not in (None, '–')))}"
+
+
+def unequal_settings(runs: Sequence[Run], ignored: Container[str]) -> list[tuple[str, list[str | None]]]:
+    """The settings that differ between runs in which they have an effect: a label, and a value in words for each run, None
+    where the setting has no effect or is not known. Settings that are `ignored`, by name, are left out."""
+    found = []
+    values = [_acting(run) for run in runs]
+    for name, kind in (("vocab_size", ModelConfig), *setting_kinds().items()):
+        if (
+            name in ignored
+            or len({getattr(run.model if kind is ModelConfig else run.train, name) for run in runs}) == 1
+        ):
+            continue
+        each = [acting.get(name) for acting in values]
+        if len({value for value in each if value is not None}) > 1:
+            found.append((label(kind, name), [None if value is None else spelled(value) for value in each]))
+    return found
+
+
+def _acting(run: Run) -> dict[str, Any]:
+    """The settings that have an effect in a run. Of sizes for which 0 is a rule, what follows from it; of a text, its name
+    and how much of it there is."""
+    model, train = run.model, run.train
+    values: dict[str, Any] = {**model.to_dict(), "mlp_width": model.mlp_hidden, "head_size": model.head_dim}
+    trained = {**train.to_dict(), "corpus": find_corpus(train.corpus).label, "corpus_bytes": text_bytes(run)}
+    if train.corpus == UNKNOWN_TEXT:  # imported: nothing else is known of its training
+        trained = {name: trained[name] for name in ("corpus", "tokenizer")}
+    off = without_effect(model, train)
+    return {name: value for name, value in {**values, **trained}.items() if name not in off}
 
 
 def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
@@ -47,7 +79,7 @@ def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
 
 
 # What is only looked at or kept changes nothing in how a model learns.
-_HARMLESS = {"eval_interval", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
+HARMLESS = {"eval_interval", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
 _COLUMNS = (
     "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",
     "seconds", "tokens/s",
@@ -96,11 +128,3 @@ def _unequal(what: str, names: Sequence[str], digests: Iterable[str]) -> list[li
     if len(set(found)) == 1 or len(set(zip(names, found, strict=True))) == len(set(names)):
         return []
     return [[what, *(f"{name} ({digest[:6]})" for name, digest in zip(names, found, strict=True))]]
-
-
-def _values(configs: Sequence[Settings]) -> dict[str, list[Any]]:
-    dictionaries = [config.to_dict() for config in configs]
-    if len({values.get("mlp_width") for values in dictionaries}) > 1:  # 0 is a rule: say what follows from it
-        for config, values in zip(configs, dictionaries, strict=True):
-            values["mlp_width"] = config.mlp_hidden if isinstance(config, ModelConfig) else None
-    return {name: [values[name] for values in dictionaries] for name in dictionaries[0]}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from playground.config import ModelConfig, Settings, TrainConfig, counted, label, spelled
+from playground.config import counted
 from playground.data.corpora import find_corpus
+from playground.races.comparison import HARMLESS, in_short, unequal_settings
 from playground.runs.comparable import same_batches, text_of
 from playground.runs.races import Race
 from playground.runs.store.run_store import Run
@@ -15,29 +15,12 @@ from playground.train.race import UNITS, tokens_per_step
 
 def what_differs(race: Race) -> list[str]:
     """The race's headline: the settings in which arms differ from the first, as "norm: LayerNorm → RMSNorm"."""
-    lines = []
-    first = race.members[0][0]
-    for kind, part in ((ModelConfig, "model"), (TrainConfig, "train")):
-        base = getattr(first, part).to_dict()
-        for name in base:
-            if name in _FOLLOWS:
-                continue
-            values = [_value(getattr(arm[0], part), name) for arm in race.members]
-            if any(value != values[0] for value in values):
-                lines.append(f"{label(kind, name)}: {' → '.join(spelled(value) for value in dict.fromkeys(values))}")
-    return lines
-
-
-def _value(config: Settings, name: str) -> Any:
-    """A field's value; of an MLP size that follows from a rule, the size."""
-    return config.mlp_hidden if name == "mlp_width" and isinstance(config, ModelConfig) else config.to_dict()[name]
+    firsts = [arm[0] for arm in race.members]
+    return [in_short(name, values) for name, values in unequal_settings(firsts, _FOLLOWS)]
 
 
 # From budget, seed and text, or without effect on what is learned.
-_FOLLOWS = {
-    "seed", "steps", "warmup_steps", "eval_interval", "checkpoint_interval", "vocab_size", "snapshots", "sample_interval",
-    "prompt",
-}  # fmt: skip
+_FOLLOWS = HARMLESS | {"seed", "steps", "warmup_steps", "vocab_size"}
 
 
 def conditions(race: Race) -> str:

@@ -45,7 +45,7 @@ UNKNOWN = Measure("", "", None)
 def tokens_of(run: Run) -> str:
     """Equal only for runs that make the same tokens of the same text: whose tokenizers give the same ids, and which keep
     documents apart in the same way, because a token between them is a target too."""
-    tokens = _tokens(run.path) or f"unreadable {run.id}"
+    tokens = tokenizer_of(run)
     if run.train.documents == "joined":
         return tokens
     ends = None if run.text_path is None else run.text_path.parent / DOCUMENTS
@@ -53,20 +53,30 @@ def tokens_of(run: Run) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
+def tokenizer_of(run: Run) -> str:
+    """Equal only for runs whose tokenizers give the same ids for the same text."""
+    return _tokens(run.path) or f"unreadable {run.id}"
+
+
 def text_of(run: Run) -> str:
     """Equal only for runs with the same training and the same validation text."""
-    train = run.train
+    train, path = run.train, run.text_path if run.train.corpus == "own" else None
     values = train.to_dict()
-    size = train.corpus_bytes
     if train.corpus == "own":
-        path = run.text_path
         source = f"unknown {run.id}" if path is None else _own_text(path)
-        size = min(size, path.stat().st_size) if path is not None else 0
     else:
         source = train.corpus if train.corpus in CORPORA else f"unknown {run.id}"
-        size = min(size, DOWNLOADS[source].n_bytes) if source in DOWNLOADS else size
-    parts = [source, size, *(values.get(name) for name in _TEXT)]
+    parts = [source, text_bytes(run), *(values.get(name) for name in _TEXT)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def text_bytes(run: Run) -> int:
+    """How much of its text a run uses at most, in bytes: as much as its settings say, or all of a shorter one."""
+    train = run.train
+    if train.corpus == "own":
+        path = run.text_path
+        return train.corpus_bytes if path is None else min(train.corpus_bytes, path.stat().st_size)
+    return min(train.corpus_bytes, DOWNLOADS[train.corpus].n_bytes) if train.corpus in DOWNLOADS else train.corpus_bytes
 
 
 def same_settings(a: TrainConfig, b: TrainConfig) -> bool:

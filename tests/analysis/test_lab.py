@@ -115,6 +115,39 @@ def test_a_solved_mlp_is_told_beside_the_size_that_the_rule_gives(two_runs):
     assert "MLP hidden size: 512 → 431" in told_apart([classic, matched])
 
 
+def test_settings_without_effect_are_not_compared(two_runs):
+    classic, modern = two_runs[0]
+
+    def rows(*runs):
+        table = differences([replace(run, name=str(number)) for number, run in enumerate(runs)])
+        return {row[0]: row[1:] for row in table.to_numpy().tolist()}
+
+    def trained(**changes):
+        return replace(modern, train=modern.train.replace(**changes))
+
+    sized = [trained(), trained(tokenizer="bpe", bpe_vocab=400), trained(tokenizer="bpe", bpe_vocab=600)]
+    assert rows(*sized[:2]) == {"Tokenizer": ["bytes", "BPE"]}, "1,000 is what bytes would have if they were BPE"
+    assert rows(*sized)["BPE vocabulary size"] == ["–", "400", "600"]
+    assert "BPE vocabulary size: 400 → 600" in told_apart(sized)
+    assert rows(trained(), trained(optimizer="sgd", beta2=0.5)) == {"Optimizer": ["AdamW", "SGD"]}
+    assert rows(trained(), trained(balance_loss=0.5, router_z_loss=0.1)) == {}
+    shakespeare = [trained(corpus="tiny_shakespeare", corpus_bytes=n) for n in (4_000_000, 2_000_000)]
+    assert rows(*shakespeare) == {}, "the text has 1.1 MB"
+    head = replace(modern, model=modern.model.replace(head_size=modern.model.head_dim))
+    assert rows(modern, head) == {}, "the size that heads have anyway"
+    turned = replace(classic, model=classic.model.replace(rope_theta=500.0))
+    assert rows(classic, turned) == {} and rows(turned, modern).keys() == rows(classic, modern).keys()
+    assert rows(trained(corpus="tales"), trained(corpus="addition")) == {"Dataset": ["Tales", "Addition"]}
+
+
+def test_of_an_imported_model_nothing_is_compared_that_is_not_known(two_runs):
+    classic, modern = two_runs[0]
+    unknown = replace(modern, origin="a folder", train=TrainConfig(corpus="unknown text", steps=1, warmup_steps=0))
+    rows = {row[0]: row[1:] for row in differences([classic, unknown]).to_numpy().tolist()}
+    assert rows["Dataset"] == ["Tales", "unknown text"] and rows["Norm"] == ["LayerNorm", "RMSNorm"]
+    assert not rows.keys() & {"Steps", "Warm-up steps", "Learning rate"}
+
+
 def test_results_are_those_of_the_last_evaluation(two_runs):
     table = results(*two_runs)
     classic, modern = table.to_dict("records")
