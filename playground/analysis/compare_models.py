@@ -53,8 +53,16 @@ def compare_text(
     if len(cuts) < 3:
         raise ValueError("The text is too short to compare on: write at least a few words.")
     spans = [Span(text[start:stop], *(one.between(start, stop) for one in found)) for start, stop in pairwise(cuts)]
-    note = "" if cuts[-1] == len(text) else f"Only the first {counted(cuts[-1], 'character')} fit both contexts."
-    return spans, note
+    return spans, "" if cuts[-1] == len(text) else _cut_note(cuts[-1], any(one.filled for one in found))
+
+
+def _cut_note(end: int, filled: bool) -> str:
+    """That only so many characters are compared, and why: of a text longer than a context, or otherwise."""
+    within = " within both contexts" if filled else ""
+    return (
+        f"Only the first {counted(end, 'character')} {'is' if end == 1 else 'are'} compared, up to the last point where a "
+        f"token of each model ends{within}."
+    )
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class _Read:
 
     ends: np.ndarray
     sums: np.ndarray
+    filled: bool  # its context holds no more of the text
     foretold: bool  # the first token stands for nothing in the text, so all of the text was predicted
 
     def between(self, start: int, stop: int) -> float | None:
@@ -77,9 +86,10 @@ def _read(model: Transformer, tokenizer: Tokenizer, text: str) -> _Read:
     """With the token that the tokenizer's file puts before a text, as prompts are read; without one behind it."""
     found = spans_of(tokenizer, text, prompt=True)
     own = np.flatnonzero(~found.added)
-    limit = min(model.config.block_size, int(own[-1]) + 1 if len(own) else 0)
+    needed = int(own[-1]) + 1 if len(own) else 0
+    limit = min(model.config.block_size, needed)
     ids, ends = found.ids[:limit].tolist(), found.ends[:limit]
     if len(ids) < 2:
         raise ValueError("The text is too short to compare on: write at least a few words.")
     sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(token_losses(model, ids), nan=0.0))])
-    return _Read(ends, sums, bool(found.added[0]))
+    return _Read(ends, sums, limit < needed, bool(found.added[0]))

@@ -376,8 +376,11 @@ def _runs(options: argparse.Namespace, store: RunStore) -> int:
         loss = "-" if last is None else f"{last['loss']:.4f}"
         loss += "" if last is None or last.isna()["loss_se"] else f" ± {last['loss_se']:.4f}"
         bits = "-" if last is None or last.isna()["bits_per_byte"] else f"{last['bits_per_byte']:.4f}"
-        step = f"{curves.since(run)['step']}/{run.train.steps}"
-        rows.append((run.id[:8], run.name, "gallery" if run.reference else run.state(), step, loss, bits))
+        now = curves.since(run)["step"]
+        unlogged = bool(run.origin) and not now and last is None
+        step = "-" if unlogged else f"{now}/{run.train.steps}"
+        state = "gallery" if run.reference else "imported" if unlogged else run.state()
+        rows.append((run.id[:8], run.name, state, step, loss, bits))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -18,7 +18,7 @@ def as_text(race: Race, found: Verdict) -> str:
     each = [word for one in found.comparisons for word in one.words] if len(found.comparisons) > 1 else []
     said = [found.headline, *found.sentences]
     each = [word for word in each if not any(word in sentence for sentence in said)]
-    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, ""]
+    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, found.table_note, ""]
     head = (
         "arm",
         "loss (nats/token)",

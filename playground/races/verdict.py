@@ -28,7 +28,7 @@ from playground.races.statistics import (
     paired_difference,
     ratio_interval,
 )
-from playground.races.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, rule
+from playground.races.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, rule, table_note
 from playground.runs.comparable import OTHER_WINDOWS, common_unit
 from playground.runs.curves import Curves
 from playground.runs.races import Race
@@ -54,7 +54,7 @@ class Comparison:
 class Verdict:
     """What a race says. `sentences` come with the first the most important; what they leave out of the single comparisons
     is in `comparisons`. `rule` is how differences were judged, `unit` what they are differences of. `best`: the arms to look
-    at in a race of rates."""
+    at in a race of rates. `table_note`: what the table's standard errors are errors of."""
 
     headline: str
     sentences: list[str]
@@ -64,6 +64,7 @@ class Verdict:
     waterfall: list[dict[str, Any]] = field(default_factory=list)
     best: list[int] = field(default_factory=list)
     unit: str = ""
+    table_note: str = ""
 
 
 def verdict(race: Race, curves: Curves) -> Verdict:
@@ -90,7 +91,16 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
     sentences += _rungs(waterfall)
     sentences += different_tokens(arms, unit)
     said = rule(arms, unit, level, len(others), bool(waterfall))
-    return Verdict(first, sentences, said, [_row(arm) for arm in arms], comparisons, waterfall, unit=unit)
+    return Verdict(
+        first,
+        sentences,
+        said,
+        [_row(arm) for arm in arms],
+        comparisons,
+        waterfall,
+        unit=unit,
+        table_note=table_note(arms),
+    )
 
 
 def race_level(n_comparisons: int) -> float:
@@ -308,4 +318,13 @@ def _judge_tuned(
         sentences = [*lr_sweep.words(families, [arms[i].train.learning_rate for i in known], levels, unit), *sentences]
     sentences += different_tokens(arms, unit)
     said = rule(arms, unit, level, len(families) - 1) + lr_sweep.RULE
-    return Verdict(prefix + first, sentences, said, [_row(arm) for arm in arms], comparisons, best=known, unit=unit)
+    return Verdict(
+        prefix + first,
+        sentences,
+        said,
+        [_row(arm) for arm in arms],
+        comparisons,
+        best=known,
+        unit=unit,
+        table_note=table_note(arms),
+    )

@@ -112,6 +112,16 @@ def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:
     return [f"{what} differ, so bits per byte are compared: losses per token would refer to different pieces of text."]
 
 
+def table_note(arms: Sequence[ArmResult]) -> str:
+    """What the table's "s.e. (text)" is, and whether it is part of the error of a difference."""
+    same = len({arm.windows for arm in arms}) == 1
+    return "s.e. (text): standard error of the loss over windows of the validation text. " + (
+        "All arms are evaluated on the same windows, so it is not the error of their difference."
+        if same
+        else "It is part of the error of a difference only between arms that are evaluated on different windows."
+    )
+
+
 def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, steps: bool = False) -> str:
     """How differences were judged, of so many arms with the first; with `steps` also of each with the one before."""
     n_seeds = len(arms[0].runs)

@@ -22,7 +22,7 @@ import pandas as pd
 from playground.config import PRESETS, counted, spelled
 from playground.data.corpora import find_corpus
 from playground.runs import baselines
-from playground.runs.comparable import Measure, text_of, tokens_of
+from playground.runs.comparable import Measure, text_of, tokenizer_of, tokens_of
 from playground.runs.store.history import History, Thinned, rounded
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
@@ -56,9 +56,11 @@ class Curves:
         ``tokens_per_second`` and ``eta_seconds`` (null when not training). There when they have changed, and in a first
         answer: ``name``, ``state``, ``message``, ``role``, ``reference``, ``model``, ``corpus``, ``tokenizer``, ``steps``,
         ``tokens`` and ``text`` (digests: losses per token compare where both are equal, bits per byte where ``text`` is),
-        ``bits_per_nat`` (null where a text does not come back from its tokens, and then ``no_bits`` says so in words) and
-        ``baselines`` (bits per byte of n-grams by name, or null). There when there is something new,
-        and in a first answer: ``train`` and ``validation`` (lists by field) and ``samples``.
+        ``tokenizer_id`` (a digest, equal for equal tokenizers) and ``documents`` (joined, separated or isolated), which
+        ``tokens`` is made of, ``imported`` (whether it came from elsewhere), ``bits_per_nat`` (null where a text does not
+        come back from its tokens, and then ``no_bits`` says so in words) and ``baselines`` (bits per byte of n-grams by
+        name, or null). There when there is something new, and in a first answer: ``train`` and ``validation`` (lists by
+        field) and ``samples``.
         """
         reader = self._reader(run)
         with reader.lock:
@@ -229,6 +231,9 @@ class _Reader:
             "no_bits": self.no_bits,
             "tokens": tokens_of(run)[:16],
             "text": text_of(run)[:16],
+            "tokenizer_id": tokenizer_of(run)[:32],
+            "documents": run.train.documents,
+            "imported": bool(run.origin),
             "baselines": self.baselines,
         }
 

@@ -9,6 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors
 
 from playground.analysis.compare_models import compare_text, token_losses
 from playground.tokenizers import Tokenizer, build_tokenizer, import_tokenizer
+from playground.tokenizers.bpe import learn_bpe
 from tests.models.variants import VARIANTS, build
 
 TEXT = "Once there was ä key."
@@ -58,7 +59,21 @@ def test_a_long_text_is_cut_and_said():
     spans, note = compare_text(a, a, "x" * 300)
     limit = a[0].config.block_size
     assert len(spans) == limit
-    assert note == f"Only the first {limit} characters fit both contexts."
+    assert note == (
+        f"Only the first {limit} characters are compared, up to the last point where a token of each model ends within both "
+        "contexts."
+    )
+
+
+def test_what_is_compared_ends_where_tokens_of_both_end():
+    """The context of the one ends within a token of the other, so less than it holds is compared."""
+    a, _ = two_models()
+    model = build(VARIANTS["modern"].replace(vocab_size=257))
+    limit = a[0].config.block_size
+    merged = learn_bpe("xy" * 500, 257)  # one merge: each token but the last is two characters
+    spans, note = compare_text(a, (model, merged), "z" + "xy" * limit)
+    assert "".join(span.text for span in spans) == "z" + "xy" * ((limit - 1) // 2)
+    assert note.startswith(f"Only the first {1 + (limit - 1) // 2 * 2} characters are compared, up to the last point")
 
 
 @pytest.mark.parametrize("text", ["", "x"])

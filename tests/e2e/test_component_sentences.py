@@ -44,7 +44,8 @@ def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: 
     validation = {"step": list(losses), "loss": list(losses.values()), "loss_se": [None] * len(losses)}
     return {
         "id": name, "name": name, "model": "Custom", "state": state, "reset": True, "corpus": "Tales", "text": "t",
-        "tokens": "same", "bits_per_nat": 1.4, "tokenizer": "bytes", "steps": 100, "step": max(losses, default=0),
+        "tokens": "same", "tokenizer_id": more.get("tokens", "same"), "documents": "joined",
+        "bits_per_nat": 1.4, "tokenizer": "bytes", "steps": 100, "step": max(losses, default=0),
         "train": {}, "validation": validation, **more,
     }  # fmt: skip
 
@@ -69,7 +70,7 @@ def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: 
         ),
         (
             [a_run("A", {10: 2.5}), a_run("B", {10: 2.4}, tokens="other", bits_per_nat=None)],
-            "These runs cannot be ranked: they use different tokenizers, and that of B does not decode back to the text",
+            "they use different tokenizers, and the tokenizer of B does not decode back to the text",
         ),
     ],
 )  # fmt: skip
@@ -79,6 +80,62 @@ def test_the_sentence_below_compared_curves(shown: Any, runs: list[dict[str, Any
         assert "A has the lowest validation loss: 2.50001 against 2.50002 nats per token for B." in text
     else:
         assert words in text
+
+
+def within(error: float, **losses: float) -> list[dict[str, Any]]:
+    runs = [a_run(name, {10: loss}) for name, loss in losses.items()]
+    for run in runs:
+        run["validation"]["loss_se"] = [error]
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (
+            within(0.034, A=1.714, B=1.714),
+            "A and B have the same validation loss: 1.714 ± 0.034 nats per token. ± is one standard error",
+        ),
+        (
+            within(0.034, A=1.71, B=1.75),
+            "the validation losses are within two standard errors of each other: 1.710 ± 0.034 for A and 1.750 ± 0.034 nats "
+            "per token for B.",
+        ),
+        (
+            within(0.01, C=2.5, B=1.7143, A=1.7141),
+            "the two lowest validation losses are within two standard errors of each other: 1.7141 ± 0.010 for A and 1.7143",
+        ),
+        (within(0.01, A=1.71, B=1.75), "A has the lowest validation loss: 1.710 ± 0.010 against 1.750 ± 0.010"),
+        (within(0.0, A=1.71, B=1.75), "A has the lowest validation loss: 1.710 ± 0.000 against"),
+    ],
+)  # fmt: skip
+def test_no_run_is_the_lowest_within_the_errors(shown: Any, runs: list[dict[str, Any]], words: str) -> None:
+    text = shown("compare_chart", COMPARE, {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
+    assert words in text
+    assert ("has the lowest" in text) == ("has the lowest" in words)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"documents": "isolated"}, "per token are not comparable: documents are joined in A and isolated in B, so 2.50"),
+        ({"tokenizer_id": "other"}, " bytes of this text with bytes of A and 0.96"),
+        ({"tokenizer_id": "other", "tokenizer": "BPE 400"}, " bytes of this text with bytes and 0.96"),
+        (
+            {"tokenizer_id": "other", "tokenizer": "BPE 400", "documents": "separated"},
+            "with BPE 400, and documents are joined in A and separated in B, so 2.50 and",
+        ),
+        ({}, "Their losses per token are not comparable: their documents end at different places, so 2.50 and"),
+    ],
+)  # fmt: skip
+def test_why_losses_per_token_are_not_compared(shown: Any, more: dict[str, Any], words: str) -> None:
+    runs = [
+        a_run("A", {10: 2.5}),
+        a_run("B", {10: 2.4}, **{"tokens": "other", "tokenizer_id": "same", "bits_per_nat": 1.5, **more}),
+    ]
+    for run in runs:
+        run["validation"]["bits_per_byte"] = [loss * run["bits_per_nat"] for loss in run["validation"]["loss"]]
+    assert words in shown("compare_chart", COMPARE, {"runs": ["A", "B"]}, curves={"runs": runs})
 
 
 def test_equal_losses_make_neither_model_better(shown: Any) -> None:
@@ -119,7 +176,7 @@ def test_the_last_position_of_a_row_is_no_input_of_the_next(shown: Any, page: An
     [
         (a_run("A", {100: 2.5}, step=100), "step 100 of 100", True),
         (a_run("A", {}, "queued", waiting="number 2 in the queue"), "number 2 in the queue · step 0 of 100", True),
-        (a_run("A", {}, step=0, message="Imported. There is no log."), "", False),
+        (a_run("A", {}, step=0, message="Imported. There is no log.", imported=True), "no training log", False),
     ],
     ids=["trained", "waiting", "imported"],
 )  # fmt: skip
@@ -131,3 +188,6 @@ def test_steps_are_said_of_what_was_trained_here(
     shown("live_run", LIVE, {"run": "A"}, curves={"runs": [run]}, band={"band": None})
     assert page.locator(".pg-live-line .pg-soft").inner_text() == words
     assert (page.locator(".pg-progress").get_attribute("hidden") is None) == bar
+    chart = page.locator(".pg-tiles, [aria-label='Training curves'] > div:first-child")
+    assert chart.evaluate_all("(all) => all.map((each) => each.hidden)") == [not bar, not bar]
+    assert (page.locator(".pg-live-line strong").inner_text() == "Imported") == (not bar)

@@ -11,7 +11,7 @@ from playground.cli.race import read_spec
 from playground.races.lr_sweep import families
 from playground.races.payload import race_news
 from playground.races.recipes import RECIPES, race_of
-from playground.races.report import CSV_COLUMNS, csv_rows
+from playground.races.report import CSV_COLUMNS, as_text, csv_rows
 from playground.races.results import ArmResult, RunCurve, results
 from playground.races.verdict import is_ladder, judge, race_level, verdict
 from playground.races.words import conditions, what_differs
@@ -223,6 +223,21 @@ def test_the_headline_of_differences_is_the_config_diff(written_race):
     )
     _, other = written_race([[curve(2.5, 2.0)]] * 2, ("modern", "BPE: modern + tokenizer=bpe + learning_rate=0.1"))
     assert conditions(other).endswith("sizes as given · same text · 32 tokens a step")
+
+
+def test_the_note_on_the_table_says_when_its_errors_are_part_of_a_difference(written_race):
+    for arms, words in (
+        (
+            ("classic", "modern"),
+            "All arms are evaluated on the same windows, so it is not the error of their difference.",
+        ),
+        (("modern", "BPE: modern + tokenizer=bpe"), "only between arms that are evaluated on different windows."),
+    ):
+        store, race = written_race([[curve(2.5, 2.0)]] * 2, arms)
+        found = verdict(race, Curves(store))
+        assert found.table_note.endswith(words)
+        assert race_news(race, Curves(store))["summary"]["table_note"] == found.table_note
+        assert found.table_note in as_text(race, found)
 
 
 def test_real_races_between_identical_arms_claim_nothing(tmp_path):

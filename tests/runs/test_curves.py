@@ -17,6 +17,9 @@ from playground.train.events import Evaluated, Event, Finished, Sampled, Started
 from tests.runs.conftest import MODEL, TRAIN, MakeRun
 
 HEAD = {
+    "documents",
+    "imported",
+    "tokenizer_id",
     "tokenizer",
     "name",
     "state",

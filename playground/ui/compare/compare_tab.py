@@ -31,7 +31,8 @@ from playground.ui.services import Services
 NOTICE = (
     "**What to notice.** Runs can only be ranked where everything else is equal: the same dataset, the same batches in the "
     "same order, about the same number of parameters. *What differs* lists the differences. Loss, perplexity and "
-    "accuracy are per token, so they are comparable only between runs with the same tokenizer; bits per byte are "
+    "accuracy are per token, so they are comparable only between runs with the same tokenizer and the same separation of "
+    "documents; bits per byte are "
     "comparable between all lossless tokenizers on the same validation text. ± is one standard error "
     "over windows of the validation text. A gap smaller than the gap between two seeds of the same model is not conclusive: "
     "race them instead."

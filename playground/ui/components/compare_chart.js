@@ -47,7 +47,8 @@ function whoIsAhead(list) {
   if (new Set(measured.map((run) => run.text)).size > 1) return "These runs were evaluated on different validation texts (another text, amount or version), so their losses are not comparable. Compare the shapes of the curves, not the values.";
   const same = new Set(measured.map((run) => run.tokens)).size === 1;
   const lossy = measured.filter((run) => !run.bits_per_nat);
-  if (!same && lossy.length) return `These runs cannot be ranked: they use different tokenizers, and that of ${lossy.map(nameOf).join(", ")} does not decode back to the text, so it has no bits per byte.`;
+  const how = new Set(measured.map((run) => run.tokenizer_id)).size > 1 ? "use different tokenizers" : "separate documents differently";
+  if (!same && lossy.length) return `These runs cannot be ranked: they ${how}, and the tokenizer of ${lossy.map(nameOf).join(", ")} does not decode back to the text, so it has no bits per byte.`;
   const ends = !same && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
   const step = ends ? Infinity : lastCommonStep(measured);
   const unit = same ? "nats per token" : "bits per byte";
@@ -58,10 +59,12 @@ function whoIsAhead(list) {
   const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
   const exact = measured.every((run) => run.validation.step.includes(step));
   const when = ends ? "At the end of each" : exact ? `At step ${P.whole(step)}, the last that all have reached` : `At the last evaluations up to step ${P.whole(step)}`;
-  const meaning = best.error || next.error ? "± is one standard error over windows of the validation text, not the error of this difference. " : "";
+  const meaning = best.error != null || next.error != null ? "± is one standard error over windows of the validation text, not the error of this difference. " : "";
   const [low, high] = P.apart(best.value, next.value, 3);
-  const ranking = best.value === next.value ? `${nameOf(best.run)} and ${nameOf(next.run)} have the same validation loss: ${low}${best.error} ${unit}.`
-    : `${nameOf(best.run)} has the lowest validation loss: ${low}${best.error} against ${high}${next.error} ${unit} for ${nameOf(next.run)}.`;
+  const noise = 2 * Math.hypot(best.error ?? 0, next.error ?? 0); // as if the two were independent, which errs on the side of silence
+  const ranking = best.value === next.value ? `${nameOf(best.run)} and ${nameOf(next.run)} have the same validation loss: ${low}${plusMinus(best.error)} ${unit}.`
+    : next.value - best.value <= noise ? `${scores.length > 2 ? "the two lowest validation losses" : "the validation losses"} are within two standard errors of each other: ${low}${plusMinus(best.error)} for ${nameOf(best.run)} and ${high}${plusMinus(next.error)} ${unit} for ${nameOf(next.run)}.`
+    : `${nameOf(best.run)} has the lowest validation loss: ${low}${plusMinus(best.error)} against ${high}${plusMinus(next.error)} ${unit} for ${nameOf(next.run)}.`;
   return `${when}, ${ranking} ${meaning}One run each: another seed may change a small difference.${unequal}`;
 }
 
@@ -72,16 +75,23 @@ function lastCommonStep(list) {
   return common.length ? common.at(-1) : reached;
 }
 
-/** " ± 0.012": the standard error of a run's loss at a step, in its unit; "" where its log has none. */
+/** The standard error of a run's loss at a step, in its unit; null where its log has none. */
 function errorOf(run, step, same) {
   const error = at(run, "loss_se", step);
-  return error == null ? "" : ` ± ${(error * (same ? 1 : run.bits_per_nat)).toFixed(3)}`;
+  return error == null ? null : error * (same ? 1 : run.bits_per_nat);
 }
+const plusMinus = (error) => (error == null ? "" : ` ± ${error.toFixed(3)}`);
 
-/** Why losses per token of two tokenizers cannot be compared, in these runs' own numbers. */
+/** Why losses per token of two runs cannot be compared, in these runs' own numbers: other tokenizers, other separators of documents, or both. */
 function whyBits(...pair) {
-  const [a, b] = pair.map((run) => ({ bytes: 1 / (run.bits_per_nat * Math.LN2), loss: P.lastOf(run.validation.loss), bits: P.lastOf(run.validation.bits_per_byte), words: run.tokenizer }));
-  return `Their losses per token are not comparable: a token is ${P.number(a.bytes)} bytes of this text with ${a.words} and ${P.number(b.bytes)} with ${b.words}, ` +
+  const [a, b] = pair.map((run) => ({ run, bytes: 1 / (run.bits_per_nat * Math.LN2), loss: P.lastOf(run.validation.loss), bits: P.lastOf(run.validation.bits_per_byte) }));
+  const twins = a.run.tokenizer === b.run.tokenizer;
+  const words = ({ run }) => run.tokenizer + (twins ? ` of ${nameOf(run)}` : "");
+  const reasons = [];
+  if (a.run.tokenizer_id !== b.run.tokenizer_id) reasons.push(`a token is ${P.number(a.bytes)} bytes of this text with ${words(a)} and ${P.number(b.bytes)} with ${words(b)}`);
+  if (a.run.documents !== b.run.documents) reasons.push(`documents are ${a.run.documents} in ${nameOf(a.run)} and ${b.run.documents} in ${nameOf(b.run)}`);
+  if (!reasons.length) reasons.push("their documents end at different places");
+  return `Their losses per token are not comparable: ${reasons.join(", and ")}, ` +
     `so ${P.number(a.loss)} and ${P.number(b.loss)} nats per token are ${P.number(a.bits)} and ${P.number(b.bits)} bits per byte.`;
 }
 
@@ -111,7 +121,7 @@ function drawLegend() {
     line.append(path);
     const button = P.el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(run.id)), "data-run": run.id, title: hidden.has(run.id) ? "Show" : "Hide" },
       line, P.el("b", { text: nameOf(run) }), P.el("span", { class: "pg-number", text: latest ? P.number(latest.value) : "–" }),
-      P.el("span", { class: "pg-soft", text: latest ? `step ${P.whole(latest.step)}${run.state === "running" ? ", training" : ""}` : P.stateWords(run.state).toLowerCase() }));
+      P.el("span", { class: "pg-soft", text: latest ? `step ${P.whole(latest.step)}${run.state === "running" ? ", training" : ""}` : (run.imported && !run.step ? "imported, no training log" : P.stateWords(run.state).toLowerCase()) }));
     button.addEventListener("click", () => {
       hidden.has(run.id) ? hidden.delete(run.id) : hidden.add(run.id);
       draw();

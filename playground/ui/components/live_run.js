@@ -45,7 +45,9 @@ const DRAWN = ["bigram", "trigram", "5-gram"];
 
 const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
 const styles = new P.Styles();
-const chart = P.curveChart(chartCard, {
+const curves = P.el("div");
+chartCard.append(curves);
+const chart = P.curveChart(curves, {
   styles,
   planned: true,
   trainAlways: true,
@@ -88,7 +90,7 @@ root.append(filled);
 const logged = (run) => run.state !== "finished" || (run.step ?? 0) > 0;
 
 function factsOf(run) {
-  const words = [];
+  const words = logged(run) ? [] : ["no training log"];
   if (run.state === "queued" && run.waiting) words.push(run.waiting);
   if (run.steps > 0 && logged(run)) words.push(`step ${P.whole(run.step ?? 0)} of ${P.whole(run.steps)}`);
   if (run.state === "running" && run.tokens_per_second > 0) words.push(`${P.rate(run.tokens_per_second)} tokens/s`);
@@ -136,7 +138,8 @@ function drawSamples(run) {
 }
 
 function drawRun(run) {
-  P.say(state, P.stateWords(run.state));
+  P.say(state, run.imported && !logged(run) ? "Imported" : P.stateWords(run.state));
+  tiles.hidden = curves.hidden = !logged(run);
   state.dataset.state = run.state;
   page.dataset.can = CAN[run.state] ?? "see";
   P.say(facts, factsOf(run));

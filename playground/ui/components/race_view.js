@@ -341,7 +341,7 @@ function drawSummary() {
   const { summary } = race;
   P.say(headline, (race.state !== "finished" && summary.comparisons.length ? "So far: " : "") + summary.headline);
   more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
-  P.say(rule, `${summary.rule} s.e. (text): standard error of the loss over windows of validation text; arms with the same tokenizer and context are evaluated on the same windows, so it is not the error of their difference. Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
+  P.say(rule, `${summary.rule} ${summary.table_note} Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
   announce(headline.textContent);
   const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
   const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.loss_se, null, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
