@@ -29,7 +29,7 @@ def main() -> None:
     from playground.ui.server import memory, zero_gpu
 
     zero_gpu.announce()  # likewise
-    memory.keep_flat()
+    memory.limit_malloc_arenas()
     import torch
 
     from playground.ui.app import build_app, launch_options, queued

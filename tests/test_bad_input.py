@@ -39,7 +39,7 @@ from playground.ui.api import Api
 from playground.ui.compare import compare_tab, race_tab
 from playground.ui.forms import HIDDEN
 from playground.ui.sample import sample_tab
-from playground.ui.services import Services, said
+from playground.ui.services import Services, show_errors
 from playground.ui.train import train_tab
 from playground.ui.train.import_panel import bring
 from tests.interchange.models import CASES, package
@@ -82,7 +82,7 @@ class Doors:
     def said(self, call: Callable[[], Any]) -> str:
         """What a call complains of, as the page would say it; whatever is no sentence of ours comes through."""
         try:
-            said(lambda: call())()  # a partial has no name to be known by
+            show_errors(lambda: call())()  # a partial has no name to be known by
         except gr.Error as error:
             return html.unescape(error.message)
         return ""
@@ -179,8 +179,8 @@ def is_a_sentence(text: str, *parts: str) -> None:
 
 NUMBERS: list[tuple[str, str, Any, str]] = [
     *(
-        (name, said, bad, words)
-        for name, said in (("n_layer", "Layers"), ("learning_rate", "Learning rate"), ("steps", "Steps"))
+        (name, show_errors, bad, words)
+        for name, show_errors in (("n_layer", "Layers"), ("learning_rate", "Learning rate"), ("steps", "Steps"))
         for bad, words in (
             (NAN, "must be a number. You sent"), (None, "must be a number. You sent"), ("", "must be a number. You sent"),
             ("abc", "must be a number. You sent 'abc'"), ([4], "must be a number. You sent"),
@@ -190,8 +190,8 @@ NUMBERS: list[tuple[str, str, Any, str]] = [
     ),
     ("n_layer", "Layers", 3.7, "must be a whole number; 3.7 is not"),
     *(
-        (name, said, bad, "must be")
-        for name, said in (
+        (name, show_errors, bad, "must be")
+        for name, show_errors in (
             ("n_layer", "Layers"), ("block_size", "Context length"), ("batch_size", "Batch size"),
             ("bpe_vocab", "BPE vocabulary size"),
         )
@@ -365,7 +365,8 @@ OPTIONS = {name: option for option, name in commands._SAMPLING.items()}
 
 def _write(doors: Doors, prompt: Any = "the", step: Any = None, run: Any = None, **settings: Any) -> str:
     values = [
-        settings.get(name, getattr(sample_tab.SampleConfig(), name)) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
+        settings.get(name, getattr(sample_tab.GenerationConfig(), name))
+        for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
     ]
     wanted = doors.run.id if run is None else run
     return doors.said(lambda: list(sample_tab.write(doors.services, wanted, step, prompt, *values, ANN)))

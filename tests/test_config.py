@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from playground.config import (
     PRESETS,
+    GenerationConfig,
     ImportedModelConfig,
     ModelConfig,
-    SampleConfig,
     TrainConfig,
     apart,
     config_diff,
@@ -22,6 +22,9 @@ from playground.config import (
     moved,
     preset,
 )
+from playground.runs.limits import Limits
+from playground.train.race import RaceSpec
+from playground.ui.links import Setup
 
 BAD = [
     (ModelConfig, dict(n_layer=float("nan")), "Layers must be a number. You sent NaN."),
@@ -72,9 +75,9 @@ BAD = [
     (TrainConfig, dict(tokenizer="wordpiece"), "Tokenizer must be one of byte, char, bpe, imported. You sent 'wordpiece'."),
     (TrainConfig, dict(seed=2**70), "Seed must be 0 to 4294967295"),
     (TrainConfig, dict(prompt="x" * 3000), "Prompt has 3,000 characters; the limit is 2,000. Shorten it."),
-    (SampleConfig, dict(top_p=float("nan")), "Top-p must be a number. You sent NaN."),
-    (SampleConfig, dict(temperature=-1), "Temperature must be 0 to 5; -1 is not."),
-    (SampleConfig, dict(max_new_tokens=10**6), "Max new tokens must be 1 to 8192; 1000000 is not."),
+    (GenerationConfig, dict(top_p=float("nan")), "Top-p must be a number. You sent NaN."),
+    (GenerationConfig, dict(temperature=-1), "Temperature must be 0 to 5; -1 is not."),
+    (GenerationConfig, dict(max_new_tokens=10**6), "Max new tokens must be 1 to 8192; 1000000 is not."),
 ]  # fmt: skip
 
 
@@ -154,13 +157,13 @@ def test_long_hostile_values_are_cut():
     assert len(str(caught.value)) < 120
 
 
-@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, GenerationConfig])
 def test_configs_survive_json(kind):
     config = kind()
     assert kind.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, GenerationConfig])
 def test_every_setting_explains_itself(kind):
     for item in fields(kind):
         assert item.metadata["label"], item.name
@@ -234,3 +237,24 @@ def test_numbers_that_differ_read_differently(a: float, b: float, digits: int) -
 
 def test_words_are_listed() -> None:
     assert [listed(list("abcd"[:n])) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+@pytest.mark.parametrize(("old", "new"), TrainConfig.renamed.items())
+def test_a_setting_is_known_by_its_earlier_name(old: str, new: str) -> None:
+    """Run folders, race files, links and commands of earlier versions have it."""
+    changed = TrainConfig().replace(**{new: True})
+    assert old not in changed.to_dict()
+    assert TrainConfig.from_dict({old: True}) == TrainConfig.from_stored({old: True}) == changed
+    assert TrainConfig().replace(**{old: True}) == changed
+    with pytest.raises(ValueError, match=f"Unknown setting '{old}s'"):
+        TrainConfig.from_dict({f"{old}s": True})
+    spec = RaceSpec.from_dict(
+        {
+            "arms": ["modern", f"x: modern + {old}=true", {"name": "y", "preset": "modern", "changes": {old: True}}],
+            "shared": {old: False},
+        }
+    )
+    assert [arm.changes for arm in spec.arms] == [{}, {new: True}, {new: True}]
+    assert spec.shared == {new: False}
+    assert Limits(frozen=(old,)).frozen == (new,)
+    assert Setup.from_json(json.dumps({"train": {old: True}})).settings()[1] == changed

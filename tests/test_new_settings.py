@@ -91,7 +91,7 @@ def test_what_the_gradients_depend_on_names_the_library(name: str) -> None:
 
 
 def test_what_the_library_is_not_named_for_changes_no_gradient() -> None:
-    from playground.train.gradients import losses
+    from playground.train.gradients import compute_losses
 
     changes = {"batch_size": 3, "seed": 9, "ema": 0.5, "learning_rate": 0.5, "weight_decay": 3.0, "balance_loss": 0.7,
                "router_z_loss": 0.5, "grad_clip": 0.1, "optimizer": "sgd", "beta1": 0.1, "beta2": 0.2}  # fmt: skip
@@ -99,5 +99,5 @@ def test_what_the_library_is_not_named_for_changes_no_gradient() -> None:
     torch.manual_seed(0)
     model = Transformer(ModelConfig(**SMALL))
     x = torch.randint(0, 256, (2, 8))
-    found = [losses(model, x, x, config) for config in (TrainConfig(), TrainConfig().replace(**changes))]
+    found = [compute_losses(model, x, x, config) for config in (TrainConfig(), TrainConfig().replace(**changes))]
     assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1] == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from playground.config import SampleConfig
+from playground.config import GenerationConfig
 from playground.ui.sample.sample_tab import LENGTH, SHAPE
 
 
@@ -51,5 +51,5 @@ class Visitor:
 
     def generate(self, run_id: Any, step: Any, prompt: Any, **settings: Any) -> None:
         """Press Generate on the Sample tab."""
-        values = {**SampleConfig().to_dict(), **settings}
+        values = {**GenerationConfig().to_dict(), **settings}
         self.press("generate", [run_id, step, prompt, *(values[name] for name in (*SHAPE, *LENGTH)), ""])

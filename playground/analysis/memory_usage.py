@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 
 from playground.config import ModelConfig, TrainConfig
-from playground.data.batches import random_windows
-from playground.train.gradients import losses
+from playground.data.batches import sample_batch
+from playground.train.gradients import compute_losses
 from playground.train.trainer import TrainState
 
 # Settings that change nothing in what a step holds; runs that differ in these alone are measured once.
@@ -34,7 +34,7 @@ def training_memory(model: ModelConfig, train: TrainConfig) -> int:
 def _training_memory(model: ModelConfig, config: TrainConfig) -> int:
     state, batch_size = TrainState.new(model, config), config.batch_size
     stream = torch.zeros(model.block_size + 2, dtype=torch.int64).numpy()
-    x, y = random_windows(stream, None, block_size=model.block_size, count=batch_size, seed=0, step=1)
+    x, y = sample_batch(stream, None, block_size=model.block_size, count=batch_size, seed=0, step=1)
     kept: dict[int, int] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
@@ -43,7 +43,7 @@ def _training_memory(model: ModelConfig, config: TrainConfig) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        part = losses(state.model.train(), x, y, config)
+        part = compute_losses(state.model.train(), x, y, config)
     (part.cross_entropy + part.z_loss + part.router).backward()
     state.optimizer.step()
     weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in state.model.parameters()}

@@ -7,12 +7,12 @@ import heapq
 from playground.analysis.time_estimate import seconds_of
 from playground.runs.curves import Curves
 from playground.runs.limits import Limits
-from playground.runs.queue.queue import Job, Line
+from playground.runs.queue.queue import Job, QueueView
 from playground.runs.store.run_store import Run
 from playground.train.estimate import estimate
 
 
-def seconds_until_start(line: Line, job_id: str, curves: Curves, workers: int, limits: Limits) -> float | None:
+def seconds_until_start(line: QueueView, job_id: str, curves: Curves, workers: int, limits: Limits) -> float | None:
     """Seconds until a waiting job gets a worker if nobody else comes or goes; None for one that does not wait."""
     if line.position(job_id) is None:
         return None

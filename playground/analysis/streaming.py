@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playground.config import ADDED, ModelConfig, SampleConfig, counted
-from playground.inference.generation import row_rng
-from playground.inference.sampling import draw, filter_distribution
+from playground.config import ADDED, GenerationConfig, ModelConfig, counted
+from playground.inference.generation import sequence_rng
+from playground.inference.sampling import filter_distribution, sample_token
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer, without_storage
 
@@ -210,7 +210,7 @@ class Proof:
         return self.cached[:n] == self.uncached[:n]
 
 
-def cache_proof(model: Transformer, ids: Sequence[int], config: SampleConfig) -> Iterator[Proof]:
+def cache_proof(model: Transformer, ids: Sequence[int], config: GenerationConfig) -> Iterator[Proof]:
     """Write the same text twice, token by token: once keeping keys and values, once reading all of it again each time.
 
     It ends with the context, within which both are the same model. Raises ValueError when the prompt fills it already.
@@ -224,7 +224,7 @@ def cache_proof(model: Transformer, ids: Sequence[int], config: SampleConfig) ->
         )
     runs: list[tuple[list[int], list[float]]] = [([], []), ([], [])]
     cache = KVCache(model.config)
-    rngs = [row_rng(config.seed, 0), row_rng(config.seed, 0)]
+    rngs = [sequence_rng(config.seed, 0), sequence_rng(config.seed, 0)]
     for _ in range(room):
         for kept, (written, times), rng in zip((cache, None), runs, rngs, strict=True):
             text = [*ids, *written]
@@ -232,7 +232,7 @@ def cache_proof(model: Transformer, ids: Sequence[int], config: SampleConfig) ->
             with torch.inference_mode():
                 new = text if kept is None or not written else text[-1:]
                 logits = model.unembed(model.hidden(torch.tensor([new]), cache=kept)[0, -1]).float().numpy()
-            written.append(draw(filter_distribution(logits, config, text).after, rng))
+            written.append(sample_token(filter_distribution(logits, config, text).after, rng))
             times.append(1000 * (time.perf_counter() - began))
         (cached, cached_ms), (uncached, uncached_ms) = runs
         yield Proof(cached, uncached, cached_ms, uncached_ms)

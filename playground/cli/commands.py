@@ -15,11 +15,12 @@ import torch
 
 from playground.config import (
     PRESETS,
+    GenerationConfig,
     ModelConfig,
-    SampleConfig,
     Settings,
     TrainConfig,
     counted,
+    current_name,
     label,
     parsed,
     setting_kinds,
@@ -27,12 +28,12 @@ from playground.config import (
 from playground.data.corpora import CORPORA, MAX_BYTES, find_corpus
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
-from playground.inference.generation import StopWatch, Written, encode_prompt, write_rows
+from playground.inference.generation import GeneratedText, StopStringMatcher, encode_prompt, generate_text_batch
 from playground.inference.native import decode_step
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
-from playground.runs.import_model import adopt_folder, adopt_from_hub
+from playground.runs.import_model import import_folder, import_from_hub
 from playground.runs.loading import ModelCache
 from playground.runs.store import status
 from playground.runs.store.paths import cache_root, data_root, gallery_root
@@ -146,7 +147,7 @@ def _sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default="", help="prompt of the generated text")
     parser.add_argument("--step", type=int, help="weights of this step (default: the newest)")
     for option, name in _SAMPLING.items():
-        parser.add_argument(option, dest=name, help=label(SampleConfig, name).lower())
+        parser.add_argument(option, dest=name, help=label(GenerationConfig, name).lower())
     parser.add_argument(
         "--stop",
         action="append",
@@ -178,6 +179,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
     ]
     for setting in short + options.settings:
         name, equals, text = setting.partition("=")
+        name = current_name(name)
         if not equals or name not in kinds:
             raise ValueError(
                 f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
@@ -262,7 +264,7 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
 
 def _execute(run: Run, store: RunStore) -> int:
     """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
-    malloc.keep()
+    malloc.configure_malloc()
     torch.set_num_threads(cores())
     with interruptible() as interrupted, ProgressLine(sys.stderr, run.train) as progress:
         ending = execute(run, cache_dir=cache_root(), interrupted=interrupted, watch=progress)
@@ -307,12 +309,12 @@ def _bits_unit(run: Run) -> str:
 def _sample(options: argparse.Namespace, store: RunStore) -> int:
     run = find_run(store, options.run)
     given = {name: getattr(options, name) for name in _SAMPLING.values() if getattr(options, name) is not None}
-    config = SampleConfig.from_dict({name: parsed(SampleConfig, name, text) for name, text in given.items()})
+    config = GenerationConfig.from_dict({name: parsed(GenerationConfig, name, text) for name, text in given.items()})
     config = config.replace(stop="\n".join(options.stop or ()))
     ids = encode_prompt(run.tokenizer, options.prompt, config.special_tokens)
     model = ModelCache().get(run, options.step)
     decode_step.warm()
-    rows = write_rows(model, run.tokenizer, ids, config)
+    rows = generate_text_batch(model, run.tokenizer, ids, config)
     if config.n_sample == 1:
         _print_as_it_comes(options.prompt, (row[0] for row in rows), config)
     else:
@@ -321,10 +323,10 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     return 0
 
 
-def _print_as_it_comes(prompt: str, pieces: Iterable[Written | None], config: SampleConfig) -> None:
+def _print_as_it_comes(prompt: str, pieces: Iterable[GeneratedText | None], config: GenerationConfig) -> None:
     """Print a text while it is written, but for its last letters while they may be the beginning of a stop string."""
     print(prompt, end="", flush=True)
-    held, text = StopWatch(config.stops).reach, ""
+    held, text = StopStringMatcher(config.stops).reach, ""
     for piece in pieces:
         assert piece is not None
         text += piece.text
@@ -336,7 +338,7 @@ def _print_as_it_comes(prompt: str, pieces: Iterable[Written | None], config: Sa
     print(text)
 
 
-def _whole(rows: Iterable[list[Written | None]], n: int) -> list[str]:
+def _whole(rows: Iterable[list[GeneratedText | None]], n: int) -> list[str]:
     """The finished texts of several samples."""
     texts = [""] * n
     for row in rows:
@@ -359,9 +361,9 @@ def _import(options: argparse.Namespace, store: RunStore) -> int:
     if (options.folder is None) == (options.hub is None):
         raise ValueError("Give either a folder to import or --hub OWNER/NAME.")
     if options.hub is not None:
-        run = adopt_from_hub(store, options.hub, name=options.name)
+        run = import_from_hub(store, options.hub, name=options.name)
     else:
-        run = adopt_folder(store, options.folder.absolute(), name=options.name)
+        run = import_folder(store, options.folder.absolute(), name=options.name)
     print(run.status().message, file=sys.stderr)
     print(run.id)
     return 0

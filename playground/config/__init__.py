@@ -7,6 +7,7 @@ validation: an instance that exists is valid. Presets are data.
 
 from playground.config.documents import usual_documents
 from playground.config.effect import without_effect
+from playground.config.generation import GenerationConfig
 from playground.config.model import (
     ADDED,
     GATED,
@@ -23,7 +24,6 @@ from playground.config.model import (
 from playground.config.phrases import apart, counted, listed, moved, nonzero
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
-from playground.config.sample import SampleConfig
 from playground.config.settings import ANY, Settings, setting, unsupported
 from playground.config.train import (
     Compile,
@@ -34,7 +34,15 @@ from playground.config.train import (
     TokenizerName,
     TrainConfig,
 )
-from playground.config.words import config_diff, label, parsed, setting_kinds, spelled
+from playground.config.words import (
+    config_diff,
+    current_name,
+    current_names,
+    label,
+    parsed,
+    setting_kinds,
+    spelled,
+)
 
 __all__ = [
     "ADDED",
@@ -49,6 +57,7 @@ __all__ = [
     "RECIPES",
     "Compile",
     "Documents",
+    "GenerationConfig",
     "ImportedModelConfig",
     "Init",
     "MLPKind",
@@ -58,7 +67,6 @@ __all__ = [
     "Placement",
     "Position",
     "Precision",
-    "SampleConfig",
     "ScheduleName",
     "Settings",
     "SinkLogit",
@@ -67,6 +75,8 @@ __all__ = [
     "apart",
     "config_diff",
     "counted",
+    "current_name",
+    "current_names",
     "followed_rate",
     "label",
     "listed",

@@ -31,6 +31,7 @@ def setting(
 class Settings:
     """What the config dataclasses share: checking on construction, and a round trip through plain dictionaries."""
 
+    renamed: ClassVar[Mapping[str, str]] = {}  # earlier names of fields: stored runs, links and race files have them
     trained: ClassVar[bool] = True  # whether the bounds are those of training here, or of what can be taken in
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build from a mapping; missing fields take their defaults, unknown ones raise ValueError."""
         known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
+        values = {cls.renamed.get(name, name): value for name, value in values.items()}
         for name in values:
             if name not in known:
                 raise ValueError(f"Unknown setting {str(name)[:40]!r}. Known settings: {', '.join(sorted(known))}.")

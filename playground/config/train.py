@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from playground.config.phrases import counted
 from playground.config.settings import Settings, setting
@@ -22,6 +22,8 @@ TASKS = ("repeat", "copy", "reverse", "sort", "addition", "brackets")
 @dataclass(frozen=True)
 class TrainConfig(Settings):
     """How a model is trained and on what. Together with a `ModelConfig` it determines a run completely."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"recompute": "gradient_checkpointing"}
 
     corpus: str = setting("tales", "Dataset", "Text to train on.")
     corpus_bytes: int = setting(
@@ -185,7 +187,7 @@ class TrainConfig(Settings):
         "faster on recent CPUs and GPUs; fp16 uses loss scaling and is meant for GPUs.",
         group="Numerics and speed",
     )  # fmt: skip
-    recompute: bool = setting(
+    gradient_checkpointing: bool = setting(
         False, "Gradient checkpointing",
         "Store only the input of each block and recompute its activations in the backward pass (Chen et al. 2016): less "
         "memory, about a third more time.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -40,6 +41,16 @@ def setting_kinds() -> dict[str, type[Settings]]:
     return {
         item.name: kind for kind in (ModelConfig, TrainConfig) for item in fields(kind) if item.name != "vocab_size"
     }
+
+
+def current_name(name: str) -> str:
+    """What a setting is called today, for a name from a race file, a link or a command of an earlier version."""
+    return ModelConfig.renamed.get(name, TrainConfig.renamed.get(name, name))
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values under today's names."""
+    return {current_name(name): value for name, value in values.items()}
 
 
 def parsed(kind: type[Settings], name: str, text: str) -> Any:

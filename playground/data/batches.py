@@ -62,13 +62,13 @@ def windows(
     _release(tokens)
     targets = chunk[:, 1:]
     if mask is not None:
-        targets = np.where(counting(mask[index[:, 1:]]), targets, IGNORED)
+        targets = np.where(counted_targets(mask[index[:, 1:]]), targets, IGNORED)
     if lengths is not None:
         targets = np.where(np.arange(block_size) < lengths[:, None], targets, IGNORED)
     return torch.from_numpy(chunk[:, :-1]), torch.from_numpy(np.ascontiguousarray(targets))
 
 
-def counting(mask: np.ndarray) -> np.ndarray:
+def counted_targets(mask: np.ndarray) -> np.ndarray:
     """Flags of those that count among the targets (B, T) of windows, from their part of a mask as `windows` describes it."""
     if mask.dtype == np.bool_:
         return mask
@@ -83,7 +83,7 @@ def _release(tokens: np.ndarray) -> None:
         pages.madvise(mmap.MADV_DONTNEED)
 
 
-def random_windows(
+def sample_batch(
     tokens: np.ndarray,
     mask: np.ndarray | None,
     *,
@@ -146,7 +146,7 @@ class Spread:
         offsets = rng.integers(0, length - block_size, size=count)
         for _ in range(_DRAWS if mask is not None and mask.dtype != np.bool_ else 0):
             assert mask is not None
-            if counting(mask[offsets[:, None] + np.arange(1, block_size + 1)]).any():
+            if counted_targets(mask[offsets[:, None] + np.arange(1, block_size + 1)]).any():
                 break
             offsets = rng.integers(0, length - block_size, size=count)
         return cls(offsets)

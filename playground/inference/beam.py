@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.inference.generation import Reader
+from playground.inference.generation import DecodingSession
 from playground.models.transformer import Transformer
 
 
@@ -35,7 +35,7 @@ def beam_search(
     """
     if n_beam < 1:
         raise ValueError(f"Beams must be 1 or more; {n_beam} is not.")
-    reader = Reader(model)
+    reader = DecodingSession(model)
     logits = reader.feed(ids)[None]
     growing, whole = [Beam((), (), 0.0)], list[Beam]()
     for count in range(n_tokens):

@@ -10,9 +10,9 @@ from itertools import takewhile
 import numpy as np
 import torch
 
-from playground.config import SampleConfig
+from playground.config import GenerationConfig
 from playground.inference.native.decode_step import AHEAD, DecodeStep, Floats, Marks, covers
-from playground.inference.sampling import draw, likeliest, shaped, softmax
+from playground.inference.sampling import filtered_probs, sample_token, softmax, topk
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import StreamDecoder, Tokenizer, end_ids
@@ -21,7 +21,7 @@ SHORT = 16  # tokens of a prompt that compiled steps read one by one in less tim
 BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
 
 
-class Reader:
+class DecodingSession:
     """Feeds tokens to a model and returns the logits of what comes next, for as long as one likes.
 
     A model whose window rolls on goes on for ever in constant memory, and so does any that is given a streaming cache.
@@ -88,7 +88,7 @@ class Reader:
         self,
         tokens: Sequence[int],
         uniforms: Floats,
-        config: SampleConfig,
+        config: GenerationConfig,
         seen: Marks,
         n_alternatives: int,
     ) -> list[np.ndarray]:
@@ -128,20 +128,21 @@ class GeneratedToken:
 
 
 def generate(
-    model: Transformer, ids: Sequence[int], config: SampleConfig, n_alternatives: int = 0
+    model: Transformer, ids: Sequence[int], config: GenerationConfig, n_alternatives: int = 0
 ) -> Iterator[GeneratedToken]:
     """Continue token ids for `max_new_tokens` tokens. The same model, ids and config give the same tokens.
 
     The model must be in eval mode. Of a prompt longer than the context, the last part is used. Raises ValueError for an
-    empty prompt. Only the first of the config's samples is written, and stop strings are not looked for: see `write_rows`.
+    empty prompt. Only the first of the config's samples is written, and stop strings are not looked
+    for: see `generate_text_batch`.
     """
-    return (tokens[0] for tokens in generate_rows(model, ids, config.replace(n_sample=1), n_alternatives))
+    return (tokens[0] for tokens in generate_batch(model, ids, config.replace(n_sample=1), n_alternatives))
 
 
-def generate_rows(
+def generate_batch(
     model: Transformer,
     ids: Sequence[int],
-    config: SampleConfig,
+    config: GenerationConfig,
     n_alternatives: int = 0,
     drawn: int = 0,
     first_row: int = 0,
@@ -152,20 +153,20 @@ def generate_rows(
     whoever goes on after n tokens with drawn = n gets what a longer text would have been; of the second of several
     samples, with first_row = 1.
     """
-    return continue_rows(Reader(model), ids, config, config.max_new_tokens, n_alternatives, drawn, first_row)
+    return continue_batch(DecodingSession(model), ids, config, config.max_new_tokens, n_alternatives, drawn, first_row)
 
 
-def continue_rows(
-    reader: Reader,
+def continue_batch(
+    reader: DecodingSession,
     ids: Sequence[int],
-    config: SampleConfig,
+    config: GenerationConfig,
     n_tokens: int,
     n_alternatives: int = 0,
     drawn: int = 0,
     first_row: int = 0,
 ) -> Iterator[list[GeneratedToken]]:
-    """`generate_rows` by a reader of one's own that has read nothing yet, for as many tokens as one likes."""
-    rngs = [row_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
+    """`generate_batch` by a reader of one's own that has read nothing yet, for as many tokens as one likes."""
+    rngs = [sequence_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
     logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
     reader.fork([0] * config.n_sample)
     seen = np.zeros((config.n_sample, reader.model.n_tokens), dtype=np.uint8)
@@ -200,7 +201,7 @@ def _as_generated(drawn: np.ndarray) -> GeneratedToken:
     return GeneratedToken(token, probability, tuple(others))
 
 
-def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
+def sequence_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
     """The random numbers of one of several samples, after `drawn` of them were used."""
     rng = np.random.default_rng([seed, row] if row else seed)
     rng.random(drawn)
@@ -208,17 +209,19 @@ def row_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
 
 
 def _choose(
-    logits: np.ndarray, config: SampleConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
+    logits: np.ndarray, config: GenerationConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
 ) -> GeneratedToken:
-    token = draw(shaped(logits, config, np.flatnonzero(seen) if config.repetition_penalty != 1 else ()), rng)
+    token = sample_token(
+        filtered_probs(logits, config, np.flatnonzero(seen) if config.repetition_penalty != 1 else ()), rng
+    )
     before = softmax(logits)
-    top = likeliest(logits, n_alternatives) if n_alternatives else ()
+    top = topk(logits, n_alternatives) if n_alternatives else ()
     alternatives = tuple((int(other), float(before[other])) for other in top)
     return GeneratedToken(token, float(before[token]), alternatives)
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedText:
     """A token as text. `cut`: a stop string was found, and so many characters at the end of the whole text go.
     `ended`: it is the token that ends a text, and has no text of its own.
     """
@@ -229,35 +232,35 @@ class Written:
     ended: bool = False
 
 
-def write_rows(
+def generate_text_batch(
     model: Transformer,
     tokenizer: Tokenizer,
     ids: Sequence[int],
-    config: SampleConfig,
+    config: GenerationConfig,
     n_alternatives: int = 0,
     drawn: int = 0,
     first_row: int = 0,
-) -> Iterator[list[Written | None]]:
-    """`generate_rows` with text, each continuation until its stop string or an end-of-text token comes: from then on it
+) -> Iterator[list[GeneratedText | None]]:
+    """`generate_batch` with text, each continuation until its stop string or an end-of-text token comes: from then on it
     gives None.
 
     It ends when all have stopped.
     """
     decoders = [StreamDecoder(tokenizer, ids) for _ in range(config.n_sample)]
-    watches = [StopWatch(config.stops) for _ in decoders]
-    running, ends = set(range(config.n_sample)), ends_of(tokenizer, config)
-    for count, tokens in enumerate(generate_rows(model, ids, config, n_alternatives, drawn, first_row), start=1):
-        written: list[Written | None] = [None] * config.n_sample
+    watches = [StopStringMatcher(config.stops) for _ in decoders]
+    running, ends = set(range(config.n_sample)), end_tokens(tokenizer, config)
+    for count, tokens in enumerate(generate_batch(model, ids, config, n_alternatives, drawn, first_row), start=1):
+        written: list[GeneratedText | None] = [None] * config.n_sample
         for row in sorted(running):
             if tokens[row].id in ends:
-                written[row] = Written(tokens[row], decoders[row].finish(), ended=True)
+                written[row] = GeneratedText(tokens[row], decoders[row].finish(), ended=True)
                 running.discard(row)
                 continue
             text = decoders[row].feed(tokens[row].id) + (
                 decoders[row].finish() if count == config.max_new_tokens else ""
             )
             cut = watches[row].feed(text)
-            written[row] = Written(tokens[row], text, cut)
+            written[row] = GeneratedText(tokens[row], text, cut)
             if cut is not None:
                 running.discard(row)
         yield written
@@ -265,7 +268,7 @@ def write_rows(
             return
 
 
-class StopWatch:
+class StopStringMatcher:
     """Looks for stop strings in text that comes in pieces."""
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -281,7 +284,7 @@ class StopWatch:
         return len(joined) - min(found) if found else None
 
 
-def write(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SampleConfig) -> str:
+def generate_text(model: Transformer, tokenizer: Tokenizer, prompt: str, config: GenerationConfig) -> str:
     """The continuation of a prompt as text. The model's mode (training or not) is left as it was."""
     was_training = model.training
     model.eval()
@@ -294,14 +297,16 @@ def write(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SampleC
         model.train(was_training)
 
 
-def ends_of(tokenizer: Tokenizer, config: SampleConfig) -> frozenset[int]:
+def end_tokens(tokenizer: Tokenizer, config: GenerationConfig) -> frozenset[int]:
     """The tokens at which a text ends."""
     return end_ids(tokenizer) if config.special_tokens else frozenset()
 
 
-def until_end(tokens: Iterable[GeneratedToken], tokenizer: Tokenizer, config: SampleConfig) -> Iterator[GeneratedToken]:
+def until_end(
+    tokens: Iterable[GeneratedToken], tokenizer: Tokenizer, config: GenerationConfig
+) -> Iterator[GeneratedToken]:
     """Generated tokens up to the one that ends the text, which is left out."""
-    ends = ends_of(tokenizer, config)
+    ends = end_tokens(tokenizer, config)
     return takewhile(lambda token: token.id not in ends, tokens)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from playground.config import SampleConfig
+from playground.config import GenerationConfig
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def entropy_bits(probabilities: np.ndarray) -> float:
     return float(-(positive * np.log2(positive)).sum())
 
 
-def penalised(logits: np.ndarray, seen: Iterable[int], penalty: float) -> np.ndarray:
+def penalize_repetition(logits: np.ndarray, seen: Iterable[int], penalty: float) -> np.ndarray:
     """Logits (V,) float64 in which tokens that were `seen` are less likely (Keskar et al. 2019): / or * by the penalty."""
     scores = logits.astype(np.float64)
     if penalty != 1 and len(ids := np.fromiter(seen, dtype=np.int64)):
@@ -47,7 +47,7 @@ def penalised(logits: np.ndarray, seen: Iterable[int], penalty: float) -> np.nda
     return scores
 
 
-def filter_distribution(logits: np.ndarray, config: SampleConfig, seen: Iterable[int] = ()) -> Filtered:
+def filter_distribution(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int] = ()) -> Filtered:
     """Apply repetition penalty, temperature, top-k, top-p and min-p, in this order, to logits (V,).
 
     `seen` are the ids of the text so far, for the penalty. Ties are broken towards the lower token id, so exactly k tokens
@@ -59,14 +59,14 @@ def filter_distribution(logits: np.ndarray, config: SampleConfig, seen: Iterable
     return Filtered(softmax(logits), after, removed_by.tolist())
 
 
-def shaped(logits: np.ndarray, config: SampleConfig, seen: Iterable[int] = ()) -> np.ndarray:
+def filtered_probs(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int] = ()) -> np.ndarray:
     """What is drawn from, (V,) float64: `filter_distribution(...).after` and nothing else, for whoever is in a hurry."""
     return _shape(logits, config, seen)[0]
 
 
-def _shape(logits: np.ndarray, config: SampleConfig, seen: Iterable[int]) -> tuple[np.ndarray, ...]:
+def _shape(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int]) -> tuple[np.ndarray, ...]:
     """What is drawn from, and who passes top-k, top-p and min-p, each (V,). Tokens are ranked only where a filter asks."""
-    scores = penalised(logits, seen, config.repetition_penalty)
+    scores = penalize_repetition(logits, seen, config.repetition_penalty)
     size, best = len(scores), int(scores.argmax())  # of equal ones the lowest id
     k = 1 if config.temperature == 0 else min(config.top_k or size, size)
     ranked = k < size or config.top_p < 1
@@ -92,7 +92,7 @@ def _shape(logits: np.ndarray, config: SampleConfig, seen: Iterable[int]) -> tup
     return kept / kept.sum(), in_k, in_p, in_min
 
 
-def likeliest(logits: np.ndarray, n: int) -> np.ndarray:
+def topk(logits: np.ndarray, n: int) -> np.ndarray:
     """Ids of the n largest of logits (V,), largest first, lower ids first among equals; without sorting the rest."""
     if n >= len(logits):
         return np.argsort(-logits, kind="stable")
@@ -101,7 +101,7 @@ def likeliest(logits: np.ndarray, n: int) -> np.ndarray:
     return np.asarray(ids[np.argsort(-logits[ids], kind="stable")[:n]])
 
 
-def draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
+def sample_token(probabilities: np.ndarray, rng: np.random.Generator) -> int:
     """One token id from probabilities (V,), by inverting their cumulative sum; ids of probability 0 never come."""
     cumulative = probabilities.cumsum()
     return min(int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right")), len(probabilities) - 1)

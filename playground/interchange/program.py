@@ -63,7 +63,7 @@ TRAINING: dict[str, Container[Any]] = {
         "corpus", "corpus_bytes", "task_version", "tokenizer", "steps", "batch_size", "grad_accum", "learning_rate",
         "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
         "validation_fraction", "sample_interval", "prompt", "checkpoint_interval", "snapshots", "balance_loss",
-        "router_z_loss", "seed", "bpe_vocab", "documents", "z_loss", "ema", "recompute", "compile",
+        "router_z_loss", "seed", "bpe_vocab", "documents", "z_loss", "ema", "gradient_checkpointing", "compile",
     ), ANY),
 }  # fmt: skip
 

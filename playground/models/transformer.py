@@ -84,7 +84,9 @@ class Transformer(nn.Module):
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.softcap = config.logit_softcap
         self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
-        self.recompute = False  # gradient checkpointing: keep only the inputs of blocks for the backward pass
+        self.gradient_checkpointing = (
+            False  # gradient checkpointing: keep only the inputs of blocks for the backward pass
+        )
 
     def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
         """Logits (B, T, V) of the token that follows each of `tokens` (B, T).
@@ -113,7 +115,7 @@ class Transformer(nn.Module):
             return torch.cat([self.hidden(part, cache, trace, mask, routings) for part, mask in parts], dim=1)
         query_pos, ctx = self._context(tokens, cache, trace, valid, routings)
         x = ctx.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
-        again = self.recompute and torch.is_grad_enabled()
+        again = self.gradient_checkpointing and torch.is_grad_enabled()
         for block in self.blocks:
             x = checkpoint(block, x, ctx, use_reentrant=False) if again else block(x, ctx)
         if cache is not None:

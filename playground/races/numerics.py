@@ -29,13 +29,13 @@ def numerics_race(start: str, model: ModelConfig, train: TrainConfig) -> RaceSpe
     """
     settings = {name: value for name, value in train.to_dict().items() if name not in _OWN}
     sizes = {name: value for name, value in model.to_dict().items() if name != "vocab_size"}
-    plain = {"precision": "fp32", "recompute": False}
+    plain = {"precision": "fp32", "gradient_checkpointing": False}
     arms: dict[str, dict[str, Any]] = {
         "fp32": {},
         "bf16": {"precision": "bf16"},
         "fp16": {"precision": "fp16"},
         **_micro_batches(train),
-        "recomputed": {"recompute": True},
+        "recomputed": {"gradient_checkpointing": True},
     }
     return RaceSpec(
         name="Numerics",

@@ -98,7 +98,7 @@ _ALL = (
             "bf16: modern + batch_size=8 + precision=bf16",
             "fp16: modern + batch_size=8 + precision=fp16",
             "4 micro-batches: modern + batch_size=2 + grad_accum=4",
-            "recomputed: modern + batch_size=8 + recompute=true",
+            "recomputed: modern + batch_size=8 + gradient_checkpointing=true",
         ),
         match="none",
     ),

@@ -23,7 +23,7 @@ from playground.config import PRESETS, counted, spelled
 from playground.data.corpora import find_corpus
 from playground.runs import baselines
 from playground.runs.comparable import Measure, text_of, tokenizer_of, tokens_of
-from playground.runs.store.history import History, Thinned, rounded
+from playground.runs.store.history import Downsampled, History, rounded
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
 from playground.tokenizers import ImportedTokenizer, in_words, lost_words
@@ -124,7 +124,7 @@ class _Reader:
     def __init__(self, history: History) -> None:
         self.lock = threading.Lock()
         self.history = history
-        self.thinned = Thinned(history, 1)
+        self.thinned = Downsampled(history, 1)
         self.baselines: dict[str, float] | None = None
         self.status = Status()
         self._life = ""
@@ -181,7 +181,7 @@ class _Reader:
         life = f"{self.history.life}.{run.train.steps}"
         if life != self._life:
             self._life = life
-            self.thinned = Thinned(self.history, max(1, run.train.steps // POINTS))
+            self.thinned = Downsampled(self.history, max(1, run.train.steps // POINTS))
         self.thinned.extend()
 
     def reply(self, run: Run, cursor: tuple[str, int, int, int, str]) -> dict[str, Any]:

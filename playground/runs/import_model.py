@@ -33,25 +33,27 @@ NO_DATA = (
 MAX_TEXT = 20_000
 
 
-def adopt_folder(store: RunStore, folder: Path, *, name: str = "", owner: str | None = None) -> Run:
+def import_folder(store: RunStore, folder: Path, *, name: str = "", owner: str | None = None) -> Run:
     """The model of a folder as a run. Raises ValueError; nothing is written then."""
-    return adopt(store, read_folder(folder, free_memory()), origin=f"the folder {folder.name}", name=name, owner=owner)
+    return import_package(
+        store, read_folder(folder, free_memory()), origin=f"the folder {folder.name}", name=name, owner=owner
+    )
 
 
-def adopt_files(store: RunStore, paths: Iterable[Path], *, name: str = "", owner: str | None = None) -> Run:
+def import_files(store: RunStore, paths: Iterable[Path], *, name: str = "", owner: str | None = None) -> Run:
     """The model that some uploaded files make up together. Raises ValueError; nothing is written then."""
-    return adopt(store, read_files(paths, free=free_memory()), origin="uploaded files", name=name, owner=owner)
+    return import_package(store, read_files(paths, free=free_memory()), origin="uploaded files", name=name, owner=owner)
 
 
-def adopt_from_hub(store: RunStore, repository: str, *, name: str = "", owner: str | None = None) -> Run:
+def import_from_hub(store: RunStore, repository: str, *, name: str = "", owner: str | None = None) -> Run:
     """A public model of the Hub, by its id. Raises ValueError; nothing is kept then."""
     with hub.downloaded(repository, free_memory() // 2) as folder:
         read = read_folder(folder, free_memory())
     title = repository.partition("/")[2]
-    return adopt(store, read, origin=repository, name=name or title, owner=owner)
+    return import_package(store, read, origin=repository, name=name or title, owner=owner)
 
 
-def adopt(store: RunStore, package: Package, *, origin: str, name: str = "", owner: str | None = None) -> Run:
+def import_package(store: RunStore, package: Package, *, origin: str, name: str = "", owner: str | None = None) -> Run:
     """A run with the weights, tokenizer and log of a package. `origin` says in words where it came from.
 
     Raises ValueError for a bad name or a full disk; nothing is left behind then.

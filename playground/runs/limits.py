@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
-from playground.config import ModelConfig, TrainConfig, apart, label, recipe, setting_kinds, spelled
+from playground.config import ModelConfig, TrainConfig, apart, current_name, label, recipe, setting_kinds, spelled
 from playground.config import preset as preset_config
 from playground.train.estimate import count_parameters, estimate, race_memory
 
@@ -54,6 +54,7 @@ class Limits:
                 _checked(item.name, getattr(self, item.name), whole="int" in str(item.type))
         if self.trainers not in get_args(Trainers):
             raise ValueError(f"trainers must be one of {', '.join(get_args(Trainers))}; {self.trainers!r:.40} is not.")
+        object.__setattr__(self, "frozen", tuple(current_name(name) for name in self.frozen))
         unknown = [name for name in self.frozen if name not in setting_kinds()]
         if unknown:
             raise ValueError(

@@ -2,9 +2,9 @@
 
     python -m playground.train.compiled CONFIG.json LIBRARY.so --threads 2        builds one, in a minute or less
 
-The library is loaded in milliseconds, without tracing, and computes loss and gradients in one call: what `gradients.losses`
-computes, with neighbouring operations fused, so sums round differently in the last digits. It belongs to one architecture,
-batch, precision, number of threads, processor and version of torch: `name_of` names all of these.
+The library is loaded in milliseconds, without tracing, and computes loss and gradients in one call: what
+`gradients.compute_losses` computes, with neighbouring operations fused, so sums round differently in the last digits. It
+belongs to one architecture, batch, precision, number of threads, processor and version of torch: see `name_of`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from torch import Tensor
 
 from playground.config import ModelConfig, TrainConfig
 from playground.models.transformer import Transformer
-from playground.train.data_parallel import Lanes, collect
-from playground.train.gradients import losses
+from playground.train.data_parallel import DataParallelThreads, collect
+from playground.train.gradients import compute_losses
 
 FORMAT = 4  # counted up when what is compiled changes
 # Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is
@@ -50,7 +50,7 @@ def obstacle(model: ModelConfig, train: TrainConfig) -> str:
         "experts choose tokens while they run": model.n_expert > 1,
         "dropout draws random numbers": model.dropout > 0,
         "fp16 repeats steps at another scale": train.precision == "fp16",
-        "activations are to be recomputed": train.recompute,
+        "activations are to be recomputed": train.gradient_checkpointing,
         "there is no C++ compiler here": not any(map(shutil.which, COMPILERS)),
         "it is built for Linux only": sys.platform != "linux",
     }
@@ -59,7 +59,7 @@ def obstacle(model: ModelConfig, train: TrainConfig) -> str:
 
 def name_of(model: ModelConfig, train: TrainConfig, threads: int) -> str:
     """The library's file name: equal for all runs that can share one."""
-    lanes = Lanes.of(model, train, threads)
+    lanes = DataParallelThreads.of(model, train, threads)
     training = {name: value for name, value in train.to_dict().items() if name not in ELSEWHERE}
     parts = {
         "format": FORMAT, "model": model.to_dict(), "rows": lanes.rows, "training": training,
@@ -78,10 +78,10 @@ def _flags() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-class Passes:
+class CompiledForwardBackward:
     """A library that was built for a model: call it instead of a forward and a backward pass."""
 
-    def __init__(self, library: Path, model: Transformer, lanes: Lanes) -> None:
+    def __init__(self, library: Path, model: Transformer, lanes: DataParallelThreads) -> None:
         """Raises OSError or RuntimeError for a file that is no such library."""
         self._parameters = list(model.parameters())
         self._library = _Library(library, lanes.count)
@@ -142,7 +142,7 @@ _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes
 _capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 
 
-def build(model: ModelConfig, train: TrainConfig, lanes: Lanes, library: Path) -> None:
+def build(model: ModelConfig, train: TrainConfig, lanes: DataParallelThreads, library: Path) -> None:
     """Compile the passes of a run to the file `library`, which appears whole. The code is made for torch's threads."""
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=library.parent) as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: what lies in a shared one would be unpickled
@@ -167,7 +167,7 @@ def _graph(model: ModelConfig, train: TrainConfig, rows: int) -> tuple[torch.fx.
             self.inner = transformer
 
         def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            part = losses(self.inner, x, y, train)
+            part = compute_losses(self.inner, x, y, train)
             return part.cross_entropy, part.cross_entropy + part.z_loss
 
     module = Losses()
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     values = json.loads(options.config.read_text("utf-8"))
     model, train = ModelConfig.from_dict(values["model"]), TrainConfig.from_dict(values["train"])
-    lanes = Lanes.of(model, train, options.threads)
+    lanes = DataParallelThreads.of(model, train, options.threads)
     torch.set_num_threads(lanes.threads)
     build(model, train, lanes, options.library)
     return 0

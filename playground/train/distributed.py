@@ -31,7 +31,7 @@ class Group:
     rank: int = 0
     size: int = 1
 
-    def share(self, x: Tensor) -> Tensor:
+    def shard(self, x: Tensor) -> Tensor:
         """This process's rows of a step's sequences (B, T). Raises ValueError when there are not enough for all."""
         if len(x) < self.size:
             raise ValueError(
@@ -41,7 +41,7 @@ class Group:
             )
         return x.tensor_split(self.size)[self.rank]
 
-    def add_up(self, model: nn.Module, loss: float) -> float:
+    def all_reduce(self, model: nn.Module, loss: float) -> float:
         """Replace every gradient by its sum over the group; the sum of the losses. A missing gradient counts as zero."""
         if self.size == 1:
             return loss
@@ -62,7 +62,7 @@ class Group:
         return int(value)
 
 
-ALONE = Group()
+SINGLE = Group()
 _RANK_STRIDE = (
     0x9E3779B1  # odd, and multiples up to 1023 of it are over 1.8 million apart modulo 2^32: no steps collide
 )
@@ -82,10 +82,10 @@ def processes() -> int:
 
 
 @contextmanager
-def joined() -> Iterator[Group]:
+def process_group() -> Iterator[Group]:
     """The group of the processes that torchrun started, over gloo, and nccl between GPUs; one process without torchrun."""
     if processes() == 1:
-        yield ALONE
+        yield SINGLE
         return
     device = training_device()
     if device.type == "cuda":

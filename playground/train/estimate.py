@@ -75,6 +75,6 @@ def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> i
     spelled = config.precision != "fp32" and model.block_size <= EAGER_MAX_TOKENS
     masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused or spelled)
     blocks = model.n_layer * per_layer + masked
-    if config.recompute:
+    if config.gradient_checkpointing:
         blocks = model.n_layer * model.n_embd + blocks // model.n_layer
     return 4 * tokens * (blocks + 3 * model.vocab_size)

@@ -18,10 +18,12 @@ from playground.config import TrainConfig
 from playground.data.batches import IGNORED
 from playground.models.moe import Routing
 from playground.models.transformer import Transformer
-from playground.train.data_parallel import Lanes, collect
+from playground.train.data_parallel import DataParallelThreads, collect
 from playground.train.routing import router_loss
 
-Passes = Callable[[Tensor, Tensor, int], float]  # as `compiled.Passes` and `faster_passes`; for models without experts
+ForwardBackward = Callable[
+    [Tensor, Tensor, int], float
+]  # as `compiled.CompiledForwardBackward` and `fastest_forward_backward`; for models without experts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,7 +37,7 @@ def accumulate(
     targets: int,
     count: int,
     scale: float = 1.0,
-    passes: Passes | None = None,
+    passes: ForwardBackward | None = None,
 ) -> float:
     """Add the gradients of sequences x, y (B, T), micro-batch by micro-batch, to the model's; return their part of the loss.
 
@@ -50,30 +52,30 @@ def accumulate(
         if passes is not None and len(inputs) == config.batch_size:
             loss += passes(inputs, wanted, targets)
             continue
-        part = losses(model, inputs, wanted, config)
+        part = compute_losses(model, inputs, wanted, config)
         total = (part.cross_entropy + part.z_loss) / targets + part.router * (len(inputs) / count)
         (total * scale if scale != 1.0 else total).backward()
         loss += part.cross_entropy.item() / targets
     return loss
 
 
-def faster_passes(model: Transformer, config: TrainConfig) -> Passes | None:
+def fastest_forward_backward(model: Transformer, config: TrainConfig) -> ForwardBackward | None:
     """A faster way than the plain one, where there is one that needs no preparation: lanes, or a GPU's own compiler."""
     device = model.embed.weight.device.type
     if device == "cpu":
-        lanes = Lanes.of(model.config, config, torch.get_num_threads())
-        return _laned(model, config, lanes) if lanes.count > 1 else None
-    plain = config.precision != "fp16" and not config.recompute and model.config.n_expert == 1
-    return traced(model, config) if device == "cuda" and config.compile == "on" and plain else None
+        lanes = DataParallelThreads.of(model.config, config, torch.get_num_threads())
+        return _threaded(model, config, lanes) if lanes.count > 1 else None
+    plain = config.precision != "fp16" and not config.gradient_checkpointing and model.config.n_expert == 1
+    return traced_forward_backward(model, config) if device == "cuda" and config.compile == "on" and plain else None
 
 
-def _laned(model: Transformer, config: TrainConfig, lanes: Lanes) -> Passes:
+def _threaded(model: Transformer, config: TrainConfig, lanes: DataParallelThreads) -> ForwardBackward:
     """Passes that cores share by sequences."""
     parameters = list(model.parameters())
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
         def lane(x: Tensor, y: Tensor) -> Sequence[Tensor]:
-            part = losses(model, x, y, config)
+            part = compute_losses(model, x, y, config)
             total = (part.cross_entropy + part.z_loss) / targets
             return part.cross_entropy.detach(), *torch.autograd.grad(total, parameters)
 
@@ -84,9 +86,9 @@ def _laned(model: Transformer, config: TrainConfig, lanes: Lanes) -> Passes:
     return passes
 
 
-def traced(model: Transformer, config: TrainConfig, backend: str = "inductor") -> Passes:
+def traced_forward_backward(model: Transformer, config: TrainConfig, backend: str = "inductor") -> ForwardBackward:
     """Passes that `torch.compile` fuses when they are first called. Dropout draws other random numbers than without."""
-    fused = torch.compile(losses, backend=backend, dynamic=False)
+    fused = torch.compile(compute_losses, backend=backend, dynamic=False)
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
         part = fused(model, x, y, config)
@@ -104,7 +106,7 @@ class Losses(NamedTuple):
     router: Tensor | float  # a mean over tokens and layers: balance and router z-loss
 
 
-def losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> Losses:
+def compute_losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> Losses:
     """What is asked of a model that reads x (B, T): to foretell the targets y (B, T), and to keep its logits calm."""
     routings: list[Routing] = []
     dtype = DTYPES[config.precision]

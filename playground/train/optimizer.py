@@ -19,7 +19,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from playground.config import TrainConfig
 from playground.train.muon import Muon
-from playground.train.thread_pool import threads
+from playground.train.thread_pool import thread_pool
 
 Named = list[tuple[str, nn.Parameter]]
 
@@ -42,7 +42,7 @@ class Optimizers:
 
     def step(self) -> None:
         """One step of each."""
-        each = map if self._at_once == 1 else threads(self._at_once, 1).map
+        each = map if self._at_once == 1 else thread_pool(self._at_once, 1).map
         for _ in each(lambda part: part.step(), self.parts):
             pass
 

@@ -11,10 +11,22 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, counted, label, parsed, preset, setting_kinds, spelled
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    TrainConfig,
+    counted,
+    current_name,
+    current_names,
+    label,
+    parsed,
+    preset,
+    setting_kinds,
+    spelled,
+)
 from playground.train.estimate import count_parameters
 from playground.train.events import Diverged, Event, Finished, StepDone
 from playground.train.flops import training_flops
@@ -129,6 +141,8 @@ class RaceSpec:
         if not isinstance(seeds, (list, tuple, range)):
             raise ValueError(f"Seeds must be a number or a list of numbers; {seeds!r:.40} is not.")
         given |= {"arms": tuple(map(_arm, arms)), "seeds": tuple(seeds)}
+        if isinstance(given.get("shared"), Mapping):
+            given["shared"] = current_names(given["shared"])
         return cls(**{"name": _default_name(given["arms"]), **given})
 
 
@@ -145,7 +159,7 @@ def _arm(value: object) -> Arm:
         raise ValueError(f"An arm's name and preset must be text; {value!r:.60} has others.")
     if not isinstance(arm.changes, Mapping):
         raise ValueError(f"The changes of arm {arm.name!r:.40} must be an object of settings.")
-    return arm
+    return replace(arm, changes=current_names(arm.changes))
 
 
 def _default_name(arms: Sequence[Arm]) -> str:
@@ -167,6 +181,7 @@ def parse_arm(text: str) -> Arm:
     kinds, changes = setting_kinds(), {}
     for part in parts:
         name, equals, value = (piece.strip() for piece in part.partition("="))
+        name = current_name(name)
         if not equals or name not in kinds:
             raise ValueError(
                 f"Arm {text[:60]!r}: {part[:40]!r} is no change. Write setting=value, as in position=rope."

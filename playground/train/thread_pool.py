@@ -10,7 +10,7 @@ import torch
 
 
 @lru_cache
-def threads(count: int, each: int = 1) -> ThreadPoolExecutor:
+def thread_pool(count: int, each: int = 1) -> ThreadPoolExecutor:
     """As many threads of Python, each of which computes with `each` of torch's."""
     here, all_there = torch.get_num_threads(), Barrier(count + 1)
 

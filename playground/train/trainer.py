@@ -20,16 +20,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig
-from playground.data.batches import IGNORED, random_windows
-from playground.inference.generation import write
+from playground.config import GenerationConfig, ModelConfig, TrainConfig
+from playground.data.batches import IGNORED, sample_batch
+from playground.inference.generation import generate_text
 from playground.models.transformer import Transformer, initialise
 from playground.tokenizers import Tokenizer
 from playground.train.dataset import Dataset
-from playground.train.distributed import ALONE, Group, dropout_seed
+from playground.train.distributed import SINGLE, Group, dropout_seed
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.gradients import Passes, accumulate, faster_passes, unscale
+from playground.train.gradients import ForwardBackward, accumulate, fastest_forward_backward, unscale
 from playground.train.optimizer import (
     Optimizers,
     build_optimizer,
@@ -54,14 +54,16 @@ class TrainState:
     seconds: float = 0.0  # spent in steps, evaluation and pauses left out
     scale: float = 1.0  # that the loss is multiplied by; more than 1 for fp16 only
     average: dict[str, Tensor] | None = None  # of the weights, by name
-    passes: Passes | None = None  # how micro-batches are computed, where there is a faster way than the plain one
+    passes: ForwardBackward | None = (
+        None  # how micro-batches are computed, where there is a faster way than the plain one
+    )
     compiled_from: int = -1  # step after which they were used; below zero: not at all
 
     @classmethod
     def new(cls, model: ModelConfig, config: TrainConfig, device: str | torch.device = "cpu") -> TrainState:
         """A freshly initialised model, at step 0."""
         transformer = initialise(Transformer(model), config.seed).to(device)
-        transformer.recompute = config.recompute
+        transformer.gradient_checkpointing = config.gradient_checkpointing
         state = cls(
             transformer, build_optimizer(transformer, config), scale=SCALE if config.precision == "fp16" else 1.0
         )
@@ -88,7 +90,7 @@ class TrainState:
             found["compiled_from"] = self.compiled_from
         return found
 
-    def take(self, passes: Passes) -> None:
+    def use_compiled(self, passes: ForwardBackward) -> None:
         """Go on with compiled passes from the next step on."""
         self.passes = passes
         if self.compiled_from < 0:
@@ -106,7 +108,7 @@ class TrainState:
         self.scale = float(counters.get("scale", self.scale))
         self.compiled_from = int(counters.get("compiled_from", -1))
 
-    def follow(self, decay: float) -> None:
+    def update_ema(self, decay: float) -> None:
         """Move the average towards the weights. Early it forgets faster, or it would remember the random start."""
         if self.average is not None:
             share = 1 - min(decay, (1 + self.step) / (10 + self.step))
@@ -128,7 +130,7 @@ class TrainState:
 
 
 def train(
-    state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer, group: Group = ALONE
+    state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer, group: Group = SINGLE
 ) -> Iterator[Event]:
     """Train from `state.step` to `config.steps`, changing `state` in place; it is consistent at every event.
 
@@ -141,12 +143,12 @@ def train(
         state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat,
         data.lost, compared=True,
     )  # fmt: skip
-    state.passes = state.passes or faster_passes(state.model, config)
+    state.passes = state.passes or fastest_forward_backward(state.model, config)
     snapshots = snapshot_steps(config.steps, config.snapshots)
     recent: deque[float] = deque(maxlen=3)
     while True:
         if group.rank == 0:
-            yield from _observations(state, data, config, tokenizer, snapshots)
+            yield from _evaluate_and_sample(state, data, config, tokenizer, snapshots)
         if state.step >= config.steps:
             break
         event = _step(state, data, config, recent, group)
@@ -167,19 +169,19 @@ def _step(
     for part in optimizer.param_groups:
         part["lr"] = rate
     block_size, count = model.config.block_size, config.batch_size * config.grad_accum
-    x, y = random_windows(
+    x, y = sample_batch(
         data.train, data.train_mask, block_size=block_size, count=count, seed=config.seed, step=number,
         among=data.train_windows,
     )  # fmt: skip
     targets = max(1, int((y != IGNORED).sum()))
     x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-    mine = group.share(x), group.share(y)
+    mine = group.shard(x), group.shard(y)
     while True:
         if model.config.dropout:
             torch.manual_seed(dropout_seed(config.seed, number, group.rank))
         optimizer.zero_grad()
         loss = accumulate(model, *mine, config, targets=targets, count=count, scale=state.scale, passes=state.passes)
-        loss = group.add_up(model, loss)
+        loss = group.all_reduce(model, loss)
         unscale(model, state.scale)
         grad_norm = clip_gradients(model, config.grad_clip)
         if math.isfinite(loss) and math.isfinite(grad_norm):
@@ -190,14 +192,14 @@ def _step(
     optimizer.step()
     recent.append(loss)
     state.step, state.tokens = number, state.tokens + x.numel()
-    state.follow(config.ema)
+    state.update_ema(config.ema)
     if config.precision == "fp16" and number % SCALE_STEPS == 0:
         state.scale = min(SCALE_MOST, 2 * state.scale)
     state.seconds += time.perf_counter() - began
     return StepDone(number, state.tokens, state.seconds, loss, grad_norm, rate)
 
 
-def _observations(
+def _evaluate_and_sample(
     state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer, snapshots: frozenset[int]
 ) -> Iterator[Event]:
     """What is due at the current step."""
@@ -208,9 +210,9 @@ def _observations(
             right = exact_match(model, tokenizer, data.task, version=config.task_version) if data.task else None
         yield Evaluated(step, state.tokens, state.seconds, found.loss, found.accuracy, right, found.loss_se)
     if config.sample_interval and (last or step % config.sample_interval == 0):
-        choice = SampleConfig(temperature=0.8, max_new_tokens=SAMPLE_TOKENS, seed=config.seed)
+        choice = GenerationConfig(temperature=0.8, max_new_tokens=SAMPLE_TOKENS, seed=config.seed)
         with state.averaged() as model:
-            text = write(model, tokenizer, data.prompt, choice)
+            text = generate_text(model, tokenizer, data.prompt, choice)
         yield Sampled(step, data.prompt, text)
     if step in snapshots:
         yield Snapshot(step)

@@ -14,14 +14,14 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig, counted, setting_kinds
+from playground.config import GenerationConfig, ModelConfig, TrainConfig, counted, current_names, setting_kinds
 from playground.inference.generation import encode_prompt, generate, until_end
 from playground.interp.attention import attention_patterns
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import FORMATS, export_run, zip_folder
 from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, pieces
-from playground.ui.services import Services, said
+from playground.ui.services import Services, show_errors
 from playground.ui.train.export_panel import file_name
 
 MAX_TEXT = 20_000_000  # characters
@@ -159,7 +159,7 @@ class Api:
             The generated text, and each token with its probability before any filter.
         """
         found = self.services.run(run, token)
-        config = SampleConfig(
+        config = GenerationConfig(
             temperature=temperature, top_k=top_k, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed
         )
         self.services.limits.check_writing(config.max_new_tokens)
@@ -239,7 +239,7 @@ def add_api(services: Services) -> None:
         (api.train, 2), (api.stop, None), (api.status, None), (api.metrics, None), (api.generate, 2), (api.attention, 2),
         (api.export, 1),
     ):  # fmt: skip
-        endpoint = said(function)
+        endpoint = show_errors(function)
         endpoint.__doc__ = function.__doc__
         gr.api(endpoint, api_name=function.__name__, concurrency_limit=limit)  # type: ignore[attr-defined]
 
@@ -248,7 +248,7 @@ def _split(settings: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings by the config that they belong to. Raises ValueError for one that neither knows."""
     if not isinstance(settings, dict):
         raise ValueError('Settings must be given by name, as in {"n_layer": 3}.')
-    kinds = setting_kinds()
+    kinds, settings = setting_kinds(), current_names(settings)
     for name in settings:
         if name not in kinds:
             raise ValueError(f"Unknown setting {str(name)[:40]!r}. Known settings: {', '.join(sorted(kinds))}.")

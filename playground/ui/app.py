@@ -29,11 +29,11 @@ from playground.ui.sample import sample_tab, streaming_tab
 from playground.ui.server import accounts, health
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
-from playground.ui.server.guard import LARGE, MAX_HELD, Guard
+from playground.ui.server.guard import LARGE, MAX_HELD, RequestGuard
 from playground.ui.server.sessions import describe_once
 from playground.ui.server.uploads import Uploads
-from playground.ui.services import Services, plain, sendable
-from playground.ui.text_card import wish_of
+from playground.ui.services import Services, json_safe, json_safe_outputs
+from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
 from playground.ui.train import train_tab
 
@@ -86,7 +86,7 @@ def build_app(services: Services) -> gr.Blocks:
         links.wire(link, built, services, visitor)
         add_api(services)
     accounts.keep_private(demo)
-    return describe_once(sendable(demo))
+    return describe_once(json_safe_outputs(demo))
 
 
 def _wire_duel(
@@ -120,7 +120,7 @@ def start_numerics(
 ) -> tuple[Any, ...]:
     """The Compare tab with the race that has begun. Raises ValueError."""
     spec = train_tab.numerics_spec(form, data)
-    own = race_form.text_for_all(services, wish_of(form.text, data), data[form.train["corpus_bytes"]])
+    own = race_form.text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
     shown = race_tab.begin(services, spec, own, token)
     return gr.update(selected="compare"), gr.update(selected="races"), *shown
 
@@ -153,7 +153,7 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
     def send_plain(event: Any, message: Any) -> None:
         """Gradio's own complaints quote what was sent, which may be half a surrogate pair: no JSON in UTF-8 has that."""
         if isinstance(message, ProcessCompletedMessage) and not message.success:
-            message.output = plain(message.output)
+            message.output = json_safe(message.output)
         send(event, message)
 
     async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
@@ -185,7 +185,7 @@ def see_batch(
 ) -> tuple[Any, ...]:
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
-    wish = wish_of(form.text, data)
+    wish = read_text_source(form.text, data)
     imported = train_tab.imported_tokenizer(form, data)
     shown = batch_tab.show_text(services, wish, model, settings, data[lens.number], imported)
     return gr.update(selected="batch"), shown, "text"
@@ -199,7 +199,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "css_paths": [CSS_PATH],
         "head": head_html(),
         "app_kwargs": {
-            "middleware": [Middleware(Guard, uploads=uploads), Middleware(EarlyScript)],
+            "middleware": [Middleware(RequestGuard, uploads=uploads), Middleware(EarlyScript)],
             "routes": health.routes(services),
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"

@@ -26,7 +26,7 @@ class Pages(dict[str | None, Known]):
             del self[next(iter(self))]
 
 
-class Latest:
+class CancelPrevious:
     """For the handlers of one tab."""
 
     def __init__(self) -> None:

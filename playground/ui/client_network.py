@@ -7,7 +7,7 @@ from gradio.context import LocalContext
 from playground.runs.queue.client_networks import origin
 
 
-def whence() -> str | None:
+def client_network() -> str | None:
     """The network behind the request that this thread answers, or None. See `runs.queue.client_networks`."""
     request = LocalContext.request.get(None)
     if request is None or request.client is None:

@@ -22,7 +22,7 @@ from playground.data.corpora import CORPORA
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
 from playground.ui.services import Services, for_toast
-from playground.ui.text_card import wish_of
+from playground.ui.text_card import read_text_source
 from playground.ui.train.train_tab import TrainTab, chosen
 
 MAX_TEXT = 2_000  # characters that travel in an address
@@ -106,7 +106,10 @@ def share(services: Services, run_id: str | None, token: str) -> dict[str, Any]:
 def setup_link(tab: TrainTab, data: Mapping[Any, Any]) -> dict[str, Any]:
     """An address that fills the Train tab's form as it is now. Raises ValueError for a form that could not be started."""
     setup = Setup.of(
-        data[tab.preset], wish_of(tab.text, data).corpus, read_form(tab.model, data), read_form(tab.train, data)
+        data[tab.preset],
+        read_text_source(tab.text, data).corpus,
+        read_form(tab.model, data),
+        read_form(tab.train, data),
     )
     return _box({"tab": "train", "setup": setup.to_json()}, OWN_TEXT if setup.corpus == "own" else "")
 

@@ -29,7 +29,7 @@ def paced(values: Iterable[Callable[[], V]], per_second: float) -> Iterator[V]:
             due = max(began + 1 / per_second, ended + 4 * (ended - began))
 
 
-def telling(work: Callable[[Tell], T]) -> Generator[str, None, T]:
+def with_progress(work: Callable[[Tell], T]) -> Generator[str, None, T]:
     """Do the work in a thread; yield what it tells, as words for the page; return its result or raise its error."""
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:

@@ -20,14 +20,14 @@ from playground.runs.archive import Archive
 from playground.runs.curves import Curves
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
-from playground.runs.queue.audit_log import to_nobody, to_output
-from playground.runs.queue.client_networks import from_nowhere
+from playground.runs.queue.audit_log import null_sink, standard_output
+from playground.runs.queue.client_networks import no_network
 from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
 from playground.runs.races import Race, get_race, list_races
 from playground.runs.store.paths import cache_root, data_root, gallery_root
 from playground.runs.store.run_store import Run, RunStore
-from playground.ui.client_network import whence
+from playground.ui.client_network import client_network
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 NOBODY = "nobody"  # a visitor without a token of ours: owns nothing, sees what is shared
@@ -59,8 +59,8 @@ class Services:
             die_with_ui=hosting.public,
             limits=hosting.limits,
             keep_days=hosting.keep_days,
-            tell=to_output if hosting.public else to_nobody,
-            whence=whence if hosting.public else from_nowhere,
+            tell=standard_output if hosting.public else null_sink,
+            whence=client_network if hosting.public else no_network,
         )
         for sentence in store.unreadable():
             print(f"store: {sentence}", flush=True)
@@ -127,14 +127,14 @@ class Services:
 
     def bind(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """A handler whose first parameter is filled with these services, and whose ValueErrors reach the page as text."""
-        return said(functools.partial(handler, self), handler)
+        return show_errors(functools.partial(handler, self), handler)
 
 
 def _shown(run: Run) -> str:
     return f"{run.name} · reference" if run.reference else run.name
 
 
-def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def show_errors(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` lends name and signature."""
     named = named or call
 
@@ -142,17 +142,17 @@ def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> C
         try:
             return call(*arguments)
         except ValueError as error:
-            raise complaint(error) from error
+            raise to_gr_error(error) from error
         except OSError as error:
-            raise complaint(disk_trouble(error)) from error
+            raise to_gr_error(disk_trouble(error)) from error
 
     def generator(*arguments: Any) -> Any:
         try:
             yield from call(*arguments)
         except ValueError as error:
-            raise complaint(error) from error
+            raise to_gr_error(error) from error
         except OSError as error:
-            raise complaint(disk_trouble(error)) from error
+            raise to_gr_error(disk_trouble(error)) from error
 
     wrapped = generator if inspect.isgeneratorfunction(named) else function
     wrapped.__name__ = named.__name__
@@ -164,44 +164,44 @@ def said(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> C
     return wrapped
 
 
-def sendable(demo: gr.Blocks) -> gr.Blocks:
+def json_safe_outputs(demo: gr.Blocks) -> gr.Blocks:
     """The app, with every handler's outputs made such that they can travel: Gradio's own JSON knows neither half a
     surrogate pair nor integers beyond 64 bits, and breaks off the stream. A ValueError that nobody has caught is told too.
     """
     for function in demo.fns.values():
         if function.fn is not None:
-            function.fn = _sendable(function.fn)
+            function.fn = _json_safe(function.fn)
     return demo
 
 
-def _sendable(handler: Callable[..., Any]) -> Callable[..., Any]:
+def _json_safe(handler: Callable[..., Any]) -> Callable[..., Any]:
     def function(*arguments: Any) -> Any:
         try:
-            return plain(handler(*arguments))
+            return json_safe(handler(*arguments))
         except ValueError as error:
-            raise complaint(error) from error
+            raise to_gr_error(error) from error
 
     def generator(*arguments: Any) -> Any:
         try:
             for value in handler(*arguments):
-                yield plain(value)
+                yield json_safe(value)
         except ValueError as error:
-            raise complaint(error) from error
+            raise to_gr_error(error) from error
 
     # Under its own name and with its own words: the API's documentation and agents' tools are made of them.
     return functools.wraps(handler)(generator if inspect.isgeneratorfunction(handler) else function)
 
 
-def plain(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
     """A value of the page without what JSON in UTF-8 cannot say."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return float(value) if abs(value) < 2**1000 else None
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {json_safe(key): json_safe(item) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(plain(item) for item in value)
+        return type(value)(json_safe(item) for item in value)
     return value
 
 
@@ -215,10 +215,10 @@ def disk_trouble(error: OSError) -> ValueError:
 
 def for_toast(sentence: str) -> str:
     """A sentence that may quote anything, for a message of the page: Gradio shows those as HTML."""
-    return str(plain(html.escape(sentence, quote=False)))
+    return str(json_safe(html.escape(sentence, quote=False)))
 
 
-def complaint(error: ValueError) -> gr.Error:
+def to_gr_error(error: ValueError) -> gr.Error:
     """A message for the page."""
     if isinstance(error, gr.Error):  # which is a ValueError too, and has been made for the page already
         return error

@@ -18,7 +18,7 @@ from playground.data.tasks import TASKS
 from playground.tokenizers import Tokenizer
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
-from playground.ui.texts import CARDS, Wish, described, loaded, own_text, size_of
+from playground.ui.texts import CARDS, TextSource, described, loaded, own_text, size_of
 
 TEXTS = ("tales", "python_source", "tiny_shakespeare", "tiny_stories", "task", "own")
 LABELS = {"task": "Algorithms", "own": "Your text"}
@@ -58,7 +58,7 @@ class TextChoice:
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """What `wish_of` reads."""
+        """What `read_text_source` reads."""
         return {
             self.text, self.task, self.pasted, self.upload, self.field, self.path, self.dataset, self.column, self.split,
         }  # fmt: skip
@@ -135,10 +135,10 @@ def corpus_of(card: TextChoice, data: Mapping[Any, Any]) -> str:
     return str(data[card.task] if data[card.text] == "task" else data[card.text])
 
 
-def wish_of(card: TextChoice, data: Mapping[Any, Any]) -> Wish:
+def read_text_source(card: TextChoice, data: Mapping[Any, Any]) -> TextSource:
     """What the form says, from what Gradio hands to a handler with a set of inputs."""
     files = data[card.upload] or []
-    return Wish(
+    return TextSource(
         corpus=corpus_of(card, data),
         pasted=data[card.pasted] or "",
         files=tuple(str(name) for name in (files if isinstance(files, list) else [files])),
@@ -173,7 +173,7 @@ def show_upload(
     """What was brought, in words; the field of rows where there are any; and a size for the form that takes it whole, or
     as much of it as `limit` bytes. Raises ValueError for what is no text.
     """
-    wish = wish_of(card, {**data, card.text: "own"})
+    wish = read_text_source(card, {**data, card.text: "own"})
     rows = any(has_fields(Path(name)) for name in [*wish.files, wish.path.strip()])
     lines = gr.update(visible=True) if rows else gr.update(visible=False, value="")
     wish = wish if rows else replace(wish, field="")  # a field that is not shown is not meant
@@ -190,7 +190,7 @@ def _cap(size: Any) -> int:
     return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
 
 
-def about_text(services: Services, wish: Wish, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
+def about_text(services: Services, wish: TextSource, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
     """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)

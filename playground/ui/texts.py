@@ -29,7 +29,7 @@ _MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # all that Markdown and HTML could take
 
 
 @dataclass(frozen=True)
-class Wish:
+class TextSource:
     """What a form says about the text, unchecked."""
 
     corpus: str = "tales"
@@ -47,7 +47,7 @@ class Wish:
         return bool(self.files or self.path.strip() or self.dataset.strip())
 
 
-def own_text(services: Services, wish: Wish, n_bytes: int) -> OwnText | None:
+def own_text(services: Services, wish: TextSource, n_bytes: int) -> OwnText | None:
     """The text that somebody brings, or None where the wish is for another corpus. `n_bytes` caps a download.
 
     Uploads come before a path, a path before a data set, and all of them before what was pasted. Raises ValueError.

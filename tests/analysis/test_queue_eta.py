@@ -6,7 +6,7 @@ from playground.analysis import queue_eta
 from playground.analysis.queue_eta import seconds_until_start
 from playground.runs.curves import Curves
 from playground.runs.limits import LOCAL, Limits
-from playground.runs.queue.queue import Line
+from playground.runs.queue.queue import QueueView
 from playground.runs.store.run_store import RunStore
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
@@ -26,11 +26,11 @@ def runs(tmp_path, monkeypatch):
 
 def test_the_one_before_and_those_ahead_are_added_up(runs):
     curves, (training, first, second, third) = runs
-    line = Line((training,), (first, second, third))
+    line = QueueView((training,), (first, second, third))
     starts = [seconds_until_start(line, run.id, curves, 1, LOCAL) for run in (training, first, second, third)]
     assert starts == [None, 30, 130, 170]
     assert seconds_until_start(line, third.id, curves, 2, LOCAL) == 70  # one worker does 100, the other 30 and 40
-    assert seconds_until_start(Line((), (second, third)), second.id, curves, 1, LOCAL) == 0
+    assert seconds_until_start(QueueView((), (second, third)), second.id, curves, 1, LOCAL) == 0
     assert seconds_until_start(line, third.id, curves, 1, Limits(run_minutes=1)) == 30 + 60 + 40
 
 
@@ -42,4 +42,4 @@ def test_a_run_that_has_begun_counts_at_its_own_pace(runs):
     with LogWriter(training.log) as log:
         for step in range(1, 11):
             log.append(StepDone(step, step * 64, step * 2.0, 3.0, 1.0, 1e-3))
-    assert seconds_until_start(Line((training,), (first,)), first.id, curves, 1, LOCAL) == pytest.approx(20 * 2.0)
+    assert seconds_until_start(QueueView((training,), (first,)), first.id, curves, 1, LOCAL) == pytest.approx(20 * 2.0)

@@ -14,7 +14,7 @@ from playground.analysis.streaming import (
     readings,
     slot_story,
 )
-from playground.config import SampleConfig, preset
+from playground.config import GenerationConfig, preset
 from playground.inference.generation import generate
 from tests.models.variants import VARIANTS, build
 
@@ -106,7 +106,7 @@ def test_settings_out_of_range_are_refused(window, n_sink, field):
 
 @pytest.mark.parametrize("name", ["classic", "modern", "window"])
 def test_with_and_without_the_cache_the_text_is_the_same(name):
-    model, config = build(VARIANTS[name]), SampleConfig(seed=4, max_new_tokens=500, top_p=0.9)
+    model, config = build(VARIANTS[name]), GenerationConfig(seed=4, max_new_tokens=500, top_p=0.9)
     *_, proof = cache_proof(model, [1, 2, 3], config)
     assert proof.same
     assert len(proof.cached) == len(proof.uncached) == model.config.block_size - 3

@@ -28,8 +28,8 @@ import psutil
 import torch
 import transformers
 
-from playground.config import ModelConfig, SampleConfig, preset
-from playground.inference.generation import Reader, generate, generate_rows
+from playground.config import GenerationConfig, ModelConfig, preset
+from playground.inference.generation import DecodingSession, generate, generate_batch
 from playground.inference.native import decode_step
 from playground.models.transformer import Transformer, initialise
 from playground.reference.make_runs import reference_id
@@ -42,7 +42,7 @@ from tests.visitor import Visitor
 
 SMALL = preset("modern", vocab_size=256, block_size=256, n_layer=4, n_embd=128)
 LARGE = preset("modern", vocab_size=32_000, block_size=256, n_layer=6, n_embd=288, n_head=6, n_kv_head=6)
-SAMPLING = SampleConfig(temperature=1.0, seed=0)
+SAMPLING = GenerationConfig(temperature=1.0, seed=0)
 NUCLEUS = 0.9  # llama2.c's top-p when nothing is said
 TURNS = 5
 ROLLS = 5
@@ -81,7 +81,7 @@ def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path 
         f"playground, top-p {NUCLEUS}": (n, lambda: _drain(generate(model, prompt, nucleus))),
         f"playground, bf16 weights, top-p {NUCLEUS}": (n, lambda: _drain(generate(rounded, prompt, nucleus))),
         "playground, step not compiled": (n, lambda: _uncompiled(model, prompt, settings)),
-        "playground, four texts at once (sum)": (4 * n, lambda: _drain(generate_rows(model, prompt, many))),
+        "playground, four texts at once (sum)": (4 * n, lambda: _drain(generate_batch(model, prompt, many))),
         "transformers.generate": (n, _transformers(config, prompt, n)),
     }  # fmt: skip
     speeds: dict[str, list[float]] = {way: [] for way in ways}
@@ -111,7 +111,7 @@ def _compare(name: str, config: ModelConfig, n: int, goal: float, llama2c: Path 
             figure(f"{name} against llama2.c{how}{weights}", middle[f"playground{weights}{how}"] / other, target)
 
 
-def _texts(model: Transformer, prompt: list[int], settings: SampleConfig, compiled: bool = True) -> list[int]:
+def _texts(model: Transformer, prompt: list[int], settings: GenerationConfig, compiled: bool = True) -> list[int]:
     """The ids of a text, for the check that none of this changes it."""
     library, decode_step._library = decode_step._library, decode_step._library if compiled else None
     try:
@@ -125,7 +125,7 @@ def _drain(items: Iterable[object]) -> None:
         pass
 
 
-def _uncompiled(model: Transformer, prompt: list[int], settings: SampleConfig) -> None:
+def _uncompiled(model: Transformer, prompt: list[int], settings: GenerationConfig) -> None:
     _texts(model, prompt, settings, compiled=False)
 
 
@@ -188,7 +188,7 @@ def _rolling(n: int) -> None:
     print(f"\nrolling buffer of 128, {n:,} tokens")
     tenths, ratios, gained = ([], []), [], []
     for _ in range(ROLLS):
-        reader, times, memory = Reader(model), [], 0
+        reader, times, memory = DecodingSession(model), [], 0
         reader.feed([1])
         began = time.perf_counter()
         for at in range(1, n + 1):

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     machine()
-    malloc.keep()
+    malloc.configure_malloc()
     torch.set_num_threads(options.threads)
     text = (options.text or real_text()).read_text("utf-8")
     print("| change | parameters | steps | reach 1.88 | seconds | ms a step | loss then |")

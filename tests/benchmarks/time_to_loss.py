@@ -35,12 +35,12 @@ from playground.runs.create import create_run, prepare_run
 from playground.runs.store.log import Tail
 from playground.runs.store.processes import PATIENT_THREADS, cores, environment
 from playground.runs.store.run_store import Run, RunStore
-from playground.train.compiled import Passes as CompiledPasses
+from playground.train.compiled import CompiledForwardBackward as CompiledPasses
 from playground.train.compiled import build
-from playground.train.data_parallel import Lanes
+from playground.train.data_parallel import DataParallelThreads
 from playground.train.dataset import split
 from playground.train.estimate import estimate
-from playground.train.gradients import Passes, accumulate
+from playground.train.gradients import ForwardBackward, accumulate
 from playground.train.trainer import TrainState
 from tests.benchmarks._report import figure, machine, row
 from tests.texts import real_text
@@ -340,14 +340,14 @@ def profile(bench: Bench, turns: int = 20) -> None:
     torch.set_num_threads(1)
     model, rows = (
         TrainState.new(settings.model, settings.train).model,
-        Lanes.of(settings.model, settings.train, cores()).rows,
+        DataParallelThreads.of(settings.model, settings.train, cores()).rows,
     )
-    lane, library = Lanes(1, rows, 1), bench.warm.parent / "profiled.so"
+    lane, library = DataParallelThreads(1, rows, 1), bench.warm.parent / "profiled.so"
     with torch._inductor.config.patch({"cpp.enable_kernel_profile": True}):
         build(settings.model, settings.train, lane, library)
     x = torch.randint(0, settings.model.vocab_size, (rows, settings.model.block_size))
     batch = settings.train.replace(batch_size=rows)
-    ways: dict[str, Passes | None] = {"plain": None, "compiled": CompiledPasses(library, model, lane)}
+    ways: dict[str, ForwardBackward | None] = {"plain": None, "compiled": CompiledPasses(library, model, lane)}
     for name, passes in ways.items():
         for _ in range(2):  # the first time is for warming up
             with torch.profiler.profile() as seen:

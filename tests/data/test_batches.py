@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.data.batches import IGNORED, Spread, random_windows, windows
+from playground.data.batches import IGNORED, Spread, sample_batch, windows
 from playground.data.tasks import TASKS, answer_distance, answer_mask, task_text
 
 TEXTS = {name: task_text(name, 4_000, seed=3) for name in TASKS}
@@ -54,7 +54,7 @@ def test_windows_without_any_target_are_drawn_again() -> None:
     for step in range(60):
         offsets = Spread.random(len(tokens), **settings, step=step, mask=distances).offsets
         first = np.random.default_rng([5, step]).integers(0, len(tokens) - 25, size=1)
-        _, y = random_windows(tokens, distances, **settings, step=step)
+        _, y = sample_batch(tokens, distances, **settings, step=step)
         assert (y != IGNORED).any()
         assert np.array_equal(offsets, Spread.random(len(tokens), **settings, step=step, mask=distances).offsets)
         if (windows(tokens, distances, first, 25)[1] != IGNORED).any():

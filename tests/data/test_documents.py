@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data import corpora, sources, token_file
-from playground.data.batches import IGNORED, DocumentWindows, Spread, random_windows, windows
+from playground.data.batches import IGNORED, DocumentWindows, Spread, sample_batch, windows
 from playground.data.corpora import check_text, load_text
 from playground.data.documents import Text, documents, ends_of, n_documents, read_ends, write_ends
 from playground.data.sources import TextFile, gather
@@ -252,8 +252,8 @@ def test_each_token_is_the_target_of_one_window_and_none_sees_another_document(t
 def test_drawn_windows_are_those_of_documents() -> None:
     tokens = np.array([1, 2, 3, EOS, 4, 5, EOS] * 20)
     among = DocumentWindows.of(tokens, EOS, 3)
-    x, y = random_windows(tokens, None, block_size=3, count=50, seed=1, step=2, among=among)
-    again, _ = random_windows(tokens, None, block_size=3, count=50, seed=1, step=2, among=among)
+    x, y = sample_batch(tokens, None, block_size=3, count=50, seed=1, step=2, among=among)
+    again, _ = sample_batch(tokens, None, block_size=3, count=50, seed=1, step=2, among=among)
     assert (x == again).all()
     rows_found = {tuple(row) for row in y.tolist()}
     assert rows_found <= {(2, 3, EOS), (1, 2, 3), (EOS, IGNORED, IGNORED), (4, 5, EOS)}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from playground.config import ModelConfig, TrainConfig
 from playground.data import token_file as module
-from playground.data.batches import random_windows, windows
+from playground.data.batches import sample_batch, windows
 from playground.data.corpora import load_text
 from playground.data.token_file import encoded, key_of, survey, token_file, token_type
 from playground.tokenizers import Tokenizer, build_tokenizer, encode_pieces, learn_bpe
@@ -90,7 +90,7 @@ def test_a_file_gives_the_very_same_dataset_and_batches(
     assert (held.bits_per_nat, held.prompt, held.task) == (mapped.bits_per_nat, mapped.prompt, mapped.task)
     for step in (1, 7):
         for a, b in zip(
-            *(random_windows(data.train, None, block_size=32, count=4, seed=5, step=step) for data in (held, mapped)),
+            *(sample_batch(data.train, None, block_size=32, count=4, seed=5, step=step) for data in (held, mapped)),
             strict=True,
         ):
             assert a.dtype == b.dtype and bool((a == b).all())

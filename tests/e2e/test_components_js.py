@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from playground.config import SampleConfig, apart, counted, moved
-from playground.inference.sampling import draw, entropy_bits, filter_distribution
+from playground.config import GenerationConfig, apart, counted, moved
+from playground.inference.sampling import entropy_bits, filter_distribution, sample_token
 from playground.ui.components import shared_script
 from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.inside.semantic_views import look_everywhere
@@ -49,13 +49,13 @@ def test_filter_distribution_is_the_python_reference(shared: Any, kind: str) -> 
                  drawn: [0, 0.1, 0.5, 0.999999].map((u) => Playground.drawToken(found.after, u, byId)) };
     })"""
     for case, found in zip(CASES, shared.evaluate(script, [logits.tolist(), CASES, seen]), strict=True):
-        expected = filter_distribution(logits, SampleConfig(**case), seen)
+        expected = filter_distribution(logits, GenerationConfig(**case), seen)
         np.testing.assert_allclose(found["before"], expected.before, atol=1e-12, err_msg=str(case))
         np.testing.assert_allclose(found["after"], expected.after, atol=1e-12, err_msg=str(case))
         assert [by or "" for by in found["removedBy"]] == expected.removed_by, case
         assert found["bits"] == pytest.approx(entropy_bits(expected.after), abs=1e-9)
         for uniform, token in zip((0, 0.1, 0.5, 0.999999), found["drawn"], strict=True):
-            assert token == draw(expected.after, Fixed(uniform)), case
+            assert token == sample_token(expected.after, Fixed(uniform)), case
 
 
 class Fixed:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from playground.config import SampleConfig
-from playground.inference.generation import SHORT, Reader, generate, generate_rows
+from playground.config import GenerationConfig
+from playground.inference.generation import SHORT, DecodingSession, generate, generate_batch
 from playground.inference.native import decode_step
 from playground.inference.native.decode_step import COMPILERS, DecodeStep, covers
 from playground.models.kv_cache import KVCache
@@ -48,10 +48,10 @@ def test_logits_are_those_of_a_full_pass_at_every_position(name):
 @pytest.mark.parametrize("name", covered())
 def test_the_same_seed_writes_the_same_text_as_the_plain_path(name, plain):
     model = build(VARIANTS[name]).requires_grad_(False)
-    config = SampleConfig(seed=3, max_new_tokens=250, n_sample=2, top_p=0.95, min_p=0.01)
+    config = GenerationConfig(seed=3, max_new_tokens=250, n_sample=2, top_p=0.95, min_p=0.01)
 
     def texts():
-        return [[token.id for token in row] for row in zip(*generate_rows(model, [5, 6, 7], config), strict=True)]
+        return [[token.id for token in row] for row in zip(*generate_batch(model, [5, 6, 7], config), strict=True)]
 
     compiled = texts()
     plain()
@@ -75,11 +75,11 @@ def test_it_chooses_as_the_reference_does(settings):
         model = build(VARIANTS["modern"].replace(vocab_size=vocabulary, tie_embeddings=False)).requires_grad_(False)
         with torch.no_grad():
             model.head.weight[5] = model.head.weight[9] = model.head.weight[44]  # ties, all the way
-        config = SampleConfig(**{"seed": 8, "max_new_tokens": 90, "n_sample": 2, **settings})
+        config = GenerationConfig(**{"seed": 8, "max_new_tokens": 90, "n_sample": 2, **settings})
         with pytest.MonkeyPatch.context() as patch:
-            fast = [token for row in generate_rows(model, [5, 6, 7], config, n_alternatives=6) for token in row]
+            fast = [token for row in generate_batch(model, [5, 6, 7], config, n_alternatives=6) for token in row]
             patch.setattr(decode_step, "_library", None)
-            slow = [token for row in generate_rows(model, [5, 6, 7], config, n_alternatives=6) for token in row]
+            slow = [token for row in generate_batch(model, [5, 6, 7], config, n_alternatives=6) for token in row]
         assert [token.id for token in fast] == [token.id for token in slow]
         for one, other in zip(fast, slow, strict=True):
             assert one.probability == pytest.approx(other.probability, abs=1e-5)
@@ -95,7 +95,7 @@ def test_among_equals_the_first_are_kept(settings):
     model = build(VARIANTS["modern"].replace(vocab_size=3000, tie_embeddings=False)).requires_grad_(False)
     model.head.weight.zero_()
     model.head.weight[2001:2004] = 1.0
-    config = SampleConfig(seed=2, max_new_tokens=60, **settings)
+    config = GenerationConfig(seed=2, max_new_tokens=60, **settings)
     with pytest.MonkeyPatch.context() as patch:
         fast = [token.id for token in generate(model, [5, 6, 7], config)]
         patch.setattr(decode_step, "_library", None)
@@ -134,7 +134,7 @@ def test_halves_follow_the_weights():
         weight.copy_(weight.bfloat16())
 
     def last():
-        reader = Reader(model)
+        reader = DecodingSession(model)
         reader.feed([1, 2])
         return reader.feed([3]), reader._steps[0]._session.half
 
@@ -157,17 +157,17 @@ def test_what_it_does_not_cover_goes_the_plain_way(plain):
     assert not any(covers(build(VARIANTS[name]), KVCache(VARIANTS[name])) for name in set(VARIANTS) - set(covered()))
     plain()
     assert not covers(build(config), KVCache(config))
-    assert len(list(generate(build(config), [1], SampleConfig(max_new_tokens=5)))) == 5
+    assert len(list(generate(build(config), [1], GenerationConfig(max_new_tokens=5)))) == 5
 
 
 def test_weights_that_change_are_seen_at_once():
     """Panels are copies, and made anew: a model in training can write between its steps."""
     model = build(VARIANTS["modern"]).requires_grad_(False)
-    before = Reader(model)
+    before = DecodingSession(model)
     before.feed([1, 2])
     old = before.feed([3])
     model.embed.weight.mul_(2)
-    reader = Reader(model)
+    reader = DecodingSession(model)
     reader.feed([1, 2])
     with torch.no_grad():
         expected = model(torch.tensor([[1, 2, 3]]))[0, -1].numpy()
@@ -179,7 +179,7 @@ def test_weights_that_change_are_seen_at_once():
 def test_the_number_of_threads_changes_no_bit():
     """Each sum belongs to one thread and has one order: text and probabilities are the same to the last bit."""
     model = build(VARIANTS["modern"].replace(vocab_size=700)).requires_grad_(False)
-    config = SampleConfig(seed=2, max_new_tokens=60, temperature=0.9, repetition_penalty=1.2)
+    config = GenerationConfig(seed=2, max_new_tokens=60, temperature=0.9, repetition_penalty=1.2)
     before, texts = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 5):
@@ -214,16 +214,16 @@ def test_a_model_of_no_numbers_still_ends(settings):
     model = build(VARIANTS["modern"]).requires_grad_(False)
     model.embed.weight.fill_(float("nan"))
     step, size = DecodeStep(model, KVCache(model.config)), model.config.vocab_size
-    drawn = step.write(1, np.full(20, 0.5), SampleConfig(**settings), np.zeros(size, dtype=np.uint8), n_alternatives=3)[
-        "id"
-    ]
+    drawn = step.write(
+        1, np.full(20, 0.5), GenerationConfig(**settings), np.zeros(size, dtype=np.uint8), n_alternatives=3
+    )["id"]
     assert ((drawn[:, 0] >= 0) & (drawn[:, 0] < size)).all()
 
 
 def test_short_prompts_are_read_by_the_step_and_long_ones_by_the_model():
     model = build(VARIANTS["modern"]).requires_grad_(False)
     for n in (1, SHORT, SHORT + 1):
-        reader, ids = Reader(model), list(range(1, n + 1))
+        reader, ids = DecodingSession(model), list(range(1, n + 1))
         with torch.no_grad():
             expected = model(torch.tensor([ids]))[0, -1].numpy()
         assert np.abs(reader.feed(ids) - expected).max() < 2e-5

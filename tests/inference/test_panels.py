@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from playground.inference.native.packed_weights import HUGE, LANES, PANEL, _memory, in_panels, is_exact, panels_of
+from playground.inference.native.packed_weights import HUGE, LANES, PANEL, _memory, in_panels, is_exact, packed_weights
 from tests.models.variants import VARIANTS, build
 
 
@@ -31,7 +31,7 @@ def test_a_matrix_comes_back_from_its_panels(shape, half):
 def test_products_that_share_a_vector_are_one(name):
     """Queries, keys and values below each other; the gate and what it gates in turns; biases in the same order."""
     model = build(VARIANTS[name]).requires_grad_(False)
-    panels, block = panels_of(model), model.blocks[1]
+    panels, block = packed_weights(model), model.blocks[1]
     attention, mlp = block.attn, block.mlp
     rows = [attention.query, attention.key, attention.value]
     weight = torch.cat([part.weight for part in rows])
@@ -48,10 +48,10 @@ def test_products_that_share_a_vector_are_one(name):
 
 def test_panels_are_kept_until_a_weight_changes():
     model = build(VARIANTS["modern"]).requires_grad_(False)
-    first = panels_of(model)
-    assert panels_of(model) is first
+    first = packed_weights(model)
+    assert packed_weights(model) is first
     model.blocks[0].mlp.down.weight.mul_(2)
-    second = panels_of(model)
+    second = packed_weights(model)
     assert second is not first
     assert torch.equal(second.matrices["0.down"], 2 * first.matrices["0.down"])
 

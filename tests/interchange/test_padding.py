@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playground.config import SampleConfig
+from playground.config import GenerationConfig
 from playground.inference.beam import beam_search
-from playground.inference.generation import Reader, generate_rows
+from playground.inference.generation import DecodingSession, generate_batch
 from playground.inference.native import decode_step
 from playground.interchange.check import load_back
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
-from playground.runs.import_model import adopt_folder
+from playground.runs.import_model import import_folder
 from playground.runs.loading import ModelCache
 from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer, decode, n_tokens, tokenizer_from_dict, tokenizers_json
@@ -65,14 +65,14 @@ def test_what_pads_is_never_written(compiled: bool, tmp_path: Path, monkeypatch:
     tokens = torch.tensor([[5, 6, 7]])
     whole = model(tokens)[0, -1]
     assert int(whole.argmax()) >= 256
-    seen = Reader(model).feed([5, 6, 7])
+    seen = DecodingSession(model).feed([5, 6, 7])
     assert np.abs(seen - whole[:256].numpy()).max() < 2e-5 * 100
-    config = SampleConfig(temperature=1.0, max_new_tokens=60, n_sample=3, repetition_penalty=1.3)
-    for row in generate_rows(model, [5, 6, 7], config, n_alternatives=8):
+    config = GenerationConfig(temperature=1.0, max_new_tokens=60, n_sample=3, repetition_penalty=1.3)
+    for row in generate_batch(model, [5, 6, 7], config, n_alternatives=8):
         assert all(token.id < 256 for token in row)
         assert all(other < 256 for token in row for other, _ in token.alternatives)
     assert all(token < 256 for beam in list(beam_search(model, [5, 6, 7], 8, 4))[-1] for token in beam.ids)
-    first = next(iter(generate_rows(model, [5, 6, 7], config)))[0]
+    first = next(iter(generate_batch(model, [5, 6, 7], config)))[0]
     assert first.probability == pytest.approx(float(whole[:256].softmax(0)[first.id]), rel=1e-3)
 
 
@@ -89,7 +89,7 @@ def test_it_goes_out_with_all_its_ids_and_becomes_a_run_that_writes_none_of_them
         assert n_tokens(again.tokenizer) == 256
         assert all(torch.equal(again.weights[name], weight) for name, weight in read.weights.items())
     store = RunStore(tmp_path / "runs")
-    run = store.get(adopt_folder(store, tmp_path / "theirs").id)
+    run = store.get(import_folder(store, tmp_path / "theirs").id)
     model = ModelCache(1).get(run)
     assert (model.n_tokens, run.model.vocab_size, run.tokenizer.vocab_size) == (256, PADDED, PADDED)
     assert "is padded" in (run.status().message or "")

@@ -27,7 +27,7 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
     "classic": (preset("classic", **SMALL, dropout=0.1), {"grad_accum": 2, "schedule": "linear", "ema": 0.7, "z_loss": 0.2}),
     "modern": (preset("modern", **SMALL), {"tokenizer": "char", "weight_decay": 0.3, "optimizer": "muon"}),
     "mixture": (preset("mixture", **SMALL, shared_expert=True),
-                {"router_z_loss": 0.01, "tokenizer": "bpe", "z_loss": 0.1, "recompute": True}),
+                {"router_z_loss": 0.01, "tokenizer": "bpe", "z_loss": 0.1, "gradient_checkpointing": True}),
     "gpt-oss": (preset("gpt-oss", **SMALL | {"n_layer": 3}, window=8), {"grad_clip": 0.0}),
     "alibi": (preset("classic", **SMALL, position="alibi", mlp="relu2", norm_placement="post", logit_softcap=10.0,
                      tie_embeddings=False, init="zero", window=8, n_sink=2), {}),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from playground.config import ModelConfig, SampleConfig, preset
+from playground.config import GenerationConfig, ModelConfig, preset
 from playground.inference.generation import generate
 from playground.interchange.architectures import ARCHITECTURES, WRITTEN, choose
 from playground.interchange.check import load_back
@@ -83,7 +83,7 @@ def test_their_random_models_come_in_with_equal_logits_and_equal_text(name: str,
         assert reference.std() > 0.3, "weights are large enough that a mistake would show"
         assert (ours(tokens) - reference).abs().max() <= 2e-5
         greedy = theirs.generate(tokens[:1, :8], max_new_tokens=100, do_sample=False, pad_token_id=0)[0, 8:].tolist()
-        chosen = generate(ours, tokens[0, :8].tolist(), SampleConfig(temperature=0, max_new_tokens=100))
+        chosen = generate(ours, tokens[0, :8].tolist(), GenerationConfig(temperature=0, max_new_tokens=100))
         assert [token.id for token in chosen] == greedy
 
 

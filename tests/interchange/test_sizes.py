@@ -12,7 +12,7 @@ from playground.config import ImportedModelConfig, ModelConfig, model_config, pr
 from playground.interchange import package as reading
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
 from playground.models.transformer import Transformer, initialise
-from playground.runs.import_model import adopt_folder
+from playground.runs.import_model import import_folder
 from playground.runs.loading import ModelCache
 from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer
@@ -47,7 +47,7 @@ def test_a_large_model_becomes_a_run_that_opens_and_goes_out_again(tmp_path: Pat
         folder = tmp_path / str(number)
         folder.mkdir()
         write(folder, before)
-        run = RunStore(tmp_path / "runs").get(adopt_folder(store, folder).id)
+        run = RunStore(tmp_path / "runs").get(import_folder(store, folder).id)
         assert run.model.n_layer == 26 and isinstance(run.model, ImportedModelConfig)
         weights = dict(ModelCache(1).get(run).named_parameters())
         assert all(torch.equal(weights[name], weight) for name, weight in before.weights.items())

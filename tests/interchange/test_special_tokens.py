@@ -8,13 +8,20 @@ import pytest
 import torch
 from tokenizers import Tokenizer, processors
 
-from playground.config import ModelConfig, SampleConfig, preset
-from playground.inference.generation import encode_prompt, generate, generate_rows, until_end, write, write_rows
+from playground.config import GenerationConfig, ModelConfig, preset
+from playground.inference.generation import (
+    encode_prompt,
+    generate,
+    generate_batch,
+    generate_text,
+    generate_text_batch,
+    until_end,
+)
 from playground.interchange import check
 from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import export_run
-from playground.runs.import_model import adopt_folder
+from playground.runs.import_model import import_folder
 from playground.runs.store.run_store import RunStore
 from playground.tokenizers import ImportedTokenizer, build_tokenizer, end_ids, import_tokenizer, learn_bpe
 from playground.ui.sample import branches
@@ -76,7 +83,7 @@ def change(folder: Path, file: str, **values: Any) -> None:
 
 def greedy(package: Package, prompt: str, n: int = N) -> list[int]:
     """Ids that our reading of a package goes on with, up to the end of the text."""
-    model, config = package.build(), SampleConfig(temperature=0.0, max_new_tokens=n)
+    model, config = package.build(), GenerationConfig(temperature=0.0, max_new_tokens=n)
     ids = encode_prompt(package.tokenizer, prompt)
     return [token.id for token in until_end(generate(model, ids, config), package.tokenizer, config)]
 
@@ -146,7 +153,7 @@ def test_a_file_that_is_missing_is_no_obstacle(tmp_path: Path, missing: str) -> 
 
 def test_out_again_and_back(tmp_path: Path, store: RunStore) -> None:
     model, tokenizer = foreign(tmp_path / "theirs")
-    run = adopt_folder(store, tmp_path / "theirs")
+    run = import_folder(store, tmp_path / "theirs")
     assert encode_prompt(run.tokenizer, "The fox") == tokenizer("The fox").input_ids
     export_run(run, tmp_path / "out", "transformers")
     again = read_folder(tmp_path / "out")
@@ -225,7 +232,9 @@ def test_samples_end_at_the_end_of_text_token_unless_all_is_plain_text() -> None
     model = biased(config, 256)
     for special, text in ((True, ""), (False, "<|endoftext|>" * 3)):
         assert (
-            write(model, tokenizer, "a", SampleConfig(temperature=0.0, max_new_tokens=3, special_tokens=special))
+            generate_text(
+                model, tokenizer, "a", GenerationConfig(temperature=0.0, max_new_tokens=3, special_tokens=special)
+            )
             == text
         )
 
@@ -238,10 +247,10 @@ def test_each_of_several_texts_ends_by_itself() -> None:
     with torch.no_grad():
         model.embed.weight.mul_(0.0)
         model.embed.weight[256] = 0.01  # all tokens alike: one of some samples' first is the end
-    ids, settings = [97], SampleConfig(temperature=1.0, max_new_tokens=300, n_sample=4, seed=1)
-    drawn = [[row[at].id for row in generate_rows(model, ids, settings)] for at in range(4)]
+    ids, settings = [97], GenerationConfig(temperature=1.0, max_new_tokens=300, n_sample=4, seed=1)
+    drawn = [[row[at].id for row in generate_batch(model, ids, settings)] for at in range(4)]
     expected = [row[: row.index(256)] if 256 in row else row for row in drawn]
-    rows = list(write_rows(model, tokenizer, ids, settings))
+    rows = list(generate_text_batch(model, tokenizer, ids, settings))
     for at in range(4):
         mine = [row[at] for row in rows if row[at] is not None]
         found = [piece.token.id for piece in mine if piece is not None and not piece.ended]

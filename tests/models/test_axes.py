@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig
+from playground.config import GenerationConfig, ModelConfig, TrainConfig
 from playground.inference.generation import generate
 from playground.inference.native import decode_step
 from playground.interchange.architectures import choose
@@ -81,7 +81,7 @@ def test_a_new_choice_works_before_anybody_else_knows_it(monkeypatch):
         for _ in range(20):
             ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
     decode_step.warm(wait=True)
-    greedy = generate(model, [1, 2, 3], SampleConfig(temperature=0, max_new_tokens=20))
+    greedy = generate(model, [1, 2, 3], GenerationConfig(temperature=0, max_new_tokens=20))
     assert [token.id for token in greedy] == ids[3:]
     assert estimate(config, TrainConfig()).memory_bytes > estimate(VARIANTS["modern"], TrainConfig()).memory_bytes
     with pytest.raises(ValueError, match=r"MLP silu cannot be expressed in any of GPT2"):

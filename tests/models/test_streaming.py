@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from playground.config import SampleConfig
-from playground.inference.generation import Reader, generate
+from playground.config import GenerationConfig
+from playground.inference.generation import DecodingSession, generate
 from playground.models.kv_cache import KVCache
 from tests.models.oracle import oracle, streamed
 from tests.models.variants import DEVICES, VARIANTS, build, tokens
@@ -97,7 +97,7 @@ def test_a_reader_streams_past_the_context():
     """Greedy text from a streaming cache is what the closed form says, token for token, beyond the trained context."""
     config = VARIANTS["modern"].replace(block_size=32)
     model, prompt = build(config), tokens(config, n=5, batch=1)
-    reader, text = Reader(model, KVCache.streaming(config, SINKS, WINDOW)), prompt[0].tolist()
+    reader, text = DecodingSession(model, KVCache.streaming(config, SINKS, WINDOW)), prompt[0].tolist()
     assert reader.rolls
     logits = reader.feed(text)
     while len(text) < N:
@@ -113,7 +113,7 @@ def test_generation_beyond_the_context_uses_what_fits(name):
     """A rolling model's text is that of one masked pass; others reread, and none ever fails."""
     config = VARIANTS[name].replace(block_size=32)
     model = build(config)
-    written = [token.id for token in generate(model, [1, 2, 3], SampleConfig(temperature=0, max_new_tokens=80))]
+    written = [token.id for token in generate(model, [1, 2, 3], GenerationConfig(temperature=0, max_new_tokens=80))]
     assert len(written) == 80
     if config.window and not config.global_every:
         text = torch.tensor([[1, 2, 3, *written]])

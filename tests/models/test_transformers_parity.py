@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from playground.config import ModelConfig, SampleConfig, preset
+from playground.config import GenerationConfig, ModelConfig, preset
 from playground.inference.generation import generate
 from playground.interchange.architectures import choose, transformers_config
 from playground.interchange.names import export_tensors
@@ -185,7 +185,7 @@ def test_greedy_text_equals_transformers_token_for_token(name, device, tmp_path)
     with torch.no_grad():
         reference = twin(ours, tmp_path).generate(prompt, max_new_tokens=200, attention_mask=torch.ones_like(prompt))
     written = [
-        token.id for token in generate(ours, prompt[0].tolist(), SampleConfig(temperature=0, max_new_tokens=200))
+        token.id for token in generate(ours, prompt[0].tolist(), GenerationConfig(temperature=0, max_new_tokens=200))
     ]
     assert len(set(written)) > 10, "the text does not just repeat itself"
     assert written == reference[0, 7:].tolist()

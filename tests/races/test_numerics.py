@@ -22,11 +22,11 @@ def test_arms_differ_in_arithmetic_alone_and_read_the_same_batches() -> None:
         assert arm.model == first.model
         assert arm.train.batch_size * arm.train.grad_accum == 12
         assert arm.train.steps == 300
-        same = {"precision": "fp32", "recompute": False, "batch_size": 6, "grad_accum": 2}
+        same = {"precision": "fp32", "gradient_checkpointing": False, "batch_size": 6, "grad_accum": 2}
         assert arm.train.replace(**same) == first.train, name
     assert first.train.replace(**{key: getattr(train, key) for key in ("optimizer", "ema")}) == first.train
     assert [arms[name].train.precision for name in ("bf16", "fp16", "recomputed")] == ["bf16", "fp16", "fp32"]
-    assert arms["recomputed"].train.recompute
+    assert arms["recomputed"].train.gradient_checkpointing
     assert first.model.qk_norm, "the architecture is the form's"
 
 

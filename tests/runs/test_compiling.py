@@ -13,8 +13,8 @@ from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
 from playground.runs.worker import compiling
 from playground.runs.worker.worker import execute
-from playground.train.compiled import Passes, build, name_of, obstacle
-from playground.train.data_parallel import Lanes
+from playground.train.compiled import CompiledForwardBackward, build, name_of, obstacle
+from playground.train.data_parallel import DataParallelThreads
 from playground.train.gradients import accumulate
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, MakeRun
@@ -59,7 +59,7 @@ def test_compiled_passes_give_the_gradients_of_the_plain_ones(
     config = TrainConfig(batch_size=3, grad_accum=2, z_loss=0.0 if name == "modern" else 0.1).replace(
         precision=precision
     )
-    library, split = tmp_path / "passes.so", Lanes.of(model, config, 3)
+    library, split = tmp_path / "passes.so", DataParallelThreads.of(model, config, 3)
     assert split.count == lanes
     build(model, config, split, library)
     wide = torch.randint(0, 64, (2, 6, 17), generator=torch.Generator().manual_seed(0))
@@ -68,7 +68,7 @@ def test_compiled_passes_give_the_gradients_of_the_plain_ones(
     found = []
     for compiled in (False, True):
         state = TrainState.new(model, config)
-        passes = Passes(library, state.model, split) if compiled else None
+        passes = CompiledForwardBackward(library, state.model, split) if compiled else None
         loss = accumulate(state.model.train(), x, y, config, targets=91, count=6, passes=passes)
         found.append((loss, torch.cat([p.grad.flatten() for p in state.model.parameters() if p.grad is not None])))
     assert found[1][0] == pytest.approx(found[0][0], rel=tolerance / 10)
@@ -159,4 +159,6 @@ def test_what_is_no_library_is_refused_with_an_error_that_compiling_expects(tmp_
     (tmp_path / "empty.so").write_bytes(b"")
     for library in (tmp_path / "empty.so", tmp_path / "missing.so", wrong):
         with pytest.raises(OSError, match=r"no compiled library|too short|cannot open"):
-            Passes(library, TrainState.new(model, config).model, Lanes.of(model, config, 1))
+            CompiledForwardBackward(
+                library, TrainState.new(model, config).model, DataParallelThreads.of(model, config, 1)
+            )

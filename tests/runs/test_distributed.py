@@ -115,8 +115,8 @@ def test_a_step_with_fewer_sequences_than_processes_fails_with_a_remedy(make_run
 
 def test_shares_are_all_rows_once() -> None:
     rows = torch.arange(7)[:, None]
-    shares = [Group(rank, 3).share(rows) for rank in range(3)]
+    shares = [Group(rank, 3).shard(rows) for rank in range(3)]
     assert torch.cat(shares).equal(rows)
     assert sorted(len(share) for share in shares) == [2, 2, 3]
     with pytest.raises(ValueError, match="Raise the batch or start fewer processes"):
-        Group(0, 8).share(rows)
+        Group(0, 8).shard(rows)

@@ -34,7 +34,7 @@ REFUSED = {
     ("families", "byte"): "has lost letters", ("families", "char"): "has lost letters",
     ("half pairs", "byte"): "invalid character", ("half pairs", "char"): "invalid character",
     ("nothing", "byte"): "text is empty", ("nothing", "char"): "text is empty",
-    ("short", "byte"): "context length 16 needs at least", ("short", "char"): "context 16 needs at least",
+    ("short", "byte"): "context length 16 needs at least", ("short", "char"): "context length 16 needs at least",
     ("one letter", "char"): "different character", ("combining marks", "char"): "different character",
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_a_class() -> None:
         ("CLASSROOM", "maybe", "PLAYGROUND_CLASSROOM must be 1 or 0; 'maybe' is neither."),
         ("TRAIN", "me", "PLAYGROUND_TRAIN must be one of everyone, owner, nobody; 'me' is not."),
         ("TRAIN", "owner", "PLAYGROUND_TRAIN=owner needs PLAYGROUND_HOST_PASSWORD"),
-        ("FROZEN", "layers", "PLAYGROUND_FROZEN names 'layers', which is no setting."),
+        ("FROZEN", "layers", "PLAYGROUND_FROZEN contains 'layers', which is not a setting."),
     ],
 )
 def test_what_says_nothing_usable_is_said(name: str, value: str, sentence: str) -> None:

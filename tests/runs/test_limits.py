@@ -22,8 +22,8 @@ from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
 from playground.runs.worker import watchdog
 from playground.runs.worker.racing import execute_race
-from playground.runs.worker.watchdog import Guard, Watchdog
-from playground.runs.worker.worker import Order, execute
+from playground.runs.worker.watchdog import Watchdog, WorkerLimits
+from playground.runs.worker.worker import JobSpec, execute
 from playground.train.estimate import estimate
 from playground.train.race import RaceSpec
 from playground.train.trainer import TrainState
@@ -57,7 +57,7 @@ def test_the_worker_refuses_a_folder_that_is_over_its_limits(
     """Whoever wrote the folder: the limits are the worker's."""
     prepared = prepare_run("modern", {**SMALL, **model}, {"warmup_steps": 1, "steps": 5, **train}, TEXT)
     run = store.create(prepared.model, prepared.train, prepared.tokenizer, name="big", preset="modern", own_text=TEXT)
-    ending = execute(run, guard=Guard(Limits(**limits)))
+    ending = execute(run, guard=WorkerLimits(Limits(**limits)))
     assert ending.state == "failed"
     assert ending.message.startswith(sentence.partition(":")[0] + ":")
     assert not run.log.exists() or b"step" not in run.log.read_bytes()
@@ -66,7 +66,7 @@ def test_the_worker_refuses_a_folder_that_is_over_its_limits(
 
 def test_the_worker_refuses_a_race_that_is_over_its_limits(store: RunStore) -> None:
     race = create_race(store, prepare_race(RaceSpec.from_dict(RACE), TEXT))
-    ending = execute_race(race, guard=Guard(Limits(max_parameters=1_000)))
+    ending = execute_race(race, guard=WorkerLimits(Limits(max_parameters=1_000)))
     assert ending.state == "failed"
     assert ending.message.startswith("Parameters: this model has ")
     assert all(run.steps_available() == [] for arm in race.members for run in arm)
@@ -111,8 +111,8 @@ def test_frozen_settings_stay_as_they_are_found() -> None:
 def test_limits_travel_to_a_worker_and_nonsense_does_not() -> None:
     limits = replace(CLASSROOM, frozen=("mlp",), trainers="owner")
     assert Limits.from_dict(json.loads(json.dumps(limits.to_dict()))) == limits
-    order = Order.read(json.dumps({"run": "/r", "cache": None, "limits": limits.to_dict(), "seconds": 3.5}))
-    assert (order.folder, order.guard) == (Path("/r"), Guard(limits, 3.5, deadly=True))
+    order = JobSpec.read(json.dumps({"run": "/r", "cache": None, "limits": limits.to_dict(), "seconds": 3.5}))
+    assert (order.folder, order.guard) == (Path("/r"), WorkerLimits(limits, 3.5, deadly=True))
     for wrong in ({"max_parameters": 0}, {"max_parameters": 1.5}, {"run_minutes": float("nan")}, {"visitor_mb": True},
                   {"queue_length": "many"}, {"unheard_of": 1}, {"trainers": "me"}, {"frozen": ["nothing"]}):  # fmt: skip
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}|Unknown limit"):
@@ -127,7 +127,7 @@ def test_limits_travel_to_a_worker_and_nonsense_does_not() -> None:
 
 def test_a_run_ends_at_its_time_limit_with_a_checkpoint(make_run: MakeRun) -> None:
     run = make_run(steps=100_000, checkpoint_interval=100_000)
-    ending = execute(run, guard=Guard(Limits(run_minutes=0.02)))
+    ending = execute(run, guard=WorkerLimits(Limits(run_minutes=0.02)))
     step = run.steps_available()[-1]
     assert ending.state == "stopped"
     assert ending.message == (
@@ -136,16 +136,16 @@ def test_a_run_ends_at_its_time_limit_with_a_checkpoint(make_run: MakeRun) -> No
         f"The checkpoint of step {step:,} is kept."
     )
     assert checkpoints.counters(run.path, step)["seconds"] > 0.2
-    again = execute(run, guard=Guard(Limits(run_minutes=0.001)))  # what was trained before counts
+    again = execute(run, guard=WorkerLimits(Limits(run_minutes=0.001)))  # what was trained before counts
     assert again.state == "stopped"
     assert run.steps_available()[-1] <= step + 1
-    later = execute(run, guard=Guard(Limits(daily_minutes=30), seconds=0.2))
+    later = execute(run, guard=WorkerLimits(Limits(daily_minutes=30), seconds=0.2))
     assert "the limit of 30 min of training per visitor within 24 hours is reached" in later.message
 
 
 def test_a_race_ends_at_its_time_limit_with_checkpoints(store: RunStore) -> None:
     race = create_race(store, prepare_race(RaceSpec.from_dict({**RACE, "amount": 20_000}), TEXT))
-    ending = execute_race(race, guard=Guard(Limits(run_minutes=0.01)))
+    ending = execute_race(race, guard=WorkerLimits(Limits(run_minutes=0.01)))
     assert ending.state == "stopped"
     assert ending.message.startswith("Time: the limit here is 0.01 min of training per race")
     assert all(run.steps_available() for arm in race.members for run in arm)
@@ -159,7 +159,7 @@ def test_a_run_that_grows_past_its_memory_is_ended_and_keeps_its_checkpoint(
     monkeypatch.setattr(watchdog, "used_memory", lambda: sizes["now"])
     ending = execute(
         run,
-        guard=Guard(Limits(memory_mb=700)),
+        guard=WorkerLimits(Limits(memory_mb=700)),
         watch=lambda event: sizes.update(now=701_000_000) if getattr(event, "step", 0) == 15 else None,
     )
     assert ending.state == "failed"
@@ -167,7 +167,7 @@ def test_a_run_that_grows_past_its_memory_is_ended_and_keeps_its_checkpoint(
         "Memory: the training process took 701 MB; the limit here is 700 MB. Lower the batch"
     )
     assert f"The checkpoint of step {run.steps_available()[-1]:,} is kept." in ending.message
-    assert execute(run, guard=Guard(seconds=0.1)).state == "stopped"  # it can go on where there is more
+    assert execute(run, guard=WorkerLimits(seconds=0.1)).state == "stopped"  # it can go on where there is more
 
 
 def test_a_machine_that_runs_out_of_memory_ends_the_training_not_everything(
@@ -219,13 +219,13 @@ def test_a_training_that_does_not_come_to_its_next_step_is_ended(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(checkpoint_interval=10)
-    execute(run, guard=Guard(seconds=0.05), watch=lambda event: None)
+    execute(run, guard=WorkerLimits(seconds=0.05), watch=lambda event: None)
     ended: list[int] = []
     over = threading.Event()
     monkeypatch.setattr(watchdog, "PATIENCE", {"time": 0.1, "memory": 0.1})
     monkeypatch.setattr(watchdog.os, "_exit", lambda code: (ended.append(code), over.set()))
     status.declare(run.path, Status("running"))
-    with Watchdog(run, Guard(seconds=0.0, deadly=True)) as dog:
+    with Watchdog(run, WorkerLimits(seconds=0.0, deadly=True)) as dog:
         assert over.wait(5)  # nobody obeys
         assert dog.verdict
     assert ended == [1]

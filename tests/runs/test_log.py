@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.runs.store.history import History, Thinned
+from playground.runs.store.history import Downsampled, History
 from playground.runs.store.log import LogWriter, Tail, frame, unframe
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Started, StepDone, event_to_dict
 
@@ -186,7 +186,7 @@ def test_thinning_gives_means_of_full_bins(tmp_path: Path) -> None:
     losses = [rng.random() for _ in range(10)]
     path = tmp_path / "log"
     history, given = History(path), []
-    thinned = Thinned(history, 3)
+    thinned = Downsampled(history, 3)
     for step, loss in enumerate(losses, 1):
         written(path, [done(step, loss)])
         history.refresh()
@@ -201,7 +201,7 @@ def test_thinning_gives_means_of_full_bins(tmp_path: Path) -> None:
     assert thinned.columns["seconds"] == [1.5, 3.0, 4.5, 5.0]
     means = [sum(losses[i : i + 3]) / len(losses[i : i + 3]) for i in (0, 3, 6, 9)]
     assert thinned.columns["loss"] == pytest.approx(means, rel=1e-4)
-    at_once = Thinned(history, 3)
+    at_once = Downsampled(history, 3)
     at_once.extend()
     assert at_once.columns == thinned.columns
 
@@ -209,6 +209,6 @@ def test_thinning_gives_means_of_full_bins(tmp_path: Path) -> None:
 def test_a_bin_with_a_hole_is_closed_by_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "log"
     written(path, [done(step, 1.0) for step in (1, 2, 7)])
-    thinned = Thinned(read(path), 3)
+    thinned = Downsampled(read(path), 3)
     thinned.extend()
     assert thinned.columns["step"] == [2]

@@ -130,13 +130,13 @@ def test_a_disk_that_becomes_read_only_ends_a_training_and_keeps_its_checkpoint(
 def test_a_page_gets_a_sentence_about_the_disk_without_any_path() -> None:
     import gradio as gr
 
-    from playground.ui.services import said
+    from playground.ui.services import show_errors
 
     def handler() -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/secret/place")
 
     with pytest.raises(gr.Error, match="The disk of this app does not take it: Read-only file system") as caught:
-        said(handler)()
+        show_errors(handler)()
     assert "/secret" not in str(caught.value)
 
 

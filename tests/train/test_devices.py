@@ -8,7 +8,7 @@ import torch
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
 from playground.train.devices import training_device
-from playground.train.gradients import accumulate, cross_entropy, logit_z_loss, traced
+from playground.train.gradients import accumulate, cross_entropy, logit_z_loss, traced_forward_backward
 from playground.train.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors
 from playground.train.trainer import TrainState
 from tests.train.test_trainer import FAST, MODEL, run
@@ -60,7 +60,7 @@ def test_traced_passes_give_the_gradients_of_the_plain_ones() -> None:
     found = []
     for trace in (False, True):
         model = initialise(Transformer(preset("modern", **SMALL)), 0).train()
-        passes = traced(model, config, backend="eager") if trace else None
+        passes = traced_forward_backward(model, config, backend="eager") if trace else None
         loss = accumulate(model, x, y, config, targets=91, count=6, passes=passes)
         found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters()])))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)

@@ -6,7 +6,7 @@ import torch
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
 from playground.train.estimate import PROCESS_BYTES, estimate
-from playground.train.gradients import cross_entropy, losses
+from playground.train.gradients import compute_losses, cross_entropy
 from playground.train.routing import router_loss
 
 MODELS = {
@@ -52,13 +52,13 @@ def test_memory_covers_what_the_backward_pass_keeps_and_not_much_more(name):
 
 
 @pytest.mark.parametrize(
-    ("changes", "low", "high"), [({"recompute": True}, 1.0, 4.0), ({"precision": "bf16"}, 1.0, 3.0)]
+    ("changes", "low", "high"), [({"gradient_checkpointing": True}, 1.0, 4.0), ({"precision": "bf16"}, 1.0, 3.0)]
 )
 def test_memory_covers_recomputed_and_half_precision_steps_too(changes, low, high):
     """What autograd saves under each: much less with recomputation, and spelled-out patterns with bf16."""
     config, train = preset("modern", n_layer=6), TrainConfig(batch_size=8).replace(**changes)
     model = initialise(Transformer(config), 0).train()
-    model.recompute = train.recompute
+    model.gradient_checkpointing = train.gradient_checkpointing
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     saved = {}
 
@@ -70,7 +70,7 @@ def test_memory_covers_recomputed_and_half_precision_steps_too(changes, low, hig
 
     x = torch.randint(0, config.vocab_size, (train.batch_size, config.block_size))
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        part = losses(model, x, x, train).cross_entropy
+        part = compute_losses(model, x, x, train).cross_entropy
     assert part.requires_grad
     need = estimate(config, train)
     activations = need.memory_bytes - PROCESS_BYTES - 16 * need.parameters

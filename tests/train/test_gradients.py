@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.config import TrainConfig, preset
-from playground.data.batches import IGNORED, random_windows
+from playground.data.batches import IGNORED, sample_batch
 from playground.models.transformer import Transformer, initialise
 from playground.train import trainer
 from playground.train.distributed import Group, dropout_seed
@@ -19,14 +19,14 @@ from playground.train.trainer import TrainState, train
 from tests.train.test_trainer import BYTES, FAST, MODEL, TEXT, losses, prepare, run
 
 DATA = prepare(TEXT, BYTES, MODEL, TrainConfig(**FAST))
-X, Y = random_windows(DATA.train, None, block_size=16, count=4, seed=0, step=1)
+X, Y = sample_batch(DATA.train, None, block_size=16, count=4, seed=0, step=1)
 
 
 def gradients(model_config=MODEL, dtype=torch.float32, **changes):
     """All gradients of one batch as one vector in float64, and the loss."""
     config = TrainConfig(**FAST).replace(**changes)
     model = initialise(Transformer(model_config), 0).to(dtype).train()
-    model.recompute = config.recompute
+    model.gradient_checkpointing = config.gradient_checkpointing
     loss = accumulate(model, X, Y, config, targets=Y.numel(), count=len(X))
     return torch.cat([p.grad.flatten().double() for p in model.parameters()]), loss
 
@@ -74,7 +74,7 @@ def test_what_is_broken_at_any_scale_is_a_divergence():
 def test_recomputed_activations_give_the_same_gradients_and_are_not_kept(name):
     model = preset(name, vocab_size=256, block_size=16, n_layer=4, n_embd=16, n_head=2, dropout=0.2)
     found, kept = {}, {}
-    for recompute in (False, True):
+    for checkpointing in (False, True):
         sizes = {}
 
         def note(tensor, sizes=sizes):
@@ -83,8 +83,8 @@ def test_recomputed_activations_give_the_same_gradients_and_are_not_kept(name):
 
         torch.manual_seed(3)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            found[recompute], _ = gradients(model, recompute=recompute)
-        kept[recompute] = sum(sizes.values())
+            found[checkpointing], _ = gradients(model, gradient_checkpointing=checkpointing)
+        kept[checkpointing] = sum(sizes.values())
     assert torch.equal(found[True], found[False])
     assert kept[True] < 0.7 * kept[False]
 
@@ -110,7 +110,7 @@ def test_the_gradient_is_that_of_one_batch_however_the_targets_are_dealt_out(nam
     """
     architecture = preset(name, vocab_size=256, block_size=16, n_layer=2, n_embd=16, n_head=2)
     config = TrainConfig(z_loss=0.1, balance_loss=0.0, router_z_loss=0.01)
-    x, y = random_windows(DATA.train, None, block_size=16, count=12, seed=1, step=1)
+    x, y = sample_batch(DATA.train, None, block_size=16, count=12, seed=1, step=1)
     y = y.masked_fill(
         torch.rand(y.shape, generator=torch.Generator().manual_seed(0)) > torch.linspace(-0.2, 1, 12)[:, None], IGNORED
     )
@@ -140,7 +140,7 @@ def test_the_gradient_is_that_of_one_batch_however_the_targets_are_dealt_out(nam
         found = of_all(
             lambda batch_size=batch_size, processes=processes: [
                 accumulate(
-                    model, *(Group(rank, processes).share(part) for part in (x, y)),
+                    model, *(Group(rank, processes).shard(part) for part in (x, y)),
                     config.replace(batch_size=batch_size), targets=int(counts.sum()), count=12,
                 )
                 for rank in range(processes)
@@ -204,7 +204,9 @@ def test_the_average_is_the_one_by_hand_and_is_what_is_measured_and_saved():
 
 @pytest.mark.parametrize("cut", [1, 7])
 def test_a_run_with_an_average_at_half_precision_resumes_bit_for_bit(cut):
-    config = TrainConfig(**FAST).replace(ema=0.9, precision="bf16", z_loss=1e-3, optimizer="muon", recompute=True)
+    config = TrainConfig(**FAST).replace(
+        ema=0.9, precision="bf16", z_loss=1e-3, optimizer="muon", gradient_checkpointing=True
+    )
     whole, events = run(config)
     first, before = run(config, until=cut)
     tensors = {part: {name: t.clone() for name, t in group.items()} for part, group in first.tensors().items()}

@@ -7,8 +7,8 @@ import torch
 
 from playground.config import TrainConfig, preset
 from playground.models.transformer import Transformer, initialise
-from playground.train.data_parallel import Lanes
-from playground.train.gradients import accumulate, faster_passes
+from playground.train.data_parallel import DataParallelThreads
+from playground.train.gradients import accumulate, fastest_forward_backward
 from tests.train.test_trainer import FAST, losses, run
 
 TRAIN = TrainConfig(batch_size=6, grad_accum=2)
@@ -24,7 +24,7 @@ def three_threads() -> Iterator[None]:
 
 def test_lanes_deal_all_sequences_out_evenly() -> None:
     def of(batch: int, threads: int) -> tuple[int, int, int]:
-        lanes = Lanes.of(preset("modern"), TrainConfig(batch_size=batch), threads)
+        lanes = DataParallelThreads.of(preset("modern"), TrainConfig(batch_size=batch), threads)
         return lanes.count, lanes.rows, lanes.threads
 
     assert of(12, 2) == (2, 6, 1)
@@ -42,7 +42,7 @@ def test_lanes_deal_all_sequences_out_evenly() -> None:
     ],
 )
 def test_what_is_no_sum_over_sequences_has_one_lane(model, train) -> None:
-    assert Lanes.of(preset("modern", **model), TRAIN.replace(**train), 2).count == 1
+    assert DataParallelThreads.of(preset("modern", **model), TRAIN.replace(**train), 2).count == 1
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -56,7 +56,7 @@ def test_lanes_give_the_loss_and_gradients_of_one_thread(name, precision, three_
     found = []
     for lanes in (False, True, True):
         model = initialise(Transformer(architecture), 0).train()
-        passes = faster_passes(model, config) if lanes else None
+        passes = fastest_forward_backward(model, config) if lanes else None
         loss = accumulate(model, x, y, config, targets=187, count=12, passes=passes)
         found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
     (plain_loss, plain), (loss, gradient), again = found
@@ -78,7 +78,9 @@ def test_a_run_in_lanes_goes_one_threads_way_and_is_the_same_each_time(three_thr
 
 
 def test_threads_elsewhere_keep_their_number(three_threads) -> None:
-    faster_passes(Transformer(preset("modern", **SMALL)), TRAIN)
-    within = Lanes(3, 2, 1).sums(lambda x, y: [torch.tensor(torch.get_num_threads())], *torch.ones(2, 6, 4))
+    fastest_forward_backward(Transformer(preset("modern", **SMALL)), TRAIN)
+    within = DataParallelThreads(3, 2, 1).sums(
+        lambda x, y: [torch.tensor(torch.get_num_threads())], *torch.ones(2, 6, 4)
+    )
     assert within == [3], "one each"
     assert torch.get_num_threads() == 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from playground.config import TrainConfig
-from playground.data.batches import random_windows
+from playground.data.batches import sample_batch
 from playground.train.muon import Muon
 from playground.train.optimizer import (
     MUON_MOMENTUM,
@@ -21,7 +21,7 @@ from tests.train.test_trainer import BYTES, FAST, MODEL, TEXT, losses, prepare, 
 
 
 def gradients(twin, data, config, step):
-    x, y = random_windows(data.train, None, block_size=16, count=4, seed=config.seed, step=step)
+    x, y = sample_batch(data.train, None, block_size=16, count=4, seed=config.seed, step=step)
     twin.zero_grad()
     torch.nn.functional.cross_entropy(twin(x).flatten(0, 1), y.flatten()).backward()
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from playground.config import ModelConfig, SampleConfig, TrainConfig, preset
-from playground.data.batches import IGNORED, random_windows, spread_windows, windows
+from playground.config import GenerationConfig, ModelConfig, TrainConfig, preset
+from playground.data.batches import IGNORED, sample_batch, spread_windows, windows
 from playground.inference.generation import generate
 from playground.models.moe import Routing
 from playground.tokenizers import BPETokenizer, build_tokenizer
@@ -52,7 +52,7 @@ def test_targets_are_the_inputs_shifted_by_one():
 
 def test_batches_depend_on_seed_and_step_alone():
     stream = np.random.default_rng(0).integers(0, 256, 5000)
-    draw = lambda seed, step: random_windows(stream, None, block_size=8, count=4, seed=seed, step=step)[0]  # noqa: E731
+    draw = lambda seed, step: sample_batch(stream, None, block_size=8, count=4, seed=seed, step=step)[0]  # noqa: E731
     assert torch.equal(draw(1, 2), draw(1, 2))
     assert not torch.equal(draw(1, 2), draw(1, 3))
     assert not torch.equal(draw(1, 2), draw(2, 2))
@@ -60,7 +60,7 @@ def test_batches_depend_on_seed_and_step_alone():
 
 def test_the_last_window_of_a_text_is_reachable():
     stream = np.arange(9)
-    seen = {int(random_windows(stream, None, block_size=7, count=1, seed=0, step=s)[0][0, 0]) for s in range(50)}
+    seen = {int(sample_batch(stream, None, block_size=7, count=1, seed=0, step=s)[0][0, 0]) for s in range(50)}
     assert seen == {0, 1}
 
 
@@ -98,7 +98,7 @@ def test_accumulation_equals_one_batch(flags):
 
 def test_a_mean_of_means_would_be_another_gradient():
     """What averaging the micro-batches' means gives where they hold different numbers of targets, and what we give."""
-    x, y = random_windows(STREAM, SOME, block_size=16, count=16, seed=3, step=1)
+    x, y = sample_batch(STREAM, SOME, block_size=16, count=16, seed=3, step=1)
     counts = [int((part != IGNORED).sum()) for part in y.split(4)]
     assert len(set(counts)) > 1
     model = TrainState.new(MODEL, TrainConfig(**FAST)).model
@@ -199,7 +199,7 @@ def test_steps_equal_adamw_by_hand():
     m = {n: torch.zeros_like(p) for n, p in twin.named_parameters()}
     v = {n: torch.zeros_like(p) for n, p in twin.named_parameters()}
     for step in (1, 2):
-        x, y = random_windows(data.train, None, block_size=16, count=4, seed=config.seed, step=step)
+        x, y = sample_batch(data.train, None, block_size=16, count=4, seed=config.seed, step=step)
         twin.zero_grad()
         torch.nn.functional.cross_entropy(twin(x).flatten(0, 1), y.flatten()).backward()
         rate = learning_rate(step, config)
@@ -306,7 +306,7 @@ def test_a_repeating_pattern_is_learned_and_written_again(name):
         last = loss.item()
         first = first or last
     assert last < 0.1 * first
-    greedy = SampleConfig(temperature=0.0, max_new_tokens=38)
+    greedy = GenerationConfig(temperature=0.0, max_new_tokens=38)
     written = [token.id for token in generate(state.model.eval(), pattern, greedy)]
     assert written == pattern * 2
 

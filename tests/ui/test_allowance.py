@@ -147,7 +147,8 @@ def test_a_password_for_the_page(tmp_path: Path) -> None:
 def test_writing_is_limited_too(tmp_path: Path) -> None:
     found = services(tmp_path, limits=Limits(new_tokens=100))
     settings = [
-        getattr(sample_tab.SampleConfig(max_new_tokens=101), name) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
+        getattr(sample_tab.GenerationConfig(max_new_tokens=101), name)
+        for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)
     ]
     with pytest.raises(
         ValueError, match=r"Max new tokens: 101 were requested; the limit here is 100. Lower it, then continue"

@@ -24,7 +24,7 @@ from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
 from playground.ui.api import add_api
 from playground.ui.app import build_app
-from playground.ui.services import Services, sendable
+from playground.ui.services import Services, json_safe_outputs
 
 SMALL = {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 20, "warmup_steps": 2,
          "corpus_bytes": 20_000, "sample_interval": 10, "eval_interval": 10, "eval_tokens": 128}  # fmt: skip
@@ -169,7 +169,7 @@ def test_an_endpoint_explains_itself_to_an_agent(local: Services, name: str) -> 
     """The words come from the docstring, by way of all that wraps the function; each parameter has some, and a type."""
     with gr.Blocks(analytics_enabled=False) as demo:
         add_api(local)
-    sendable(demo)
+    json_safe_outputs(demo)
     function = next(function for function in demo.fns.values() if function.api_name == name)
     assert function.fn is not None
     description, parameters, returns = get_function_description(function.fn)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from playground.config import SampleConfig
+from playground.config import GenerationConfig
 from playground.inference.generation import encode_prompt, generate
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
@@ -58,14 +58,14 @@ def test_the_random_number_that_is_shown_is_the_one_that_draws(services, run):
 
     import numpy as np
 
-    from playground.inference.sampling import draw, filter_distribution
+    from playground.inference.sampling import filter_distribution, sample_token
 
     shown = sample_tab.look_ahead(services, run.id, None, PROMPT, *settings(), "")
     steps = np.frombuffer(base64.b64decode(shown["logits"]), "<u2")
     rank = np.frombuffer(base64.b64decode(shown["by_id"]), "<u2")
     logits = (shown["low"] + (shown["high"] - shown["low"]) * steps / 65_535)[rank]
-    after = filter_distribution(logits, SampleConfig(**dict(zip(sample_tab.SHAPE, SHAPE, strict=True)))).after
-    token = draw(after, SimpleNamespace(random=lambda: shown["uniform"]))
+    after = filter_distribution(logits, GenerationConfig(**dict(zip(sample_tab.SHAPE, SHAPE, strict=True)))).after
+    token = sample_token(after, SimpleNamespace(random=lambda: shown["uniform"]))
     tree, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(1), ""))
     assert tree["branches"][0]["tokens"][0]["id"] == token
     assert {int(np.flatnonzero(rank == place)[0]) for place in shown["seen"]} == set(
@@ -84,7 +84,7 @@ def test_a_branch_takes_another_token_and_goes_on_from_there(services, run):
     assert got[:5] == before[:5]
     assert got[5]["id"] == other[0]
     assert len(got) == 6 + 8
-    config = SampleConfig(temperature=0.0, max_new_tokens=8)
+    config = GenerationConfig(temperature=0.0, max_new_tokens=8)
     event._data = {"branch": 1, "at": 6, "id": got[6]["alternatives"][0][0]}
     tree, _ = written(sample_tab.branch_off(services, event, tree, 0.0, *settings(7)[1:], ""))
     ids = encode_prompt(run.tokenizer, PROMPT) + [token["id"] for token in got[:6]]
@@ -100,7 +100,7 @@ def test_ways_to_choose_under_each_other(services, run):
     greedy, drawn, beam = tree["branches"]
     ids = encode_prompt(run.tokenizer, PROMPT)
     model = services.models.get(run)
-    expected = [token.id for token in generate(model, ids, SampleConfig(temperature=0.0, max_new_tokens=12))]
+    expected = [token.id for token in generate(model, ids, GenerationConfig(temperature=0.0, max_new_tokens=12))]
     assert [token["id"] for token in greedy["tokens"]] == expected
     alone, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(12), ""))
     assert drawn["tokens"] == alone["branches"][0]["tokens"]
@@ -110,7 +110,7 @@ def test_ways_to_choose_under_each_other(services, run):
 
 def test_the_same_prompt_through_training(services):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))
-    todo = writing.jobs("During training", SampleConfig(), 1, run, None, None, None)
+    todo = writing.jobs("During training", GenerationConfig(), 1, run, None, None, None)
     steps = run.steps_available()
     assert todo[0].step == steps[0]
     assert todo[-1].step == steps[-1]

@@ -29,7 +29,7 @@ from playground.ui.data import tokenizer_tab
 from playground.ui.sample import sample_tab
 from playground.ui.server import fetching
 from playground.ui.services import Services
-from playground.ui.texts import Wish, own_text
+from playground.ui.texts import TextSource, own_text
 from playground.ui.train import train_tab
 from playground.ui.train.import_panel import bring
 
@@ -97,11 +97,11 @@ def test_there_are_enough_of_them() -> None:
 def test_no_field_of_ours_asks_an_address(services: Services, silence: list[str]) -> None:
     for word in WORDS:
         for field in ("path", "dataset", "pasted", "field", "column", "split", "corpus"):
-            wish = Wish(
+            wish = TextSource(
                 **{"corpus": "own", **({"dataset": "a b"} if field in ("column", "split") else {}), field: word}
             )
             quietly(lambda wish=wish: own_text(services, wish, 1_000_000))
-        quietly(lambda word=word: own_text(services, Wish(corpus="own", files=(word,)), 1_000_000))
+        quietly(lambda word=word: own_text(services, TextSource(corpus="own", files=(word,)), 1_000_000))
         quietly(lambda word=word: bring(services, None, word, word, ""))
         quietly(lambda word=word: bring(services, [word], "", word, ""))
     # On one's own machine what looks like owner/name is one, and the Hub is asked for it: nobody else ever.

@@ -5,7 +5,7 @@ from dataclasses import fields
 import gradio as gr
 import pytest
 
-from playground.config import PRESETS, ModelConfig, SampleConfig, TrainConfig, preset, usual_rate
+from playground.config import PRESETS, GenerationConfig, ModelConfig, TrainConfig, preset, usual_rate
 from playground.runs.create import prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
@@ -14,7 +14,7 @@ from playground.train.estimate import estimate
 from playground.ui import endpoints, forms
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
-from playground.ui.services import NOBODY, Services, said
+from playground.ui.services import NOBODY, Services, show_errors
 from playground.ui.train import rate, train_tab
 
 
@@ -29,7 +29,7 @@ def services(tmp_path):
     return Services(store, NoLauncher(), Curves(store), ModelCache(), tmp_path / "corpora", public=True)
 
 
-@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, SampleConfig])
+@pytest.mark.parametrize("kind", [ModelConfig, TrainConfig, GenerationConfig])
 def test_every_field_has_a_control_or_is_listed_as_hidden(kind):
     with gr.Blocks():
         form = forms.build_form(kind, forms.remaining(kind), kind())
@@ -41,7 +41,7 @@ def test_every_field_has_a_control_or_is_listed_as_hidden(kind):
 
 
 def test_sliders_stay_within_what_the_config_allows():
-    for kind in (ModelConfig, TrainConfig, SampleConfig):
+    for kind in (ModelConfig, TrainConfig, GenerationConfig):
         for item in fields(kind):
             if item.name in forms.RANGES:
                 low, high, step = forms.RANGES[item.name]
@@ -58,7 +58,7 @@ def test_train_tab_shows_every_setting_once(services):
     assert set(tab.train) == {f.name for f in fields(TrainConfig)} - forms.HIDDEN.keys()
     with gr.Blocks():
         other = sample_tab.build(services)
-    assert set(other.shape) | set(other.length) == {f.name for f in fields(SampleConfig)}
+    assert set(other.shape) | set(other.length) == {f.name for f in fields(GenerationConfig)}
 
 
 def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
@@ -133,7 +133,7 @@ def test_mistakes_are_shown_escaped_and_signatures_survive():
     def handler(services, text: str, request: gr.Request):
         raise ValueError(f"You sent {text}")
 
-    wrapped = said(lambda text, request: handler(None, text, request), lambda text, request: None)
+    wrapped = show_errors(lambda text, request: handler(None, text, request), lambda text, request: None)
     with pytest.raises(gr.Error) as caught:
         wrapped("<img src=x onerror=alert(1)>", None)
     assert "&lt;img" in caught.value.message

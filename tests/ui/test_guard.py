@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from playground.ui.app import weight
-from playground.ui.server.guard import Guard
+from playground.ui.server.guard import RequestGuard
 from playground.ui.server.uploads import Uploads
 
 HOST = "http://testserver"
@@ -30,7 +30,7 @@ def client() -> TestClient:
 
     paths = ("/call/train", "/gradio_api/upload", "/gradio_api/file={path:path}")
     routes = [Route(path, echo, methods=["GET", "POST", "DELETE"]) for path in paths]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Guard, max_body=1_000_000)]))
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(RequestGuard, max_body=1_000_000)]))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_the_page_has_no_use_for_is_not_there(client: TestClient) -> None:
 def test_large_bodies_are_few_at_a_time() -> None:
     """Whoever sends another one while too much is being read is sent away; small ones always come through."""
 
-    async def ask(guard: Guard, pieces: list[int], pause: anyio.Event | None = None) -> int:
+    async def ask(guard: RequestGuard, pieces: list[int], pause: anyio.Event | None = None) -> int:
         sent: list[Any] = []
         waiting = [{"type": "http.request", "body": b"x" * n, "more_body": True} for n in pieces]
 
@@ -126,7 +126,7 @@ def test_large_bodies_are_few_at_a_time() -> None:
         await PlainTextResponse("read")(scope, receive, send)
 
     async def all_of_it() -> None:
-        guard, later = Guard(read, max_body=5_000_000, max_held=8_000_000), anyio.Event()
+        guard, later = RequestGuard(read, max_body=5_000_000, max_held=8_000_000), anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, guard, [2_000_000, 2_000_000], later)
             tasks.start_soon(ask, guard, [3_000_000], later)
@@ -169,7 +169,7 @@ def test_an_upload_that_is_too_much_is_answered_before_it_is_read(tmp_path: Path
 
     uploads = Uploads(tmp_path, at_once=1_000_000)
     routes = [Route("/gradio_api/upload", echo, methods=["POST"])]
-    client = TestClient(Starlette(routes=routes, middleware=[Middleware(Guard, max_body=10, uploads=uploads)]))
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(RequestGuard, max_body=10, uploads=uploads)]))
     assert client.post("/gradio_api/upload", content=b"x" * 1_000).text == "1000"
     assert client.post("/gradio_api/upload", content=b"x" * 1_000_001).status_code == 413
     assert client.post("/gradio_api/upload", content=iter([b"x"])).status_code == 411
@@ -197,6 +197,6 @@ def test_a_public_sender_cannot_write_who_it_is(sender: str, written: str | None
     async def heard(request: Request) -> Response:
         return JSONResponse(request.headers.getlist("x-forwarded-for"))
 
-    app = Starlette(routes=[Route("/gradio_api/mcp/", heard, methods=["POST"])], middleware=[Middleware(Guard)])
+    app = Starlette(routes=[Route("/gradio_api/mcp/", heard, methods=["POST"])], middleware=[Middleware(RequestGuard)])
     headers = {} if written is None else {"x-forwarded-for": written}
     assert TestClient(app, client=(sender, 5)).post("/gradio_api/mcp/", headers=headers).json() == known

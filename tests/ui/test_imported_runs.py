@@ -10,10 +10,10 @@ import pytest
 
 from playground.analysis.doctor import diagnose
 from playground.cli.commands import run_command
-from playground.config import SampleConfig, TrainConfig, preset
+from playground.config import GenerationConfig, TrainConfig, preset
 from playground.data.corpora import CORPORA, find_corpus
 from playground.races.comparison import told_apart
-from playground.runs.import_model import adopt
+from playground.runs.import_model import import_package
 from playground.runs.store.files import read_json, write_json
 from playground.runs.store.run_store import Run
 from playground.ui import endpoints
@@ -27,7 +27,7 @@ from playground.ui.train.export_panel import take
 from tests.interchange.models import package
 
 SHAPE: dict[str, Any] = {"block_size": 32, "n_layer": 2, "n_embd": 32}
-SETTINGS = [getattr(SampleConfig(max_new_tokens=4), name) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)]
+SETTINGS = [getattr(GenerationConfig(max_new_tokens=4), name) for name in (*sample_tab.SHAPE, *sample_tab.LENGTH)]
 NOT_HERE = "The text that this model was trained on is not here"
 ASKED = {
     "visitor": "", "step": 0, "anchor": 0, "text": "the cat sat", "name": "a", "a": "a", "b": "t", "c": "o",
@@ -40,7 +40,7 @@ def imported(request: pytest.FixtureRequest, local: Services) -> list[Run]:
     """Two models without their texts: whose training is not known, or on a text that stayed behind or was never here."""
     made = []
     for name in ("classic", "mixture"):
-        run = adopt(local.store, package(preset(name, **SHAPE), name), origin="a folder")
+        run = import_package(local.store, package(preset(name, **SHAPE), name), origin="a folder")
         values = read_json(run.path / "run.json")
         assert values is not None
         if request.param == "of another version":

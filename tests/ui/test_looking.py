@@ -71,7 +71,7 @@ def test_every_step_of_a_timeline_shows_the_attention_of_that_step(local, make_r
 
 
 def test_of_a_long_text_one_layer_is_sent_at_a_time(local, make_run: MakeRun, monkeypatch):
-    monkeypatch.setattr(endpoints, "SPRITE_PIXELS", 2 * 4 * 14**2 - 1)
+    monkeypatch.setattr(attention_endpoints, "SPRITE_PIXELS", 2 * 4 * 14**2 - 1)
     run, text = make_run(), "the cat sat on"
     whole = attention_patterns(local.models.get(run), [int(token) for token in run.tokenizer.encode(text)])
     for asked, layer in ((1, 1), (0, 0), (7, 0), (None, 0)):

@@ -29,7 +29,7 @@ def served(local, make_run):
 @pytest.fixture
 def slow(monkeypatch):
     """Writing takes 30 ms a token, half a minute for the longest text, and every text under way is counted."""
-    under_way, plain = set(), generation.continue_rows
+    under_way, plain = set(), generation.continue_batch
 
     def counted(*arguments):
         mine = object()

@@ -34,5 +34,5 @@ def test_what_threads_have_freed_goes_back() -> None:
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "glibc", lambda: None)
-    assert memory.keep_flat() is False
+    assert memory.limit_malloc_arenas() is False
     assert memory.give_back() is False

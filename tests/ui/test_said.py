@@ -136,7 +136,7 @@ def test_bytes_that_are_left_over_are_no_certain_token(monkeypatch: pytest.Monke
     monkeypatch.setattr(compare_tab, "generate", lambda *_: iter(drawn))
     run = SimpleNamespace(tokenizer=build_tokenizer("byte", ""))
     services = SimpleNamespace(models=SimpleNamespace(get=lambda _run: None))
-    *_, last = compare_tab._texts(services, run, "a", compare_tab.SampleConfig())
+    *_, last = compare_tab._texts(services, run, "a", compare_tab.GenerationConfig())
     assert len(last) == 2 and [p for _, p in last] == [0.25, 0.25]
     assert last[-1][0] == "\ufffd" or "\ufffd" in last[-1][0]
 

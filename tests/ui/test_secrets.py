@@ -11,7 +11,7 @@ import pytest
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run
 from playground.runs.limits import PUBLIC
-from playground.runs.queue.audit_log import to_output
+from playground.runs.queue.audit_log import standard_output
 from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import hashed
@@ -30,7 +30,7 @@ def test_a_token_is_written_nowhere(
     local: Services, make_run: MakeRun, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     kept = make_run()
-    launcher = Launcher(local.store, spare=False, supervise=False, limits=PUBLIC, tell=to_output)
+    launcher = Launcher(local.store, spare=False, supervise=False, limits=PUBLIC, tell=standard_output)
     rules = Hosting(public=True, limits=PUBLIC)
     services = replace(local, launcher=launcher, curves=Curves(local.store), public=True, hosting=rules)
     run = services.store.create(

@@ -14,20 +14,20 @@ from gradio.server_messages import ProcessCompletedMessage
 
 from playground.ui.app import queued
 from playground.ui.compare.race_form import add_arm
-from playground.ui.services import plain, said, sendable
+from playground.ui.services import json_safe, json_safe_outputs, show_errors
 from playground.ui.text_card import show_text
 
 ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]
 
 
 def test_odd_values_travel_and_usual_ones_stay_themselves() -> None:
-    orjson.dumps(plain(ODD[:-1]), option=orjson.OPT_NON_STR_KEYS)
-    assert plain(ODD)[0] == "a?b"
-    assert plain(ODD)[1:4] == [2.0**70, -(2.0**70), None]
+    orjson.dumps(json_safe(ODD[:-1]), option=orjson.OPT_NON_STR_KEYS)
+    assert json_safe(ODD)[0] == "a?b"
+    assert json_safe(ODD)[1:4] == [2.0**70, -(2.0**70), None]
     usual = {"a": [1, 2.5, "é 🦊", None, True, (1, 2)], "n": 2**63 - 1, "low": -(2**63)}
-    assert plain(usual) == usual
+    assert json_safe(usual) == usual
     update = gr.update(value="x")
-    assert plain(update) == update
+    assert json_safe(update) == update
 
 
 def test_every_handler_of_a_page_is_covered() -> None:
@@ -42,7 +42,7 @@ def test_every_handler_of_a_page_is_covered() -> None:
         box = gr.Textbox()
         box.change(once, box, box)
         box.submit(often, box, box)
-    first, second = (function.fn for function in sendable(demo).fns.values())
+    first, second = (function.fn for function in json_safe_outputs(demo).fns.values())
     assert first("\ud800") == "?"
     assert (first.__name__, first.__doc__) == ("once", "Say it again.")
     assert list(second("\ud800", None)) == ["?"]
@@ -55,7 +55,7 @@ def test_a_complaint_that_nobody_caught_is_told() -> None:
     with gr.Blocks() as demo:
         box = gr.Textbox()
         box.change(refuse, box, box)
-    (function,) = sendable(demo).fns.values()
+    (function,) = json_safe_outputs(demo).fns.values()
     with pytest.raises(gr.Error) as caught:
         function.fn("x")
     assert caught.value.message == "Not &lt;b&gt;this&lt;/b&gt; ?."
@@ -67,8 +67,8 @@ def test_a_complaint_is_made_once() -> None:
 
     with gr.Blocks() as demo:
         box = gr.Textbox()
-        box.change(said(refuse), box, box)
-    (function,) = sendable(demo).fns.values()
+        box.change(show_errors(refuse), box, box)
+    (function,) = json_safe_outputs(demo).fns.values()
     with pytest.raises(gr.Error) as caught:
         function.fn("x")
     assert caught.value.message == "Not 'this' &amp; that."

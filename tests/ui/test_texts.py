@@ -28,11 +28,11 @@ from playground.tokenizers import ImportedTokenizer, build_tokenizer
 from playground.ui import texts
 from playground.ui.data import batch_endpoints, batch_tab
 from playground.ui.services import Services
-from playground.ui.text_card import about_text, build_text_card, show_text, show_upload, wish_of
-from playground.ui.texts import DATASETS, Cards, Wish, described, fitted, loaded, own_text, size_of
+from playground.ui.text_card import about_text, build_text_card, read_text_source, show_text, show_upload
+from playground.ui.texts import DATASETS, Cards, TextSource, described, fitted, loaded, own_text, size_of
 from tests.runs.conftest import MODEL, TEXT, TRAIN
 
-OWN = Wish(corpus="own")
+OWN = TextSource(corpus="own")
 
 
 @pytest.fixture
@@ -181,11 +181,11 @@ def test_the_form_is_read_and_answers(services: Services, tmp_path: Path) -> Non
         card, size = build_text_card(services), gr.Number()
     empty: dict[Any, Any] = dict.fromkeys(card.inputs)
     data = {**empty, card.text: "task", card.task: "sort", size: 4_000_000}
-    assert wish_of(card, data) == Wish(corpus="sort", column="")
+    assert read_text_source(card, data) == TextSource(corpus="sort", column="")
     data |= {card.upload: [str(path)], card.field: ""}
     note, field, n_bytes = show_upload(services, card, size, 1_000_000_000, data)
     assert note.endswith("distinct.") and field["visible"] and not isinstance(n_bytes, int)  # it fits as it is
-    text = own_text(services, replace(wish_of(card, data), corpus="own"), 10_000)
+    text = own_text(services, replace(read_text_source(card, data), corpus="own"), 10_000)
     assert isinstance(text, str) and text.startswith("line 0\n\nline 1")
     assert show_upload(services, card, size, 1_000_000_000, {**data, size: 1_000})[2] == len(text)
     assert show_upload(services, card, size, 1_000_000_000, {**empty, size: 1})[0] == ""
@@ -244,7 +244,7 @@ def test_a_run_without_weights_and_no_run(services: Services) -> None:
 
 def test_a_task_shows_targets_that_do_not_count(services: Services) -> None:
     form = preset("modern", block_size=32, n_embd=32).to_dict()
-    value = batch_tab.show_text(services, Wish(corpus="reverse"), form, {"corpus_bytes": 20_000}, 3)
+    value = batch_tab.show_text(services, TextSource(corpus="reverse"), form, {"corpus_bytes": 20_000}, 3)
     for row in value["rows"]:
         assert not all(row["counts"]) and any(row["counts"])
         assert all(token >= 0 for token in row["ids"])

@@ -29,7 +29,7 @@ from playground.ui.compare import race_endpoints, race_tab
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
 from playground.ui.services import Services
-from playground.ui.texts import Wish, own_text
+from playground.ui.texts import TextSource, own_text
 from playground.ui.train import train_tab
 from playground.ui.train.import_panel import bring
 
@@ -128,7 +128,9 @@ def _calls(services: Services, api: Api, way: str) -> Iterator[Callable[[], Any]
     yield lambda: next(sample_tab.write(services, way, way, way, 1, 0, 1, 0, 1, 5, 1, 0, "", ANN))
     yield lambda: bring(services, None, way, way, ANN)
     for field in ("path", "dataset", "column", "split", "field"):
-        yield lambda field=field: own_text(services, Wish(**{"corpus": "own", "dataset": "a/b", field: way}), 10_000)
+        yield lambda field=field: own_text(
+            services, TextSource(**{"corpus": "own", "dataset": "a/b", field: way}), 10_000
+        )
 
 
 def test_no_upload_is_a_file_that_was_none(stage: tuple[Services, gr.Blocks, list[str]]) -> None:

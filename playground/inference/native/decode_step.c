@@ -206,7 +206,7 @@ static void attend(const Session *s, const Layer *layer, int head, int n, int64_
 }
 
 // x (C) += attention, by all threads together; at most one token a slot is held.
-static void look_back(const Session *s, const Layer *layer, const Team *team, int64_t at, const float *cosine,
+static void attention_block(const Session *s, const Layer *layer, const Team *team, int64_t at, const float *cosine,
                       const float *sine) {
   const int width = s->width, size = s->head_dim, q_width = s->n_head * size, kv_width = s->n_kv_head * size;
   const int n_sink = layer->n_sink;
@@ -236,7 +236,7 @@ static void look_back(const Session *s, const Layer *layer, const Team *team, in
 }
 
 // x (C) += MLP, by all threads together. Each bends the rows that it has multiplied.
-static void think(const Session *s, const Layer *layer, const Team *team) {
+static void mlp_block(const Session *s, const Layer *layer, const Team *team) {
   const int gated = s->mlp >= SWIGLU, each = gated ? LANES : PANEL, n = (s->hidden + each - 1) / each;
   const int from = share(team, n, 0), to = share(team, n, 1);
   float h[s->width];
@@ -260,8 +260,8 @@ static void feed(const Session *s, const Team *team, int token, int64_t at) {
   for (int i = 0; team->id == 0 && i < width; i++) s->x[i] = row[i] + (added ? added[i] : 0.0f);
   meet(team);
   for (int l = 0; l < s->n_layer; l++) {
-    look_back(s, s->layers + l, team, at, cosine, sine);
-    think(s, s->layers + l, team);
+    attention_block(s, s->layers + l, team, at, cosine, sine);
+    mlp_block(s, s->layers + l, team);
   }
   float h[width];
   normalise(h, s->x, s->norm, s->norm_bias, width, s->eps, s->layer_norm);
@@ -295,7 +295,7 @@ typedef struct {        // room to choose in
 } Room;
 
 // What a token is chosen from, before anything is filtered. Each thread weighs its own panels.
-static void weigh(const Session *s, const Choice *c, const Team *team, const Room *r, double *most, double *top) {
+static void softmax_shards(const Session *s, const Choice *c, const Team *team, const Room *r, double *most, double *top) {
   const int size = s->vocab_size, n = panels(size), from = share(team, n, 0), to = share(team, n, 1);
   const int heated = c->temperature != 0 && (c->temperature != 1 || c->penalty != 1);
   const double scale = fmin(1e300, 1 / (c->temperature != 0 ? c->temperature : 1));
@@ -347,7 +347,7 @@ static inline int before(const double *scores, int a, int b) {
 // Brings to the front the ids that rank first, in any order: as few as weigh `goal` together (each one, if `weights` is null),
 // but one at least. Returns how many. Only the part in which the border lies is looked at again (Hoare's selection), so this
 // takes a time like n, where ranking everything takes many times that.
-static int front(int *ids, int n, const double *scores, const double *weights, double goal) {
+static int select_top_p(int *ids, int n, const double *scores, const double *weights, double goal) {
   int from = 0, to = n;  // those before `from` belong to them, those from `to` on do not
   double reached = 0;
   while (to - from > 1) {
@@ -378,10 +378,10 @@ static void ranked(double *weights, const double *scores, int *ids, int size, in
   int n = 0;
   for (int i = 0; i < size; i++) ids[n] = i, n += weights[i] >= least;
   if (k < size) {  // top-p counts what top-k has left
-    n = front(ids, n, scores, 0, k), total = 0;
+    n = select_top_p(ids, n, scores, 0, k), total = 0;
     for (int i = 0; i < n; i++) total += weights[ids[i]];
   }
-  if (top_p < 1) n = front(ids, n, scores, weights, top_p * total);
+  if (top_p < 1) n = select_top_p(ids, n, scores, weights, top_p * total);
   for (int i = 0; i < n; i++) weights[ids[i]] *= -1;
   for (int i = 0; i < size; i++) weights[i] = weights[i] < 0 ? -weights[i] : 0;
 }
@@ -463,7 +463,7 @@ void decode_write(Session *s, const Choice *c, int token, int n, const double *u
     for (int t = 0; t < n; t++) {
       double most, top;
       feed(s, &team, token, s->position + t);
-      weigh(s, c, &team, &r, &most, &top);
+      softmax_shards(s, c, &team, &r, &most, &top);
       if (team.id == 0) {
         token = choose(s, c, uniforms[t], &r, most, top, out + (size_t)t * (1 + c->n_alternatives));
         seen[token] = 1;

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from playground.config import ANY, SampleConfig, unsupported
-from playground.inference.native.packed_weights import PANEL, panels_of
+from playground.config import ANY, GenerationConfig, unsupported
+from playground.inference.native.packed_weights import PANEL, packed_weights
 from playground.models.kv_cache import KVCache
 from playground.models.positional import apply_rotary_emb
 from playground.models.transformer import Transformer
@@ -155,7 +155,7 @@ class DecodeStep:
         self._keys, self._values = _taken_over(model, cache, row)
         self._held = [ring.slot_positions[row].clone() for ring in cache.layers]
         self._rings = [(ring.capacity, ring.n_sink) for ring in cache.layers]
-        self._panels = panels_of(model)
+        self._panels = packed_weights(model)
         self._point()
 
     def _point(self) -> None:
@@ -212,7 +212,7 @@ class DecodeStep:
         return self._room["logits"][: self.model.n_tokens].numpy().copy()
 
     def write(
-        self, token: int, uniforms: Floats, config: SampleConfig, seen: Marks, n_alternatives: int = 0
+        self, token: int, uniforms: Floats, config: GenerationConfig, seen: Marks, n_alternatives: int = 0
     ) -> np.ndarray:
         """The tokens that follow `token`, one for each of `uniforms` (n,) float64 from 0 to 1, and as many are fed.
 

@@ -41,7 +41,7 @@ _known: WeakKeyDictionary[Transformer, tuple[list[int], Panels]] = WeakKeyDictio
 _packing = threading.Lock()
 
 
-def panels_of(model: Transformer) -> Panels:
+def packed_weights(model: Transformer) -> Panels:
     """A model's panels, packed when they are first asked for and whenever a weight has changed."""
     with _packing:
         versions = [number for weight in model.parameters() for number in (weight.data_ptr(), weight._version)]

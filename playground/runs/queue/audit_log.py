@@ -19,17 +19,17 @@ Tell = Callable[..., None]
 Job = Run | Race
 
 
-def to_output(event: str, **facts: str | int | float) -> None:
+def standard_output(event: str, **facts: str | int | float) -> None:
     """A line of the app's output."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     print(json.dumps({"time": now, "event": event, **facts}), flush=True)
 
 
-def to_nobody(event: str, **facts: str | int | float) -> None:
+def null_sink(event: str, **facts: str | int | float) -> None:
     """On one's own machine the page says it all."""
 
 
-class Journal:
+class AuditLog:
     """Tells how jobs come and go. Kept by the one launcher that supervises, which looks at all of them twice a second."""
 
     def __init__(self, tell: Tell) -> None:

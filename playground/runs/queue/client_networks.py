@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 
 from playground.runs.queue.usage import Usage
 
-Whence = Callable[[], str | None]  # the network from which whoever asks just now does so
+ClientNetworkOf = Callable[[], str | None]  # the network from which whoever asks just now does so
 V6_BITS = 56  # what one customer of a provider is usually given
 
 
-def from_nowhere() -> None:
+def no_network() -> None:
     """For an app whose starts all come from the machine itself."""
 
 
@@ -46,7 +46,7 @@ def origin(peer: str, forwarded: Iterable[str]) -> str | None:
     return next((found for part in reversed(heard) if (found := network_of(part)) is not None), None)
 
 
-class Networks:
+class ClientNetworks:
     """What each network has in the queue and has used within 24 hours. All methods may be called from any thread."""
 
     def __init__(self) -> None:

@@ -21,9 +21,9 @@ from typing import Self
 
 from playground.config import counted
 from playground.runs.limits import LOCAL, Limits
-from playground.runs.queue.audit_log import Journal, Tell, to_nobody
-from playground.runs.queue.client_networks import Networks, Whence, from_nowhere
-from playground.runs.queue.queue import Job, Line, Turns, kind_of, line
+from playground.runs.queue.audit_log import AuditLog, Tell, null_sink
+from playground.runs.queue.client_networks import ClientNetworkOf, ClientNetworks, no_network
+from playground.runs.queue.queue import Job, QueueView, RoundRobin, kind_of, line
 from playground.runs.queue.space import PASS_SECONDS, Space
 from playground.runs.queue.usage import Usage
 from playground.runs.races import Race, check_job, jobs, own_job
@@ -64,8 +64,8 @@ class Launcher:
         supervise: bool = True,
         limits: Limits = LOCAL,
         keep_days: float | None = None,
-        tell: Tell = to_nobody,
-        whence: Whence = from_nowhere,
+        tell: Tell = null_sink,
+        whence: ClientNetworkOf = no_network,
     ) -> None:
         """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
         `whence` says from which network it is that a button was just pressed.
@@ -77,11 +77,11 @@ class Launcher:
         self.limits = limits
         self.keep_days = keep_days
         self.usage = Usage(store.root / "usage.json")
-        self.networks = Networks()
+        self.networks = ClientNetworks()
         self._whence = whence
         self.space = Space(store)
-        self._turns = Turns()
-        self._journal = Journal(tell)
+        self._turns = RoundRobin()
+        self._journal = AuditLog(tell)
         self.cache_dir = cache_dir
         self.threads = threads or max(1, cores() // max_workers)
         self.die_with_ui = die_with_ui
@@ -90,12 +90,12 @@ class Launcher:
         self._spare_not_before = 0.0
         self._workers: list[Worker] = []  # our children that have a run, kept to bury them
         self._asked: dict[str, tuple[float, set[int]]] = {}  # when we first saw a request, and the signals sent since
-        self._office = Lock(store.root / ".launcher")
+        self._leader_lock = Lock(store.root / ".launcher")
         self._supervises = False
         self._wake = threading.Event()
         self._closing = False
         self._trusted: set[str] = set()  # hashes of visitors who have given the host's password
-        self._seen: tuple[float, Line] | None = None
+        self._seen: tuple[float, QueueView] | None = None
         self._ticked = self._flushed = self._tidied = time.monotonic()
         try:
             store.sweep()
@@ -162,7 +162,7 @@ class Launcher:
         """A queued run's place in the queue, from 1; None for any other."""
         return self.line().position(run_id)
 
-    def line(self) -> Line:
+    def line(self) -> QueueView:
         """What trains and what waits; looked up at most once a tick, however many ask."""
         seen = self._seen
         if seen is None or time.monotonic() - seen[0] > TICK_SECONDS:
@@ -182,7 +182,7 @@ class Launcher:
         if self._spare is not None and self._spare.is_alive():
             self._spare.dismiss()
         self._spare = None
-        self._office.release()
+        self._leader_lock.release()
         if self.die_with_ui:
             for worker in self._workers:
                 worker.retire()
@@ -278,7 +278,7 @@ class Launcher:
                 f"{limits.daily_minutes:g} min. The first of it becomes available again in {soon}."
             )
 
-    def _line(self, statuses: list[tuple[Job, Status]]) -> Line:
+    def _line(self, statuses: list[tuple[Job, Status]]) -> QueueView:
         return line(statuses, self.usage.seconds, self._turns, self.networks.seconds)
 
     def _statuses(self) -> list[tuple[Job, Status]]:
@@ -289,7 +289,7 @@ class Launcher:
     def _supervise(self) -> None:
         while not self._closing:
             try:
-                self._supervises = self._supervises or self._office.acquire()
+                self._supervises = self._supervises or self._leader_lock.acquire()
                 if self._supervises:
                     self._tick()
             except (OSError, ValueError) as error:  # a full disk, a folder deleted by hand: try again, and say so
@@ -298,10 +298,10 @@ class Launcher:
             self._wake.clear()
 
     def _tick(self) -> None:
-        self._bury()
+        self._reap_workers()
         statuses = self._statuses()
         self._journal.look([(job, now.state) for job, now in statuses])
-        self._press([run for run, now in statuses if now.state in ("running", "crashed")])
+        self._escalate_signals([run for run, now in statuses if now.state in ("running", "crashed")])
         now_in = self._line(statuses)
         if not now_in.waiting and not now_in.running:
             self._turns.forget()
@@ -326,7 +326,7 @@ class Launcher:
             self.networks.add(job.id, now - self._ticked)
         self._ticked = now
 
-    def _next(self, now: Line) -> list[Job]:
+    def _next(self, now: QueueView) -> list[Job]:
         """The jobs that get a worker now."""
         busy = Counter(job.owner for job in now.running)
         chosen: list[Job] = []
@@ -337,7 +337,7 @@ class Launcher:
                 chosen.append(job)
         return chosen
 
-    def _bury(self) -> None:
+    def _reap_workers(self) -> None:
         """Forget workers that have ended; if the system killed one, say why it probably did."""
         dead = [worker for worker in self._workers if not worker.is_alive()]
         self._workers = [worker for worker in self._workers if worker not in dead]
@@ -350,7 +350,7 @@ class Launcher:
                     why = f"The training process was killed{status.reached(folder)} {_KILLED}"
                     status.declare(folder, Status("crashed", why))
 
-    def _press(self, runs: list[Job]) -> None:
+    def _escalate_signals(self, runs: list[Job]) -> None:
         """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""
         now = time.monotonic()
         asked = {run.id for run in runs if status.requested(run.path)}

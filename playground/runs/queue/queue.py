@@ -19,7 +19,7 @@ def kind_of(job: Job) -> str:
 
 
 @dataclass(frozen=True)
-class Line:
+class QueueView:
     """What trains and what waits, the next one first."""
 
     running: tuple[Job, ...] = ()
@@ -31,7 +31,7 @@ class Line:
         return ids.index(job_id) + 1 if job_id in ids else None
 
 
-class Turns:
+class RoundRobin:
     """Who has had how many turns since the machine last stood idle. A newcomer begins with the round that is going on, so
     nobody makes up for turns that they did not want."""
 
@@ -56,9 +56,9 @@ class Turns:
 def line(
     statuses: Sequence[tuple[Job, Status]],
     used: Callable[[str | None], float],
-    turns: Turns,
+    turns: RoundRobin,
     used_around: Callable[[str], float] = lambda job_id: 0.0,
-) -> Line:
+) -> QueueView:
     """The queue as it stands. `used` gives the seconds that an owner has trained within the last 24 hours, `used_around`
     what all have from the network that a job came from.
 
@@ -74,4 +74,4 @@ def line(
             ((turns.of(job.owner) + before[job.owner], used_around(job.id), used(job.owner), now.queued, job.id), job)
         )
         before[job.owner] += 1
-    return Line(running, tuple(job for _, job in sorted(keyed, key=lambda pair: pair[0])))
+    return QueueView(running, tuple(job for _, job in sorted(keyed, key=lambda pair: pair[0])))

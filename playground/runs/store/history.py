@@ -104,7 +104,7 @@ def _check_numbers(event: Evaluated) -> None:
         value + 0  # a null, which stands for a number that was not finite, raises TypeError
 
 
-class Thinned:
+class Downsampled:
     """A curve of few points: means over bins of `stride` steps, each bin given out once it is full."""
 
     def __init__(self, history: History, stride: int) -> None:

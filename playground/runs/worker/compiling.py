@@ -19,8 +19,8 @@ import torch
 from playground.runs.store.paths import cache_root
 from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
-from playground.train.compiled import Passes, name_of, obstacle
-from playground.train.data_parallel import Lanes
+from playground.train.compiled import CompiledForwardBackward, name_of, obstacle
+from playground.train.data_parallel import DataParallelThreads
 from playground.train.trainer import TrainState
 
 BUILD_SECONDS = 45.0  # that a build takes beside a run in training, measured
@@ -38,7 +38,9 @@ class Compiling:
         self._process: subprocess.Popen[bytes] | None = None
         self._config: Path | None = None
         unasked = run.train.compile == "off" and state.compiled_from < 0
-        self._done = unasked or state.model.embed.weight.device.type != "cpu"  # a GPU's compiler: `gradients.traced`
+        self._done = (
+            unasked or state.model.embed.weight.device.type != "cpu"
+        )  # a GPU's compiler: `gradients.traced_forward_backward`
         self._first = state.step
         self._spent = state.seconds
         self._began = 0.0
@@ -115,8 +117,8 @@ class Compiling:
     def _load(self, whence: str) -> str:
         self._done = True
         try:
-            lanes = Lanes.of(self._run.model, self._run.train, torch.get_num_threads())
-            self._state.take(Passes(self._library, self._state.model, lanes))
+            lanes = DataParallelThreads.of(self._run.model, self._run.train, torch.get_num_threads())
+            self._state.use_compiled(CompiledForwardBackward(self._library, self._state.model, lanes))
         except (OSError, RuntimeError) as error:
             return f"Not compiled: the library cannot be loaded ({type(error).__name__})."
         return f"Compiled forward and backward passes from step {self._state.step + 1} on, {whence}."

@@ -1,7 +1,7 @@
 """What glibc does with memory that was freed, told for a process that trains; and its library, for who tells it otherwise.
 
 What a step frees, the next one needs again. By itself glibc gives much of it back to the system each time, which then has to
-fill new pages with zeros, many hundred a step; tests/runs/test_heap.py counts them with and without.
+fill new pages with zeros, many hundred a step; tests/runs/test_malloc.py counts them with and without.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ KEPT = 256 * 2**20  # bytes that may lie unused at a heap's end
 LARGE = 32 * 2**20  # bytes from which a block has pages of its own, which go when it goes; glibc takes no more
 
 
-def keep() -> bool:
+def configure_malloc() -> bool:
     """To be called before threads start. Tells whether this C library can do it."""
     library = glibc()
     if library is None:

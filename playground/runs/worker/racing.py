@@ -25,13 +25,13 @@ from playground.runs.store.run_store import Run
 from playground.runs.store.status import Heartbeat, Status
 from playground.runs.texts import dataset
 from playground.runs.worker.failures import explained
-from playground.runs.worker.watchdog import Guard, Watchdog, newest
+from playground.runs.worker.watchdog import Watchdog, WorkerLimits, newest
 from playground.runs.worker.worker import (
     CLAIM_SECONDS,
     AlreadyRunningError,
     divergence,
     restored,
-    settle,
+    write_final_status,
 )
 from playground.train.dataset import Dataset
 from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
@@ -47,7 +47,7 @@ def execute_race(
     cache_dir: Path | None = None,
     interrupted: threading.Event | None = None,
     watch: Watch | None = None,
-    guard: Guard | None = None,
+    guard: WorkerLimits | None = None,
 ) -> Status:
     """Train a race from its runs' newest checkpoints until all have ended or it is asked to stop; return how it ended.
 
@@ -58,11 +58,11 @@ def execute_race(
         raise AlreadyRunningError
     try:
         status.declare(race.path, status.running(os.getpid()))
-        guard = guard or Guard()
+        guard = guard or WorkerLimits()
         with Watchdog(race, guard) as dog:
             heard = watch or (lambda run, event: None)
             ending = _Race(race, cache_dir, interrupted or threading.Event(), heard, guard, dog).guarded()
-        settle(race.path, ending)
+        write_final_status(race.path, ending)
         return ending
     finally:
         lock.release()
@@ -94,7 +94,7 @@ class _Race:
     cache_dir: Path | None
     interrupted: threading.Event
     watch: Watch
-    guard: Guard
+    guard: WorkerLimits
     dog: Watchdog
     runners: list[_Runner] = field(default_factory=list, init=False)
     notes: list[str] = field(default_factory=list, init=False)
@@ -196,7 +196,7 @@ def _turns(race: Race) -> list[Run]:
 _OF_TRAINING_ALONE = frozenset({
     "steps", "batch_size", "grad_accum", "optimizer", "schedule", "learning_rate", "min_lr_ratio", "warmup_steps",
     "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "sample_interval", "checkpoint_interval",
-    "snapshots", "balance_loss", "router_z_loss", "z_loss", "ema", "precision", "recompute", "compile", "seed",
+    "snapshots", "balance_loss", "router_z_loss", "z_loss", "ema", "precision", "gradient_checkpointing", "compile", "seed",
 })  # fmt: skip
 
 

@@ -31,7 +31,7 @@ FAR_TOO_MUCH = 1.5  # times the memory limit: no patience
 
 
 @dataclass(frozen=True)
-class Guard:
+class WorkerLimits:
     """What a worker was told by its starter. `seconds` are what is left of the visitor's day; `deadly` if the process may
     be ended from outside of the loop."""
 
@@ -54,7 +54,7 @@ class Guard:
 class Watchdog:
     """Watches the process that trains `job` while it is entered."""
 
-    def __init__(self, job: Run | Race, guard: Guard) -> None:
+    def __init__(self, job: Run | Race, guard: WorkerLimits) -> None:
         self._job = job
         self._guard = guard
         self._began = time.monotonic()
@@ -155,7 +155,7 @@ def _seconds_of(run: Run) -> float:
         return 0.0
 
 
-def _time_left(job: Run | Race, guard: Guard) -> tuple[float | None, str]:
+def _time_left(job: Run | Race, guard: WorkerLimits) -> tuple[float | None, str]:
     """Seconds that it may train now, if that is limited, and what to say when they are over."""
     limits, what = guard.limits, "run" if isinstance(job, Run) else "race"
     own = None if limits.run_minutes is None else limits.run_minutes * 60 - trained_seconds(job)

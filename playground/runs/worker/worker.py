@@ -40,17 +40,17 @@ from playground.runs.texts import dataset
 from playground.runs.worker import malloc
 from playground.runs.worker.compiling import Compiling
 from playground.runs.worker.failures import explained
-from playground.runs.worker.watchdog import Guard, Watchdog
+from playground.runs.worker.watchdog import Watchdog, WorkerLimits
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import prepare
 from playground.train.devices import training_device
-from playground.train.distributed import ALONE, Group, joined, processes
+from playground.train.distributed import SINGLE, Group, process_group, processes
 from playground.train.estimate import estimate
 from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, StepDone
 from playground.train.trainer import TrainState, train
 
 CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
-NO_LIMITS = Guard(deadly=True)
+NO_LIMITS = WorkerLimits(deadly=True)
 NICE = 5  # workers yield to the web server, which needs little but needs it at once
 BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
 
@@ -68,31 +68,31 @@ def execute(
     cache_dir: Path | None = None,
     interrupted: threading.Event | None = None,
     watch: Callable[[Event], None] | None = None,
-    group: Group = ALONE,
-    guard: Guard | None = None,
+    group: Group = SINGLE,
+    guard: WorkerLimits | None = None,
 ) -> Status:
     """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
 
     Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
     `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
-    `group` of processes this is for the first; the others `assist`. `guard` says what may be used.
+    `group` of processes this is for the first; the others `run_secondary_rank`. `guard` says what may be used.
     """
     lock = Lock(run.path / "lock")
     if not lock.acquire(CLAIM_SECONDS):
         raise AlreadyRunningError
     try:
         status.declare(run.path, status.running(os.getpid()))
-        guard = guard or Guard()
+        guard = guard or WorkerLimits()
         with Watchdog(run, guard) as dog:
             go = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, guard, dog, group)
             ending = go.guarded()
-        settle(run.path, ending)
+        write_final_status(run.path, ending)
         return ending
     finally:
         lock.release()
 
 
-def assist(
+def run_secondary_rank(
     run: Run, group: Group, *, cache_dir: Path | None = None, interrupted: threading.Event | None = None
 ) -> None:
     """Train along with the first process of a group until it ends or all agree to stop; nothing is written."""
@@ -124,7 +124,7 @@ def _in_step(group: Group, step: int) -> bool:
 WISHES = {"pause": 1, "stop": 2}
 
 
-def settle(folder: Path, ending: Status) -> None:
+def write_final_status(folder: Path, ending: Status) -> None:
     """Declare how a run or race has ended. Where even that cannot be written, its process id will tell that it is over."""
     try:
         status.withdraw(folder)  # obeyed, or too late
@@ -133,7 +133,7 @@ def settle(folder: Path, ending: Status) -> None:
         print(f"{folder.name}: {ending.state}, which cannot be written: {error.strerror}", file=sys.stderr)
 
 
-class _Asked(Exception):  # noqa: N818 - no error
+class StopRequested(Exception):  # noqa: N818 - no error
     """The user asked for something while the text was being prepared."""
 
     def __init__(self, ending: Status) -> None:
@@ -153,9 +153,9 @@ class _Execution:
     cache_dir: Path | None
     interrupted: threading.Event
     watch: Callable[[Event], None]
-    guard: Guard
+    guard: WorkerLimits
     dog: Watchdog
-    group: Group = ALONE
+    group: Group = SINGLE
     saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
     joined: bool = field(default=False, init=False)  # whether all processes of the group have begun
     note: str = field(default="", init=False)  # what the user should know about where it went on from
@@ -164,7 +164,7 @@ class _Execution:
         """`train`, with every failure turned into a status."""
         try:
             return self.train()
-        except _Asked as asked:
+        except StopRequested as asked:
             if not self.joined:
                 _in_step(self.group, NOT_NOW)  # so that the others do not wait for ever
             return asked.ending
@@ -199,7 +199,7 @@ class _Execution:
         """While something is waited for before the first step."""
         if request := self._requested():
             uncompiled = Status("paused" if request == "pause" else "stopped", "Compilation had not finished.")
-            raise _Asked(self.dog.ending(self._kept()) or uncompiled)
+            raise StopRequested(self.dog.ending(self._kept()) or uncompiled)
 
     def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
         """Write a note into the log; with passes just taken, a checkpoint that remembers since when."""
@@ -221,7 +221,7 @@ class _Execution:
             request = self._requested()
             if request:
                 unprepared = Status("paused" if request == "pause" else "stopped", "The dataset was not prepared yet.")
-                raise _Asked(self.dog.ending(unprepared.message) or unprepared)
+                raise StopRequested(self.dog.ending(unprepared.message) or unprepared)
             if time.monotonic() - told >= 1:
                 told = time.monotonic()
                 message = f"Preparing the dataset: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
@@ -329,22 +329,22 @@ def warm_up() -> None:
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """What a worker is told: which run or race, where prepared texts are, and what it may use."""
 
     folder: Path
     cache_dir: Path | None = None
-    guard: Guard = NO_LIMITS
+    guard: WorkerLimits = NO_LIMITS
 
     @classmethod
-    def read(cls, line: str) -> Order:
+    def read(cls, line: str) -> JobSpec:
         """From the line on standard input. Raises ValueError for anything that the launcher would not write."""
         values = json.loads(line)
-        guard = Guard(Limits.from_dict(values["limits"]), values["seconds"], deadly=True)
+        guard = WorkerLimits(Limits.from_dict(values["limits"]), values["seconds"], deadly=True)
         return cls(Path(values["run"]), Path(values["cache"]) if values["cache"] else None, guard)
 
 
-def _train_folder(order: Order, interrupted: threading.Event) -> None:
+def _train_folder(order: JobSpec, interrupted: threading.Event) -> None:
     from playground.runs.worker.racing import execute_race  # built on what stands above
 
     signal.signal(signal.SIGTERM, lambda *_: interrupted.set())
@@ -363,20 +363,20 @@ def _train_folder(order: Order, interrupted: threading.Event) -> None:
         print(error, file=sys.stderr)
 
 
-def _train_together(run: Run | None, order: Order, interrupted: threading.Event) -> None:
+def _train_together(run: Run | None, order: JobSpec, interrupted: threading.Event) -> None:
     """One of torchrun's processes."""
     if run is None:
         raise SystemExit("A race trains in one process: start it without torchrun.")
-    with joined() as group:
+    with process_group() as group:
         if group.rank:
-            assist(run, group, cache_dir=order.cache_dir, interrupted=interrupted)
+            run_secondary_rank(run, group, cache_dir=order.cache_dir, interrupted=interrupted)
             return
         how: dict[str, Any] = {"cache_dir": order.cache_dir, "interrupted": interrupted, "guard": order.guard}
         if execute(run, group=group, **how).state == "failed":
             raise SystemExit(run.status().message)  # torchrun ends the others
 
 
-def _wait(interrupted: threading.Event, die_with_parent: bool) -> Order | None:
+def _wait(interrupted: threading.Event, die_with_parent: bool) -> JobSpec | None:
     """What standard input says; None when it closes, because nobody needs this worker."""
     warm_up()
     line = sys.stdin.readline()
@@ -384,7 +384,7 @@ def _wait(interrupted: threading.Event, die_with_parent: bool) -> Order | None:
         return None
     if die_with_parent:
         threading.Thread(target=_pause_at_end_of_input, args=(interrupted,), daemon=True).start()
-    return Order.read(line)
+    return JobSpec.read(line)
 
 
 def _pause_at_end_of_input(interrupted: threading.Event) -> None:
@@ -405,11 +405,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.wait == (options.run is not None):
         parser.error("give either a run's folder or --wait")
-    malloc.keep()
+    malloc.configure_malloc()
     torch.set_num_threads(max(1, options.threads))
     os.nice(NICE)
     interrupted = threading.Event()
-    given = None if options.run is None else Order(options.run.resolve(), options.cache)
+    given = None if options.run is None else JobSpec(options.run.resolve(), options.cache)
     order = given or _wait(interrupted, options.die_with_parent)
     if order is not None:
         _train_folder(order, interrupted)

@@ -13,7 +13,7 @@ import gradio as gr
 import pandas as pd
 
 from playground.analysis.compare_models import compare_text
-from playground.config import SampleConfig, counted
+from playground.config import GenerationConfig, counted
 from playground.data.corpora import find_corpus
 from playground.inference.generation import encode_prompt, generate, until_end
 from playground.races.comparison import differences, results, told_apart
@@ -121,9 +121,9 @@ def _build_beside(name: str) -> Beside:
                 "Once there was a", label="Prompt", lines=2, elem_classes="pg-mono", elem_id=f"{name}-prompt"
             )
             settings = build_form(
-                SampleConfig,
+                GenerationConfig,
                 ("temperature", "max_new_tokens", "seed", "special_tokens"),
-                SampleConfig(max_new_tokens=160),
+                GenerationConfig(max_new_tokens=160),
                 explain=False,
             )
             write = gr.Button(
@@ -194,7 +194,7 @@ def write(
     runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, services: Services
 ) -> Iterator[dict[str, Any]]:
     """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
-    config = SampleConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
+    config = GenerationConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
     services.limits.check_writing(config.max_new_tokens)
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
@@ -216,7 +216,7 @@ def write(
         yield _side_by_side(prompt, items, apart)
 
 
-def _texts(services: Services, run: Run, prompt: str, config: SampleConfig) -> Iterator[list[list[Any]]]:
+def _texts(services: Services, run: Run, prompt: str, config: GenerationConfig) -> Iterator[list[list[Any]]]:
     """What is written so far, token by token with its probability before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
     ids = encode_prompt(tokenizer, prompt, config.special_tokens)

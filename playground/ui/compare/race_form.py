@@ -21,8 +21,8 @@ from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services
-from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, wish_of
-from playground.ui.texts import Wish, own_text
+from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, read_text_source
+from playground.ui.texts import TextSource, own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
 TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
@@ -211,10 +211,10 @@ def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
 
 def brought_text(services: Services, form: RaceForm, data: Mapping[Any, Any]) -> str | None:
     """The text that somebody brings for all arms, or None. Raises ValueError."""
-    return text_for_all(services, wish_of(form.text, data), data[form.train["corpus_bytes"]])
+    return text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
 
 
-def text_for_all(services: Services, wish: Wish, corpus_bytes: Any) -> str | None:
+def text_for_all(services: Services, wish: TextSource, corpus_bytes: Any) -> str | None:
     """Somebody's own text, for all arms, or None. All models of a race read it from memory: of a larger one its beginning
     is taken. Raises ValueError."""
     size = TrainConfig(corpus_bytes=corpus_bytes).corpus_bytes

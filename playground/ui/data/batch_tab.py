@@ -22,7 +22,7 @@ from playground.ui.components import batch_view
 from playground.ui.data import batch_endpoints
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
-from playground.ui.texts import DATASETS, Wish, fitted, loaded, own_text
+from playground.ui.texts import DATASETS, TextSource, fitted, loaded, own_text
 
 POSITIONS = 512  # shown of a row
 PREVIEW_BYTES = 20_000_000  # of a text that is too large to hold
@@ -87,7 +87,7 @@ def show_again(services: Services, of: str, *asked: Any) -> Any:
 
 def show_text(
     services: Services,
-    wish: Wish,
+    wish: TextSource,
     model: Mapping[str, Any],
     train: Mapping[str, Any],
     number: Any,

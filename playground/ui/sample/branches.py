@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.inference.generation import GeneratedToken, Written
+from playground.inference.generation import GeneratedText, GeneratedToken
 from playground.tokenizers import StreamDecoder, Tokenizer, pieces
 
 Branch = dict[str, Any]
@@ -137,7 +137,7 @@ def as_token(tokenizer: Tokenizer, token: GeneratedToken, text: str) -> dict[str
     return {"id": token.id, "text": text, "p": round(token.probability, 6), "alternatives": others}
 
 
-def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[Written | None]) -> None:
+def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[GeneratedText | None]) -> None:
     """Put a token of each onto its branch; when a stop string came, take it off the end."""
     for each, piece in zip(branches, row, strict=True):
         if piece is None:

@@ -12,13 +12,13 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from playground.config import SampleConfig, counted
-from playground.inference.generation import Reader, encode_prompt, generate, row_rng
+from playground.config import GenerationConfig, counted
+from playground.inference.generation import DecodingSession, encode_prompt, generate, sequence_rng
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, pieces
 from playground.ui import layout
-from playground.ui.cancel_previous import Latest
+from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import next_token, token_text
 from playground.ui.forms import Form, as_it_comes, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
@@ -88,9 +88,9 @@ def build(services: Services) -> SampleTab:
 
 
 def _build_choice(parts: dict[str, Any]) -> None:
-    defaults = SampleConfig()
-    parts["shape"] = build_form(SampleConfig, SHAPE, defaults, explain=False)
-    parts["length"] = build_form(SampleConfig, LENGTH, defaults, explain=False)
+    defaults = GenerationConfig()
+    parts["shape"] = build_form(GenerationConfig, SHAPE, defaults, explain=False)
+    parts["length"] = build_form(GenerationConfig, LENGTH, defaults, explain=False)
     with gr.Row(elem_classes="pg-actions"):
         parts["generate"] = gr.Button("Generate", variant="primary", elem_classes="pg-primary", elem_id="generate")
         parts["more"] = gr.Button("Continue", elem_classes="pg-quiet", elem_id="continue")
@@ -152,7 +152,7 @@ def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -
     yield from _longer(services, tree, _config(*settings), token)
 
 
-def _longer(services: Services, tree: branches.Tree, config: SampleConfig, token: str) -> Iterator[Shown]:
+def _longer(services: Services, tree: branches.Tree, config: GenerationConfig, token: str) -> Iterator[Shown]:
     """Go on with the chosen branch by the model that wrote it."""
     services.limits.check_writing(config.max_new_tokens)
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
@@ -167,7 +167,7 @@ def _grown(
     run: Run,
     model: Transformer,
     ids: list[int],
-    config: SampleConfig,
+    config: GenerationConfig,
     tree: branches.Tree,
     growing: list[branches.Branch],
     drawn: int = 0,
@@ -240,13 +240,15 @@ def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *r
     return prompt + decoder.feed(drawn.id) + decoder.finish()
 
 
-def _ids(run: Run, prompt: str, config: SampleConfig) -> list[int]:
+def _ids(run: Run, prompt: str, config: GenerationConfig) -> list[int]:
     return encode_prompt(run.tokenizer, checked_prompt(prompt), config.special_tokens)
 
 
-def distribution(run: Run, model: Transformer, ids: list[int], config: SampleConfig, drawn: int = 0) -> dict[str, Any]:
+def distribution(
+    run: Run, model: Transformer, ids: list[int], config: GenerationConfig, drawn: int = 0
+) -> dict[str, Any]:
     """What could come after `ids`, and the random number that will choose it when `drawn` were used before."""
-    logits = Reader(model).feed(ids[-run.model.block_size :])
+    logits = DecodingSession(model).feed(ids[-run.model.block_size :])
     order = np.argsort(-logits, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -254,7 +256,7 @@ def distribution(run: Run, model: Transformer, ids: list[int], config: SampleCon
         "labels": pieces(run.tokenizer, order[:LABELS].tolist()),
         **packed(logits[order]),
         "by_id": base64.b64encode(rank.astype("<u2").tobytes()).decode("ascii"),
-        "uniform": float(row_rng(config.seed, 0, drawn).random()),
+        "uniform": float(sequence_rng(config.seed, 0, drawn).random()),
         "seen": sorted(rank[list(set(ids))].tolist()),
         **{name: getattr(config, name) for name in SHAPE},
         "note": "",
@@ -269,8 +271,8 @@ def packed(logits: np.ndarray) -> dict[str, Any]:
     return {"logits": base64.b64encode(steps.tobytes()).decode("ascii"), "low": low, "high": high}
 
 
-def _config(*settings: Any) -> SampleConfig:
-    return SampleConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
+def _config(*settings: Any) -> GenerationConfig:
+    return GenerationConfig(**dict(zip((*SHAPE, *LENGTH), settings, strict=True)))
 
 
 def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
@@ -286,7 +288,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
     both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
-    latest = Latest()
+    latest = CancelPrevious()
 
     def alone(handler: Any) -> Any:
         return latest.only(services.bind(handler))

@@ -12,8 +12,8 @@ import gradio as gr
 import numpy as np
 
 from playground.analysis import streaming as lab
-from playground.config import SampleConfig, counted
-from playground.inference.generation import Reader, continue_rows, encode_prompt
+from playground.config import GenerationConfig, counted
+from playground.inference.generation import DecodingSession, continue_batch, encode_prompt
 from playground.interp import sinks
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
@@ -21,7 +21,7 @@ from playground.reference.make_sinks import ARMS, measured, run_id
 from playground.runs.store.run_store import Run, RunNotFound
 from playground.tokenizers import StreamDecoder
 from playground.ui import layout
-from playground.ui.cancel_previous import Latest
+from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import cache_slots, line_chart, token_text
 from playground.ui.forms import as_it_comes
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
@@ -150,7 +150,7 @@ def prove(
     """The same text with the cache and without; then what caches of other kinds would take."""
     run, model = _model(services, run_id, step, token)
     ids = encode_prompt(run.tokenizer, checked_prompt(prompt))[-max(1, run.model.block_size // 2) :]
-    config, shown, proof = SampleConfig(max_new_tokens=1024), 0.0, None
+    config, shown, proof = GenerationConfig(max_new_tokens=1024), 0.0, None
     kinds = view.memory(run, whole("Window", window, 1, 1024))
     for proof in lab.cache_proof(model, ids, config):
         if time.monotonic() - shown > 2 * UPDATE_SECONDS:
@@ -229,10 +229,10 @@ def endless(
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """How many tokens there are, and the last ones."""
-    reader, ids = Reader(model, cache), encode_prompt(run.tokenizer, prompt)
+    reader, ids = DecodingSession(model, cache), encode_prompt(run.tokenizer, prompt)
     decoder = StreamDecoder(run.tokenizer, ids)
     tail: list[dict[str, Any]] = []
-    for n, (token,) in enumerate(continue_rows(reader, ids, SampleConfig(), ENDLESS_TOKENS), start=1):
+    for n, (token,) in enumerate(continue_batch(reader, ids, GenerationConfig(), ENDLESS_TOKENS), start=1):
         tail.append(branches.as_token(run.tokenizer, token, decoder.feed(token.id)))
         del tail[: len(tail) - TAIL]
         yield n, tail
@@ -278,7 +278,7 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
     chosen, memory = tab.picker.both, [tab.window, tab.n_sink]
     results = [tab.answer, tab.first, tab.second, tab.table, tab.text]
-    latest = Latest()
+    latest = CancelPrevious()
     tries: list[tuple[gr.Button, Any, list[Any]]] = [
         (tab.prove, prove, [*chosen, tab.window, tab.prompt, visitor]),
         (tab.read, read, [*chosen, *memory, visitor]),

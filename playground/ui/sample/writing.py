@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from playground.config import SampleConfig, counted
+from playground.config import GenerationConfig, counted
 from playground.inference.beam import beam_search
-from playground.inference.generation import encode_prompt, ends_of, write_rows
+from playground.inference.generation import encode_prompt, end_tokens, generate_text_batch
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import Tokenizer, n_tokens
@@ -26,7 +26,7 @@ WAYS = {
 }
 
 
-def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: SampleConfig) -> list[int]:
+def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: GenerationConfig) -> list[int]:
     """Ids of a prompt and what was written after it. Raises ValueError for ids that the run's vocabulary does not have."""
     ids = [token["id"] for token in tokens]
     if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
@@ -38,7 +38,7 @@ def grow(
     model: Transformer,
     tokenizer: Tokenizer,
     ids: list[int],
-    config: SampleConfig,
+    config: GenerationConfig,
     tree: Tree,
     growing: list[Branch],
     drawn: int = 0,
@@ -50,7 +50,7 @@ def grow(
     """
 
     def growth() -> Iterator[Callable[[], Tree]]:
-        for pieces in write_rows(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
+        for pieces in generate_text_batch(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
             branches.add(tokenizer, growing, pieces)
             yield lambda: branches.snapshot(tree, "writing")
 
@@ -66,12 +66,18 @@ class Job:
     name: str
     run: Run
     step: int | None
-    config: SampleConfig
+    config: GenerationConfig
     n_beam: int = 0  # 0: no beam search
 
 
 def jobs(
-    way: str, config: SampleConfig, n_beam: int, run: Run, step: int | None, other: Run | None, other_step: int | None
+    way: str,
+    config: GenerationConfig,
+    n_beam: int,
+    run: Run,
+    step: int | None,
+    other: Run | None,
+    other_step: int | None,
 ) -> list[Job]:
     """What is to be written under each other. `other` is the second run of "Two checkpoints"."""
     config = config.replace(n_sample=1)
@@ -124,7 +130,7 @@ def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch
         yield from grow(model, tokenizer, ids, job.config, tree, [each])
         return
 
-    last = ends_of(tokenizer, job.config)
+    last = end_tokens(tokenizer, job.config)
 
     def growth() -> Iterator[Callable[[], Tree]]:
         for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam, last):

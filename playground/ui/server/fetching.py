@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import safehttpx
 
-from playground.ui.services import complaint
+from playground.ui.services import to_gr_error
 
 REFUSED = "Files are uploaded here, not fetched from an address. Upload the file itself."
 
@@ -21,7 +21,7 @@ def fetch_nothing() -> None:
     """Refuse, from now on and in this process, every request that Gradio would make for a visitor."""
 
     async def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise complaint(ValueError(REFUSED))
+        raise to_gr_error(ValueError(REFUSED))
 
     safehttpx.get = refuse  # what a component's file comes through
     safehttpx.async_validate_url = refuse  # what `file=` asks first

@@ -34,7 +34,7 @@ class Refused(Exception):  # noqa: N818 - says itself
     """A body went on beyond a limit. What the app makes of it is not sent."""
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware.
 
     On one's own machine everything belongs to whoever sits there, so a page of another site must not be able to press

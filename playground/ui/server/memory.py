@@ -18,7 +18,7 @@ MINUTE = 60.0
 LARGE = 128 * 1024  # bytes: where glibc begins, before it learns otherwise
 
 
-def keep_flat() -> bool:
+def limit_malloc_arenas() -> bool:
     """To be called before Gradio is loaded and threads start. Tells whether this C library can do it."""
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # of its last 10,000 requests it would keep something
     library = glibc()

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from playground.interchange.architectures import ARCHITECTURES
-from playground.runs.import_model import adopt_files, adopt_from_hub
+from playground.runs.import_model import import_files, import_from_hub
 from playground.runs.store.run_store import hashed
 from playground.ui.services import Services
 
@@ -60,12 +60,12 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
             raise ValueError(
                 "Repositories are not downloaded here. Run the playground on your own computer, or upload files."
             )
-        return adopt_from_hub(services.store, wanted, name=name, owner=owner).id
+        return import_from_hub(services.store, wanted, name=name, owner=owner).id
     if not files:
         raise ValueError("No files are chosen. Choose a model's config.json, tokenizer.json and .safetensors together.")
     need = 2 * sum(Path(file).stat().st_size for file in files)  # half-precision weights double
     services.launcher.space.check_brought(hashed(owner), need, services.limits)
-    return adopt_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
+    return import_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
 
 
 def wire_bring_in(

@@ -37,9 +37,9 @@ from playground.ui.endpoints import duration
 from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
-from playground.ui.progress import Tell, telling
+from playground.ui.progress import Tell, with_progress
 from playground.ui.services import Services, for_toast
-from playground.ui.text_card import TextCard, about_text, build_text_card, wire_text_card, wish_of
+from playground.ui.text_card import TextCard, about_text, build_text_card, read_text_source, wire_text_card
 from playground.ui.texts import own_text
 from playground.ui.train.export_panel import TakeAway, build_take_away, wire_take_away
 from playground.ui.train.follow_documents import wire_documents
@@ -285,7 +285,7 @@ def start(
     token, estimated = data[visitor], show_estimate(services, tab, data)[0]
     services.launcher.admit(services.visitor(token))
     try:
-        prepared = yield from _told(telling(lambda tell: _prepare(services, tab, data, tell)))
+        prepared = yield from _told(with_progress(lambda tell: _prepare(services, tab, data, tell)))
     except ValueError:
         yield gr.skip(), gr.skip(), estimated
         raise
@@ -307,7 +307,7 @@ def _told(words: Generator[str, None, Prepared]) -> Generator[tuple[Any, Any, An
 
 def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: Tell) -> Prepared:
     """The run that the form describes, checked; nothing is written."""
-    wish = wish_of(tab.text, data)
+    wish = read_text_source(tab.text, data)
     settings = read_form(tab.train, data)
     own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
     return prepare_run(
@@ -324,7 +324,7 @@ def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: T
 
 def numerics_spec(tab: TrainTab, data: Mapping[Any, Any]) -> RaceSpec:
     """The form's set-up in other arithmetic. Raises ValueError."""
-    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish_of(tab.text, data).corpus})
+    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": read_text_source(tab.text, data).corpus})
     if train.tokenizer == "imported":
         raise ValueError("A race cannot use an imported tokenizer. Choose byte, char or BPE.")
     return numerics_race(data[tab.preset], ModelConfig.from_dict(read_form(tab.model, data)), train)
@@ -338,7 +338,7 @@ def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | No
 
 def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
     """The card of the chosen text. Raises ValueError."""
-    wish = wish_of(tab.text, data)
+    wish = read_text_source(tab.text, data)
     train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
     return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
 

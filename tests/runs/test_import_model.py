@@ -10,7 +10,7 @@ from playground.interchange import check
 from playground.interchange.package import read_folder
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
-from playground.runs.import_model import adopt, adopt_files, adopt_folder
+from playground.runs.import_model import import_files, import_folder, import_package
 from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.checkpoints import save_snapshot
@@ -36,7 +36,7 @@ def logits(run: Run) -> torch.Tensor:
 def test_out_and_in_again_is_the_same_model(format: str, run: Run, store: RunStore, tmp_path: Path) -> None:
     done = export_run(run, tmp_path / "out", format)
     assert done.step == 30
-    found = adopt_folder(store, tmp_path / "out", name="back")
+    found = import_folder(store, tmp_path / "out", name="back")
     assert (found.name, found.state(), found.steps_available()) == (
         "back",
         "finished",
@@ -53,7 +53,7 @@ def test_out_and_in_again_is_the_same_model(format: str, run: Run, store: RunSto
 
 def test_an_imported_model_does_not_train(run: Run, store: RunStore, tmp_path: Path) -> None:
     export_run(run, tmp_path / "out", "safetensors")
-    found = adopt_folder(store, tmp_path / "out")
+    found = import_folder(store, tmp_path / "out")
     with Launcher(store, supervise=False, spare=False) as launcher:
         for action in (lambda: launcher.continue_for(found.id, 5), lambda: launcher.resume(found.id)):
             with pytest.raises(ValueError, match="its dataset and optimizer state"):
@@ -141,14 +141,14 @@ def test_an_import_that_fails_leaves_nothing(
     export_run(run, tmp_path / "out", "safetensors")
     before = {path.name for path in store.root.iterdir()}
     with pytest.raises(ValueError, match="1 to 60 printable characters"):
-        adopt_folder(store, tmp_path / "out", name="a\nb")
+        import_folder(store, tmp_path / "out", name="a\nb")
     with pytest.raises(ValueError, match="There is no folder"):
-        adopt_folder(store, tmp_path / "nowhere")
+        import_folder(store, tmp_path / "nowhere")
     with pytest.raises(ValueError, match="given twice"):
-        adopt_files(store, [tmp_path / "out" / "config.json", tmp_path / "out" / "config.json"])
+        import_files(store, [tmp_path / "out" / "config.json", tmp_path / "out" / "config.json"])
     monkeypatch.setattr("playground.runs.import_model.free_memory", lambda: 1_000)
     with pytest.raises(ValueError, match=r"0\.\d+ GB of memory, and 0\.0+ GB are free\."):
-        adopt_folder(store, tmp_path / "out")
+        import_folder(store, tmp_path / "out")
     monkeypatch.undo()
 
     def full(*_: object) -> None:
@@ -156,7 +156,7 @@ def test_an_import_that_fails_leaves_nothing(
 
     monkeypatch.setattr("playground.runs.import_model.checkpoints.save_snapshot", full)
     with pytest.raises(ValueError, match="could not be stored: No space left on device"):
-        adopt_folder(store, tmp_path / "out")
+        import_folder(store, tmp_path / "out")
     assert {path.name for path in store.root.iterdir()} == before
 
 
@@ -175,11 +175,11 @@ def test_a_log_is_checked_row_by_row(row: dict, message: str, run: Run, store: R
     export_run(run, tmp_path / "out", "safetensors")
     (tmp_path / "out" / "events.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(ValueError, match=message):
-        adopt_folder(store, tmp_path / "out")
+        import_folder(store, tmp_path / "out")
 
 
 def test_a_model_belongs_to_who_brought_it(run: Run, store: RunStore) -> None:
-    found = adopt(store, package(run), origin="a friend", owner="secret")
+    found = import_package(store, package(run), origin="a friend", owner="secret")
     assert store.get(found.id, "secret").id == found.id
     with pytest.raises(RunNotFound):
         store.get(found.id, "somebody else")

@@ -8,23 +8,23 @@ import gradio as gr
 import pytest
 from gradio_client import Client
 
-from playground.ui.client_network import whence
-from playground.ui.services import said
+from playground.ui.client_network import client_network
+from playground.ui.services import show_errors
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     def where() -> str:
-        return str(whence())
+        return str(client_network())
 
     def slowly() -> Iterator[str]:
         yield "…"
-        yield str(whence())
+        yield str(client_network())
 
     with gr.Blocks(analytics_enabled=False) as demo:
-        gr.api(said(where), api_name="where")  # type: ignore[attr-defined]
+        gr.api(show_errors(where), api_name="where")  # type: ignore[attr-defined]
         shown = gr.Textbox()
-        gr.Button().click(said(slowly), None, shown, api_name="slowly")
+        gr.Button().click(show_errors(slowly), None, shown, api_name="slowly")
     _, url, _ = demo.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
     yield url
     demo.close()
@@ -47,4 +47,4 @@ def test_buttons_and_endpoints_know_the_network(url: str, headers: dict[str, str
 
 
 def test_without_a_request_there_is_none() -> None:
-    assert whence() is None
+    assert client_network() is None

@@ -11,7 +11,7 @@ import pytest
 from playground.config import preset
 from playground.interchange.package import Package
 from playground.runs.curves import Curves
-from playground.runs.import_model import adopt
+from playground.runs.import_model import import_package
 from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunNotFound, RunStore
@@ -37,7 +37,7 @@ def small(name: str = "a model", **changes: object) -> Package:
 
 
 def test_only_its_owner_takes_a_run_away(services: Services) -> None:
-    run = adopt(services.store, small(), origin="here", owner=MINE)
+    run = import_package(services.store, small(), origin="here", owner=MINE)
     said, file = take(services, run.id, None, "safetensors", MINE)
     assert "model card" in said
     with zipfile.ZipFile(file["value"]) as archive:
@@ -53,7 +53,7 @@ def test_only_its_owner_takes_a_run_away(services: Services) -> None:
 
 
 def test_what_cannot_be_expressed_is_said_in_words(services: Services) -> None:
-    run = adopt(services.store, small(position="alibi"), origin="here", owner=MINE)
+    run = import_package(services.store, small(position="alibi"), origin="here", owner=MINE)
     said, file = take(services, run.id, None, "transformers", MINE)
     assert "Positional encoding ALiBi cannot be expressed" in said
     assert file["value"] is None
@@ -65,7 +65,7 @@ def test_what_cannot_be_expressed_is_said_in_words(services: Services) -> None:
 
 
 def test_each_download_has_a_folder_of_its_own_and_old_ones_go(services: Services) -> None:
-    run = adopt(services.store, small(), origin="here", owner=MINE)
+    run = import_package(services.store, small(), origin="here", owner=MINE)
     places = [Path(take(services, run.id, None, "safetensors", MINE)[1]["value"]).parent for _ in range(2)]
     assert places[0] != places[1]
     assert [path.suffix for path in places[0].iterdir()] == [".zip"]
@@ -95,7 +95,7 @@ def test_a_public_page_fetches_nothing(services: Services) -> None:
 
 
 def test_what_is_brought_in_is_its_owners(services: Services, tmp_path: Path) -> None:
-    run = adopt(services.store, small(), origin="here", owner=MINE)
+    run = import_package(services.store, small(), origin="here", owner=MINE)
     _, file = take(services, run.id, None, "safetensors", MINE)
     with zipfile.ZipFile(file["value"]) as archive:
         archive.extractall(tmp_path / "out")

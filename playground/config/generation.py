@@ -9,7 +9,7 @@ from playground.config.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class SampleConfig(Settings):
+class GenerationConfig(Settings):
     """How the next token is chosen from the model's logits, and how many are written."""
 
     temperature: float = setting(

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from playground.ui import progress as module
-from playground.ui.progress import paced, telling
+from playground.ui.progress import paced, with_progress
 
 
 def listen(words):
@@ -26,7 +26,7 @@ def test_words_come_while_the_work_goes_on(monkeypatch):
             time.sleep(0.15)
         return "done"
 
-    heard, result = listen(telling(work))
+    heard, result = listen(with_progress(work))
     assert result == "done"
     assert heard == ["Counting words … 25 %", "Counting words … 99 %"], "100 % is done"
 
@@ -36,7 +36,7 @@ def test_an_error_of_the_work_is_raised():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        listen(telling(work))
+        listen(with_progress(work))
 
 
 @pytest.mark.parametrize(("showing", "shown"), [(0.0, 100 / 12.5), (0.1, 100 / 50), (1.0, 1)])

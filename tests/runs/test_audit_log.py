@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from playground.runs.queue.audit_log import Journal, to_output
+from playground.runs.queue.audit_log import AuditLog, standard_output
 from playground.runs.queue.launcher import Launcher
 from playground.runs.races import create_race, prepare_race
 from playground.runs.store import status
@@ -51,7 +51,7 @@ def test_a_run_is_followed_from_the_queue_to_its_end(store: RunStore, make_run: 
 
 
 def test_a_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    to_output("queued", job="12345678", after_seconds=1.5)
+    standard_output("queued", job="12345678", after_seconds=1.5)
     line = json.loads(capsys.readouterr().out)
     assert line.pop("time").endswith("+00:00")
     assert line == {"event": "queued", "job": "12345678", "after_seconds": 1.5}
@@ -59,7 +59,7 @@ def test_a_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_first_look_tells_nothing(make_run: MakeRun) -> None:
     told: list[str] = []
-    journal = Journal(lambda event, **_: told.append(event))
+    journal = AuditLog(lambda event, **_: told.append(event))
     run = make_run()
     journal.look([(run, "running")])
     assert told == []

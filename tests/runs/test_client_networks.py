@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.runs.queue.client_networks import Networks, network_of, origin
+from playground.runs.queue.client_networks import ClientNetworks, network_of, origin
 
 ANN, EVIL = "8.8.4.4", "1.1.1.1"
 
@@ -50,7 +50,7 @@ def test_nobody_chooses_their_network_by_a_header(peer: str, forwarded: list[str
 
 
 def test_what_a_network_used_is_known_by_its_jobs() -> None:
-    networks = Networks()
+    networks = ClientNetworks()
     networks.started("first", ANN)
     networks.started("second", ANN)
     networks.started("nobody's", None)
