@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from charset_normalizer import from_bytes
+from charset_normalizer import CharsetMatches, from_bytes
 
 SAMPLE_BYTES = 16_384  # of which an encoding is guessed: enough for any, and quick
 _BEGINNING = 65_536  # characters of a text that are looked at for encodings in disguise
@@ -47,6 +47,18 @@ _ENCODINGS = {
     "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "EUC-KR", "johab": "Johab",
     "cp850": "code page 850", "cp852": "code page 852", "mac_roman": "Mac Roman", "cp037": "EBCDIC",
 }  # fmt: skip
+_NEAR = 0.05  # that two encodings differ in charset_normalizer's measure of disorder and yet may both be right
+_CLEARLY = 0.25  # fewer odd characters, of all beyond ASCII
+_IDEOGRAPHS = "\u3000-\u303f\u4e00-\u9fff\uff01-\uff60\u2018-\u201d\u2026\u2014\u00b7"
+_CHINESE = re.compile(f"[{_IDEOGRAPHS}]")
+_JAPANESE = re.compile(
+    f"[{_IDEOGRAPHS}\u3041-\u30ff\u0370-\u04ff\u00c0-\u017f]"
+)  # and the letters of its foreign words
+_KOREAN = re.compile(f"[{_IDEOGRAPHS}\uac00-\ud7a3]")
+_EAST_ASIAN = {
+    "gb18030": _CHINESE, "big5": _CHINESE, "cp932": _JAPANESE, "euc_jp": _JAPANESE, "cp949": _KOREAN, "johab": _KOREAN,
+}  # fmt: skip
+_WITHIN_WORDS = re.compile("[\\s\u00ad\u00b7\u2010-\u2015\u2018\u2019]")  # hyphens, dashes, apostrophes
 _WIDE = {"utf-32-le": "UTF-32-LE", "utf-32-be": "UTF-32-BE", "utf-16-le": "UTF-16-LE", "utf-16-be": "UTF-16-BE"}
 
 # Control characters but for white space, backspace and the escape that colours a terminal; noncharacters; and U+FFFD, which
@@ -141,10 +153,59 @@ def guess_encoding(data: bytes) -> str:
     if wide is not None:
         return wide
     controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\b\x1b" for byte in data)
-    best = from_bytes(data, cp_isolation=list(_ENCODINGS)).best()
-    if best is None or (controls * 100 > len(data) and best.encoding != "cp037"):  # EBCDIC has its letters elsewhere
+    best = _likeliest(data, from_bytes(data, cp_isolation=list(_ENCODINGS)))
+    if best is None or (controls * 100 > len(data) and best != "cp037"):  # EBCDIC has its letters elsewhere
         return "binary data" if controls * 100 > len(data) else _LATIN
-    return _ENCODINGS.get(best.encoding, _LATIN)
+    return _ENCODINGS.get(best, _LATIN)
+
+
+def _likeliest(data: bytes, matches: CharsetMatches) -> str | None:
+    """Of the encodings of one kind that fit about as well as the best, the one whose text has the fewest odd characters.
+
+    Windows-1252 is one of them in any case: languages with many accents in a row, as Finnish, are held for disorder.
+    """
+    found = [(match.encoding, match.chaos, str(match)) for match in matches]
+    if not found:
+        return None
+    best, least, _ = found[0]
+    near = {
+        encoding: _odd(text, encoding)
+        for encoding, chaos, text in found
+        if chaos <= least + _NEAR and (encoding in _EAST_ASIAN) == (best in _EAST_ASIAN)
+    }
+    likeliest = min(near, key=lambda encoding: near[encoding])
+    western = _odd(data.decode("cp1252", errors="replace"), "cp1252")
+    return "cp1252" if best not in _EAST_ASIAN and western < near[likeliest] - _CLEARLY else likeliest
+
+
+def _odd(text: str, encoding: str) -> float:
+    """Which share of the characters beyond ASCII does not stand as characters do in natural text of such an encoding.
+
+    Of the East Asian ones these are all but ideographs, syllables and full-width punctuation; of the others signs within
+    words, and capitals between small letters: what Mac Roman makes of the bytes of "läuft" is "l‰uft".
+    """
+    if encoding in _EAST_ASIAN:
+        beyond = [letter for letter in text if letter > "\x7f"]
+        usual = _EAST_ASIAN[encoding]
+        odd = sum(usual.match(letter) is None for letter in beyond)
+        return odd / max(1, len(beyond))
+    odd = count = 0
+    for before, letter, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
+        if letter <= "\x7f":
+            continue
+        count += 1
+        if _sign(letter) and (before.isalpha() or _sign(before)) and (after.isalpha() or _sign(after)):
+            odd += 1
+        elif before.islower() and after.islower():
+            odd += letter.isupper()
+    return odd / max(1, count)
+
+
+def _sign(letter: str) -> bool:
+    """Whether a character beyond ASCII has no place in a word: no letter, vowel sign, hyphen or apostrophe, nor space."""
+    if letter <= "\x7f" or letter.isalpha() or _WITHIN_WORDS.match(letter):
+        return False
+    return not unicodedata.category(letter).startswith("M")
 
 
 def _not_text(name: str, kind: str, why: str = "") -> str:

@@ -73,6 +73,38 @@ def test_the_refusal_names_the_encoding(encoding: str) -> None:
     assert tried
 
 
+REPEATED = [
+    ("latin-1", "Der Bär läuft über die Straße nach Köln. ", "Latin-1"),
+    ("cp1252", "„Schöne Grüße“ – für 5 € aus München. ", "Windows-1252"),
+    ("latin-1", "Les élèves sont allés à l'école cet été. ", "Latin-1"),
+    ("cp1252", "L’été où l’œuvre fut achevée… ", "Windows-1252"),
+    ("latin-1", "El niño comió una manzana mañana, ¿qué pasó? ", "Latin-1"),
+    ("latin-1", "Hon åker till Malmö på måndag för att äta. ", "Latin-1"),
+    ("latin-1", "A maçã não é da irmã, são três corações. ", "Latin-1"),
+    ("latin-1", "Rødgrød med fløde på bordet. ", "Latin-1"),
+    ("latin-1", "Hyvää päivää, mitä kuuluu teille tänään? ", "Latin-1"),
+    ("latin-1", "Perché è così? La città è già più lontana. ", "Latin-1"),
+    ("cp1250", "Zażółć gęślą jaźń, książka leży na stole. ", "Windows-1250"),
+    ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy. ", "Windows-1250"),
+    ("cp1253", "Η γάτα κάθεται στο χαλί και κοιτάζει. ", "Windows-1253"),
+    ("cp1251", "Привет мир, это обычный русский текст. ", "Windows-1251"),
+    ("euc-jp", "これはにほんごのてきすとです。", "EUC-JP"),
+    ("euc-jp", "カタカナノテキストデス。", "EUC-JP"),
+    ("euc-jp", "これは日本語のテキストです。", "EUC-JP"),
+    ("shift-jis", "これはにほんごのてきすとです。", "Shift-JIS"),
+    ("euc-kr", "이것은 평범한 한국어 텍스트입니다. ", "EUC-KR"),
+    ("gb18030", "这是一个普通的中文文本。", "GB 18030"),
+    ("mac-roman", "Der Bär läuft über die Straße nach Köln. ", "Mac Roman"),
+    ("cp850", "Der Bär läuft über die Straße nach Köln. ", "code page 850"),
+]
+
+
+@pytest.mark.parametrize("times", [2, 10, 40, 400])
+@pytest.mark.parametrize(("encoding", "sentence", "name"), REPEATED)
+def test_a_sentence_again_and_again_names_its_encoding(encoding: str, sentence: str, name: str, times: int) -> None:
+    assert name in guess_encoding((sentence * times).encode(encoding))
+
+
 @pytest.mark.parametrize("between", ["cp1252", "latin-1", "cp1251"])
 def test_utf8_that_was_encoded_twice_is_refused(between: str) -> None:
     tried = 0
