@@ -109,7 +109,7 @@ def data_card(text: str | TextFile, tokenizer: Tokenizer, config: TrainConfig) -
     train_tokens = _tokens(parts.encoded[0], parts.train_bytes, tokenizer, config)
     validation_tokens = _tokens(parts.encoded[1], validation_bytes, tokenizer, config, back)
     if not round(min(train_tokens, validation_tokens)):
-        raise ValueError("The tokenizer does not know this text: it has no tokens. Choose another tokenizer or text.")
+        raise ValueError("The tokenizer finds no tokens in this text. Choose another tokenizer or text.")
     no_bits = "" if back.exact else lost_words(back.lost)
     task = find_corpus(config.corpus).kind == "task"
     mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None

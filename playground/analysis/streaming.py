@@ -53,9 +53,9 @@ def check_streaming(config: ModelConfig, window: int, n_sink: int, n_tokens: int
             raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
     if config.position in ADDED:
         raise ValueError(
-            f"This run has {config.position} positions, which end with the context of "
-            f"{counted(config.block_size, 'token')} or were "
-            "never trained beyond it: it cannot stream. Choose a run with RoPE, ALiBi or no positions."
+            f"This run has {config.position} positions, which are defined or trained only up to the "
+            f"context of {counted(config.block_size, 'token')}, so it cannot stream. "
+            "Choose a run with RoPE, ALiBi or no positions."
         )
 
 
@@ -218,9 +218,8 @@ def cache_proof(model: Transformer, ids: Sequence[int], config: GenerationConfig
     room = min(config.max_new_tokens, model.config.block_size - len(ids))
     if not len(ids) or room < 1:
         raise ValueError(
-            f"The prompt has {counted(len(ids), 'token')} and the context {model.config.block_size}: there must "
-            "be some, and room to "
-            "write. Change the prompt."
+            f"The prompt has {counted(len(ids), 'token')}; it needs 1 to {model.config.block_size - 1} to leave room for "
+            "new ones. Change the prompt."
         )
     runs: list[tuple[list[int], list[float]]] = [([], []), ([], [])]
     cache = KVCache(model.config)

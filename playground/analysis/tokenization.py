@@ -52,7 +52,9 @@ def vocabulary_share(vocab_size: int, n_embd: int, n_layer: int = 4) -> float:
 def corpus_bpe(corpus: str) -> BPETokenizer:
     """The largest vocabulary learned from a built-in corpus; smaller ones are its beginnings (`truncated`)."""
     if corpus not in CORPORA:
-        raise ValueError(f"A vocabulary is learned from one of {', '.join(CORPORA)}; {corpus[:40]!r} is none of them.")
+        raise ValueError(
+            f"A vocabulary is learned from one of {', '.join(CORPORA)}; {corpus[:40]!r} is not one of them."
+        )
     return learn_bpe(load_text(corpus, n_bytes=CORPUS_BYTES), LARGEST)
 
 

@@ -61,7 +61,7 @@ def patching(model: Transformer, clean: Sequence[int], corrupted: Sequence[int],
         model.hidden(_tokens(model, clean), trace=trace)
     whole, broken = (logit_difference(model, ids, answers).item() for ids in (clean, corrupted))
     if abs(whole - broken) < 1e-6:
-        raise ValueError("Both prompts move the model alike between these two answers. Change a prompt or an answer.")
+        raise ValueError("The two prompts change nothing between these answers. Change a prompt or an answer.")
 
     def restored(name: str, patch: Patch, copies: int) -> np.ndarray:
         return (logit_difference(model, corrupted, answers, {name: patch}, copies) - broken) / (whole - broken)
@@ -97,7 +97,7 @@ def _check(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], a
         raise ValueError("The two prompts are the same. Change a word in one of them.")
     if answers[0] == answers[1]:
         raise ValueError(
-            "Both prompts have the same answer, so nothing tells them apart. Change a prompt or an answer."
+            "Both prompts have the same answer, so patching has nothing to measure. Change a prompt or an answer."
         )
 
 

@@ -54,13 +54,13 @@ _ALL = (
     Recipe(
         "ladder",
         "The ladder",
-        "Which change brings it? One more of them in each arm.",
+        "Which change brings the improvement? Each arm adds one more.",
         _rungs(),
     ),
     Recipe(
         "window",
         "Full against window",
-        "What does it cost to see only the last 32 tokens?",
+        "What does it cost to attend only to the last 32 tokens?",
         ("Full: modern", "Window 32: modern + window=32", "Window 32, 4 sinks: modern + window=32 + n_sink=4"),
     ),
     Recipe(
@@ -73,7 +73,7 @@ _ALL = (
     Recipe(
         "balance",
         "Experts without balance",
-        "What becomes of four experts, two at work, when nothing asks the router to use them all?",
+        "What happens to four experts, two of them active for each token, without a load-balancing loss?",
         ("Balance 0.01: mixture", "Balance 0: mixture + balance_loss=0"),
         match="none",
     ),
@@ -91,8 +91,8 @@ _ALL = (
     Recipe(
         "numerics",
         "Numerics",
-        "The same seed in other arithmetic: what do half precision, micro-batches and recomputed activations change in the "
-        "curve, in time and in memory?",
+        "What do half precision, micro-batches and gradient checkpointing change in the curve, in time and in memory, with "
+        "the same seed?",
         (
             "fp32: modern + batch_size=8",
             "bf16: modern + batch_size=8 + precision=bf16",
@@ -105,7 +105,7 @@ _ALL = (
     Recipe(
         "tokenizer",
         "Bytes against BPE",
-        "Longer tokens reach further back and read more text in as many steps: are they worth it, in bits per byte?",
+        "BPE tokens are longer: the same context and the same steps cover more text. Is that worth it, in bits per byte?",
         ("Bytes: modern", "BPE: modern + tokenizer=bpe + bpe_vocab=512"),
         match="none",
     ),

@@ -67,38 +67,38 @@ SHIPPED: tuple[Shipped, ...] = (
     _race(
         "classic_modern", "Classic against modern on Python source", 700, {**_MIDDLE, "corpus": "python_source"},
         ("Classic", "Modern"),
-        "What to notice. For a while both learn the same: which letters are common. Then the curves part, where "
-        "modern bends down. A likely reason: it finds out early how to copy what stands a few tokens back, which "
-        "names and indentation in source code reward; with learned positions that comes much later.",
+        "What to notice. At first both learn the same: which letters are common. Then the curves separate as modern "
+        "improves faster. A likely reason: it learns early to copy what stands a few tokens back, which names and "
+        "indentation in source code reward; with learned positions that happens much later.",
     ),
     _race(
         "ladder", "The ladder on Tales", 500, {}, ("Classic", "+ GQA"),
-        "What to notice. At this size most of it is RoPE; a likely reason is that relative positions let a small "
-        "model copy names from earlier in the story. RMSNorm is no gain by itself, it is only simpler. SwiGLU may "
-        "add a little, which three seeds cannot tell for sure. Grouped queries cost nothing that they can see, and "
-        "make the KV cache half as large.",
+        "What to notice. At this size most of the gain comes from RoPE; a likely reason is that relative positions let "
+        "a small model copy names from earlier in the story. RMSNorm alone brings no gain, it is only simpler. SwiGLU "
+        "may add a little, which three seeds cannot show reliably. Grouped-query attention costs nothing that three "
+        "seeds can measure, and halves the KV cache.",
     ),
     _race(
         "classic_modern", "A short budget: 100 steps on Python source", 100, {"corpus": "python_source", "n_embd": 32}, (),
-        "Modern does not win here, and five seeds cannot tell the two apart. In 100 steps so small a model "
-        "learns little more than how common each letter is. For that it needs no positions and no better MLP,"
-        " while every modern token takes longer to compute. What makes it better on larger budgets pays off "
-        "only once there is something to copy and to compose.",
+        "Modern does not win here, and five seeds cannot tell the two apart. In 100 steps a model this small "
+        "learns little more than how common each letter is, which needs neither positions nor a better MLP, while "
+        "every modern token takes longer to compute. What makes modern better on larger budgets pays off only once "
+        "there is something to copy and to compose.",
         seeds=5,
     ),
     _race(
         "best_rate", "Each at its best rate on Tales", 300, {}, (),
-        "What to notice. 0.003 suits both best, so nothing that classic could have won was taken from it by the rate. "
-        "How large the difference looks depends on the rate, though: at 0.001 and at 0.01 it is smaller, and modern at "
-        "0.01 ends above classic at 0.003. (Trained beside other programs: tokens per second are those of a busy machine.)",
+        "What to notice. 0.003 is the best of the three rates for both, so the rate did not put classic at a disadvantage. "
+        "The size of the difference depends on the rate, though: at 0.001 and at 0.01 it is smaller, and modern at 0.01 "
+        "ends above classic at 0.003. (Other programs ran meanwhile: tokens per second are those of a busy machine.)",
         every=20,  # of eighteen runs
     ),
     _race(
         "muon", "AdamW against Muon on Tales", 400, {}, (),
-        "What to notice. An optimizer cannot be judged at another one's learning rate: at AdamW's, Muon is "
-        "worse; at 0.02 it needs well under half the tokens. A step of Muon takes more than twice the time on "
-        "this small model, so over seconds hardly anything is left of it. (AdamW at 0.006 was worse than at "
-        "0.003, with one seed.) Look at the same curves over tokens and over seconds.",
+        "What to notice. An optimizer cannot be judged at another optimizer's learning rate: at AdamW's rate, Muon is "
+        "worse; at 0.02 it needs well under half the tokens. On this small model a step of Muon takes more than twice "
+        "the time, so over seconds hardly any advantage is left. (AdamW at 0.006 was worse than at 0.003, with one "
+        "seed.) Compare the curves over tokens and over seconds.",
     ),
 )  # fmt: skip
 
@@ -123,9 +123,9 @@ def reference_race(root: Path) -> Path:
 
 
 TALES_NOTES = (
-    "What to notice. The modern model gets down to the classic one's final loss with a third of the tokens. "
-    "Who has the key depends on a sentence further up; that relative positions make this easier to find is a "
-    "likely reason. Both were trained one after the other, not in turns."
+    "What to notice. The modern model reaches the final loss of the classic one with a third of the tokens. In these "
+    "stories, who has the key depends on an earlier sentence; that relative positions make it easier to find is a likely "
+    "reason. The models were trained one after the other, not in turns."
 )
 
 

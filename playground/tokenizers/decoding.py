@@ -26,7 +26,7 @@ def check_replacements(values: Mapping[str, Any]) -> None:
             )
         if math.prod(map(_growth, nodes)) > GROWTH:
             raise ValueError(
-                f"The {part} of this tokenizer.json makes texts more than {GROWTH} times as long as they are. "
+                f"The {part} of this tokenizer.json can make a text more than {GROWTH} times as long. "
                 "Remove replacements from it."
             )
 

@@ -103,11 +103,11 @@ def _ask(
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"This tokenizer was still not done after {allowed:.0f} s: its patterns are too slow for this text. "
+            f"This tokenizer did not finish within {allowed:.0f} s: its patterns are too slow for this text. "
             "Choose another tokenizer."
         ) from None
     if done.returncode != 0:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it ended without a word"]
+        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it ended without a message"]
         raise ValueError(f"{UNUSABLE} ({reason[0][-120:]}). Export it again with save_pretrained.")
     head, _, data = done.stdout.partition(b"\n")
     return json.loads(head)["lengths"], data

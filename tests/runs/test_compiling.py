@@ -119,7 +119,7 @@ def test_a_long_run_is_compiled_beside_its_first_steps_and_remembers_since_when(
     saved = checkpoints.load_checkpoint(run.path)
     assert saved is not None
     assert saved.counters["compiled_from"] == taken[0]
-    assert notes(run)[0].startswith("Compiling beside the training")
+    assert notes(run)[0].startswith("Compiling while training continues")
 
 
 def test_a_short_run_is_not_compiled_and_says_so(make_run: MakeRun, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Compiling:
         self._clear()
         if code != 0 or not self._library.exists():
             self._done = True
-            return "Not compiled: the compiler failed; its words are in worker.log."
+            return "Not compiled: the compiler failed; its output is in worker.log."
         return self._load(f"built in {time.monotonic() - self._began:.0f} s")
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class Compiling:
             self._done = True
             return f"Not compiled: {left:.0f} s are left, which is too short to gain from {BUILD_SECONDS:.0f} s of building."
         self._start()
-        return f"Compiling beside the training: about {left:.0f} s are left."
+        return f"Compiling while training continues: about {left:.0f} s are left."
 
     def _start(self) -> None:
         with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".json", delete=False) as file:
