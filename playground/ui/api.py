@@ -239,7 +239,7 @@ def add_api(services: Services) -> None:
         (api.train, 2), (api.stop, None), (api.status, None), (api.metrics, None), (api.generate, 2), (api.attention, 2),
         (api.export, 1),
     ):  # fmt: skip
-        endpoint = show_errors(function)
+        endpoint = show_errors(function, as_html=False)
         endpoint.__doc__ = function.__doc__
         gr.api(endpoint, api_name=function.__name__, concurrency_limit=limit)  # type: ignore[attr-defined]
 

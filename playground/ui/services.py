@@ -134,25 +134,30 @@ def _shown(run: Run) -> str:
     return f"{run.name} · reference" if run.reference else run.name
 
 
-def show_errors(call: Callable[..., Any], named: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` lends name and signature."""
+def show_errors(
+    call: Callable[..., Any], named: Callable[..., Any] | None = None, as_html: bool = True
+) -> Callable[..., Any]:
+    """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` lends name and signature.
+
+    Without `as_html` the message is plain text, which is for programs alone: the page would take it for HTML.
+    """
     named = named or call
 
     def function(*arguments: Any) -> Any:
         try:
             return call(*arguments)
         except ValueError as error:
-            raise to_gr_error(error) from error
+            raise to_gr_error(error, as_html) from error
         except OSError as error:
-            raise to_gr_error(disk_trouble(error)) from error
+            raise to_gr_error(disk_trouble(error), as_html) from error
 
     def generator(*arguments: Any) -> Any:
         try:
             yield from call(*arguments)
         except ValueError as error:
-            raise to_gr_error(error) from error
+            raise to_gr_error(error, as_html) from error
         except OSError as error:
-            raise to_gr_error(disk_trouble(error)) from error
+            raise to_gr_error(disk_trouble(error), as_html) from error
 
     wrapped = generator if inspect.isgeneratorfunction(named) else function
     wrapped.__name__ = named.__name__
@@ -218,8 +223,9 @@ def for_toast(sentence: str) -> str:
     return str(json_safe(html.escape(sentence, quote=False)))
 
 
-def to_gr_error(error: ValueError) -> gr.Error:
-    """A message for the page."""
+def to_gr_error(error: ValueError, as_html: bool = True) -> gr.Error:
+    """A message for the page, or as plain text for a program."""
     if isinstance(error, gr.Error):  # which is a ValueError too, and has been made for the page already
         return error
-    return gr.Error(for_toast(str(error)), duration=12, print_exception=False, title="Not possible")
+    message = for_toast(str(error)) if as_html else str(json_safe(str(error)))
+    return gr.Error(message, duration=12, print_exception=False, title="Not possible")

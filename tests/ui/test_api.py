@@ -151,6 +151,20 @@ def test_wrong_questions_are_too(
     assert message in str(caught.value)
 
 
+MARKED = "<b>&amp;</b>"
+
+
+def test_what_is_quoted_is_plain_text_for_programs(public: Client, trained: dict[str, Any]) -> None:
+    """Nothing is escaped on the way, in an answer or in an error; the page escapes what it shows."""
+    with pytest.raises(AppError) as caught:
+        public.predict(settings={MARKED: 1}, token=ANN, api_name="/train")
+    assert f"Unknown setting {MARKED!r}. Known" in str(caught.value)
+    for name, call in (("export", {"format": MARKED}), ("generate", {"step": MARKED})):
+        with pytest.raises(AppError) as caught:
+            public.predict(run=trained["run"], token=trained["token"], **call, api_name=f"/{name}")
+        assert MARKED[:15] in str(caught.value)
+
+
 PUBLIC = {"train", "stop", "status", "metrics", "generate", "attention", "export"}
 
 
