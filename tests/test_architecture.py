@@ -1,4 +1,4 @@
-"""docs/architecture.md: the paths that it names exist."""
+"""docs/architecture.md, CONTRIBUTING.md, SECURITY.md, README.md: the paths and links in them exist."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from tests.texts import PROJECT
 
 TEXT = (PROJECT / "docs/architecture.md").read_text("utf-8")
+DOCS = [str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md")]
 QUESTIONS = re.findall(r"^\| (Wh[^|]+\?) \| `([^`]+)` \|$", TEXT, re.M)
 
 
@@ -24,3 +25,27 @@ def test_the_answer_is_there(question: str, path: str) -> None:
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+\w+\.(?:py|js|c|txt))`", TEXT))))
 def test_a_path_in_the_text_exists(path: str) -> None:
     assert any((PROJECT / folder / path).is_file() for folder in (".", "playground", "playground/ui"))
+
+
+def test_the_paths_of_the_contributing_guide_exist() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    paths = re.findall(r"`((?:playground|tests|docs)/[\w/]+(?:\.\w+)?/?)`", text)
+    assert len(paths) > 20
+    assert [path for path in paths if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(DOCS)])
+def test_links_lead_to_files_and_headings(file: str) -> None:
+    text = re.sub(r"^```.*?^```", "", (PROJECT / file).read_text("utf-8"), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not link.startswith("http"):
+            path, _, heading = link.partition("#")
+            target = (PROJECT / file).parent / path if path else PROJECT / file
+            assert target.exists(), link
+            assert not heading or heading in anchors(target.read_text("utf-8")), link
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a Markdown renderer gives the headings of a text."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
