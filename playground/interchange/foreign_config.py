@@ -6,8 +6,8 @@ loaded or run. A value that this core cannot express raises ValueError with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from playground.config import ModelConfig, counted, model_config
@@ -100,19 +100,37 @@ def from_transformers(values: Values) -> Foreign:
     kind = values.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise ValueError(f"Model type {shown(kind)} is not supported; these are: {', '.join(ARCHITECTURES)}.")
-    # An explicit null is not the default: "no window", "no separate head size".
-    read = _Reader({key: value for key, value in {**_DEFAULTS[kind], **values}.items() if value is not None})
+    # An explicit null is not the default: "no window", "no separate head size"; but of RoPE it is.
+    values = {key: value for key, value in values.items() if key != "rope_parameters" or value is not None}
+    nulls = [key for key, value in values.items() if value is None]
+    read = _Reader({key: value for key, value in {**_DEFAULTS[kind], **values}.items() if value is not None}, nulls)
     for key, wanted in _FIXED[kind].items():
+        if key in nulls and wanted:  # to Python a null is as good as false or an empty list, and as nothing else
+            raise ValueError(f"Config: {key} is null; only {shown(wanted)} can be expressed here.")
+        if wanted is False and key != "use_bidirectional_attention":  # which may be null
+            read.used_for_null(key, "false")
         if read.values.get(key, wanted) != wanted:
             raise ValueError(f"Config: {key} is {shown(read.values[key])}; only {shown(wanted)} can be expressed here.")
-    return (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
+    found = (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
+    return replace(found, notes=(*found.notes, *dict.fromkeys(read.notes)))
 
 
 class _Reader:
-    """Takes keys out of a config, each with the check of its type."""
+    """Takes keys out of a config, each with the check of its type.
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    `nulls` are the keys that are there without a value; a note is made of what is used for one of those where Transformers
+    would not accept it.
+    """
+
+    def __init__(self, values: dict[str, Any], nulls: Sequence[str] = ()) -> None:
         self.values = values
+        self.notes: list[str] = []
+        self._nulls = frozenset(nulls)
+
+    def used_for_null(self, key: str, used: str) -> None:
+        """Note what is used for a key, if it is null."""
+        if key in self._nulls:
+            self.notes.append(f"Config: {key} is null; {used} is used.")
 
     def whole(self, key: str) -> int:
         value = self.values.get(key)
@@ -130,6 +148,7 @@ class _Reader:
 
     def flag(self, key: str) -> bool:
         value = self.values.get(key, False)
+        self.used_for_null(key, "false")
         if not isinstance(value, bool):
             raise ValueError(f"Config: {key} must be true or false; it is {shown(value)}.")
         return value
@@ -203,8 +222,8 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
             "n_layer": layers,
             "n_embd": width,
             "n_head": heads,
-            "n_kv_head": read.whole("num_key_value_heads") if "num_key_value_heads" in read.values else heads,
-            "head_size": _head_size(read, width, heads),
+            "n_kv_head": _key_value_heads(kind, read, heads),
+            "head_size": _head_size(kind, read, width, heads),
             "position": "rope",
             "rope_theta": _rope_theta(read),
             "norm": "layernorm" if kind == "starcoder2" else "rmsnorm",
@@ -227,7 +246,7 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
 def _activation(kind: str, read: _Reader) -> str:
     if kind == "gpt_oss":
         return "clamped_swiglu"
-    if kind == "gemma" and read.values["hidden_act"] == "gelu":
+    if kind == "gemma" and read.values.get("hidden_act") == "gelu":
         return "geglu"  # its first configs say so and mean the tanh form, as Transformers knows
     return read.one_of("hidden_act", PLAIN_ACTIVATIONS if kind == "starcoder2" else GATED_ACTIVATIONS)
 
@@ -236,15 +255,25 @@ def _experts(kind: str, read: _Reader) -> dict[str, Any]:
     if kind not in ("mixtral", "qwen3_moe", "gpt_oss"):
         return {}
     key = "num_experts" if "num_experts" in read.values else "num_local_experts"
-    experts = read.whole(key) if key in read.values else 128  # Qwen3-MoE's default, under either name
+    missing = kind == "qwen3_moe" and key not in read.values
+    experts = 128 if missing else read.whole(key)  # Qwen3-MoE's default, under either name
     if experts < 2:
         raise ValueError(f"Config: {key} is {experts}; a mixture needs 2 or more experts here.")
     normalised = read.flag("norm_topk_prob") if kind == "qwen3_moe" else True
     return {"n_expert": experts, "n_expert_active": read.whole("num_experts_per_tok"), "router_norm": normalised}
 
 
-def _head_size(read: _Reader, width: int, heads: int) -> int:
+def _key_value_heads(kind: str, read: _Reader, heads: int) -> int:
+    """As many as heads where the key is missing or null, as all classes of transformers 4 have it."""
+    if kind not in ("llama", "qwen2", "qwen3"):  # whose classes accept a null
+        read.used_for_null("num_key_value_heads", f"num_attention_heads, {heads},")
+    return read.whole("num_key_value_heads") if "num_key_value_heads" in read.values else heads
+
+
+def _head_size(kind: str, read: _Reader, width: int, heads: int) -> int:
     """The size of a head, 0 where it is an equal share of the width."""
+    if kind in ("qwen3", "gemma", "gpt_oss"):  # whose classes have a size of their own and accept no null
+        read.used_for_null("head_dim", "hidden_size / num_attention_heads")
     own = read.whole("head_dim") if "head_dim" in read.values else 0
     return 0 if own * heads == width else own
 
