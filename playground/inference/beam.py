@@ -39,7 +39,7 @@ def beam_search(
     logits = reader.feed(ids)[None]
     growing, whole = [Beam((), (), 0.0)], list[Beam]()
     for count in range(n_tokens):
-        longer = zip(*_extend(growing, _log_softmax(logits), n_beam), strict=True)
+        longer = zip(*_extend(growing, _log_softmax(logits)[:, : model.n_tokens], n_beam), strict=True)
         candidates = [*((beam, -1) for beam in whole), *longer]
         best = sorted(candidates, key=lambda candidate: -candidate[0].score)[:n_beam]
         yield [beam for beam, _ in best]

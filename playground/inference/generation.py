@@ -48,7 +48,8 @@ class DecodingSession:
         return self.contexts[0]
 
     def feed(self, ids: Sequence[int]) -> np.ndarray:
-        """Logits (V,) float32 after these tokens and all before, of the ids that a tokenizer has (`n_tokens`).
+        """Logits (V,) float32 after these tokens and all before, of the model's whole vocabulary: those of ids from
+        `model.n_tokens` on, which no tokenizer has, are there because the model gives these ids probability too.
 
         Raises ValueError for no tokens at all.
         """
@@ -77,7 +78,7 @@ class DecodingSession:
         with torch.inference_mode():
             tokens = torch.tensor(fresh, device=self.model.embed.weight.device)
             hidden = self.model.hidden(tokens, cache=self.cache)
-            return self.model.unembed(hidden[:, -1])[:, : self.model.n_tokens].float().cpu().numpy()
+            return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
 
     def ahead(self) -> int:
         """How many tokens compiled steps could write on their own from here: none where there are none."""
@@ -123,7 +124,7 @@ class GeneratedToken:
     """A token, and the distribution it was drawn from."""
 
     id: int
-    probability: float  # under the model itself, before any filter
+    probability: float  # under the model itself (the softmax over its whole vocabulary), before any filter
     alternatives: tuple[tuple[int, float], ...]  # the likeliest tokens with their probabilities, before any filter
 
 
@@ -211,11 +212,12 @@ def sequence_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
 def _choose(
     logits: np.ndarray, config: GenerationConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
 ) -> GeneratedToken:
-    token = sample_token(
-        filtered_probs(logits, config, np.flatnonzero(seen) if config.repetition_penalty != 1 else ()), rng
-    )
+    """Draw one of the ids that a tokenizer has, as many as `seen` has marks; logits of more ids are those of padding."""
+    possible = logits[: len(seen)]
+    penalised = np.flatnonzero(seen) if config.repetition_penalty != 1 else ()
+    token = sample_token(filtered_probs(possible, config, penalised), rng)
     before = softmax(logits)
-    top = topk(logits, n_alternatives) if n_alternatives else ()
+    top = topk(possible, n_alternatives) if n_alternatives else ()
     alternatives = tuple((int(other), float(before[other])) for other in top)
     return GeneratedToken(token, float(before[token]), alternatives)
 

@@ -190,7 +190,7 @@ def continuation(
         while len(written) < max(1, n_tokens):
             logits = model.unembed(model.hidden(torch.tensor([feed], device=device), cache=cache, trace=trace)[0, -1])
             first = logits.double().softmax(-1).cpu().numpy() if first is None else first
-            feed = [int(logits.argmax())]
+            feed = [int(logits[: model.n_tokens].argmax())]  # what pads a vocabulary is never written
             written += feed
     assert first is not None
     return Continuation(first, written)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from playground.ui.components.batch_view import TEMPLATE as BATCH
 from playground.ui.components.compare_chart import TEMPLATE as COMPARE
 from playground.ui.components.live_run import TEMPLATE as LIVE
 from playground.ui.components.loss_compare import TEMPLATE as LOSSES
+from playground.ui.components.next_token import TEMPLATE as NEXT
 from playground.ui.components.side_by_side import TEMPLATE as SIDE_BY_SIDE
 
 NO_PLOT = "window.Plotly = { react: async (plot) => { plot.on = () => {}; } };"
@@ -169,6 +173,19 @@ def test_the_last_position_of_a_row_is_no_input_of_the_next(shown: Any, page: An
     page.locator(".pg-shift-pick").first.click()
     text = page.locator("#host").inner_text()
     assert "has read 1 token, up to “a”. The target is “b”, which is the input of position 1." in text
+
+
+def test_the_next_tokens_of_a_padded_vocabulary_have_the_models_own_probabilities(shown: Any) -> None:
+    """Logits 0 and -ln 3 among the tokens, and ids that pad with half of all probability, each a quarter."""
+    words = b64encode(struct.pack("<2H", 65_535, 0)).decode()
+    value = {
+        "labels": ["a", "b"], "logits": words, "low": -math.log(3), "high": 0.0, "by_id": "", "seen": [], "temperature": 0.0,
+        "padding": {"p": 0.5, "entropy": 1.0}, "note": "Padded.",
+    }  # fmt: skip
+    text = shown("next_token", NEXT, value)
+    own = [0.375, 0.125, 0.25, 0.25]
+    entropy = -sum(p * math.log2(p) for p in own)
+    assert f"entropy {entropy:.2f} → 0.00 bits" in text and "Padded." in text
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ typedef struct {  // of one layer
 } Layer;
 
 typedef struct {
-  int width, n_layer, n_head, n_kv_head, head_dim, hidden, vocab_size, rope_dims, mlp, layer_norm, half, n_threads;
+  int width, n_layer, n_head, n_kv_head, head_dim, hidden, n_tokens, vocab_size, rope_dims, mlp, layer_norm, half, n_threads;
   float eps, qk_eps, softcap;
   const float *embed;                 // (V, C), rows first
   const void *head;                   // in panels
@@ -294,9 +294,10 @@ typedef struct {        // room to choose in
   int *ids;             // (V), to be ranked
 } Room;
 
-// What a token is chosen from, before anything is filtered. Each thread weighs its own panels.
+// What a token is chosen from, before anything is filtered: the ids below `n_tokens`. Each thread weighs its own panels.
 static void softmax_shards(const Session *s, const Choice *c, const Team *team, const Room *r, double *most, double *top) {
-  const int size = s->vocab_size, n = panels(size), from = share(team, n, 0), to = share(team, n, 1);
+  const int size = s->n_tokens, n = panels(size), all = panels(s->vocab_size);
+  const int from = share(team, all, 0), to = share(team, all, 1) < n ? share(team, all, 1) : n;  // as in `feed`
   const int heated = c->temperature != 0 && (c->temperature != 1 || c->penalty != 1);
   const double scale = fmin(1e300, 1 / (c->temperature != 0 ? c->temperature : 1));
   for (int panel = from; panel < to; panel++) {
@@ -413,9 +414,9 @@ typedef struct {  // a token, drawn or likely, as the model itself, before any f
 // The n likeliest, the first ones among equals: insertion into a short list, with panels that have none passed over.
 static int list(const Session *s, const Room *r, Drawn *out, int n) {
   int listed = 0;
-  for (int panel = 0; n && panel < panels(s->vocab_size); panel++) {
+  for (int panel = 0; n && panel < panels(s->n_tokens); panel++) {
     if (listed == n && r->peaks[panel] <= s->logits[out[n - 1].id]) continue;
-    for (int i = panel * PANEL; i < (panel + 1) * PANEL && i < s->vocab_size; i++) {
+    for (int i = panel * PANEL; i < (panel + 1) * PANEL && i < s->n_tokens; i++) {
       if (listed == n && s->logits[i] <= s->logits[out[n - 1].id]) continue;
       int at = listed < n ? listed++ : n - 1;
       for (; at > 0 && s->logits[out[at - 1].id] < s->logits[i]; at--) out[at] = out[at - 1];
@@ -427,8 +428,9 @@ static int list(const Session *s, const Room *r, Drawn *out, int n) {
 
 // Choose as inference/sampling.py does, from what has been weighed. `out` gets the token, then the likeliest ones.
 static int choose(const Session *s, const Choice *c, double uniform, const Room *r, double most, double top, Drawn *out) {
-  const int size = s->vocab_size, n = panels(size), listed = list(s, r, out + 1, c->n_alternatives);
-  const double own = sum_of(r->own, n);
+  const int size = s->n_tokens, n = panels(size), listed = list(s, r, out + 1, c->n_alternatives);
+  double own = sum_of(r->own, n);  // of the whole vocabulary: ids that pad it are never drawn, but have a probability
+  for (int i = size; i < s->vocab_size; i++) own += exp(fmin(s->logits[i] - most, 700));
   for (int i = 1; i <= listed; i++) out[i].probability = exp(s->logits[out[i].id] - most) / own;
   int panel = 0;
   while (panel + 1 < n && r->tops[panel] < top) panel++;
@@ -453,7 +455,7 @@ static int choose(const Session *s, const Choice *c, double uniform, const Room 
 // numbers a panel, `ids` for V. For each token `out` gets what `choose` says.
 void decode_write(Session *s, const Choice *c, int token, int n, const double *uniforms, uint8_t *seen, double *room, int *ids,
                   Drawn *out) {
-  const int size = s->vocab_size, each = panels(size);
+  const int size = s->n_tokens, each = panels(size);
   double *of_panels = room + 2 * (size_t)size;
   const Room r = {seen, room, room + size, of_panels, of_panels + each, of_panels + 2 * each, of_panels + 3 * each, ids};
   Meeting meeting = {0};

@@ -74,7 +74,7 @@ class _Session(ctypes.Structure):
     _fields_ = (
         *_fields(
             ctypes.c_int,
-            "width n_layer n_head n_kv_head head_dim hidden vocab_size rope_dims mlp layer_norm half n_threads",
+            "width n_layer n_head n_kv_head head_dim hidden n_tokens vocab_size rope_dims mlp layer_norm half n_threads",
         ),
         *_fields(ctypes.c_float, "eps qk_eps softcap"),
         *_fields(ctypes.c_void_p, "embed head norm norm_bias slopes added cosine sine"),
@@ -185,7 +185,7 @@ class DecodeStep:
         self._ends = -1  # the first position that they do not have
         self._session = _Session(
             config.n_embd, config.n_layer, config.n_head, config.n_kv_head, config.head_dim, config.mlp_hidden,
-            model.n_tokens, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
+            model.n_tokens, config.vocab_size, config.rope_dims, MLP_CODES[config.mlp], config.norm == "layernorm",
             self._panels.half, torch.get_num_threads(), config.norm_eps, config.norm_eps, config.logit_softcap,
             embed=model.embed.weight.data_ptr(), head=self._panels.matrices["head"].data_ptr(),
             norm=_pointer(getattr(model.norm, "weight", None)), norm_bias=_pointer(getattr(model.norm, "bias", None)),
@@ -204,19 +204,20 @@ class DecodeStep:
         return other
 
     def feed(self, token: int) -> np.ndarray:
-        """Logits (V,) float32 after this token and all before."""
+        """Logits (V,) float32 after this token and all before, of the whole vocabulary."""
         self._look_ahead(1)
         with _at_work(self._session):
             _library.decode_feed(self._at, token)
         self.position += 1
-        return self._room["logits"][: self.model.n_tokens].numpy().copy()
+        return self._room["logits"][: self.model.config.vocab_size].numpy().copy()
 
     def write(
         self, token: int, uniforms: Floats, config: GenerationConfig, seen: Marks, n_alternatives: int = 0
     ) -> np.ndarray:
         """The tokens that follow `token`, one for each of `uniforms` (n,) float64 from 0 to 1, and as many are fed.
 
-        `seen` (V,) uint8 marks the ids of the text so far, `token` included, and is kept up to date. Returns (n, 1 + A) of
+        `seen` (`n_tokens`,) uint8 marks the ids of the text so far, `token` included, and is kept up to date. Only ids below
+        `n_tokens` are drawn; probabilities are those of the softmax over the whole vocabulary. Returns (n, 1 + A) of
         `DRAWN`: the token first, then the A likeliest. At most `AHEAD` at once.
         """
         n, size = len(uniforms), self.model.n_tokens

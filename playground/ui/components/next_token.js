@@ -27,6 +27,7 @@ root.append(filled);
 // ---- arithmetic and drawing ---------------------------------------------------------------------------------------
 
 let logits = null;
+let padding = { p: 0, entropy: 0 }; // probability and entropy (bits) of ids that only pad the vocabulary: the model's own, never drawn
 let labels = []; // of the likeliest tokens; logits come likeliest first
 let sampling = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, repetition_penalty: 1 };
 let seen = []; // which of them the text so far holds, for the repetition penalty
@@ -43,6 +44,7 @@ function load() {
   seen = value.seen ?? [];
   byId = value.by_id ? words(value.by_id) : null;
   uniform = value.uniform ?? null;
+  padding = value.padding ?? { p: 0, entropy: 0 };
   take(value);
   note.hidden = !value.note;
   P.say(note, value.note ?? "");
@@ -69,7 +71,8 @@ const scaleFor = (most) => [0.1, 0.25, 0.5, 1].find((end) => most <= end * 0.98)
 function draw() {
   if (!logits) return;
   const started = performance.now();
-  const { before, after, removedBy } = P.filterDistribution(logits, sampling, seen);
+  const { before: possible, after, removedBy } = P.filterDistribution(logits, sampling, seen);
+  const before = possible.map((p) => p * (1 - padding.p)); // of the whole vocabulary, as losses are
   const drawn = byId && uniform !== null ? P.drawToken(after, uniform, byId) : -1;
   const again = new Set(sampling.repetition_penalty === 1 ? [] : seen);
   const shown = Array.from(logits.subarray(0, ROWS).keys());
@@ -86,7 +89,7 @@ function draw() {
   else rows[ROWS].item.hidden = true;
   let remain = 0;
   for (let i = 0; i < after.length; i++) if (after[i] > 0 && removedBy[i] === null) remain++;
-  P.say(summary, `entropy ${P.entropyBits(before).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.counted(logits.length, "token")} remain${drawn >= 0 ? ` · this seed draws ${drawn < labels.length ? P.visible(labels[drawn]) : "one of the others"}` : ""}`);
+  P.say(summary, `entropy ${(P.entropyBits(before) + padding.entropy).toFixed(2)} → ${P.entropyBits(after).toFixed(2)} bits · ${P.whole(remain)} of ${P.counted(logits.length, "token")} remain${drawn >= 0 ? ` · this seed draws ${drawn < labels.length ? P.visible(labels[drawn]) : "one of the others"}` : ""}`);
   root.dataset.ms = (performance.now() - started).toFixed(2);
 }
 

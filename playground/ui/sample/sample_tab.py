@@ -14,6 +14,7 @@ import numpy as np
 
 from playground.config import GenerationConfig, counted
 from playground.inference.generation import DecodingSession, encode_prompt, generate, sequence_rng
+from playground.inference.sampling import entropy_bits, softmax
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, pieces
@@ -248,7 +249,8 @@ def distribution(
     run: Run, model: Transformer, ids: list[int], config: GenerationConfig, drawn: int = 0
 ) -> dict[str, Any]:
     """What could come after `ids`, and the random number that will choose it when `drawn` were used before."""
-    logits = DecodingSession(model).feed(ids[-run.model.block_size :])
+    whole = DecodingSession(model).feed(ids[-run.model.block_size :])
+    logits, padding = whole[: model.n_tokens], softmax(whole)[model.n_tokens :]
     order = np.argsort(-logits, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
@@ -259,9 +261,18 @@ def distribution(
         "uniform": float(sequence_rng(config.seed, 0, drawn).random()),
         "seen": sorted(rank[list(set(ids))].tolist()),
         **{name: getattr(config, name) for name in SHAPE},
-        "note": "",
+        "padding": {"p": float(padding.sum()), "entropy": entropy_bits(padding)},
+        "note": padding_note(padding),
         "nonce": time.monotonic_ns(),
     }
+
+
+def padding_note(padding: np.ndarray) -> str:
+    """What a model whose vocabulary is padded gives to ids that no tokenizer has, in a sentence; "" where there are none."""
+    if not len(padding):
+        return ""
+    ids = counted(len(padding), "id")
+    return f"Ids that only pad the vocabulary ({ids}) have a probability of {padding.sum():.3g} and are never drawn."
 
 
 def packed(logits: np.ndarray) -> dict[str, Any]:
