@@ -26,6 +26,7 @@ from playground.interchange.leftovers import head_differs, with_prefix, with_tie
 from playground.interchange.names import Tensors, export_tensors, import_tensors, same
 from playground.interchange.refusal import read_object, shown, signature
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
+from playground.interchange.tokenizer_classes import class_note
 from playground.interchange.tokens import SpecialTokenFiles, from_tokenizer_json, padding_note, special_settings
 from playground.models.transformer import Transformer, without_storage
 from playground.tokenizers import Tokenizer, n_tokens, tokenizer_from_dict, tokenizers_json
@@ -287,7 +288,12 @@ def _read_theirs(
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
     ours = from_tokenizer_json(tokenizer, model.vocab_size, files)
     weights = import_tensors(rules, lambda name: read_tensor(name, places[name]))
-    notes = (*foreign.notes, *([UNTIED] if untied else []), *padding_note(ours))
+    notes = (
+        *foreign.notes,
+        *([UNTIED] if untied else []),
+        *padding_note(ours),
+        *class_note(tokenizer, config, files.tokenizer),
+    )
     return Package(name, model, weights, ours, notes=notes)
 
 
