@@ -106,6 +106,11 @@ def _one_digit(value: float, low: float = 1e-6, high: float = 1.0) -> str:
     return f"{float(f'{min(max(value, low), high):.1g}'):g}"
 
 
+def _steps(span: int) -> str:
+    """So many steps, after "its last" or "the last"."""
+    return "step" if span == 1 else counted(span, "step")
+
+
 def _lower_rate(rate: float) -> str:
     """What to try where the learning rate is probably too high: a third of it, if it may be that low."""
     return f"Try {_one_digit(rate / 3)}." if rate > 2e-6 else "Try a longer warm-up."
@@ -263,7 +268,7 @@ def unfinished(chart: Chart) -> Finding | None:
     span = chart.measured_at[-1] - chart.measured_at[before]
     return Finding(
         "unfinished",
-        f"The run ended while still learning: over its last {counted(span, 'step')} validation loss fell by {gain:.2f} "
+        f"The run ended while still learning: over its last {_steps(span)} validation loss fell by {gain:.2f} "
         f"nats. It {moved(chart.first, chart.now)}; more steps would probably lower it further.",
     )
 
@@ -319,7 +324,7 @@ def levelling(chart: Chart) -> Finding | None:
     shown = f"{change:.3f}" if change >= 0.0005 else "less than 0.001"
     return Finding(
         "levelling",
-        f"Plateau: over the last {counted(span, 'step')} validation loss changed by {shown}. It is "
+        f"Plateau: over the last {_steps(span)} validation loss changed by {shown}. It is "
         f"{chart.now:.2f} ({_perplexity(chart.now)}).",
     )
 

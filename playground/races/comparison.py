@@ -75,7 +75,8 @@ def _acting(run: Run) -> dict[str, Any]:
 def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
     """What each run has reached at its last evaluation: one row a run. Loss in nats per token, time in seconds; ± is one
     standard error over windows of the validation text."""
-    return pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
+    table = pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
+    return table.astype(dict.fromkeys(_COUNTS, "Int64"))  # counts stay whole where a run has none
 
 
 # What is only looked at or kept changes nothing in how a model learns.
@@ -84,6 +85,9 @@ _COLUMNS = (
     "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",
     "seconds", "tokens/s",
 )  # fmt: skip
+
+
+_COUNTS = ("step", "tokens", "tokens/s")
 
 
 def _result(run: Run, curves: Curves) -> dict[str, Any]:

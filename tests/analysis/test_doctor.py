@@ -242,6 +242,12 @@ def test_the_span_of_a_fall_is_the_measured_one():
     assert "over its last 10 steps validation loss fell by 0.10 nats" in first_rule(falling).sentence
 
 
+def test_a_fall_within_one_step_is_that_of_the_last_step():
+    falling = written([3.0 - 0.1 * i for i in range(7)], (), [3.0 - 0.1 * i for i in range(8)], "finished")
+    falling = replace(falling, measured_at=[0, 20, 40, 60, 80, 100, 101])
+    assert "over its last step validation loss fell by 0.10 nats" in first_rule(falling).sentence
+
+
 def test_perplexities_have_a_bound():
     assert "perplexity above 5e+08" in first_rule(written([25.0], ())).sentence
     assert "perplexity 1," in first_rule(written([0.001], ())).sentence

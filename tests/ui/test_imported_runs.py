@@ -68,6 +68,7 @@ def test_imported_models_are_compared(local: Services, imported: list[Run]) -> N
     assert apart.columns.tolist() == ["setting", "classic", "mixture"]
     assert ["Positional encoding", "learned", "RoPE"] in apart.to_numpy().tolist()
     assert table.data["run"].tolist() == ["classic", "mixture"]
+    assert table.data["step"].isna().all() and table.data["step"].dtype == "Int64", "counts have no decimals"
     assert compare_tab.measured(local, ids, "").data["parameters"].tolist() == table.data["parameters"].tolist()
     *_, shown = compare_tab.write([(run.name, run) for run in imported], "the cat", 1.0, 4, 0, True, local)
     assert [len(item["tokens"]) for item in shown["items"]] == [4, 4]
@@ -133,6 +134,7 @@ def test_the_command_line_lists_and_samples_an_imported_model(
     data = ["--data", str(local.store.root)]
     assert run_command(["runs", *data]) == 0
     listed = capsys.readouterr().out
-    assert all(run.id[:8] in listed for run in imported)
+    rows = [line.split() for line in listed.splitlines() if line[:8] in {run.id[:8] for run in imported}]
+    assert [row[2:] for row in rows] == [["imported", "-", "-", "-"]] * 2
     assert run_command(["sample", imported[0].id, "--tokens", "4", *data]) == 0
     assert capsys.readouterr().out
