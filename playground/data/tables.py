@@ -131,7 +131,7 @@ def _delimiter(lines: list[str], wanted: str) -> str:
         return max(
             found,
             key=lambda between: (
-                _named_text(next(csv.reader(lines, delimiter=between)), wanted),
+                _named_text(_first_row(lines, between), wanted),
                 _agreement(lines, between)[0],
                 first.count(between),
             ),
@@ -141,6 +141,13 @@ def _delimiter(lines: list[str], wanted: str) -> str:
         if cells > 1 and share > 0.9 and len(lines) > 2:
             return between
     return _NONE
+
+
+def _first_row(lines: list[str], between: str) -> list[str]:
+    try:
+        return next(csv.reader(lines, delimiter=between), [])
+    except csv.Error:  # it is read again, and then said
+        return []
 
 
 def _agreement(lines: list[str], between: str) -> tuple[float, int]:

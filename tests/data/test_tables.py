@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import random
@@ -89,6 +90,21 @@ def test_separators_are_those_outside_of_marks(write: Write) -> None:
     assert gather([write("a.csv", "text, label\nHello,1\n")], field="label") == "1"
     with pytest.raises(ValueError, match="line 2 has 2 cells for 1 column"):
         gather([write("a.csv", "A title\na,text\n1,x y\n2,z w\n")])
+
+
+@given(st.text(st.sampled_from('a,;\t|"\n\r\x00 é'), min_size=1, max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_table_is_read_or_refused_in_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(content.encode())
+    with contextlib.suppress(ValueError):
+        assert gather([path])
+
+
+@pytest.mark.parametrize("content", ["text,label\rhello there,1\rbye there,2\r", 'text,label\r"a,b'])
+def test_line_ends_of_old_macs_are_refused_in_a_sentence(write: Write, content: str) -> None:
+    with pytest.raises(ValueError, match=r"^a\.csv is not CSV from line 1 on \("):
+        gather([write("a.csv", content)])
 
 
 @pytest.mark.parametrize(
