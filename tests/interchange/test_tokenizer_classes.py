@@ -70,12 +70,17 @@ def test_without_a_note_the_ids_are_those_of_the_file(file: str, tmp_path: Path)
     library, silent = FILES[file], 0
     expected = [library.encode(text, add_special_tokens=False).ids for text in TEXTS]
     for number, (kind, name) in enumerate(product(KINDS, CLASSES)):
-        settings = SETTINGS[(number + list(FILES).index(file)) % len(SETTINGS)]
+        turn = number + list(FILES).index(
+            file
+        )  # each combination with two of the files, which takes a third of the time
+        if turn % 3:
+            continue
+        settings = SETTINGS[turn // 3 % len(SETTINGS)]
         values = folder(tmp_path / str(number), library, kind, name, settings)
         if not class_note(*values):
             silent += 1
             assert ids(tmp_path / str(number), TEXTS) == expected, (kind, name, settings)
-    assert silent > 5
+    assert silent > 1
 
 
 @pytest.mark.parametrize(
