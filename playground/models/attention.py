@@ -57,33 +57,36 @@ def attend(
     head. `sinks` (H,) are the scores of one additional key without a value, which lets a head attend to nothing.
 
     With a `hook` the pattern (B, H, T, S) is computed eagerly and passed through it: the hook returns it unchanged to read
-    it, or changed to edit it. Without one, the fastest kernel for the shapes computes the same result.
+    it, or changed to edit it. Without one, the fastest algorithm for the shapes computes the same result.
     """
+    assert mask is not None or q.size(2) == k.size(2), (
+        "causal attention without positions needs as many keys as queries"
+    )
+    if mask is None and window and hook is None and sinks is None:
+        return sliding_window_attention(q, k, v, window, dropout)
     eager = hook is not None or _eager_is_faster(q)
-    if mask is None:
-        assert q.size(2) == k.size(2), "a causal mask without positions needs as many keys as queries"
-        if hook is None and sinks is None and window:
-            return _local(q, k, v, window, dropout)
-        if not eager and sinks is None:
-            return _fused(q, k, v, None, dropout)
+    if mask is None and (eager or sinks is not None):
         positions = torch.arange(q.size(2), device=q.device)
         mask = attention_mask(positions, positions, window)
-    if sinks is not None:
+    if mask is not None and sinks is not None:
         k, v, mask = _with_sink(k, v, mask, sinks)
-    if not eager:
-        return _fused(q, k, v, mask, dropout)
-    n_key = k.size(2) - (sinks is not None)
-    return eager_attention(q, k, v, mask, hook, dropout, n_key)
+    if mask is not None and eager:
+        return eager_attention(q, k, v, mask, hook, dropout, n_key=k.size(2) - (sinks is not None))
+    return sdpa_attention(q, k, v, mask, dropout)
 
 
 def eager_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor, hook: PatternHook | None, dropout: float, n_key: int
 ) -> Tensor:
-    """The textbook formula, for the first `n_key` keys; further keys take part in the softmax but have no value."""
+    """The textbook formula, from q (B, H, T, D), k and v (B, K, S, D) and a mask (B, H, T, S) to (B, H, T, D).
+
+    `hook` sees, and may change, the pattern (B, H, T, n_key). Keys after the first `n_key` take part in the softmax but have
+    no value.
+    """
     batch, n_head, n_query, size = q.shape
     grouped = q.reshape(batch, k.size(1), -1, n_query, size)  # (B, K, H / K, T, D)
     scores = (grouped @ k[:, :, None].transpose(-1, -2)).reshape(batch, n_head, n_query, -1) * (1 / math.sqrt(size))
-    pattern = (scores + _as_scores(mask, q.dtype)).softmax(dim=-1)[..., :n_key]  # (B, H, T, S)
+    pattern = (scores + _as_scores(mask, q.dtype)).softmax(dim=-1)[..., :n_key]  # (B, H, T, n_key)
     if hook is not None:
         pattern = hook(pattern)
     pattern = F.dropout(pattern, dropout)
@@ -99,24 +102,25 @@ def _eager_is_faster(q: Tensor) -> bool:
     return q.requires_grad and q.device.type == "cpu" and q.dtype != torch.float32 and q.size(2) <= EAGER_MAX_TOKENS
 
 
-def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """Torch's fastest kernel for the shapes."""
+def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """Torch's fused kernel, from q (B, H, T, D), k and v (B, K, S, D) to (B, H, T, D); a mask of None is causal, T = S."""
     mask = mask if mask is None or mask.dtype == torch.bool else mask.to(q.dtype)
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None, enable_gqa=q.size(1) != k.size(1)
     )
 
 
-def _local(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
-    """Causal sliding-window attention whose cost grows with T times the window instead of T².
+def sliding_window_attention(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
+    """Causal attention to the last `window` tokens, from q (B, H, T, D), k and v (B, K, T, D) to (B, H, T, D).
 
-    The sequence is split into blocks of the window's length. A query reaches no further than its own block and the one
-    before, so each block becomes a row of the batch with two blocks of keys.
+    The cost grows with T times the window instead of T²: the sequence is split into blocks of the window's length. A query
+    reaches no further than its own block and the one before, so each block becomes a row of the batch with two blocks of
+    keys.
     """
     batch, _, n, _ = q.shape
     blocks = -(-n // window)
 
-    def cut(x: Tensor) -> Tensor:  # (B, heads, T, D) -> (B, blocks, heads, window, D), filled up with zeros
+    def split(x: Tensor) -> Tensor:  # (B, heads, T, D) -> (B, blocks, heads, window, D), padded with zeros
         return F.pad(x, (0, 0, 0, blocks * window - n)).unflatten(2, (blocks, window)).transpose(1, 2)
 
     def with_previous(x: Tensor) -> Tensor:  # -> (B blocks, heads, 2 window, D)
@@ -126,7 +130,7 @@ def _local(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tens
     queries = starts + torch.arange(window, device=q.device)
     keys = starts + torch.arange(-window, window, device=q.device)
     mask = attention_mask(queries, keys, window).unsqueeze(1).repeat(batch, 1, 1, 1)  # (B blocks, 1, window, 2 window)
-    z = attend(cut(q).flatten(0, 1), with_previous(cut(k)), with_previous(cut(v)), mask, None, dropout)
+    z = attend(split(q).flatten(0, 1), with_previous(split(k)), with_previous(split(v)), mask, dropout=dropout)
     return z.unflatten(0, (batch, blocks)).transpose(1, 2).flatten(2, 3)[:, :, :n]
 
 
