@@ -100,4 +100,4 @@ def test_what_the_library_is_not_named_for_changes_no_gradient() -> None:
     model = Transformer(ModelConfig(**SMALL))
     x = torch.randint(0, 256, (2, 8))
     found = [compute_losses(model, x, x, config) for config in (TrainConfig(), TrainConfig().replace(**changes))]
-    assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1] == 0
+    assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1] == (0, 0)

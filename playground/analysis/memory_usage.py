@@ -43,8 +43,8 @@ def _training_memory(model: ModelConfig, config: TrainConfig) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        part = compute_losses(state.model.train(), x, y, config)
-    (part.cross_entropy + part.z_loss + part.router).backward()
+        lm_loss, aux_loss = compute_losses(state.model.train(), x, y, config)
+    (lm_loss + aux_loss.z_loss + aux_loss.router).backward()
     state.optimizer.step()
     weights = {p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in state.model.parameters()}
     moments = sum(t.nbytes for t in state.tensors()["optimizer"].values())

@@ -167,8 +167,8 @@ def _graph(model: ModelConfig, train: TrainConfig, rows: int) -> tuple[torch.fx.
             self.inner = transformer
 
         def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            part = compute_losses(self.inner, x, y, train)
-            return part.cross_entropy, part.cross_entropy + part.z_loss
+            lm_loss, aux_loss = compute_losses(self.inner, x, y, train)
+            return lm_loss, lm_loss + aux_loss.z_loss
 
     module = Losses()
 

@@ -1,4 +1,4 @@
-"""One step's loss and gradients: micro-batches, precision, and what is asked of the model besides the next token.
+"""One step's losses and gradients: micro-batches, precision and auxiliary losses.
 
 Weights, gradients and optimizer are fp32 always. At a lower `precision` the matrix products read rounded copies of weights
 and activations (autocast). fp16 has no numbers below 6e-8, so its loss is multiplied before the backward pass and the
@@ -52,10 +52,10 @@ def accumulate(
         if passes is not None and len(inputs) == config.batch_size:
             loss += passes(inputs, wanted, targets)
             continue
-        part = compute_losses(model, inputs, wanted, config)
-        total = (part.cross_entropy + part.z_loss) / targets + part.router * (len(inputs) / count)
+        lm_loss, aux_loss = compute_losses(model, inputs, wanted, config)
+        total = (lm_loss + aux_loss.z_loss) / targets + aux_loss.router * (len(inputs) / count)
         (total * scale if scale != 1.0 else total).backward()
-        loss += part.cross_entropy.item() / targets
+        loss += lm_loss.item() / targets
     return loss
 
 
@@ -75,9 +75,9 @@ def _threaded(model: Transformer, config: TrainConfig, lanes: DataParallelThread
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
         def lane(x: Tensor, y: Tensor) -> Sequence[Tensor]:
-            part = compute_losses(model, x, y, config)
-            total = (part.cross_entropy + part.z_loss) / targets
-            return part.cross_entropy.detach(), *torch.autograd.grad(total, parameters)
+            lm_loss, aux_loss = compute_losses(model, x, y, config)
+            total = (lm_loss + aux_loss.z_loss) / targets
+            return lm_loss.detach(), *torch.autograd.grad(total, parameters)
 
         loss, *gradients = lanes.sums(lane, x, y)
         collect(parameters, gradients)
@@ -91,30 +91,29 @@ def traced_forward_backward(model: Transformer, config: TrainConfig, backend: st
     fused = torch.compile(compute_losses, backend=backend, dynamic=False)
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
-        part = fused(model, x, y, config)
-        ((part.cross_entropy + part.z_loss) / targets).backward()
-        return float(part.cross_entropy.item()) / targets
+        lm_loss, aux_loss = fused(model, x, y, config)
+        ((lm_loss + aux_loss.z_loss) / targets).backward()
+        return float(lm_loss.item()) / targets
 
     return passes
 
 
-class Losses(NamedTuple):
-    """The losses of some sequences, with their weights."""
+class AuxiliaryLosses(NamedTuple):
+    """What is added to the language modelling loss, with its weights from the config."""
 
-    cross_entropy: Tensor  # summed over targets, in nats
     z_loss: Tensor | float  # summed over targets
     router: Tensor | float  # a mean over tokens and layers: balance and router z-loss
 
 
-def compute_losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> Losses:
-    """What is asked of a model that reads x (B, T): to foretell the targets y (B, T), and to keep its logits calm."""
+def compute_losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig) -> tuple[Tensor, AuxiliaryLosses]:
+    """The cross-entropy of targets y (B, T) under a model that reads x (B, T), summed in nats, and the auxiliary losses."""
     routings: list[Routing] = []
     dtype = DTYPES[config.precision]
     # Torch would remember rounded weights in a cache that all threads share; each is used once.
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
         logits = model(x, routings)
-    calm = config.z_loss * logit_z_loss(logits, y) if config.z_loss else 0.0
-    return Losses(cross_entropy(logits, y), calm, router_loss(routings, config))
+    z_loss = config.z_loss * logit_z_loss(logits, y) if config.z_loss else 0.0
+    return cross_entropy(logits, y), AuxiliaryLosses(z_loss, router_loss(routings, config))
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -85,8 +85,8 @@ MUTATIONS = (
     ),
     one(
         "a mean of the micro-batches' means", "train/gradients.py",
-        "(part.cross_entropy + part.z_loss) / targets + part.router",
-        "(part.cross_entropy + part.z_loss) / max(1, int((wanted != IGNORED).sum())) * len(inputs) / count + part.router",
+        "(lm_loss + aux_loss.z_loss) / targets + aux_loss.router",
+        "(lm_loss + aux_loss.z_loss) / max(1, int((wanted != IGNORED).sum())) * len(inputs) / count + aux_loss.router",
         "tests/train/test_trainer.py::test_accumulation_equals_one_batch[ragged]",
     ),
     one(
