@@ -20,7 +20,7 @@ from playground.data.sources import MAX_FILE_BYTES
 from playground.ui import endpoints, links
 from playground.ui.api import add_api
 from playground.ui.compare import compare_tab, race_form, race_tab
-from playground.ui.components import link_box, status_pill
+from playground.ui.components import component
 from playground.ui.data import batch_tab, tokenizer_tab
 from playground.ui.forms import read_form
 from playground.ui.inside import attention_tab, inside_tab
@@ -55,8 +55,10 @@ def build_app(services: Services) -> gr.Blocks:
         visitor = gr.BrowserState("", storage_key="playground-visitor", secret=BROWSER_KEY)
         with gr.Row(elem_classes="pg-header"):
             gr.Markdown(BRAND, elem_classes="pg-brand")
-            pill = status_pill(partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill")
-            link = link_box(elem_id="link")
+            pill = component(
+                "status_pill", live=partial(endpoints.live, services), value={"visitor": ""}, elem_id="pill"
+            )
+            link = component("link_box", elem_id="link")
             accounts.build(services)
         with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}

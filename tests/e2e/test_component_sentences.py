@@ -10,33 +10,25 @@ from typing import Any
 
 import pytest
 
-from playground.ui.components import shared_script
-from playground.ui.components._html import HERE
-from playground.ui.components.batch_view import TEMPLATE as BATCH
-from playground.ui.components.compare_chart import TEMPLATE as COMPARE
-from playground.ui.components.live_run import TEMPLATE as LIVE
-from playground.ui.components.loss_compare import TEMPLATE as LOSSES
-from playground.ui.components.next_token import TEMPLATE as NEXT
-from playground.ui.components.side_by_side import TEMPLATE as SIDE_BY_SIDE
+from playground.ui.components import COMPONENTS, script, shared_script
 
 NO_PLOT = "window.Plotly = { react: async (plot) => { plot.on = () => {}; } };"
 
 
 @pytest.fixture
 def shown(page: Any) -> Any:
-    """A function (component, its template, value, answers of server functions) -> the component's text on a blank page."""
+    """A function (component, value, answers of server functions) -> the component's text on a blank page."""
 
-    def show(name: str, template: str, value: Any, **answers: Any) -> str:
-        page.set_content(f"<!doctype html><body><div id='host'>{template}</div></body>")
+    def show(name: str, value: Any, **answers: Any) -> str:
+        page.set_content(f"<!doctype html><body><div id='host'>{COMPONENTS[name].template}</div></body>")
         page.add_script_tag(content=NO_PLOT + shared_script())
-        script = (HERE / f"{name}.js").read_text("utf-8")
         page.evaluate(
             """([script, value, answers]) => {
                 const functions = Object.entries(answers).map(([name, answer]) => [name, async () => answer]);
                 const run = new Function("element", "props", "server", "trigger", "watch", script);
                 run(document.getElementById("host"), { value }, Object.fromEntries(functions), () => {}, () => {});
             }""",
-            [script, value, answers],
+            [script(name), value, answers],
         )
         page.wait_for_timeout(30)
         return str(page.locator("#host").inner_text())
@@ -79,7 +71,7 @@ def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: 
     ],
 )  # fmt: skip
 def test_the_sentence_below_compared_curves(shown: Any, runs: list[dict[str, Any]], words: str) -> None:
-    text = shown("compare_chart", COMPARE, {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
+    text = shown("compare_chart", {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
     if words.startswith("B: "):
         assert "A has the lowest validation loss: 2.50001 against 2.50002 nats per token for B." in text
     else:
@@ -114,7 +106,7 @@ def within(error: float, **losses: float) -> list[dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_no_run_is_the_lowest_within_the_errors(shown: Any, runs: list[dict[str, Any]], words: str) -> None:
-    text = shown("compare_chart", COMPARE, {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
+    text = shown("compare_chart", {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
     assert words in text
     assert ("has the lowest" in text) == ("has the lowest" in words)
 
@@ -139,7 +131,7 @@ def test_why_losses_per_token_are_not_compared(shown: Any, more: dict[str, Any],
     ]
     for run in runs:
         run["validation"]["bits_per_byte"] = [loss * run["bits_per_nat"] for loss in run["validation"]["loss"]]
-    assert words in shown("compare_chart", COMPARE, {"runs": ["A", "B"]}, curves={"runs": runs})
+    assert words in shown("compare_chart", {"runs": ["A", "B"]}, curves={"runs": runs})
 
 
 def test_equal_losses_make_neither_model_better(shown: Any) -> None:
@@ -150,25 +142,25 @@ def test_equal_losses_make_neither_model_better(shown: Any) -> None:
         "note": "",
         "spans": [["x", None, 1.0], ["y", 2.0, 2.0], ["z", 3.0, 1.0]],
     }
-    text = shown("loss_compare", LOSSES, value)
+    text = shown("loss_compare", value)
     assert "A 5.0 nats, B 3.0 nats in total" in text, "only what both predict is added up"
     assert text.count("better by") == 1 and "B better by 2.00 nats" in text
-    both = shown("loss_compare", LOSSES, {**value, "spans": [["x", None, None], ["y", 2.0, 2.0]]})
+    both = shown("loss_compare", {**value, "spans": [["x", None, None], ["y", 2.0, 2.0]]})
     assert "better by" not in both
 
 
 def test_one_model_differs_from_none_and_an_ended_text_says_so(shown: Any) -> None:
     one = {"prompt": "p", "items": [{"name": "A", "role": "other", "tokens": [], "note": ""}], "differs": []}
-    text = shown("side_by_side", SIDE_BY_SIDE, one)
+    text = shown("side_by_side", one)
     assert "Same settings" not in text and "The model ended the text at once." in text
     two = {**one, "items": [*one["items"], {"name": "B", "role": "other", "tokens": [["x", 0.5]], "note": ""}]}
-    assert "Same settings" in shown("side_by_side", SIDE_BY_SIDE, two)
+    assert "Same settings" in shown("side_by_side", two)
 
 
 def test_the_last_position_of_a_row_is_no_input_of_the_next(shown: Any, page: Any) -> None:
     row = {"ids": [1, 2, 3], "pieces": ["a", "b", "c"], "loss": None, "counts": [True, False]}
     value = {"n_rows": 1, "title": "of it", "rows": [row], "note": "", "code": [], "batch": 1}
-    text = shown("batch_view", BATCH, json.loads(json.dumps(value)))
+    text = shown("batch_view", json.loads(json.dumps(value)))
     assert "At position 1 the model has read 2 tokens, up to “b”. The target is “c”. This target is not counted" in text
     page.locator(".pg-shift-pick").first.click()
     text = page.locator("#host").inner_text()
@@ -182,7 +174,7 @@ def test_the_next_tokens_of_a_padded_vocabulary_have_the_models_own_probabilitie
         "labels": ["a", "b"], "logits": words, "low": -math.log(3), "high": 0.0, "by_id": "", "seen": [], "temperature": 0.0,
         "padding": {"p": 0.5, "entropy": 1.0}, "note": "Padded.",
     }  # fmt: skip
-    text = shown("next_token", NEXT, value)
+    text = shown("next_token", value)
     own = [0.375, 0.125, 0.25, 0.25]
     entropy = -sum(p * math.log2(p) for p in own)
     assert f"entropy {entropy:.2f} → 0.00 bits" in text and "Padded." in text
@@ -202,7 +194,7 @@ def test_steps_are_said_of_what_was_trained_here(
 ) -> None:
     """A model that comes without a log has a number of steps, none of which is known."""
     run["train"] = {"step": [], "loss": []}
-    shown("live_run", LIVE, {"run": "A"}, curves={"runs": [run]}, band={"band": None})
+    shown("live_run", {"run": "A"}, curves={"runs": [run]}, band={"band": None})
     assert page.locator(".pg-live-line .pg-soft").inner_text() == words
     assert (page.locator(".pg-progress").get_attribute("hidden") is None) == bar
     chart = page.locator(".pg-tiles, [aria-label='Training curves'] > div:first-child")

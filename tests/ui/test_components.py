@@ -5,78 +5,69 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from playground.ui import components
-from playground.ui.components import _html
+from playground.ui.components import COMPONENTS, _html, component, script
 from playground.ui.theme import CSS_PATH, PLOTLY_PATH, head_html
 
 HOSTILE = "${window.pwned=1} {{x}} `<img src=x onerror=alert(1)></script>"
-FACTORIES: dict[str, Callable[..., gr.HTML]] = {
-    "live_run": lambda value: components.live_run(dict, dict, value=value),
-    "compare_chart": lambda value: components.compare_chart(dict, value=value),
-    "attention_grid": lambda value: components.attention_grid(dict, dict, dict, dict, value=value),
-    "data_card": lambda value: components.data_card(value=value),
-    "batch_view": lambda value: components.batch_view(dict, value=value),
-    "head_by_hand": lambda value: components.head_by_hand(dict, value=value),
-    "head_table": lambda value: components.head_table(dict, dict, value=value),
-    "causes": lambda value: components.causes(dict, dict, value=value),
-    "experts": lambda value: components.experts(dict, dict, dict, value=value),
-    "embeddings": lambda value: components.embeddings(dict, dict, dict, dict, value=value),
-    "positions": lambda value: components.positions(dict, value=value),
-    "probes": lambda value: components.probes(dict, value=value),
-    "meaning": lambda value: components.meaning(dict, dict, value=value),
-    "lens_view": lambda value: components.lens_view(dict, value=value),
-    "link_box": lambda value: components.link_box(value=value),
-    "patching": lambda value: components.patching(dict, value=value),
-    "race_view": lambda value: components.race_view(dict, dict, value=value),
-    "loss_compare": lambda value: components.loss_compare(value=value),
-    "token_text": lambda value: components.token_text(value=value),
-    "next_token": lambda value: components.next_token(value=value),
-    "tokenizer_view": lambda value: components.tokenizer_view(dict, value=value),
-    "merge_replay": lambda value: components.merge_replay(dict, value=value),
-    "side_by_side": lambda value: components.side_by_side(value=value),
-    "line_chart": lambda value: components.line_chart(value=value),
-    "cache_slots": lambda value: components.cache_slots(value=value),
-    "status_pill": lambda value: components.status_pill(dict, value=value),
-}
 SCRIPTS = sorted(_html.HERE.glob("*.js"))
 
 
-@pytest.mark.parametrize("name", FACTORIES)
+def made(name: str, value: dict[str, str] | None = None) -> gr.HTML:
+    return component(name, value=value, **dict.fromkeys(COMPONENTS[name].functions, dict))
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_template_is_a_constant_without_anything_to_evaluate(name: str) -> None:
-    hostile = FACTORIES[name]({"prompt": HOSTILE, "visitor": HOSTILE})
-    assert hostile.html_template == FACTORIES[name](None).html_template
+    hostile = made(name, {"prompt": HOSTILE, "visitor": HOSTILE})
+    assert hostile.html_template == made(name).html_template
     assert not re.search(r"\$\{|\{\{|`|\\|<script|\son\w+=", hostile.html_template)
     assert hostile.css_template == ""
     assert hostile.value == {"prompt": HOSTILE, "visitor": HOSTILE}
-    assert hostile.js_on_load == (_html.HERE / f"{name}.js").read_text(encoding="utf-8")
+    assert hostile.js_on_load == script(name) == (_html.HERE / f"{name}.js").read_text(encoding="utf-8")
 
 
-def test_every_factory_is_tested_here_and_has_its_script() -> None:
-    assert set(FACTORIES) | {"shared_script"} == set(components.__all__)
-    assert {script.name for script in SCRIPTS} == {f"{name}.js" for name in FACTORIES} | set(_html.SHARED)
+def test_every_component_has_its_script_and_every_script_its_component() -> None:
+    assert {path.name for path in SCRIPTS} == {f"{name}.js" for name in COMPONENTS} | set(_html.SHARED)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_scripts_write_text_only_and_fetch_nothing_from_outside(script: Any) -> None:
-    text = script.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_script_uses_its_own_root_and_calls_the_functions_of_its_entry(name: str) -> None:
+    text, kind = script(name), COMPONENTS[name]
+    assert kind.root in re.findall(r"[\w-]+", text)
+    assert set(re.findall(r"\bserver\.(\w+)", text)) == set(kind.functions)
+
+
+def test_a_wrong_name_fails_when_the_page_is_built() -> None:
+    with pytest.raises(KeyError, match="no component 'expert'; there are attention_grid, "):
+        component("expert")
+    with pytest.raises(TypeError, match=r"'lens_view' takes the server functions \['lens'\], not \['lense'\]"):
+        component("lens_view", lense=dict)
+    with pytest.raises(TypeError, match=r"\['curves'\], not \[\]"):
+        component("compare_chart")
+    with pytest.raises(TypeError, match=r"\[\], not \['more'\]"):
+        component("data_card", more=dict)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_write_text_only_and_fetch_nothing_from_outside(path: Any) -> None:
+    text = path.read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc", text)
     addresses = set(re.findall(r"https?://[^\"'` ]+", text))
     assert addresses <= {"http://www.w3.org/2000/svg"}  # a namespace, never fetched
     assert "</script" not in text
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_scripts_parse(script: Any) -> None:
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_parse(path: Any) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed; the browser tests run these scripts too")
-    done = subprocess.run([node, "--check", str(script)], capture_output=True, text=True, check=False)
+    done = subprocess.run([node, "--check", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -87,7 +78,7 @@ def test_server_functions_keep_their_names_and_their_owner() -> None:
     def second(asked: Any) -> str:
         return f"second {asked}"
 
-    one, two = components.live_run(first, first), components.compare_chart(second)
+    one, two = component("live_run", curves=first, band=first), component("compare_chart", curves=second)
     assert one.curves("x") == "first x"
     assert two.curves("x") == "second x"
     assert [function.__name__ for function in one.server_fns if function.__name__ == "curves"] == ["curves"]

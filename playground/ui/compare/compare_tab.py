@@ -22,7 +22,7 @@ from playground.tokenizers import StreamDecoder
 from playground.ui import endpoints
 from playground.ui.compare import race_tab
 from playground.ui.compare.race_tab import EXAMPLE, RaceTab
-from playground.ui.components import compare_chart, loss_compare, side_by_side
+from playground.ui.components import component
 from playground.ui.endpoints import MAX_RUNS
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET
@@ -99,7 +99,7 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
                 services.choices(""), value=[], multiselect=True, max_choices=MAX_RUNS, label="Runs", show_label=False,
                 elem_id="compare-runs",
             )  # fmt: skip
-        parts["chart"] = compare_chart(partial(endpoints.curves, services), elem_id="compare-chart")
+        parts["chart"] = component("compare_chart", curves=partial(endpoints.curves, services), elem_id="compare-chart")
         gr.Markdown(NOTICE, elem_classes="pg-note")
         with gr.Group(elem_classes="pg-card"):
             gr.Markdown("**Results** at the last evaluation", elem_classes="pg-title")
@@ -129,12 +129,12 @@ def _build_beside(name: str) -> Beside:
             write = gr.Button(
                 "Generate from all", variant="primary", elem_classes="pg-primary", elem_id=f"{name}-write"
             )
-        texts = side_by_side(elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
+        texts = component("side_by_side", elem_id="side-by-side" if name == "compare" else f"{name}-side-by-side")
         with gr.Group(elem_classes="pg-card"):
             gr.Markdown("**Same text** loss per token of the first and the last", elem_classes="pg-title")
             text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono", elem_id=f"{name}-text")
             compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
-        losses = loss_compare(elem_id=f"{name}-losses")
+        losses = component("loss_compare", elem_id=f"{name}-losses")
     return Beside(body, absent, prompt, settings, write, texts, text, compare, losses)
 
 

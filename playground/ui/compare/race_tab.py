@@ -29,7 +29,7 @@ from playground.train.race import RaceSpec
 from playground.ui import allowance
 from playground.ui.compare import race_endpoints, race_form
 from playground.ui.compare.race_form import RaceForm, build_race_form
-from playground.ui.components import race_view
+from playground.ui.components import component
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.text_card import wire_text_choice
@@ -83,9 +83,10 @@ def build(services: Services, inside: Any) -> RaceTab:
         with gr.Column(elem_classes="pg-main"):
             with gr.Group(elem_classes="pg-card"):
                 _build_controls(parts, services)
-            parts["view"] = race_view(
-                partial(race_endpoints.race, services), partial(race_endpoints.race_file, services), elem_id="race-view"
-            )
+            parts["view"] = component(
+                "race_view", race=partial(race_endpoints.race, services),
+                file=partial(race_endpoints.race_file, services), elem_id="race-view",
+            )  # fmt: skip
             gr.Markdown(NOTICE, elem_classes="pg-note")
             inside()
         with gr.Column(elem_classes="pg-side", min_width=300):

@@ -22,11 +22,10 @@ from playground.races.payload import race_news
 from playground.races.report import CSV_COLUMNS, csv_rows
 from playground.runs.curves import Curves
 from playground.runs.races import Race
-from playground.ui.components import shared_script
-from playground.ui.components.race_view import TEMPLATE
+from playground.ui.components import COMPONENTS, script, shared_script
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent  # where the style sheet and the components of the whole page are
+PAGE = HERE.parent  # where the style sheet of the whole page is
 PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 KINDS = ("report", "csv", "json")
 _POLICY = (
@@ -75,21 +74,17 @@ def race_report(race: Race, curves: Curves) -> str:
 <body>
 <main>
 <h1>{escape(race.name)}</h1>
-<div class="pg-component" id="race">{TEMPLATE}</div>
+<div class="pg-component" id="race">{COMPONENTS["race_view"].template}</div>
 <details><summary>Config: race it again with <code>python -m playground race FILE.json</code></summary>
 <pre>{escape(race_config(race))}</pre></details>
 </main>
 <script type="application/json" id="data">{_inert(json.dumps(data, allow_nan=False))}</script>
 <script>{_plotly()}</script>
 <script>{_script(shared_script())}</script>
-<script>{_script((HERE / "report.js").read_text("utf-8").replace("/* race_view.js */", _component()))}</script>
+<script>{_script((HERE / "report.js").read_text("utf-8").replace("/* race_view.js */", script("race_view")))}</script>
 </body>
 </html>
 """
-
-
-def _component() -> str:
-    return (PAGE / "components" / "race_view.js").read_text("utf-8")
 
 
 def _inert(text: str) -> str:

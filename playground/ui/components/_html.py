@@ -1,7 +1,7 @@
-"""How a component is made: a constant template, a script read from the file beside it, and server functions.
+"""How a component is made: its entry in the table, a script read from the file beside it, and server functions.
 
 A `gr.HTML` template is evaluated as code in the browser (Handlebars, then a JavaScript template literal), so templates
-here are constants; data travels in `value` and through server functions, and the scripts write it with ``textContent``.
+are constants; data travels in `value` and through server functions, and the scripts write it with ``textContent``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+from playground.ui.components.table import COMPONENTS
 
 HERE = Path(__file__).parent
 SHARED = (
@@ -22,19 +24,29 @@ ServerFunction = Callable[[Any], Any]
 
 def component(
     name: str,
-    template: str,
-    value: Mapping[str, Any] | None,
-    functions: Mapping[str, ServerFunction] | None = None,
+    /,
     *,
+    value: Mapping[str, object] | None = None,
     elem_id: str | None = None,
+    **functions: ServerFunction,
 ) -> gr.HTML:
-    """A `gr.HTML` that shows `template` and runs ``<name>.js``; `functions` are callable there by their keys."""
+    """The component of this name in `COMPONENTS`; `functions` are callable in its script by their names.
+
+    Raises KeyError for an unknown name, and TypeError unless exactly the functions that its entry names are given.
+    """
+    if name not in COMPONENTS:
+        raise KeyError(f"There is no component {name!r}; there are {', '.join(COMPONENTS)}.")
+    kind = COMPONENTS[name]
+    if set(functions) != set(kind.functions):
+        raise TypeError(
+            f"The component {name!r} takes the server functions {sorted(kind.functions)}, not {sorted(functions)}."
+        )
     return gr.HTML(
         value=dict(value) if value is not None else None,
-        html_template=template,
-        js_on_load=(HERE / f"{name}.js").read_text(encoding="utf-8"),
+        html_template=kind.template,
+        js_on_load=script(name),
         apply_default_css=False,
-        server_functions=[_named(key, function) for key, function in (functions or {}).items()],
+        server_functions=[_named(key, functions[key]) for key in kind.functions],
         elem_id=elem_id,
         elem_classes=["pg-component"],
     )
@@ -48,6 +60,11 @@ def _named(name: str, function: ServerFunction) -> ServerFunction:
 
     endpoint.__name__ = endpoint.__qualname__ = name
     return endpoint
+
+
+def script(name: str) -> str:
+    """A component's own script."""
+    return (HERE / f"{name}.js").read_text(encoding="utf-8")
 
 
 def shared_script() -> str:

@@ -18,7 +18,7 @@ from playground.data.sources import TextFile
 from playground.runs.texts import beginning_of
 from playground.tokenizers import Tokenizer, pieces
 from playground.train.dataset import prepare
-from playground.ui.components import batch_view
+from playground.ui.components import component
 from playground.ui.data import batch_endpoints
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
@@ -56,7 +56,9 @@ def build(services: Services) -> BatchTab:
             with gr.Column(scale=0, min_width=90):
                 parts["show"] = gr.Button("Show", variant="primary", elem_id="show-batch")
         parts["of"] = gr.State("run")
-        parts["view"] = batch_view(partial(batch_endpoints.explain_loss, services), elem_id="batch-view")
+        parts["view"] = component(
+            "batch_view", explain=partial(batch_endpoints.explain_loss, services), elem_id="batch-view"
+        )
         gr.Markdown(NOTICE, elem_classes="pg-note")
     return BatchTab(**parts)
 

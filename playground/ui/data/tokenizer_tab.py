@@ -15,7 +15,7 @@ import pandas as pd
 from playground.races import tokenizer_comparison
 from playground.runs.create import create_run, prepare_run
 from playground.tokenizers import bpe_from_scratch, in_words
-from playground.ui.components import merge_replay, tokenizer_view
+from playground.ui.components import component
 from playground.ui.data import tokenizer_endpoints
 from playground.ui.data.tokenizer_endpoints import CORPUS_LABELS, MAX_TOKENIZERS
 from playground.ui.forms import RANGES
@@ -95,9 +95,13 @@ def build(services: Services) -> TokenizerTab:
             _build_text(parts)
             _build_tokenizers(parts)
         with gr.Column(elem_classes="pg-main"):
-            parts["view"] = tokenizer_view(partial(tokenizer_endpoints.tokenize, services), elem_id="tokenizer-view")
+            parts["view"] = component(
+                "tokenizer_view", tokenize=partial(tokenizer_endpoints.tokenize, services), elem_id="tokenizer-view"
+            )
             gr.Markdown(NOTICE, elem_classes="pg-note")
-            parts["replay"] = merge_replay(partial(tokenizer_endpoints.replay, services), elem_id="merge-replay")
+            parts["replay"] = component(
+                "merge_replay", replay=partial(tokenizer_endpoints.replay, services), elem_id="merge-replay"
+            )
             with gr.Group(elem_classes="pg-card"):
                 gr.Markdown(LESSON, elem_classes="pg-note")
                 with gr.Accordion("The code: byte pair encoding from scratch", open=False, elem_classes="pg-fold"):

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from playground.ui import endpoints
-from playground.ui.components import attention_grid
+from playground.ui.components import component
 from playground.ui.inside import attention_endpoints, inside_endpoints
 from playground.ui.inside.guided_tours import READINGS, Reading
 from playground.ui.picker import QUIET, build_run, wire_run
@@ -63,10 +63,10 @@ def build(services: Services) -> AttentionTab:
                     name: gr.Button(f"▶ {one.title}", size="sm", elem_id=f"reading-{name}")
                     for name, one in READINGS.items()
                 }
-        parts["grid"] = attention_grid(
-            partial(attention_endpoints.attention, services), partial(endpoints.timeline, services),
-            partial(inside_endpoints.heads, services), partial(inside_endpoints.ablate, services),
-            elem_id="attention-grid",
+        parts["grid"] = component(
+            "attention_grid", attention=partial(attention_endpoints.attention, services),
+            timeline=partial(endpoints.timeline, services), heads=partial(inside_endpoints.heads, services),
+            ablate=partial(inside_endpoints.ablate, services), elem_id="attention-grid",
         )  # fmt: skip
         gr.Markdown(NOTICE, elem_classes="pg-note")
     return AttentionTab(**parts)

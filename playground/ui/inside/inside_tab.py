@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from playground.ui import endpoints
-from playground.ui.components import causes, head_by_hand, head_table, lens_view, patching
+from playground.ui.components import component
 from playground.ui.inside import inside_endpoints
 from playground.ui.inside.semantic_views import build_views, look_everywhere
 from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
@@ -100,25 +100,31 @@ def build(services: Services) -> InsideTab:
             with gr.Tab("Layer by layer", id="lens"):
                 with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
                     parts["beside"] = build_beside(services, "inside-beside")
-                parts["lens"] = lens_view(partial(inside_endpoints.lens, services), elem_id="inside-lens")
+                parts["lens"] = component(
+                    "lens_view", lens=partial(inside_endpoints.lens, services), elem_id="inside-lens"
+                )
                 gr.Markdown(LENS_NOTICE, elem_classes="pg-note")
             with gr.Tab("Heads", id="heads"):
-                parts["heads"] = head_table(
-                    partial(inside_endpoints.heads, services), partial(endpoints.timeline, services),
-                    elem_id="inside-heads",
+                parts["heads"] = component(
+                    "head_table", heads=partial(inside_endpoints.heads, services),
+                    timeline=partial(endpoints.timeline, services), elem_id="inside-heads",
                 )  # fmt: skip
                 gr.Markdown(HEADS_NOTICE, elem_classes="pg-note")
             with gr.Tab("Ablation & patching", id="causes"):
-                parts["causes"] = causes(
-                    partial(inside_endpoints.parts, services), partial(inside_endpoints.ablate, services),
-                    elem_id="inside-causes",
+                parts["causes"] = component(
+                    "causes", parts=partial(inside_endpoints.parts, services),
+                    ablate=partial(inside_endpoints.ablate, services), elem_id="inside-causes",
                 )  # fmt: skip
                 gr.Markdown(CAUSES_NOTICE, elem_classes="pg-note")
                 parts["prompts"] = _build_prompts()
-                parts["patching"] = patching(partial(inside_endpoints.patch, services), elem_id="inside-patching")
+                parts["patching"] = component(
+                    "patching", patch=partial(inside_endpoints.patch, services), elem_id="inside-patching"
+                )
                 gr.Markdown(PATCHING_NOTICE, elem_classes="pg-note")
             with gr.Tab("One head, step by step", id="hand"):
-                parts["hand"] = head_by_hand(partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand")
+                parts["hand"] = component(
+                    "head_by_hand", head_by_hand=partial(inside_endpoints.head_by_hand, services), elem_id="inside-hand"
+                )
                 gr.Markdown(HAND_NOTICE, elem_classes="pg-note")
             parts["more"] = build_views(services)
     return InsideTab(**parts)

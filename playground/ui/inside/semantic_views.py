@@ -7,7 +7,7 @@ from functools import partial
 import gradio as gr
 
 from playground.ui import endpoints
-from playground.ui.components import embeddings, experts, meaning, positions, probes
+from playground.ui.components import component
 from playground.ui.inside import experts_endpoints, semantics_endpoints
 from playground.ui.services import Services
 
@@ -36,30 +36,35 @@ def build_views(services: Services) -> list[gr.HTML]:
     views = []
     with gr.Tab("Experts", id="experts"):
         views.append(
-            experts(
-                partial(experts_endpoints.experts, services), partial(experts_endpoints.routes, services),
-                partial(at.timeline, services), elem_id="inside-experts",
+            component(
+                "experts", experts=partial(experts_endpoints.experts, services),
+                routes=partial(experts_endpoints.routes, services), timeline=partial(at.timeline, services),
+                elem_id="inside-experts",
             )
         )  # fmt: skip
         _notice("experts")
     with gr.Tab("Embeddings", id="embeddings"):
         views.append(
-            embeddings(
-                partial(meant.embeddings, services), partial(meant.near, services), partial(meant.analogies, services),
-                partial(at.timeline, services), elem_id="inside-embeddings",
+            component(
+                "embeddings", embeddings=partial(meant.embeddings, services), near=partial(meant.near, services),
+                analogies=partial(meant.analogies, services), timeline=partial(at.timeline, services),
+                elem_id="inside-embeddings",
             )
         )  # fmt: skip
         _notice("embeddings")
     with gr.Tab("Positions", id="positions"):
-        views.append(positions(partial(meant.positions, services), elem_id="inside-positions"))
+        views.append(component("positions", positions=partial(meant.positions, services), elem_id="inside-positions"))
         _notice("positions")
     with gr.Tab("Probes", id="probes"):
-        views.append(probes(partial(meant.probes, services), elem_id="inside-probes"))
+        views.append(component("probes", probes=partial(meant.probes, services), elem_id="inside-probes"))
         _notice("probes")
     with gr.Tab("Search", id="meaning"):
         views.append(
-            meaning(partial(meant.search, services), partial(meant.similar, services), elem_id="inside-meaning")
-        )
+            component(
+                "meaning", search=partial(meant.search, services), similar=partial(meant.similar, services),
+                elem_id="inside-meaning",
+            )
+        )  # fmt: skip
         _notice("meaning")
     return views
 

@@ -20,7 +20,7 @@ from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, pieces
 from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
-from playground.ui.components import next_token, token_text
+from playground.ui.components import component
 from playground.ui.forms import Form, as_it_comes, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches, writing
@@ -82,8 +82,8 @@ def build(services: Services) -> SampleTab:
             with layout.card("4 · Compare outputs", "the same prompt"):
                 _build_beside(services, parts)
         with layout.main():
-            parts["text"] = token_text(elem_id="token-text")
-            parts["next"] = next_token(elem_id="next-token")
+            parts["text"] = component("token_text", elem_id="token-text")
+            parts["next"] = component("next_token", elem_id="next-token")
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return SampleTab(**parts)
 

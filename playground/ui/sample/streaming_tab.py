@@ -22,7 +22,7 @@ from playground.runs.store.run_store import Run, RunNotFound
 from playground.tokenizers import StreamDecoder
 from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
-from playground.ui.components import cache_slots, line_chart, token_text
+from playground.ui.components import component
 from playground.ui.forms import as_it_comes
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches
@@ -84,11 +84,11 @@ def build(services: Services) -> StreamingTab:
                 _build_tries(parts)
         with layout.main():
             parts["answer"] = gr.Markdown(words, elem_classes="pg-answer", elem_id="streaming-answer")
-            parts["first"] = line_chart(value=first, elem_id="streaming-first")
-            parts["second"] = line_chart(value=second, elem_id="streaming-second")
+            parts["first"] = component("line_chart", value=first, elem_id="streaming-first")
+            parts["second"] = component("line_chart", value=second, elem_id="streaming-second")
             parts["table"] = gr.Markdown(table, elem_id="streaming-table", elem_classes="pg-figures")
-            parts["text"] = token_text(elem_id="streaming-text")
-            parts["slots"] = cache_slots(value=story(8, 4, True), elem_id="cache-slots")
+            parts["text"] = component("token_text", elem_id="streaming-text")
+            parts["slots"] = component("cache_slots", value=story(8, 4, True), elem_id="cache-slots")
             gr.Markdown(NOTICE, elem_classes="pg-note")
     return StreamingTab(**parts)
 

@@ -32,7 +32,7 @@ from playground.train.estimate import estimate
 from playground.train.race import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
-from playground.ui.components import data_card, live_run
+from playground.ui.components import component
 from playground.ui.endpoints import duration
 from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
@@ -120,11 +120,12 @@ def build(services: Services) -> TrainTab:
                 gr.Group(elem_classes="pg-card", visible=False) as parts["about"],
                 gr.Accordion("About this dataset", open=True, elem_classes="pg-fold", elem_id="about-text"),
             ):
-                parts["card"] = data_card(elem_id="data-card")
+                parts["card"] = component("data_card", elem_id="data-card")
             _build_controls(parts, services)
-            parts["view"] = live_run(
-                partial(endpoints.curves, services), partial(endpoints.band, services), elem_id="live-run"
-            )
+            parts["view"] = component(
+                "live_run", curves=partial(endpoints.curves, services), band=partial(endpoints.band, services),
+                elem_id="live-run",
+            )  # fmt: skip
             gr.Markdown(NOTICE, elem_classes="pg-note")
     allowance.freeze(services.limits, parts["model"], parts["train"])
     return TrainTab(**parts)
