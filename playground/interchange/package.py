@@ -122,12 +122,18 @@ def write_safetensors(folder: Path, package: Package) -> None:
 
 
 def write_csv(path: Path, events: Iterable[dict[str, Any]]) -> None:
-    """Losses and measurements as a table, one line an event. Samples are left out: they are text, not numbers."""
-    columns = ("event", "step", "tokens", "seconds", "loss", "grad_norm", "learning_rate", "accuracy", "exact_match")
+    """Losses and measurements as a table, one line an event. Samples are left out: they are text, not numbers.
+
+    The columns are the keys that these events have, those of steps first.
+    """
+    rows = [row for row in events if row.get("event") in ("StepDone", "Evaluated")]
+    columns = dict.fromkeys(
+        name for kind in ("StepDone", "Evaluated") for row in rows if row["event"] == kind for name in row
+    )
     with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, columns, extrasaction="ignore", restval="")
+        table = csv.DictWriter(file, list(columns), restval="")
         table.writeheader()
-        table.writerows(row for row in events if row.get("event") in ("StepDone", "Evaluated"))
+        table.writerows(rows)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

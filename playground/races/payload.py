@@ -25,8 +25,7 @@ from playground.train.estimate import count_parameters
 from playground.train.flops import training_flops
 from playground.train.race import tokens_per_step, written
 
-TRAIN = ("step", "seconds", "loss", "grad_norm")
-VALIDATION = ("step", "seconds", "loss", "loss_se", "accuracy")
+FOLLOW = {"tokens", "learning_rate", "bits_per_byte"}  # columns that follow from others and the arm, and are not sent
 MATCHED = {"none": "", "parameters": "parameters", "flops": "FLOPs per token"}
 _CURSOR = re.compile(r"([0-9a-f]{4})\.([0-9a-f]{4})((?:,[0-9a-f]{4}\.[0-9]{1,6}\.[0-9]{1,6}){1,40})")
 
@@ -110,9 +109,9 @@ def _row(i: int, columns: Columns, had: tuple[str, int, int]) -> dict[str, Any] 
         return None
     row: dict[str, Any] = {"i": i, "reset": reset}
     if points < n:
-        row["train"] = {name: columns.train[name][points:] for name in TRAIN}
+        row["train"] = {name: rows[points:] for name, rows in columns.train.items() if name not in FOLLOW}
     if measured < m:
-        row["validation"] = {name: columns.validation[name][measured:] for name in VALIDATION}
+        row["validation"] = {name: rows[measured:] for name, rows in columns.validation.items() if name not in FOLLOW}
     return row
 
 

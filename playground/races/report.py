@@ -10,6 +10,7 @@ from playground.races.verdict import Verdict
 from playground.races.words import what_differs
 from playground.runs.curves import Curves
 from playground.runs.races import Race
+from playground.train.events import Evaluated, columns
 from playground.train.flops import training_flops
 
 
@@ -52,7 +53,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", "seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
+MEASURED = [name for name in columns(Evaluated) if name not in ("step", "tokens")]
+MEASURED.insert(MEASURED.index("loss_se") + 1, "bits_per_byte")
+CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", *MEASURED)
 
 
 def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
@@ -62,10 +65,7 @@ def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
         for member in members:
             flops = training_flops(member.model)
             for event in curves.evaluations(member).to_dict("records"):
-                tail = [
-                    None if event[name] != event[name] else event[name]
-                    for name in ("seconds", "loss", "loss_se", "bits_per_byte", "accuracy")
-                ]
+                tail = [None if event[name] != event[name] else event[name] for name in MEASURED]
                 name = (
                     f"'{arm.name}" if arm.name[:1] in "=+-@" else arm.name
                 )  # no spreadsheet shall run it as a formula

@@ -23,7 +23,7 @@ from playground.config import PRESETS, counted, spelled
 from playground.data.corpora import find_corpus
 from playground.runs import baselines
 from playground.runs.comparable import Measure, text_of, tokenizer_of, tokens_of
-from playground.runs.store.history import Downsampled, History, rounded
+from playground.runs.store.history import VALIDATION, Downsampled, History, rounded, shown
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
 from playground.tokenizers import ImportedTokenizer, in_words, lost_words
@@ -68,7 +68,7 @@ class Curves:
             return reader.reply(run, _parse_cursor(cursor))
 
     def dataframe(self, run: Run) -> pd.DataFrame:
-        """Every trained step: step, tokens, seconds, loss (nats), grad_norm, learning_rate, bits_per_byte."""
+        """Every trained step: the fields of `StepDone` (losses in nats) and bits_per_byte."""
         reader = self._reader(run)
         with reader.lock:
             reader.refresh(run)
@@ -77,8 +77,7 @@ class Curves:
         return frame
 
     def evaluations(self, run: Run) -> pd.DataFrame:
-        """Every measurement on the validation text: step, tokens, seconds, loss, loss_se (its standard error in nats per
-        token, or None), bits_per_byte, accuracy, exact_match."""
+        """Every measurement on the validation text: the fields of `Evaluated` (nats per token) and bits_per_byte."""
         reader = self._reader(run)
         with reader.lock:
             reader.refresh(run)
@@ -112,7 +111,7 @@ class Columns:
     state: str
     step: int
     bits_per_nat: float | None
-    train: dict[str, list[float]]
+    train: dict[str, list[Any]]
     validation: dict[str, list[Any]]
     passes: float  # over the training text
     measure: Measure  # what its validation losses are losses of
@@ -255,16 +254,8 @@ class _Reader:
         """The measurements from the `start`-th on, as columns."""
         events = self.history.validation[start:]
         scale = self.bits_per_nat
-        return {
-            "step": [event.step for event in events],
-            "tokens": [event.tokens for event in events],
-            "seconds": [rounded(event.seconds, 6) for event in events],
-            "loss": [rounded(event.loss, 5) for event in events],
-            "loss_se": [None if event.loss_se is None else rounded(event.loss_se, 3) for event in events],
-            "bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events],
-            "accuracy": [rounded(event.accuracy, 4) for event in events],
-            "exact_match": [event.exact_match for event in events],
-        }
+        table = {name: [shown(getattr(event, name), column) for event in events] for name, column in VALIDATION.items()}
+        return table | {"bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events]}
 
 
 def _parse_cursor(cursor: object) -> tuple[str, int, int, int, str]:

@@ -6,8 +6,30 @@ pauses and evaluation left out.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, get_type_hints
+from dataclasses import asdict, dataclass, field, fields
+from typing import Annotated, Any, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Column:
+    """How a field of `StepDone` or `Evaluated` is kept in curves, which thin several steps to one point."""
+
+    digits: int | None = 4  # significant ones; None: all
+    last: bool = False  # a point is the last of its steps, else their mean
+    whole: bool = False  # an integer
+    optional: bool = False  # None where it was not measured
+
+
+def columns(event: type[Any]) -> dict[str, Column]:
+    """The columns of a table of such events, one a field, in their order. A field that says nothing gets a `Column()`."""
+    hints, found = get_type_hints(event, include_extras=True), {}
+    for item in fields(event):
+        about = next((one for one in get_args(hints[item.name]) if isinstance(one, Column)), Column())
+        found[item.name] = about
+    return found
+
+
+Count = Annotated[int, Column(digits=None, last=True, whole=True)]
 
 
 @dataclass(frozen=True)
@@ -30,27 +52,33 @@ class Started:
 
 @dataclass(frozen=True)
 class StepDone:
-    """One optimizer step. `step` counts from 1; `tokens` is the total seen so far."""
+    """One optimizer step. `step` counts from 1; `tokens` is the total seen so far.
 
-    step: int
-    tokens: int
-    seconds: float
-    loss: float
+    Its fields are the columns of curves, files and tables. A metric that earlier logs do not have is an
+    ``Annotated[float | None, Column(optional=True)] = None``.
+    """
+
+    step: Count
+    tokens: Count
+    seconds: Annotated[float, Column(6, last=True)]
+    loss: Annotated[float, Column(5)]
     grad_norm: float
-    learning_rate: float
+    learning_rate: Annotated[float, Column(last=True)]
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A measurement on the validation text, after `step` steps."""
+    """A measurement on the validation text, after `step` steps. Its fields are the columns of curves and tables."""
 
-    step: int
-    tokens: int
-    seconds: float
-    loss: float
+    step: Count
+    tokens: Count
+    seconds: Annotated[float, Column(6)]
+    loss: Annotated[float, Column(5)]
+    # Standard error of `loss` over windows of validation text; older logs have none.
+    loss_se: Annotated[float | None, Column(3, optional=True)] = field(default=None, kw_only=True)
     accuracy: float  # share of next tokens that were the model's first guess
-    exact_match: float | None = None  # algorithmic tasks: share of whole answers that are right
-    loss_se: float | None = None  # standard error of `loss` over windows of validation text; older logs have none
+    # Algorithmic tasks: share of whole answers that are right.
+    exact_match: Annotated[float | None, Column(None, optional=True)] = None
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def _evaluate_and_sample(
         with state.averaged() as model:
             found = evaluate(model, data.validation, data.validation_mask, config.eval_tokens, data.validation_windows)
             right = exact_match(model, tokenizer, data.task, version=config.task_version) if data.task else None
-        yield Evaluated(step, state.tokens, state.seconds, found.loss, found.accuracy, right, found.loss_se)
+        yield Evaluated(step, state.tokens, state.seconds, found.loss, found.accuracy, right, loss_se=found.loss_se)
     if config.sample_interval and (last or step % config.sample_interval == 0):
         choice = GenerationConfig(temperature=0.8, max_new_tokens=SAMPLE_TOKENS, seed=config.seed)
         with state.averaged() as model:

@@ -9,6 +9,8 @@ import pytest
 
 from playground.config import GenerationConfig, apart, counted, moved
 from playground.inference.sampling import entropy_bits, filter_distribution, sample_token
+from playground.races.payload import FOLLOW
+from playground.train.events import StepDone, columns
 from playground.ui.components import shared_script
 from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.inside.semantic_views import look_everywhere
@@ -199,6 +201,27 @@ def test_runs_take_in_only_new_points_and_start_over_on_reset(shared: Any) -> No
     assert found["asked"] == {"visitor": "me", "cursors": {"a": 2, "b": None}}
     assert found["after"] == [7]
     assert found["padded"] == [None]
+
+
+def test_a_table_has_the_columns_that_arrive(shared: Any) -> None:
+    """Whatever the server measures is kept; a column that came late or never is null in the rows without it."""
+    found = shared.evaluate("""() => {
+        const table = Playground.emptyTable();
+        const counts = [{ step: [1, 2], loss: [3, 2] }, undefined, { step: [] }, { step: [3], margin: [0.5] }]
+            .map((rows) => Playground.extend(table, rows));
+        const { step, loss, margin, never } = table;
+        return { counts, step, loss, margin, never, names: Object.keys(table) };
+    }""")
+    assert found == {
+        "counts": [2, 0, 0, 1], "step": [1, 2, 3], "loss": [3, 2, None], "margin": [None, None, 0.5],
+        "never": [None] * 3, "names": ["step", "loss", "margin"],
+    }  # fmt: skip
+
+
+def test_every_metric_of_a_step_that_has_a_label_is_measured(shared: Any) -> None:
+    labels = shared.evaluate("() => [Object.keys(Playground.stepMetrics()), Object.keys(Playground.stepMetrics(true))]")
+    assert labels[0] == [name for name in columns(StepDone) if name not in ("step", "tokens", "seconds", "loss")]
+    assert labels[1] == [name for name in labels[0] if name not in FOLLOW]
 
 
 def test_numbers_are_counted_and_compared_as_python_does(shared: Any) -> None:

@@ -188,7 +188,7 @@ def test_a_model_belongs_to_who_brought_it(run: Run, store: RunStore) -> None:
 def test_the_log_as_a_table(run: Run, tmp_path: Path) -> None:
     export_run(run, tmp_path / "out", "safetensors")
     lines = (tmp_path / "out" / "events.csv").read_text().splitlines()
-    assert lines[0] == "event,step,tokens,seconds,loss,grad_norm,learning_rate,accuracy,exact_match"
+    assert lines[0] == "event,step,tokens,seconds,loss,grad_norm,learning_rate,loss_se,accuracy,exact_match"
     assert sum(line.startswith("StepDone,") for line in lines) == 30
     assert sum(line.startswith("Evaluated,") for line in lines) == 4
     card = (tmp_path / "out" / "README.md").read_text()

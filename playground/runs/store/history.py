@@ -6,15 +6,27 @@ A run that crashed trains the steps after its last checkpoint again when it resu
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
 from playground.runs.store.log import Tail
-from playground.train.events import Diverged, Evaluated, Finished, Sampled, Started, StepDone, event_from_dict
+from playground.train.events import (
+    Column,
+    Diverged,
+    Evaluated,
+    Finished,
+    Sampled,
+    Started,
+    StepDone,
+    columns,
+    event_from_dict,
+)
 
-TRAIN = ("step", "tokens", "seconds", "loss", "grad_norm", "learning_rate")
+TRAIN = columns(StepDone)
+VALIDATION = columns(Evaluated)
 
 
 class History:
@@ -59,7 +71,9 @@ class History:
 
     def _clear(self) -> None:
         self._unusable = 0
-        self.train: dict[str, array[Any]] = {name: array("q" if name in ("step", "tokens") else "d") for name in TRAIN}
+        self.train: dict[str, array[Any]] = {
+            name: array("q" if column.whole else "d") for name, column in TRAIN.items()
+        }
         self.validation: list[Evaluated] = []
         self.samples: list[Sampled] = []
         self.started: Started | None = None
@@ -69,12 +83,12 @@ class History:
         match event:
             case StepDone():
                 if event.step > self.step:
-                    values = [getattr(event, name) + 0 for name in TRAIN]  # a null fails here, before anything is kept
+                    values = _numbers(event, TRAIN)  # fails before anything is kept
                     for name, value in zip(TRAIN, values, strict=True):
                         self.train[name].append(value)
             case Evaluated():
                 if not self.validation or event.step > self.validation[-1].step:
-                    _check_numbers(event)
+                    _numbers(event, VALIDATION)
                     self.validation.append(event)
             case Sampled():
                 if not self.samples or event.step > self.samples[-1].step:
@@ -98,10 +112,13 @@ class History:
         self.generation += 1
 
 
-def _check_numbers(event: Evaluated) -> None:
-    known = [] if event.loss_se is None else [event.loss_se]
-    for value in (event.step, event.tokens, event.seconds, event.loss, event.accuracy, *known):
-        value + 0  # a null, which stands for a number that was not finite, raises TypeError
+def _numbers(event: object, table: dict[str, Column]) -> list[float]:
+    """An event's numbers by column, NaN for one that was not measured.
+
+    A null, which stands for a number that was not finite, raises TypeError in any column that is not optional.
+    """
+    values = [(getattr(event, name), column) for name, column in table.items()]
+    return [math.nan if column.optional and value is None else value + 0 for value, column in values]
 
 
 class Downsampled:
@@ -110,7 +127,7 @@ class Downsampled:
     def __init__(self, history: History, stride: int) -> None:
         self.history = history
         self.stride = stride
-        self.columns: dict[str, list[float]] = {name: [] for name in TRAIN}
+        self.columns: dict[str, list[Any]] = {name: [] for name in TRAIN}
         self._used = 0
 
     def extend(self) -> None:
@@ -122,16 +139,24 @@ class Downsampled:
             if end == len(steps) and steps[-1] < last and not self.history.closed:
                 return
             for name, column in self.columns.items():
-                column.append(_point(name, self.history.train[name][self._used : end]))
+                column.append(_point(TRAIN[name], self.history.train[name][self._used : end]))
             self._used = end
 
 
-def _point(name: str, values: array[Any]) -> float:
-    """A bin's number: the mean of what fluctuates, the last of what only grows, rounded to what a chart can show."""
-    if name in ("step", "tokens"):
+def _point(column: Column, values: array[Any]) -> float | None:
+    """A bin's number: the mean of what fluctuates, the last of what only grows, rounded to what a chart can show.
+
+    None where it was not measured.
+    """
+    if column.whole:
         return int(values[-1])
-    value = sum(values) / len(values) if name in ("loss", "grad_norm") else values[-1]
-    return rounded(value, {"loss": 5, "seconds": 6}.get(name, 4))
+    value = values[-1] if column.last else sum(values) / len(values)
+    return shown(None if math.isnan(value) else value, column)
+
+
+def shown(value: float | None, column: Column) -> float | None:
+    """A number with the digits of its column."""
+    return value if value is None or column.digits is None else rounded(value, column.digits)
 
 
 def rounded(value: float, digits: int) -> float:

@@ -10,15 +10,18 @@
 
   // ---- data -----------------------------------------------------------------------------------------------------
 
-  const TRAIN = ["step", "tokens", "seconds", "loss", "grad_norm", "learning_rate"];
-  const VALIDATION = ["step", "tokens", "seconds", "loss", "loss_se", "bits_per_byte", "accuracy", "exact_match"];
-  const emptyTable = (columns) => Object.fromEntries(columns.map((name) => [name, []]));
+  /** A table of events by step, one list a column; it has the columns that arrive, and null in all rows of any other. */
+  const emptyTable = () => new Proxy({ step: [] }, {
+    get: (columns, name) => (name in columns || typeof name !== "string" ? columns[name] : Array(columns.step.length).fill(null)),
+  });
 
   /** Append only-new rows; a column that the server left out is padded with null, so that rows stay rows. */
   function extend(table, rows) {
+    const before = table.step.length;
     const count = rows?.step?.length ?? 0;
-    for (const [name, column] of Object.entries(table)) {
-      for (let i = 0; i < count; i++) column.push(rows[name]?.[i] ?? null);
+    for (const name of new Set([...Object.keys(table), ...Object.keys(rows ?? {})])) {
+      if (!(name in table)) table[name] = Array(before).fill(null);
+      for (let i = 0; i < count; i++) table[name].push(rows[name]?.[i] ?? null);
     }
     return count;
   }
@@ -40,7 +43,7 @@
       for (const news of reply?.runs ?? []) {
         let run = this.byId.get(news.id);
         if (!run || news.reset) {
-          run = { train: emptyTable(TRAIN), validation: emptyTable(VALIDATION), samples: [] };
+          run = { train: emptyTable(), validation: emptyTable(), samples: [] };
           this.byId.set(news.id, run);
           changed = true;
         }
@@ -78,6 +81,19 @@
 
   // ---- what can be drawn ----------------------------------------------------------------------------------------
 
+  /**
+   * What else is measured at every step, by its name in `StepDone`: a metric of the training needs a line here to be drawn.
+   * `short` is its name in races, whose charts leave out what is `planned` by the settings.
+   */
+  const STEP_METRICS = {
+    grad_norm: { name: "Gradient norm", short: "Gradient", axis: "gradient norm (L2)" },
+    learning_rate: { name: "Learning rate", axis: "learning rate", planned: true, unsmoothed: true, digits: ".2e", ticks: "~e" },
+  };
+
+  /** These as entries of a chart's metrics. */
+  const stepMetrics = (race = false) => Object.fromEntries(Object.entries(STEP_METRICS).filter(([, metric]) => !(race && metric.planned))
+    .map(([id, metric]) => [id, { ...metric, name: (race && metric.short) || metric.name, train: (r) => r.train[id], validation: null }]));
+
   const perplexity = (loss) => (loss == null ? null : Math.exp(loss));
 
   /** Metric → axis title, and its train and validation columns (null where it is not measured). */
@@ -90,9 +106,7 @@
       validation: (r) => r.validation.bits_per_byte },
     accuracy: { name: "Accuracy", axis: "top-1 accuracy (%)", train: null, digits: ".1f",
       validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
-    grad_norm: { name: "Gradient norm", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
-    learning_rate: { name: "Learning rate", axis: "learning rate", train: (r) => r.train.learning_rate, validation: null,
-      unsmoothed: true, digits: ".2e", ticks: "~e" },
+    ...stepMetrics(),
   };
   const RUN_AXES = { step: "Step", tokens: "Tokens seen", seconds: "Seconds of training" };
 
@@ -500,5 +514,5 @@
     };
   }
 
-  Object.assign(P, { Runs, Styles, curveChart, smooth, lastOf: last });
+  Object.assign(P, { Runs, emptyTable, extend, stepMetrics, Styles, curveChart, smooth, lastOf: last });
 })();

@@ -11,8 +11,7 @@ const MOST_POINTS = 250; // a line; a chart is some 700 pixels wide
 
 let race = null; // { head, summary, state, message, steps, states, cursor, runs: [{ train, validation }] }
 
-const columns = (names) => Object.fromEntries(names.map((name) => [name, []]));
-const newRun = () => ({ train: columns(["step", "seconds", "loss", "grad_norm"]), validation: columns(["step", "seconds", "loss", "loss_se", "accuracy"]) });
+const newRun = () => ({ train: P.emptyTable(), validation: P.emptyTable() });
 
 /** Take a reply in; true if anything that is drawn changed. */
 function absorb(reply) {
@@ -21,9 +20,7 @@ function absorb(reply) {
   Object.assign(race, facts);
   for (const row of rows) {
     if (row.reset || !race.runs[row.i]) race.runs[row.i] = newRun();
-    for (const part of ["train", "validation"]) {
-      for (const [name, values] of Object.entries(row[part] ?? {})) race.runs[row.i][part][name].push(...values);
-    }
+    for (const part of ["train", "validation"]) P.extend(race.runs[row.i][part], row[part]);
   }
   return Boolean(changed);
 }
@@ -57,7 +54,7 @@ const METRICS = {
   perplexity: { name: "Perplexity", axis: "perplexity", log: true, train: (r) => r.train.loss.map(exp), validation: (r) => r.validation.loss.map(exp) },
   bits_per_byte: { name: "Bits per byte", axis: "bits per byte of text", train: (r, arm) => r.train.loss.map(bits(arm)), validation: (r, arm) => r.validation.loss.map(bits(arm)) },
   accuracy: { name: "Accuracy", axis: "top-1 accuracy (%)", digits: ".1f", train: null, validation: (r) => r.validation.accuracy.map((share) => (share == null ? null : 100 * share)) },
-  grad_norm: { name: "Gradient", axis: "gradient norm (L2)", train: (r) => r.train.grad_norm, validation: null },
+  ...P.stepMetrics(true),
   speed: { name: "Tokens/s", axis: "tokens per second", digits: ",.0f", ticks: "~s", train: speed, validation: null },
 };
 const AXES = { step: "Step", tokens: "Tokens", flops: "Training FLOPs", seconds: "Seconds", parameters: "Parameters" };
