@@ -27,6 +27,50 @@ def test_a_path_in_the_text_exists(path: str) -> None:
     assert any((PROJECT / folder / path).is_file() for folder in (".", "playground", "playground/ui"))
 
 
+PATHS = [
+    re.findall(r"^\| `(playground/[^`]+)` \| (.+) \|$", part, re.M)
+    for part in TEXT.split("## Three paths through the code")[1].split("\n**")[1:]
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "most"), list(zip(PATHS, (5, 7, 10), strict=True)), ids=["setting", "metric", "analyze"]
+)
+def test_a_path_through_the_code_is_short_and_its_files_have_what_it_says(
+    files: list[tuple[str, str]], most: int
+) -> None:
+    assert 0 < len(files) <= most
+    for path, words in files:
+        text = (PROJECT / path).read_text("utf-8")
+        names = re.findall(r"`(\w+)`", words)
+        assert names, path
+        assert [name for name in names if not re.search(rf"\b{name}\b", text)] == [], path
+
+
+def named_in(name: str, *folders: str) -> set[str]:
+    """The files of the package, or of some folders of it, in which a name stands."""
+    files = (path for folder in folders or [""] for path in (PROJECT / "playground" / folder).rglob("*"))
+    return {
+        path.relative_to(PROJECT / "playground").as_posix()
+        for path in files
+        if path.suffix in (".py", ".js") and re.search(rf"\b{name}\b", path.read_text("utf-8"))
+    }
+
+
+def test_a_setting_is_named_only_where_it_is_declared_and_where_it_acts() -> None:
+    assert named_in("qk_norm", "config", "models", "runs", "ui", "cli") == {
+        "config/model.py", "config/presets.py", "models/attention.py",
+    }  # fmt: skip
+
+
+def test_a_training_metric_is_named_only_where_it_is_made_labelled_and_judged() -> None:
+    """The trainer, its event and its label; the run doctor and the tile of the live view single this one out."""
+    assert named_in("grad_norm") == {
+        "train/trainer.py", "train/events.py", "ui/components/curve_chart.js", "ui/components/live_run.js",
+        "analysis/doctor.py",
+    }  # fmt: skip
+
+
 def test_the_paths_of_the_contributing_guide_exist() -> None:
     text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
     paths = re.findall(r"`((?:playground|tests|docs)/[\w/]+(?:\.\w+)?/?)`", text)
