@@ -1,10 +1,10 @@
-"""Forward and backward pass of one micro-batch as machine code, built ahead of time by torch's inductor.
+"""Forward and backward pass of one micro-batch, compiled ahead of time by PyTorch's inductor.
 
     python -m playground.train.compiled CONFIG.json LIBRARY.so --threads 2        builds one, in a minute or less
 
 The library is loaded in milliseconds, without tracing, and computes loss and gradients in one call: what
-`gradients.compute_losses` computes, with neighbouring operations fused, so sums round differently in the last digits. It
-belongs to one architecture, batch, precision, number of threads, processor and version of torch: see `name_of`.
+`gradients.compute_losses` computes, with operations fused, so sums round differently in the last digits. It is specific
+to an architecture, batch size, precision, number of threads, CPU and version of torch: see `name_of`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from playground.train.data_parallel import DataParallelThreads, collect
 from playground.train.gradients import compute_losses
 
 FORMAT = 4  # counted up when what is compiled changes
-# Settings of training that a micro-batch's loss and gradients do not depend on. Any other, also one that will be added, is
-# part of a library's name. The number of rows, which batch and threads decide, is another part of it.
+# Training settings that a micro-batch's loss and gradients do not depend on. Any other setting, including future ones, is
+# part of a library's name. So is the number of rows, which follows from batch size and threads.
 ELSEWHERE = (
     "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "documents", "steps", "batch_size", "grad_accum", "optimizer",
     "schedule",
@@ -45,7 +45,7 @@ COMPILERS = ("c++", "g++", "clang++")
 
 
 def obstacle(model: ModelConfig, train: TrainConfig) -> str:
-    """Why such a run trains without compiled passes; empty if it need not."""
+    """The reason why such a run cannot use compiled passes, or an empty string if it can."""
     reasons = {
         "experts choose tokens while they run": model.n_expert > 1,
         "dropout draws random numbers": model.dropout > 0,
@@ -70,7 +70,7 @@ def name_of(model: ModelConfig, train: TrainConfig, threads: int) -> str:
 
 
 def _flags() -> str:
-    """What this processor can do, as Linux says it: a library for another one would crash."""
+    """The CPU's feature flags as reported by Linux: a library compiled for another CPU could crash."""
     try:
         lines = Path("/proc/cpuinfo").read_text("ascii", errors="replace").splitlines()
     except OSError:
@@ -79,23 +79,23 @@ def _flags() -> str:
 
 
 class CompiledForwardBackward:
-    """A library that was built for a model: call it instead of a forward and a backward pass."""
+    """A library compiled for a model. Call it instead of a forward and a backward pass."""
 
     def __init__(self, library: Path, model: Transformer, lanes: DataParallelThreads) -> None:
-        """Raises OSError or RuntimeError for a file that is no such library."""
+        """Raises OSError or RuntimeError if the file is not such a library."""
         self._parameters = list(model.parameters())
         self._library = _Library(library, lanes.count)
         self._lanes = lanes
 
     def __call__(self, x: Tensor, y: Tensor, targets: int) -> float:
-        """Add the gradients of one micro-batch (B, T) to the parameters'; its part of the loss in nats per target.
+        """Add the gradients of one micro-batch (B, T) to the parameters' and return its part of the loss in nats per target.
 
         `targets` are those of the whole step.
         """
         values, weight = [p.data for p in self._parameters], torch.tensor(1 / targets)
 
         def lane(x: Tensor, y: Tensor) -> list[Tensor]:
-            # The library reads memory as it lay when it was built: a view of something wider would be read wrongly.
+            # The library assumes the memory layout it was compiled for: views with other strides would be read wrongly.
             return self._library([*values, x.contiguous(), y.contiguous(), weight])
 
         loss, *gradients = self._lanes.sums(lane, x, y)
@@ -104,8 +104,8 @@ class CompiledForwardBackward:
 
 
 class _Library:
-    """A compiled file, called through its C interface: torch's own runner would hold Python's lock, and lanes would wait
-    for each other. See `AOTInductorModelContainerRun` in torch's inductor/aoti_runtime/interface.h."""
+    """A compiled library, called through its C interface: torch's own runner holds the GIL, so threads would wait for each
+    other. See `AOTInductorModelContainerRun` in torch's inductor/aoti_runtime/interface.h."""
 
     def __init__(self, path: Path, at_once: int) -> None:
         functions, self._container, outputs = ctypes.CDLL(str(path)), ctypes.c_void_p(), ctypes.c_size_t()
@@ -124,10 +124,10 @@ class _Library:
         self._outputs = ctypes.c_void_p * outputs.value
 
     def __call__(self, given: list[Tensor]) -> list[Tensor]:
-        """What the compiled graph makes of its inputs. As many threads may call at once as were announced."""
+        """Run the compiled graph on its inputs. At most as many threads as it was loaded for may call it concurrently."""
         handles = [_pointer(capsule, None) for capsule in torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(given)]
         found = self._outputs()
-        inputs = (ctypes.c_void_p * len(handles))(*handles)  # the call frees what they name
+        inputs = (ctypes.c_void_p * len(handles))(*handles)  # the call frees the tensors
         self._checked(self._call(self._container, inputs, len(inputs), found, len(found), None, None))
         return torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs([_capsule(p, None, None) for p in found])
 
@@ -143,11 +143,11 @@ _capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes
 
 
 def build(model: ModelConfig, train: TrainConfig, lanes: DataParallelThreads, library: Path) -> None:
-    """Compile the passes of a run to the file `library`, which appears whole. The code is made for torch's threads."""
+    """Compile the passes of a run to the file `library`, which is created atomically. Compiled for torch's thread count."""
     with tempfile.TemporaryDirectory(prefix=".compiling-", dir=library.parent) as folder:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: what lies in a shared one would be unpickled
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder  # private: the contents of a shared folder would be unpickled
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of its own parts
+            warnings.simplefilter("ignore")  # from torch's own modules
             made = _compile(_graph(model, train, lanes.rows), Path(folder) / library.name)
         os.replace(made, library)
 
@@ -188,7 +188,7 @@ def _graph(model: ModelConfig, train: TrainConfig, rows: int) -> tuple[torch.fx.
 
 def _compile(graph: tuple[torch.fx.GraphModule, tuple[Tensor, ...]], path: Path) -> str:
     module, inputs = graph
-    # tanh by way of exp is exact to the rounding of numbers near one, and takes half as long: GELU was a quarter of a step.
+    # tanh computed with exp differs by rounding only and takes half as long: GELU was a quarter of a step.
     options: dict[str, Any] = {"aot_inductor.output_path": str(path), "cpp.use_decompose_tanh": True}
     made = torch._inductor.aot_compile(module, inputs, options=options)
     assert isinstance(made, str)
@@ -196,7 +196,7 @@ def _compile(graph: tuple[torch.fx.GraphModule, tuple[Tensor, ...]], path: Path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The builder's command line: a process of its own, so that training neither waits nor grows."""
+    """Command line of the builder. It runs in a separate process, so that training does not wait or use more memory."""
     parser = argparse.ArgumentParser(prog="playground.train.compiled", description=__doc__)
     parser.add_argument("config", type=Path, help="JSON with model and train")
     parser.add_argument("library", type=Path)

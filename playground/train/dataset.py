@@ -1,4 +1,4 @@
-"""From a text to what the trainer needs: two token streams, training and validation, and their scale in bytes."""
+"""Turn a text into what the trainer needs: training and validation token streams, and the factor to bits per byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playground.data.tasks import answer_distance, answer_mask, validation_mark
 from playground.data.token_file import Packing, Progress, compared, survey, token_file
 from playground.tokenizers import RoundTrip, Tokenizer, encode_each, encode_pieces
 
-NEAR = 2_000  # characters behind the mark within which a text is cut at a line end
+NEAR = 2_000  # characters after the split position within which a line end is used
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Dataset:
 
     `bits_per_nat`: a loss in nats per token times this is bits per byte of the validation text. A task's tokens are bytes or
     ASCII characters and its loss is that of the answers, so there it is bits per byte of the answers. None where the text
-    is not what its tokens decode to: then there is less to predict than the text holds. `lost` is the share (0 to 1) of the
+    is not what its tokens decode to, because then not all of the text is predicted. `lost` is the share (0 to 1) of the
     validation text's characters that do not come back.
     """
 
@@ -40,7 +40,7 @@ class Dataset:
     task: str | None = None
     prompt: str = "\n"
     lost: float = 0.0
-    train_windows: DocumentWindows | None = None  # where windows must stay within their document
+    train_windows: DocumentWindows | None = None  # if windows must stay within their document
     validation_windows: DocumentWindows | None = None
 
 
@@ -87,10 +87,10 @@ def prepare_file(
     progress: Progress | None = None,
     ends: np.ndarray = NO_ENDS,
 ) -> Dataset:
-    """What `prepare` makes of one's own text, for one in a file of any size: the tokens are mapped from a file in `folder`.
+    """Like `prepare`, for a user's text file of any size: the tokens are memory-mapped from a file in `folder`.
 
     The text is UTF-8 with ``\\n`` newlines, used up to `config.corpus_bytes`; `ends` (D,) says where its documents end, in
-    bytes. Streams and scale are exactly those of `prepare`. Raises ValueError as that does, or when the tokens cannot be
+    bytes. The result is identical to that of `prepare`. Raises ValueError as `prepare` does, or if the tokens cannot be
     stored.
     """
     packing = None
@@ -121,7 +121,8 @@ def prepare_file(
 
 
 def encoded(text: str, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None) -> np.ndarray:
-    """The ids (T,) of a text as it is trained on (`config.documents`); `back` is told what they are the ids of."""
+    """The ids (T,) of a text for training (`config.documents`); `back` receives them with the text to check the round
+    trip."""
     if config.documents != "joined":
         each = compared(partial(encode_each, tokenizer), back)
         return encode_documents(text, ends_of(text), each, end_of_text(tokenizer, config))
@@ -151,12 +152,12 @@ def end_of_text(tokenizer: Tokenizer, config: TrainConfig) -> int:
 
 
 def bits_per_nat(n_tokens: float, n_bytes: int) -> float:
-    """What turns a loss in nats per token into bits per byte, for a text of so many tokens and bytes."""
+    """The factor from nats per token to bits per byte, for a text with this many tokens and bytes."""
     return n_tokens / n_bytes / math.log(2)
 
 
 def _check_length(train: np.ndarray, validation: np.ndarray, model: ModelConfig, lost: float) -> None:
-    """Raise ValueError, with the remedy that helps, if a part has no window. `lost`: what the tokenizer does not know."""
+    """Raise ValueError with a remedy if a part is shorter than a window. `lost`: share that the tokenizer does not know."""
     shortest = min(len(train), len(validation))
     if shortest >= model.block_size + 1:
         return
@@ -186,17 +187,17 @@ def _check_prompts_fit(label: str, masks: Iterable[np.ndarray | None], block_siz
 def split_text(text: str, config: TrainConfig) -> tuple[str, str]:
     """Training and validation part of the text of a run (`data.corpora.training_text`).
 
-    A task's is cut at a line end in any case, so that no problem is in both parts.
+    Tasks are always split at a line end, so that no problem is in both parts.
     """
     near = None if holds_out_problems(config) else NEAR
     return split(text, config.validation_fraction, config.documents, near)
 
 
 def split(text: str, validation_fraction: float, documents: str = "joined", near: int | None = NEAR) -> tuple[str, str]:
-    """Training and validation part: cut at the first line end behind the mark, or at the mark if there is none near.
+    """Training and validation part, split at the first line end after the fraction, or exactly there if none is near.
 
     Near is within `near` characters and a quarter of the validation text; None is anywhere. Where `documents` are kept
-    apart, cut between two of them if there is a place within that quarter.
+    apart, split between two of them if there is a boundary within that quarter.
     """
     mark = validation_mark(len(text), validation_fraction)
     quarter = (len(text) - mark) // 4

@@ -1,11 +1,11 @@
-"""Several processes that train one model: each takes a share of every step's sequences, and gradients are added up.
+"""Distributed training: each process computes a shard of every step's sequences, and gradients are all-reduced.
 
     torchrun --nproc-per-node=2 -m playground.runs.worker.worker RUN
 
-All processes draw the same batch (it depends on seed and step alone) and hold the same weights, so what travels is one
-message a step: all gradients and the loss, as one flat vector, after the last micro-batch. Losses are divided by the
-targets of the whole step, so that the sum over processes is what one process would have got, but for rounding. Two things
-are another's: the balance loss of experts is that of each micro-batch, and each process splits its own rows into
+All processes draw the same batch (it depends only on seed and step) and hold the same weights, so there is one
+all-reduce per step: all gradients and the loss, as one flat vector, after the last micro-batch. Losses are divided by the
+targets of the whole step, so that the sum over processes equals that of one process up to rounding. There are two
+exceptions: the balance loss of experts is computed per micro-batch, and each process splits its own rows into
 micro-batches; and with dropout each process draws its own random numbers (`dropout_seed`).
 """
 
@@ -26,13 +26,13 @@ from playground.train.devices import training_device
 
 @dataclass(frozen=True)
 class Group:
-    """The processes that train together. A group of one does nothing."""
+    """The processes that train together. With one process, all operations do nothing."""
 
     rank: int = 0
     size: int = 1
 
     def shard(self, x: Tensor) -> Tensor:
-        """This process's rows of a step's sequences (B, T). Raises ValueError when there are not enough for all."""
+        """This process's rows of a step's sequences (B, T). Raises ValueError if there are fewer rows than processes."""
         if len(x) < self.size:
             raise ValueError(
                 f"{self.size} processes need at least {counted(self.size, 'sequence')} a step; batch times "
@@ -42,7 +42,8 @@ class Group:
         return x.tensor_split(self.size)[self.rank]
 
     def all_reduce(self, model: nn.Module, loss: float) -> float:
-        """Replace every gradient by its sum over the group; the sum of the losses. A missing gradient counts as zero."""
+        """Replace every gradient by its sum over the group and return the sum of the losses. A missing gradient counts
+        as zero."""
         if self.size == 1:
             return loss
         parameters = list(model.parameters())
@@ -54,7 +55,7 @@ class Group:
         return flat[-1].item()
 
     def agree(self, wish: int) -> int:
-        """The largest wish of all: the same answer everywhere, before anyone acts on it."""
+        """The maximum over all processes, so that all take the same decision."""
         if self.size == 1:
             return wish
         value = torch.tensor([wish])
@@ -69,7 +70,7 @@ _RANK_STRIDE = (
 
 
 def dropout_seed(seed: int, step: int, rank: int = 0) -> int:
-    """The seed of the random numbers that dropout draws at a step, other ones for each of 1,024 processes.
+    """The seed for dropout at a step, different for each of up to 1,024 processes.
 
     Torch's generator for CPUs takes its lowest 32 bits only, so these differ among all steps and ranks of a run.
     """

@@ -1,4 +1,4 @@
-"""What a run will need, before it starts: parameters exactly, memory and time roughly."""
+"""Resources of a run, before it starts: exact parameter counts, estimates of memory and FLOPs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from playground.models.transformer import without_storage
 from playground.train.evaluation import BATCH_LOGITS, BATCH_TOKENS
 from playground.train.flops import training_flops
 
-# Hidden-wide tensors that an MLP keeps for its backward pass; another than these is taken to keep as many as any.
+# Tensors of the hidden size that an MLP keeps for its backward pass; the maximum is used for other kinds.
 MLP_KEEPS = {"gelu": 4, "gelu_exact": 4, "relu2": 4, "swiglu": 6, "geglu": 6, "clamped_swiglu": 9}
 PROCESS_BYTES = 300_000_000  # a Python process with torch loaded, measured
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker at its highest.
+    """`flops_per_step`: forward and backward, matrix products only. `memory_bytes`: the worker's peak.
 
-    `active_parameters` are those that one token meets: without the experts that it is not sent to.
+    `active_parameters` are those used for one token: without inactive experts.
     """
 
     parameters: int
@@ -33,7 +33,7 @@ class Estimate:
 
 @lru_cache(maxsize=256)
 def count_parameters(config: ModelConfig, active: bool = False) -> int:
-    """The exact number of trained parameters, or of those that a token meets; nothing is allocated."""
+    """The exact number of trained parameters, or of those used for one token; allocates nothing."""
     share = config.n_expert_active if active else config.n_expert
     return sum(
         parameter.numel() // config.n_expert * share if ".experts." in name else parameter.numel()
@@ -57,21 +57,21 @@ def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
 
 
 def race_memory(arms: Sequence[tuple[ModelConfig, TrainConfig]], n_seeds: int) -> int:
-    """Bytes that a race's process needs, roughly: all models stay in memory with their gradients and moments; activations
-    only exist for the one that takes its step."""
+    """Estimated memory of a race's process in bytes: all models with their gradients and moments, and the activations of
+    the one that takes its step."""
     kept = sum(16 * count_parameters(model) for model, _ in arms) * n_seeds
     return PROCESS_BYTES + kept + max(estimate(*arm).memory_bytes - PROCESS_BYTES for arm in arms)
 
 
 def _activation_bytes(model: ModelConfig, config: TrainConfig, tokens: int) -> int:
-    """What the backward pass of `tokens` tokens keeps, in fp32; recomputed, a block's input each and one whole block."""
-    passes = model.n_expert_active + model.shared_expert  # MLPs that one token goes through
+    """Activations kept for the backward pass of `tokens` tokens, in fp32; with checkpointing, block inputs and one block."""
+    passes = model.n_expert_active + model.shared_expert  # MLPs applied to one token
     moved = 4 * model.n_embd * model.n_expert_active if model.n_expert > 1 else 0  # tokens sorted by expert, and back
     heads = model.n_head * model.head_dim
     inner = MLP_KEEPS.get(model.mlp, max(MLP_KEEPS.values())) * model.mlp_hidden * passes
     per_layer = 6 * model.n_embd + 4 * heads + inner + moved + 2 * model.n_head
     per_layer += 4 * heads * model.qk_norm
-    fused = model.position != "alibi" and model.sink_logit == "none"  # other masks keep kernels from fusing
+    fused = model.position != "alibi" and model.sink_logit == "none"  # other masks prevent the fused kernel
     spelled = config.precision != "fp32" and model.block_size <= EAGER_MAX_TOKENS
     masked = sum(model.n_head * model.block_size for window in model.windows if window or not fused or spelled)
     blocks = model.n_layer * per_layer + masked

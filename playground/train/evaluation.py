@@ -1,4 +1,4 @@
-"""Measuring a model on text it has not trained on."""
+"""Evaluation on held-out text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_LOGITS = 2**23  # and never more logits than these: a vocabulary of 32,000
 
 @contextmanager
 def evaluating(model: Transformer) -> Iterator[None]:
-    """Dropout off and no gradients inside; the model's mode as it was afterwards."""
+    """Context manager: dropout off, no gradients; restores the model's mode afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -34,11 +34,11 @@ def evaluating(model: Transformer) -> Iterator[None]:
 
 
 class Evaluation(NamedTuple):
-    """What a model does on text that it has not trained on. Losses in nats per target."""
+    """Metrics on held-out text. Losses in nats per target."""
 
     loss: float
-    accuracy: float  # share of targets that were the model's first guess
-    loss_se: float | None  # standard error of the loss over windows; None of fewer than two
+    accuracy: float  # share of targets that were the model's top-1 prediction
+    loss_se: float | None  # standard error of the loss over windows; None with fewer than two
 
 
 def evaluate(
@@ -50,8 +50,8 @@ def evaluate(
 ) -> Evaluation:
     """Mean loss, next-token accuracy and the loss's standard error over about `n_tokens` targets spread through a stream.
 
-    The windows depend on the stream and the context alone: every model is asked the same questions each time. They are
-    those of documents if there are some to choose `among`.
+    The windows depend only on the stream and the context length, so every evaluation uses the same ones. If document
+    windows are given in `among`, they are chosen from those.
     `mask` says which tokens are targets, as in `data.batches.windows`.
     """
     block_size = model.config.block_size
@@ -74,9 +74,9 @@ def evaluate(
 def mean_with_error(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float | None]:
     """The mean loss of a target and its standard error, from sums of losses (W,) and numbers of targets (W,) of windows.
 
-    The targets of one window share a context and a topic, so windows, not targets, are what is independent: the standard
-    error is that of a ratio estimate over clusters (Cochran, Sampling Techniques, 6.4), and does not shrink with targets
-    that say the same. Windows without a target count for nothing; with fewer than two others there is no error: None.
+    The targets of one window share a context and a topic, so windows, not targets, are treated as independent: the standard
+    error is that of a ratio estimate over clusters (Cochran, Sampling Techniques, 6.4). Windows without a target are left
+    out; with fewer than two windows the error is None.
     """
     sums, counts = sums[counts > 0], counts[counts > 0]
     n = len(sums)
@@ -90,7 +90,7 @@ def mean_with_error(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float 
 def exact_match(
     model: Transformer, tokenizer: Tokenizer, task: str, n: int = 32, seed: int = 0, *, version: int = 2
 ) -> float | None:
-    """Share of n held-out examples of an algorithmic task whose whole answer the model's first guesses get right.
+    """Share of n held-out examples of an algorithmic task whose whole answer is correct with greedy decoding.
 
     Each prompt follows a line end, as in the text; in task version 1 it follows nothing, which training windows rarely
     begin with. Examples that are longer than the context are left out; None if all of them are.

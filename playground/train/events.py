@@ -1,7 +1,7 @@
-"""What training says while it happens. The trainer yields these; the worker writes them down; everyone else reads them.
+"""Events of training. The trainer yields them, the worker logs them, and everything else reads the log.
 
 Losses are mean cross-entropy in nats per predicted token; times are seconds of training since the run's first step,
-pauses and evaluation left out.
+without pauses and evaluation.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Started:
     validation_tokens: int
     bits_per_nat: (
         float | None
-    )  # times a loss in nats per token = bits per byte; None where the tokens do not give back the text
-    lost: float = 0.0  # share of the validation text's characters that do not come back from their tokens
+    )  # times a loss in nats per token = bits per byte; None if the tokens do not reproduce the text
+    lost: float = 0.0  # share of the validation text's characters that the tokens do not reproduce
     compared: bool = (
         False  # the text was compared with what its tokens decode to; logs of earlier versions did not do that
     )
@@ -76,14 +76,14 @@ class Evaluated:
     loss: Annotated[float, Column(5)]
     # Standard error of `loss` over windows of validation text; older logs have none.
     loss_se: Annotated[float | None, Column(3, optional=True)] = field(default=None, kw_only=True)
-    accuracy: float  # share of next tokens that were the model's first guess
+    accuracy: float  # share of next tokens that were the model's top-1 prediction
     # Algorithmic tasks: share of whole answers that are right.
     exact_match: Annotated[float | None, Column(None, optional=True)] = None
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What the model writes after `step` steps, continuing `prompt`."""
+    """Generated text after `step` steps, continuing `prompt`."""
 
     step: int
     prompt: str
@@ -92,14 +92,14 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A moment at which the weights are worth keeping, for looking at later."""
+    """A step at which the weights should be kept for later inspection."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something worth knowing about how the steps after `step` are computed, in a sentence."""
+    """A note for the user on how the steps after `step` are computed."""
 
     step: int
     text: str
@@ -130,7 +130,7 @@ EVENTS: dict[str, type[Any]] = {
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
-    """An event as a JSON-able dictionary; its class name stands under ``"event"``."""
+    """An event as a JSON-able dictionary; its class name is under ``"event"``."""
     return {"event": type(event).__name__, **asdict(event)}
 
 

@@ -1,8 +1,8 @@
-"""How many floating-point operations a token costs: the currency in which architectures are compared fairly.
+"""Floating-point operations per token, for comparing architectures at equal compute.
 
 Only matrix products count, two operations for each multiply-and-add; norms, activations and softmax are left out, as is
-usual. Attention counts the keys that a query can see and no more: a kernel that computes the hidden half of the square as
-well does more work than the model asks for. The backward pass costs twice the forward pass.
+usual. Attention counts only the keys that a query can attend to, although a kernel may compute the masked half of the
+scores as well. The backward pass costs twice the forward pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def forward_flops(model: ModelConfig) -> float:
 
 
 def _used(model: ModelConfig, name: str, tensor: torch.Tensor) -> float:
-    """How many of a tensor's numbers take part in the matrix products of one token inside the blocks."""
+    """How many of a tensor's elements are used in the matrix products of one token inside the blocks."""
     if not name.startswith("blocks.") or not is_matrix(name, tensor):
         return 0
     # Experts are stacked to three dimensions; a token passes through the active ones.
@@ -41,10 +41,10 @@ def _used(model: ModelConfig, name: str, tensor: torch.Tensor) -> float:
 
 @lru_cache(maxsize=1024)
 def mean_visible(model: ModelConfig, window: int) -> float:
-    """How many keys a query sees in a layer of this window, itself included, on average over a full context."""
+    """Keys that a query attends to in a layer with this window, itself included, on average over a full context."""
     if not window:
         return (model.block_size + 1) / 2
     positions = torch.arange(model.block_size)
     recent = (positions + 1).clamp(max=window)
-    sinks = (positions - window + 1).clamp(min=0, max=model.n_sink)  # those that the window has left behind
+    sinks = (positions - window + 1).clamp(min=0, max=model.n_sink)  # those outside the window
     return float((recent + sinks).sum()) / model.block_size

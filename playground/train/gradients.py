@@ -1,8 +1,8 @@
 """One step's losses and gradients: micro-batches, precision and auxiliary losses.
 
-Weights, gradients and optimizer are fp32 always. At a lower `precision` the matrix products read rounded copies of weights
-and activations (autocast). fp16 has no numbers below 6e-8, so its loss is multiplied before the backward pass and the
-gradients divided after it (Micikevicius et al. 2018).
+Weights, gradients and optimizer state are always fp32. At a lower `precision` the matrix products read rounded copies
+of weights and activations (autocast). fp16 has no numbers below 6e-8, so its loss is multiplied before the backward
+pass and the gradients divided after it (Micikevicius et al. 2018).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def accumulate(
 ) -> float:
     """Add the gradients of sequences x, y (B, T), micro-batch by micro-batch, to the model's; return their part of the loss.
 
-    `targets` and `count` are the targets and sequences of the whole step, of which x and y may be a part. Cross-entropy and
-    z-loss are means over the targets of the step, and the router z-loss is one over its tokens, however they are dealt out
-    to micro-batches, lanes and processes. The balance loss is no mean over tokens: it is that of each micro-batch, weighted
-    by its sequences. Only the cross-entropy is part of the loss that is returned, in nats per target. The gradients are
-    `scale` times too long; the loss is not. `passes` computes micro-batches of full size.
+    `targets` and `count` are the targets and sequences of the whole step, of which x and y may be a part. Cross-entropy
+    and z-loss are means over the targets of the step, and the router z-loss is one over its tokens, however they are
+    dealt out to micro-batches, lanes and processes. The balance loss is not a mean over tokens: it is that of each
+    micro-batch, weighted by its sequences. Only the cross-entropy is part of the loss that is returned, in nats per
+    target. The gradients are `scale` times too long; the loss is not. `passes` computes micro-batches of full size.
     """
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
@@ -60,7 +60,7 @@ def accumulate(
 
 
 def fastest_forward_backward(model: Transformer, config: TrainConfig) -> ForwardBackward | None:
-    """A faster way than the plain one, where there is one that needs no preparation: lanes, or a GPU's own compiler."""
+    """A faster way to compute passes that needs no separate build, if there is one: lanes, or `torch.compile` on a GPU."""
     device = model.embed.weight.device.type
     if device == "cpu":
         lanes = DataParallelThreads.of(model.config, config, torch.get_num_threads())
@@ -70,7 +70,7 @@ def fastest_forward_backward(model: Transformer, config: TrainConfig) -> Forward
 
 
 def _threaded(model: Transformer, config: TrainConfig, lanes: DataParallelThreads) -> ForwardBackward:
-    """Passes that cores share by sequences."""
+    """Passes that are split by sequence over CPU threads."""
     parameters = list(model.parameters())
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
@@ -87,7 +87,7 @@ def _threaded(model: Transformer, config: TrainConfig, lanes: DataParallelThread
 
 
 def traced_forward_backward(model: Transformer, config: TrainConfig, backend: str = "inductor") -> ForwardBackward:
-    """Passes that `torch.compile` fuses when they are first called. Dropout draws other random numbers than without."""
+    """Passes compiled by `torch.compile` at their first call. Dropout draws other random numbers than in eager mode."""
     fused = torch.compile(compute_losses, backend=backend, dynamic=False)
 
     def passes(x: Tensor, y: Tensor, targets: int) -> float:
@@ -109,7 +109,7 @@ def compute_losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig
     """The cross-entropy of targets y (B, T) under a model that reads x (B, T), summed in nats, and the auxiliary losses."""
     routings: list[Routing] = []
     dtype = DTYPES[config.precision]
-    # Torch would remember rounded weights in a cache that all threads share; each is used once.
+    # Autocast would cache rounded weights in a cache shared by all threads, but each is used only once.
     with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
         logits = model(x, routings)
     z_loss = config.z_loss * logit_z_loss(logits, y) if config.z_loss else 0.0
@@ -117,12 +117,12 @@ def compute_losses(model: Transformer, x: Tensor, y: Tensor, config: TrainConfig
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Summed -log p of the targets (B, T) under logits (B, T, V), in nats; ignored targets count nothing."""
+    """Summed -log p of the targets (B, T) under logits (B, T, V), in nats; ignored targets do not count."""
     return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
 def logit_z_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Summed (log Σ exp logits)² where there is a target (PaLM, Chowdhery et al. 2022, section 5)."""
+    """Summed (log Σ exp logits)² over targets (PaLM, Chowdhery et al. 2022, section 5)."""
     return (logits.float().logsumexp(-1).square() * (targets != IGNORED)).sum()
 
 

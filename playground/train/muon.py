@@ -1,7 +1,7 @@
-"""Muon (Jordan 2024): momentum whose singular values are all pushed towards one before it becomes a step.
+"""Muon (Jordan 2024): momentum, orthogonalized (all singular values near one) before each step.
 
-What torch's own `torch.optim.Muon` computes, with matrices of one shape taken together: at our sizes a step is hundreds of
-tiny products, and the time goes into starting them. Steps are scaled to the size of AdamW's (Liu et al. 2025).
+Equivalent to `torch.optim.Muon`, with matrices of one shape batched: at our sizes a step is hundreds of tiny products,
+and most of the time is launch overhead. Steps are scaled to the size of AdamW's (Liu et al. 2025).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step along the gradients; parameters without one stay."""
+        """One optimizer step; parameters without a gradient are unchanged."""
         assert closure is None, "the loss is never evaluated again"
         for group in self.param_groups:
             shapes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}

@@ -5,7 +5,7 @@
   vectors. Muon's steps are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate serves both.
 * ``sgd``: plain gradient descent with momentum `beta1`.
 
-On a processor every core steps some of the parameters. None of them needs to know about another's.
+On a CPU every core updates some of the parameters, independently of the others.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Optimizers:
         return [group for part in self.parts for group in part.param_groups]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 
@@ -47,16 +47,15 @@ class Optimizers:
             pass
 
     def states(self, model: nn.Module) -> Iterator[tuple[str, nn.Parameter, dict[str, Tensor]]]:
-        """Every parameter by name with its own optimizer's state of it, which may be changed."""
+        """Every parameter by name with its optimizer state, which may be modified."""
         owner = {parameter: part for part in self.parts for group in part.param_groups for parameter in group["params"]}
         for name, parameter in model.named_parameters():
             yield name, parameter, owner[parameter].state[parameter]
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizers:
-    """The config's optimizer for a model, shared by torch's threads. Norm scales and biases are not decayed: pulling them
-    to zero helps nothing."""
-    # Dealt out from large to small: matrices of one shape, which cost the same, go to all in turn.
+    """The config's optimizer for a model, split over torch's threads. Norm scales and biases have no weight decay."""
+    # Distributed round-robin from large to small: matrices of one shape cost the same.
     named = sorted(model.named_parameters(), key=lambda item: -item[1].numel())
     at_once = torch.get_num_threads() if all(p.device.type == "cpu" for _, p in named) else 1
     shares = (named[index::at_once] for index in range(at_once))
@@ -84,12 +83,12 @@ _BUILDERS: dict[str, Callable[[Named, TrainConfig], list[Optimizer]]] = {"adamw"
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether Muon takes it: a matrix inside a block that is no router. Stacked experts, (E, out, in), stay with AdamW."""
+    """Whether Muon updates it: a matrix inside a block, except routers. Stacked experts, (E, out, in), use AdamW."""
     return name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith(("router.weight", "bias"))
 
 
 def _groups(parameters: Named, config: TrainConfig) -> list[list[dict[str, Any]]]:
-    """What one optimizer is told of the parameters; nothing where there are none, for torch wants some."""
+    """Parameter groups of one optimizer; empty if there are no parameters, which torch does not accept."""
     matrices = [parameter for name, parameter in parameters if is_matrix(name, parameter)]
     vectors = [parameter for name, parameter in parameters if not is_matrix(name, parameter)]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
@@ -98,7 +97,7 @@ def _groups(parameters: Named, config: TrainConfig) -> list[list[dict[str, Any]]
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:
-    """Whether a parameter is decayed. The biases of experts are stacked to two dimensions, and are biases still."""
+    """Whether a parameter has weight decay. Stacked biases of experts have two dimensions but are still biases."""
     return parameter.ndim >= 2 and not name.endswith("bias")
 
 
@@ -113,18 +112,18 @@ def optimizer_tensors(optimizer: Optimizers, model: nn.Module) -> dict[str, Tens
 
 
 def load_optimizer_tensors(optimizer: Optimizers, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave, exactly. Raises KeyError for a name that the model does not have."""
+    """Restore what `optimizer_tensors` returned, exactly. Raises KeyError for a name that the model does not have."""
     states = {name: (parameter, state) for name, parameter, state in optimizer.states(model)}
     for full_name, value in tensors.items():
         name, key = full_name.rsplit("/", 1)
         parameter, state = states[name]
-        state[key] = value.to(parameter.device).clone()  # the count of steps too: the fused AdamW reads it there
+        state[key] = value.to(parameter.device).clone()  # the step count too: fused AdamW expects it on the device
 
 
 def clip_gradients(model: nn.Module, limit: float) -> float:
-    """Shorten the gradient to length `limit` (0: leave it) and return the length it had."""
+    """Clip the gradient norm to `limit` (0: no clipping) and return the norm before clipping."""
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
     length = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-    if limit and limit / (length + 1e-6) < 1:  # as torch's own clipping has it, which multiplies by one otherwise
+    if limit and limit / (length + 1e-6) < 1:  # as in torch's clipping, which otherwise multiplies by one
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, length)
     return length.item()

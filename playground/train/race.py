@@ -1,9 +1,9 @@
-"""A race: several models trained so alike that only what is compared differs. The pure part: what a race is, how its
-arms are matched and budgeted, and in which order their steps are taken.
+"""A race: several models trained under equal conditions, so that only the compared settings differ. This module defines
+races, matches and budgets their arms, and orders their steps; it does no I/O.
 
 An *arm* is a preset with some settings changed; each arm is trained once per seed, and each (arm, seed) is an
 ordinary run. The first arm is the baseline. For equal seeds all arms read the same batches in the same order and
-start from the same numbers where shapes agree: both follow from seed and name alone.
+start from the same weights where shapes agree: both depend only on seed and name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _WORDS = {"parameters": "parameters", "flops": "training FLOPs per token"}
 
 @dataclass(frozen=True)
 class Arm:
-    """One competitor: a preset and the settings, of model or training, that it changes."""
+    """One model of a race: a preset and the model or training settings that it changes."""
 
     name: str
     preset: str
@@ -62,10 +62,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class RaceSpec:
-    """What a race is, as its JSON file says it. Construction is the validation: ValueError with one sentence.
+    """A race as described by its JSON file. The constructor validates it and raises ValueError with one sentence.
 
-    `shared` holds settings of all arms; an arm's own come on top. `amount` is the budget of one run in units of `budget`.
-    With `match`, every arm after the first is brought to the first one's parameters or FLOPs per token, by `match_by`.
+    `shared` holds settings of all arms; an arm's own settings override them. `amount` is the budget of one run in units
+    of `budget`. With `match`, every arm after the first is resized to the first arm's parameters or FLOPs per token, by
+    `match_by`.
     """
 
     name: str
@@ -169,7 +170,7 @@ def _default_name(arms: Sequence[Arm]) -> str:
 
 
 def parse_arm(text: str) -> Arm:
-    """An arm written in short: ``modern``, ``modern + n_kv_head=1 + window=64``, or with a name, ``Wide: modern +
+    """Parse an arm in short notation: ``modern``, ``modern + n_kv_head=1 + window=64``, or with a name, ``Wide: modern +
     n_embd=96``.
 
     Raises ValueError naming what cannot be read.
@@ -193,7 +194,7 @@ def parse_arm(text: str) -> Arm:
 
 
 def arm_name(start: str, changes: Mapping[str, Any]) -> str:
-    """What an arm without a name is called: "Modern", or "Modern, KV heads 1"; settings by their short names,
+    """The default name of an arm: "Modern", or "Modern, KV heads 1"; settings by their short names,
     "Modern, n_kv_head 1", where their labels are too long for a name."""
     kinds = setting_kinds()
     labels = [f"{label(kinds[name], name)} {spelled(value)}" for name, value in changes.items()]
@@ -230,7 +231,7 @@ def _check_settings(changes: object) -> None:
 
 @dataclass(frozen=True)
 class PlannedArm:
-    """An arm as it will be trained, for the first seed. `solved` says in words what matching changed, or is empty."""
+    """An arm as it will be trained, for the first seed. `solved` describes what matching changed, or is empty."""
 
     name: str
     preset: str
@@ -250,7 +251,7 @@ Pace = Callable[[ModelConfig, TrainConfig], float]  # seconds of a step, measure
 
 
 def plan(spec: RaceSpec, vocabulary: Vocabulary, pace: Pace) -> list[PlannedArm]:
-    """Every arm with its configs, sizes matched and steps counted. Raises ValueError for what cannot be."""
+    """Every arm with its configs, matched sizes and number of steps. Raises ValueError if that is not possible."""
     arms: list[PlannedArm] = []
     for arm in spec.arms:
         try:
@@ -285,8 +286,7 @@ def _configs(spec: RaceSpec, arm: Arm, vocabulary: Vocabulary) -> tuple[ModelCon
 
 
 def _check_one_question(arms: Sequence[PlannedArm]) -> None:
-    """Arms must be asked the same: the same text, context and evaluation. Otherwise their losses answer different
-    questions."""
+    """Check that all arms have the same text, context length and evaluation, so that their losses are comparable."""
     for name, of in (
         ("corpus", "train"),
         ("corpus_bytes", "train"),
@@ -310,7 +310,7 @@ def _worth(model: ModelConfig, match: Match) -> float:
 
 
 def match_model(model: ModelConfig, match: Match, by: MatchBy, target: float) -> tuple[ModelConfig, str]:
-    """The model whose parameters or FLOPs per token come closest to `target`, and what was changed in words.
+    """The model whose parameters or FLOPs per token are closest to `target`, and a description of the change.
 
     Changes the MLP's hidden size in single steps, or the width in steps of two per head. Raises ValueError when even the
     closest is further off than the tolerance.
@@ -329,7 +329,7 @@ def match_model(model: ModelConfig, match: Match, by: MatchBy, target: float) ->
 
 
 def _nearest(model: ModelConfig, match: Match, by: MatchBy, target: float) -> ModelConfig:
-    """By halving: both parameters and FLOPs only grow with either size."""
+    """By bisection: parameters and FLOPs increase with either size."""
     unit = 1 if by == "mlp" else 2 * model.n_head
     low, high = (8, MAX_MLP) if by == "mlp" else (-(-8 // unit), 1024 // unit)
     while high - low > 1:
@@ -352,7 +352,7 @@ def tokens_per_step(model: ModelConfig, train: TrainConfig) -> int:
 
 
 def steps_within(spec: RaceSpec, model: ModelConfig, train: TrainConfig, pace: Pace) -> int:
-    """Whole steps that the budget of one run pays for."""
+    """Whole steps within the budget of one run."""
     cost = {
         "steps": lambda: 1.0,
         "tokens": lambda: float(tokens_per_step(model, train)),
@@ -363,7 +363,7 @@ def steps_within(spec: RaceSpec, model: ModelConfig, train: TrainConfig, pace: P
 
 
 def _budgeted(spec: RaceSpec, arm: Arm, model: ModelConfig, train: TrainConfig, pace: Pace) -> TrainConfig:
-    """The arm's training with the steps that the budget pays for, evaluated evenly often unless the race says otherwise."""
+    """The arm's training config with the steps of the budget, evaluated at regular intervals unless the race sets them."""
     steps = steps_within(spec, model, train, pace)
     amount = f"{spec.amount:,.6g} {UNITS[spec.budget]}"
     if steps > MAX_STEPS:
@@ -403,8 +403,8 @@ class Lane:
 def interleave(lanes: Sequence[Lane]) -> Iterator[tuple[int, Event]]:
     """All lanes' events, one step of one lane at a time: always of the lane that has done the smallest share of its steps.
 
-    With equal steps that is round after round in order. Lanes that were resumed behind others catch up first. Each
-    lane's own events come in their own order, so a lane's run is what it would be alone.
+    With equal steps this is round-robin. Lanes that were resumed behind others catch up first. The events of each lane
+    keep their order, so a run is the same as if it were trained alone.
     """
     waiting = [(lane.step / lane.steps, index) for index, lane in enumerate(lanes)]
     heapq.heapify(waiting)

@@ -1,7 +1,7 @@
-"""What training asks of a mixture's routers, beside predicting the next token: to use all experts, and to stay calm.
+"""Auxiliary losses of a mixture's routers: load balancing and z-loss.
 
-Without it a router soon favours a few experts, which then learn more and are favoured more. Both losses are means over
-tokens and layers, so their weights mean the same for every size of model and batch.
+Without load balancing a router soon favors a few experts, which then learn more and are favored more. Both losses are
+means over tokens and layers, so their weights mean the same for every size of model and batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playground.models.moe import Routing
 def balance_loss(routing: Routing) -> Tensor:
     """E Σ f_e P_e (Fedus et al. 2021, eq. 4): f_e the share of choices that expert e got, P_e its mean probability.
 
-    1 when all experts are chosen alike, E when one gets everything. Only P_e has a gradient.
+    1 if all experts are chosen equally often, E if one is always chosen. Only P_e has a gradient.
     """
     n_expert = routing.logits.size(-1)
     share = torch.bincount(routing.chosen.flatten(), minlength=n_expert) / routing.chosen.numel()

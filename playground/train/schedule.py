@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step: a linear warm-up, then a way down to a floor, by name."""
+"""Learning rate schedules by name: a linear warm-up, then a decay to a minimum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playground.config import TrainConfig
 
-DECAY_SHARE = 0.2  # of the steps after the warm-up that "wsd" spends coming down (Hu et al. 2024 use 10 to 20 %)
+DECAY_SHARE = 0.2  # share of the steps after the warm-up in which "wsd" decays (Hu et al. 2024 use 10 to 20 %)
 
 
 def _cosine(progress: float) -> float:
@@ -19,7 +19,7 @@ def _linear(progress: float) -> float:
 
 
 def _wsd(progress: float) -> float:
-    """Warm-up, stable, decay: constant, then a line down over the last fifth."""
+    """Warm-up, stable, decay: constant, then linear decay over the last fifth."""
     return min(1.0, (1.0 - progress) / DECAY_SHARE)
 
 

@@ -1,4 +1,4 @@
-"""Threads of Python that compute at once, each with torch threads of its own."""
+"""Python threads that compute in parallel, each with its own number of torch threads."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 
 @lru_cache
 def thread_pool(count: int, each: int = 1) -> ThreadPoolExecutor:
-    """As many threads of Python, each of which computes with `each` of torch's."""
+    """A pool of `count` Python threads, each of which computes with `each` torch threads."""
     here, all_there = torch.get_num_threads(), Barrier(count + 1)
 
     def begin() -> None:
         torch.set_num_threads(each)
-        torch.get_num_threads()  # a thread takes over the number that was set last, by any thread, when it first asks
+        torch.get_num_threads()  # a new thread takes the number last set by any thread when it is first asked for
         all_there.wait()
 
     pool = ThreadPoolExecutor(count, "lane", begin)

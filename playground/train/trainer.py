@@ -1,11 +1,11 @@
-"""Training, as a generator of events: it neither prints nor writes, and leaving the loop stops it.
+"""Training as a generator of events. It neither prints nor writes files; leaving the loop stops it.
 
     state = TrainState.new(model_config, train_config)
     for event in train(state, dataset, train_config, tokenizer):
         ...                                   # a StepDone after each step, an Evaluated now and then
 
-Whatever is random depends on (seed, step) alone: the batch, dropout, the samples. So a run that is stopped, saved and
-resumed goes through bit for bit the same numbers as one that never was.
+All randomness (batch, dropout, samples) depends only on (seed, step), so a run that is stopped, saved and resumed is
+bit-identical to one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -45,18 +45,16 @@ SCALE, SCALE_MOST, SCALE_STEPS = 2.0**15, 2.0**24, 200  # of fp16's loss: at fir
 
 @dataclass
 class TrainState:
-    """All that changes while a run trains: weights, their average if one is kept, optimizer moments, and counters."""
+    """The mutable state of training: weights, their average (EMA) if enabled, optimizer state, and counters."""
 
     model: Transformer
     optimizer: Optimizers
     step: int = 0
     tokens: int = 0
-    seconds: float = 0.0  # spent in steps, evaluation and pauses left out
+    seconds: float = 0.0  # spent in training steps, without evaluation and pauses
     scale: float = 1.0  # that the loss is multiplied by; more than 1 for fp16 only
     average: dict[str, Tensor] | None = None  # of the weights, by name
-    passes: ForwardBackward | None = (
-        None  # how micro-batches are computed, where there is a faster way than the plain one
-    )
+    passes: ForwardBackward | None = None  # faster forward and backward pass, if there is one
     compiled_from: int = -1  # step after which they were used; below zero: not at all
 
     @classmethod
@@ -72,8 +70,8 @@ class TrainState:
         return state
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Everything but the counters, by part and name. "model" is what is to be looked at: the average, if one is kept;
-        the weights that train are "raw" then."""
+        """Everything but the counters, by part and name. "model" holds the weights for inference: the average, if enabled;
+        the weights being trained are then under "raw"."""
         weights = self._weights()
         parts = {"model": self.average or weights, "optimizer": optimizer_tensors(self.optimizer, self.model)}
         return parts if self.average is None else {**parts, "raw": weights}
@@ -82,7 +80,7 @@ class TrainState:
         return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
 
     def counters(self) -> dict[str, int | float]:
-        """Step, tokens and seconds; fp16's scale, and the step from which passes are compiled, if there are such."""
+        """Step, tokens and seconds; the fp16 loss scale and the step since which passes are compiled, if applicable."""
         found: dict[str, int | float] = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}
         if self.scale != 1.0:
             found["scale"] = self.scale
@@ -91,13 +89,13 @@ class TrainState:
         return found
 
     def use_compiled(self, passes: ForwardBackward) -> None:
-        """Go on with compiled passes from the next step on."""
+        """Use compiled passes from the next step on."""
         self.passes = passes
         if self.compiled_from < 0:
             self.compiled_from = self.step
 
     def load(self, tensors: dict[str, dict[str, Tensor]], counters: dict[str, int | float]) -> None:
-        """Continue from what `tensors` and `counters` gave, exactly."""
+        """Restore what `tensors` and `counters` returned, exactly."""
         self.model.load_state_dict(tensors.get("raw", tensors["model"]))
         if self.average is not None:
             for name, weight in self.average.items():
@@ -109,14 +107,14 @@ class TrainState:
         self.compiled_from = int(counters.get("compiled_from", -1))
 
     def update_ema(self, decay: float) -> None:
-        """Move the average towards the weights. Early it forgets faster, or it would remember the random start."""
+        """Update the average (EMA). The decay is lower at first, so that the initial weights do not dominate."""
         if self.average is not None:
             share = 1 - min(decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.average.values()), list(self._weights().values()), share)
 
     @contextmanager
     def averaged(self) -> Iterator[Transformer]:
-        """The model with its average for weights, if one is kept; afterwards as it was."""
+        """Context manager: the model with its averaged weights, if enabled; restores the weights afterwards."""
         self._swap()
         try:
             yield self.model
@@ -134,10 +132,10 @@ def train(
 ) -> Iterator[Event]:
     """Train from `state.step` to `config.steps`, changing `state` in place; it is consistent at every event.
 
-    Observations (evaluation, sample, snapshot) that are due at a step come before the next step begins, so a run resumed at
-    that step makes them again, with the same result. Ends with `Finished`, or with `Diverged` as soon as the loss or the
+    Evaluations, samples and snapshots that are due at a step come before the next step, so a run resumed at that step
+    repeats them with the same result. Ends with `Finished`, or with `Diverged` as soon as the loss or the
     gradient is not finite; the weights are then still those before that step. Of a `group` of processes only the first
-    observes.
+    evaluates and samples.
     """
     yield Started(
         state.step, config.steps, state.model.n_parameters(), len(data.train), len(data.validation), data.bits_per_nat,
@@ -202,7 +200,7 @@ def _step(
 def _evaluate_and_sample(
     state: TrainState, data: Dataset, config: TrainConfig, tokenizer: Tokenizer, snapshots: frozenset[int]
 ) -> Iterator[Event]:
-    """What is due at the current step."""
+    """Evaluation, sample and snapshot, if due at the current step."""
     step, last = state.step, state.step >= config.steps
     if last or step % config.eval_interval == 0:
         with state.averaged() as model:
@@ -219,7 +217,7 @@ def _evaluate_and_sample(
 
 
 def snapshot_steps(steps: int, count: int) -> frozenset[int]:
-    """`count` steps from 0 to `steps`, evenly spaced in their logarithm: much happens early."""
+    """`count` steps from 0 to `steps`, evenly spaced on a logarithmic scale, because most changes happen early."""
     if count <= 0:
         return frozenset()
     if count == 1:
