@@ -1,7 +1,7 @@
-"""Beam search: the continuation with the highest probability as a whole, as far as a few candidates at a time can find it.
+"""Beam search: approximate search for the continuation with the highest total probability.
 
-Greedy search takes the likeliest token again and again and may thereby miss the likeliest text. Beam search keeps the
-`n_beam` likeliest beginnings instead of one (Lowerre 1976). With as many beams as there are texts it is exhaustive.
+Greedy decoding takes the most likely token at each step and can miss the most likely text. Beam search keeps the
+`n_beam` most likely prefixes instead of one (Lowerre 1976). With as many beams as there are texts it is exhaustive.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def beam_search(
 ) -> Iterator[list[Beam]]:
     """The candidates after each of `n_tokens` tokens, best first; among equals the one with the lower ids.
 
-    A candidate that has come to a token of `ends` is a whole text: it stays as it is while it is among the best. The search
-    ends when all are.
-    The model must be in eval mode. Raises ValueError for an empty prompt and for less than one beam.
+    A candidate that has reached a token of `ends` is complete and is kept unchanged while it is among the best. The search
+    ends when all candidates are complete.
+    The model must be in eval mode. Raises ValueError for an empty prompt or fewer than one beam.
     """
     if n_beam < 1:
         raise ValueError(f"Beams must be 1 or more; {n_beam} is not.")

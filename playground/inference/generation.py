@@ -1,4 +1,4 @@
-"""Writing text: an iterator of tokens, one forward pass of one token each, thanks to the KV cache."""
+"""Text generation: an iterator of tokens, each computed by one forward pass of one token with the KV cache."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import StreamDecoder, Tokenizer, end_ids
 
-SHORT = 16  # tokens of a prompt that compiled steps read one by one in less time than torch takes to set about it
-BURST_SECONDS = 0.02  # of writing without looking up: a text still appears smoothly, and a stop is heard at once
+SHORT = 16  # prompt tokens that compiled steps read one by one faster than PyTorch, given its overhead
+BURST_SECONDS = 0.02  # of generation between checks, so that text appears smoothly and stopping takes effect at once
 
 
 class DecodingSession:
-    """Feeds tokens to a model and returns the logits of what comes next, for as long as one likes.
+    """Feeds tokens to a model and returns the logits of the next token, without a limit on length.
 
-    A model whose window rolls on goes on for ever in constant memory, and so does any that is given a streaming cache.
-    One that can see only `block_size` tokens rereads the last half of its context when that is full: its view is then
-    between a half and a whole context long.
+    A model with a rolling window, or with a streaming cache, can continue indefinitely in constant memory. Any other model
+    rereads the last half of its context when the context is full, so it sees between half a context and a full one.
 
-    It begins with one text; `fork` makes it several, which share what was read before.
+    It starts with one text; `fork` continues it as several, which share the tokens read so far.
     """
 
     def __init__(self, model: Transformer, cache: KVCache | None = None) -> None:
-        """`cache`: a fresh one of another kind than the model's own, such as `KVCache.streaming`."""
+        """`cache`: an empty cache to use instead of the model's default, such as `KVCache.streaming`."""
         config = model.config
         self.model = model
         self.cache = cache or KVCache(config)
-        # Learned positions end, sines beyond the context were never trained, and neither were so distant sinks.
+        # Learned positions are limited; sinusoidal positions and sinks beyond the context were never trained.
         unbounded = not config.n_sink and config.position in ("rope", "alibi", "none")
         self.rolls = self.cache.endless and (self.cache.streams or unbounded)
         self.contexts: list[list[int]] = [[]]
@@ -81,7 +80,7 @@ class DecodingSession:
             return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
 
     def ahead(self) -> int:
-        """How many tokens compiled steps could write on their own from here: none where there are none."""
+        """How many tokens compiled steps can generate from here; 0 without compiled steps."""
         room = AHEAD if self.rolls else self.model.config.block_size - len(self.context)
         return min(room, AHEAD) if room > 0 and self._taken_over() else 0
 
@@ -107,13 +106,13 @@ class DecodingSession:
         return drawn
 
     def _taken_over(self) -> bool:
-        """Whether compiled steps go on with the texts, taking over what the cache has read, if anything."""
+        """Whether compiled steps continue the texts, taking over the contents of the cache if necessary."""
         if not self._steps and covers(self.model, self.cache):
             self._steps = [DecodeStep(self.model, self.cache, row) for row in range(len(self.contexts))]
         return bool(self._steps)
 
     def fork(self, rows: Sequence[int]) -> None:
-        """Go on with these texts, by number; one that comes several times is read on in several ways."""
+        """Continue with these texts, by index; an index that occurs several times becomes several texts."""
         self.contexts = [list(self.contexts[row]) for row in rows]
         self.cache.select(rows)
         self._steps = [self._steps[row].copy() for row in rows] if self._steps else []
@@ -125,7 +124,7 @@ class GeneratedToken:
 
     id: int
     probability: float  # under the model itself (the softmax over its whole vocabulary), before any filter
-    alternatives: tuple[tuple[int, float], ...]  # the likeliest tokens with their probabilities, before any filter
+    alternatives: tuple[tuple[int, float], ...]  # the most likely tokens with their probabilities, before any filter
 
 
 def generate(
@@ -134,8 +133,8 @@ def generate(
     """Continue token ids for `max_new_tokens` tokens. The same model, ids and config give the same tokens.
 
     The model must be in eval mode. Of a prompt longer than the context, the last part is used. Raises ValueError for an
-    empty prompt. Only the first of the config's samples is written, and stop strings are not looked
-    for: see `generate_text_batch`.
+    empty prompt. Only the first of the config's samples is generated, and stop strings are
+    ignored: see `generate_text_batch`.
     """
     return (tokens[0] for tokens in generate_batch(model, ids, config.replace(n_sample=1), n_alternatives))
 
@@ -151,7 +150,7 @@ def generate_batch(
     """`n_sample` continuations at once, a token of each at a time; the prompt is read once.
 
     Each has random numbers of its own, and the first has those of a single one. `drawn` random numbers were used before:
-    whoever goes on after n tokens with drawn = n gets what a longer text would have been; of the second of several
+    continuing after n tokens with drawn = n gives the same text as generating all at once; of the second of several
     samples, with first_row = 1.
     """
     return continue_batch(DecodingSession(model), ids, config, config.max_new_tokens, n_alternatives, drawn, first_row)
@@ -166,7 +165,7 @@ def continue_batch(
     drawn: int = 0,
     first_row: int = 0,
 ) -> Iterator[list[GeneratedToken]]:
-    """`generate_batch` by a reader of one's own that has read nothing yet, for as many tokens as one likes."""
+    """`generate_batch` with a given, unused session, without a limit on the number of tokens."""
     rngs = [sequence_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
     logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
     reader.fork([0] * config.n_sample)
@@ -246,7 +245,7 @@ def generate_text_batch(
     """`generate_batch` with text, each continuation until its stop string or an end-of-text token comes: from then on it
     gives None.
 
-    It ends when all have stopped.
+    Ends when all have stopped.
     """
     decoders = [StreamDecoder(tokenizer, ids) for _ in range(config.n_sample)]
     watches = [StopStringMatcher(config.stops) for _ in decoders]
@@ -271,11 +270,13 @@ def generate_text_batch(
 
 
 class StopStringMatcher:
-    """Looks for stop strings in text that comes in pieces."""
+    """Finds stop strings in text that arrives in pieces."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stops = list(stops)
-        self.reach = max(map(len, self.stops), default=1) - 1  # so much of what came may be the beginning of one
+        self.reach = (
+            max(map(len, self.stops), default=1) - 1
+        )  # this many characters may be the beginning of a stop string
         self._tail = ""
 
     def feed(self, text: str) -> int | None:
@@ -287,7 +288,7 @@ class StopStringMatcher:
 
 
 def generate_text(model: Transformer, tokenizer: Tokenizer, prompt: str, config: GenerationConfig) -> str:
-    """The continuation of a prompt as text. The model's mode (training or not) is left as it was."""
+    """The continuation of a prompt as text. Restores the model's mode (train or eval)."""
     was_training = model.training
     model.eval()
     try:

@@ -1,7 +1,7 @@
 """From logits to the next token: repetition penalty, temperature, top-k, top-p, min-p, then one draw.
 
-`filter_distribution` is the reference. The browser recomputes it while a slider moves (`ui/components`), and a test holds
-the two together.
+`filter_distribution` is the reference. The browser recomputes it while a slider moves (`ui/components`); a test compares
+the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playground.config import GenerationConfig
 class Filtered:
     """A next-token distribution before and after the filters, each (V,) float64 and summing to 1.
 
-    `removed_by` names, per token, the filter that took it: "", "top-k", "top-p" or "min-p".
+    `removed_by` names, per token, the filter that removed it: "", "top-k", "top-p" or "min-p".
     """
 
     before: np.ndarray
@@ -34,7 +34,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def entropy_bits(probabilities: np.ndarray) -> float:
-    """-sum p log2 p, in bits: how undecided a distribution is."""
+    """The entropy -sum p log2 p, in bits."""
     positive = probabilities[probabilities > 0]
     return float(-(positive * np.log2(positive)).sum())
 
@@ -51,8 +51,8 @@ def filter_distribution(logits: np.ndarray, config: GenerationConfig, seen: Iter
     """Apply repetition penalty, temperature, top-k, top-p and min-p, in this order, to logits (V,).
 
     `seen` are the ids of the text so far, for the penalty. Ties are broken towards the lower token id, so exactly k tokens
-    survive top-k. Top-p keeps the token that crosses the threshold; min-p compares with the likeliest token; one always
-    remains. Temperature 0 puts everything on the likeliest token.
+    survive top-k. Top-p keeps the token that crosses the threshold; min-p compares with the most likely token; at least one
+    token remains. Temperature 0 puts all probability on the most likely token.
     """
     after, in_k, in_p, in_min = _shape(logits, config, seen)
     removed_by = np.where(~in_k, "top-k", np.where(~in_p, "top-p", np.where(~in_min, "min-p", "")))
@@ -60,12 +60,12 @@ def filter_distribution(logits: np.ndarray, config: GenerationConfig, seen: Iter
 
 
 def filtered_probs(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int] = ()) -> np.ndarray:
-    """What is drawn from, (V,) float64: `filter_distribution(...).after` and nothing else, for whoever is in a hurry."""
+    """The filtered distribution, (V,) float64: `filter_distribution(...).after` alone, computed faster."""
     return _shape(logits, config, seen)[0]
 
 
 def _shape(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int]) -> tuple[np.ndarray, ...]:
-    """What is drawn from, and who passes top-k, top-p and min-p, each (V,). Tokens are ranked only where a filter asks."""
+    """The filtered distribution, and the masks of top-k, top-p and min-p, each (V,). Sorts only if a filter needs it."""
     scores = penalize_repetition(logits, seen, config.repetition_penalty)
     size, best = len(scores), int(scores.argmax())  # of equal ones the lowest id
     k = 1 if config.temperature == 0 else min(config.top_k or size, size)
@@ -81,7 +81,7 @@ def _shape(logits: np.ndarray, config: GenerationConfig, seen: Iterable[int]) ->
         scaled = np.where(in_k, scaled, -np.inf)
     heated = softmax(scaled)
     if config.top_p < 1:
-        reached_before = np.cumsum(heated[order]) - heated[order]  # the mass of all likelier tokens
+        reached_before = np.cumsum(heated[order]) - heated[order]  # the probability of all more likely tokens
         in_p = np.zeros(size, dtype=bool)
         in_p[order] = reached_before < config.top_p
         in_p[best] = True
@@ -102,6 +102,6 @@ def topk(logits: np.ndarray, n: int) -> np.ndarray:
 
 
 def sample_token(probabilities: np.ndarray, rng: np.random.Generator) -> int:
-    """One token id from probabilities (V,), by inverting their cumulative sum; ids of probability 0 never come."""
+    """One token id from probabilities (V,), by inverting their cumulative sum; ids of probability 0 are never drawn."""
     cumulative = probabilities.cumsum()
     return min(int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right")), len(probabilities) - 1)

@@ -1,4 +1,4 @@
-"""Runs: kept on disk, trained in processes of their own, watched while they train.
+"""Runs: stored on disk and trained in separate processes.
 
-`store` is where everything meets; `worker` trains, `launcher` decides when, `curves` tells the browser what is new.
+`store` keeps them, `worker` trains them, `queue` decides when, and `curves` sends new points to the browser.
 """

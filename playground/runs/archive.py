@@ -1,13 +1,13 @@
-"""A cold copy of ended runs in another folder, such as a mounted Storage Bucket, and their return when a store lacks them.
+"""Copies of ended runs in another folder, such as a mounted Storage Bucket, and restoring them into an empty store.
 
     archive/<id>/manifest.json          which file of the run has which sha256, and a checksum of the manifest itself
     archive/<id>/objects/<sha256>       the files' contents
 
-Contents are written under temporary names and renamed; the manifest comes last and names only what is complete. So a copy
-that broke off at any moment is the one before it, or none; nothing needs a lock, which such mounts do not have.
+Contents are written under temporary names and renamed; the manifest comes last and lists only complete files. So an
+interrupted copy leaves the previous one, or none; no locks are needed, which such mounts do not support.
 
-``archived.json`` in the store remembers what has a copy. A run that it names and the store lacks was deleted: its copy goes
-too. One that it does not name is brought back: the store is new, or a restart has emptied it.
+``archived.json`` in the store lists the runs that have a copy. A listed run that is missing in the store was deleted, so
+its copy is deleted too. A copy that is not listed is restored: the store is new, or a restart has emptied it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT = 1
 _ID = re.compile(r"[0-9a-f]{32}")
 _SUM = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_OF_THE_MOMENT = {"lock", "heartbeat", "control"}  # they mean something only where the run trains
+_OF_THE_MOMENT = {"lock", "heartbeat", "control"}  # only meaningful where the run trains
 _CHUNK = 1 << 20
 
 
@@ -42,7 +42,7 @@ class IncompleteError(Exception):
 
 @dataclass
 class Report:
-    """What one pass has done, as ids, and what it could not do, as sentences."""
+    """The results of one pass: ids of processed runs, and problems as sentences."""
 
     restored: list[str] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
@@ -51,8 +51,8 @@ class Report:
 
 
 class Archive:
-    """Keeps `folder` a copy of the ended runs of one store. `start` does it in a thread of its own, because a mount may take
-    its time, or never answer."""
+    """Copies the ended runs of one store to `folder`. `start` does it in a separate thread, because a mount may be slow or
+    not respond."""
 
     def __init__(self, store: RunStore, folder: Path) -> None:
         self._store = store
@@ -63,11 +63,11 @@ class Archive:
         self._told: set[str] = set()
 
     def start(self) -> None:
-        """Restore what the store lacks, then copy what ends, every half minute."""
+        """Restore missing runs, then copy ended runs every half minute."""
         self._thread.start()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Copy what has ended since the last pass, and stop; a mount that does not answer is not waited for."""
+        """Copy runs that ended since the last pass, and stop; does not wait for a mount that does not respond."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -84,12 +84,12 @@ class Archive:
         for run_id in report.restored:
             print(f"archive: {run_id} was restored", flush=True)
         for problem in report.problems:
-            if problem not in self._told:  # an unavailable folder is the same news every half minute
+            if problem not in self._told:  # report an unavailable folder only once
                 print(f"archive: {problem}", flush=True)
         self._told = set(report.problems)
 
     def sync(self) -> Report:
-        """One pass: remove copies of what was deleted, restore what is missing, copy what is new or has changed."""
+        """One pass: remove copies of deleted runs, restore missing runs, copy new or changed ones."""
         report = Report()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ class Archive:
 
 
 def _files(run: Path) -> list[Path]:
-    """The files of a run that last, in the order of their names; links and what is being written are left out."""
+    """The permanent files of a run, sorted by name, without links and temporary files."""
     found = []
     for place, folders, names in os.walk(run):
         folders[:] = [name for name in folders if _PART.fullmatch(name)]
@@ -192,7 +192,7 @@ def _files(run: Path) -> list[Path]:
 
 
 def _mark(run: Path) -> str:
-    """A short text that differs when a run's files do."""
+    """A short string that changes when a run's files change."""
     facts = [
         (path.relative_to(run).as_posix(), (found := path.stat()).st_size, found.st_mtime_ns) for path in _files(run)
     ]

@@ -1,8 +1,8 @@
-"""How well counting does on a run's text, beside the run: ``baselines.json`` in its folder.
+"""N-gram baselines on a run's text: ``baselines.json`` in its folder.
 
-A loss by itself says little. Against n-grams that were counted on the same training part and judged on the same
-validation part it can be placed: better than a trigram, not yet as good as a 5-gram. They are counted over bytes, whatever
-the tokenizer: bits per byte compare across tokenizers, and the chart turns them into its own units.
+N-grams that were counted on the same training part and evaluated on the same validation part help to interpret a loss:
+better than a trigram, not yet as good as a 5-gram. They are counted over bytes, whatever the tokenizer, because bits per
+byte can be compared across tokenizers; the chart converts them to its units.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ FORMAT = 1
 MAX_ORDER = 5
 COUNTED_BYTES = 4_000_000  # of the training part; two seconds on one core
 HELD_OUT_BYTES = 1_000_000  # of the validation part
-_PIECES = 16  # evenly spread, where only a part is counted
+_PIECES = 16  # evenly spaced, if only a part is counted
 
 
 def read(folder: Path) -> dict[str, float] | None:
-    """Held-out bits per byte by name (unigram to 5-gram) of the run in a folder, or None while they are not known."""
+    """Held-out bits per byte by name (unigram to 5-gram) of the run in a folder, or None if they are not known yet."""
     values = read_json(folder / FILE) or {}
     bits = values.get("bits_per_byte")
     if values.get("format") != FORMAT or not isinstance(bits, dict):
@@ -41,9 +41,9 @@ def read(folder: Path) -> dict[str, float] | None:
 
 
 def compute(run: Run, cache_dir: Path | None) -> dict[str, float]:
-    """Count, and write the numbers into the run's folder. Raises ValueError or OSError where that is impossible.
+    """Compute the baselines and write them into the run's folder. Raises ValueError or OSError if that fails.
 
-    What was counted before on the same text is taken from the cache.
+    Results for the same text are cached.
     """
     train, held_out, mask = parts(run, cache_dir)
     known = _known(train, held_out, mask, cache_dir)
@@ -58,13 +58,13 @@ def compute(run: Run, cache_dir: Path | None) -> dict[str, float]:
 
 
 def facts(entropies: list[NgramEntropy], counted: int, held_out: int) -> dict[str, Any]:
-    """What the file says."""
+    """The contents of the file."""
     bits = {entropy.name: round(entropy.held_out, 6) for entropy in entropies}
     return {"format": FORMAT, "bits_per_byte": bits, "counted_bytes": counted, "held_out_bytes": held_out}
 
 
 def start(run: Run, cache_dir: Path | None) -> threading.Thread | None:
-    """Do it beside the training, unless it has been done. The thread dies with the process, which harms nothing."""
+    """Compute them in a thread during training, unless done before. The thread may end with the process at any time."""
     if (run.path / FILE).exists():
         return None
 
@@ -80,7 +80,7 @@ def start(run: Run, cache_dir: Path | None) -> threading.Thread | None:
 
 
 def parts(run: Run, cache_dir: Path | None) -> tuple[bytes, bytes, np.ndarray | None]:
-    """What is counted and what it is judged on: samples of a run's two parts, and flags of the answers in tasks."""
+    """Samples of a run's training and validation part, and the answer masks of tasks."""
     config = run.train
     path = run.text_path if config.corpus == "own" else None
     if path is not None:

@@ -1,7 +1,7 @@
-"""Which runs' validation losses may be put side by side, and in which unit.
+"""Which runs' validation losses can be compared, and in which unit.
 
-A loss per token compares only runs with the same tokens; bits per byte compare any tokens, as long as they give the text
-back; and nothing compares losses on different validation texts.
+Losses per token are comparable between runs with the same tokens; bits per byte also between different tokenizers, if
+they reproduce the text; losses on different validation texts are not comparable.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from playground.runs.store.run_store import DOCUMENTS, Run
 from playground.tokenizers.identity import saved_fingerprint
 
 NATS, BITS = "nats per token", "bits per byte"
-WHOLE_BYTES = 32_000_000  # of a longer text evenly spread pieces are compared
+WHOLE_BYTES = 32_000_000  # for longer texts, evenly spaced pieces are compared
 _PIECES, _PIECE_BYTES = 64, 65_536
-# Settings that decide what is in a validation text and what counts in it; those that there are.
+# Settings that determine the validation text and which of its tokens count.
 _TEXT = ("validation_fraction", "task_version")
 _TOKENS = ("tokenizer", "documents")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What a run's validation losses are losses of: its tokens and its validation text, each as a digest.
+    """Identifies what a run's validation losses are measured on: digests of its tokens and its validation text.
 
     `bits`: whether there are bits per byte; None while that is not known.
     """
@@ -71,7 +71,7 @@ def text_of(run: Run) -> str:
 
 
 def text_bytes(run: Run) -> int:
-    """How much of its text a run uses at most, in bytes: as much as its settings say, or all of a shorter one."""
+    """How many bytes of its text a run uses: the number in its settings, or all of a shorter text."""
     train = run.train
     if train.corpus == "own":
         path = run.text_path

@@ -1,4 +1,4 @@
-"""From wishes to a run: the checks that come before anything is written, shared by the forms and the command line."""
+"""Creating a run: validation before anything is written, shared by the forms and the command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from playground.tokenizers.bpe import Learning
 from playground.train.dataset import end_of_text, prepare
 from playground.train.estimate import estimate
 
-COMPARED_BYTES = 200_000  # of a file too large to hold, to tell beforehand whether its text comes back from its tokens
+COMPARED_BYTES = 200_000  # of a large file, to check beforehand whether the tokenizer reproduces its text
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -37,11 +37,11 @@ class Prepared:
     train: TrainConfig
     tokenizer: Tokenizer
     own_text: str | TextFile | None = None
-    notes: tuple[str, ...] = ()  # what the user should know although nothing is wrong
+    notes: tuple[str, ...] = ()  # information for the user; not errors
 
     @property
     def default_name(self) -> str:
-        """A name for a user who gives none."""
+        """The default name of a run."""
         text = self.own_text.name if isinstance(self.own_text, TextFile) else find_corpus(self.train.corpus).label
         return f"{spelled(self.preset) or 'Custom'} on {text}"[:NAME_LENGTH].strip()
 
@@ -65,8 +65,8 @@ def prepare_run(
     learning rate from optimizer and width unless one is given, and so does how documents are kept apart from the tokenizer.
     `own_text`, a string or a file that `sources.gather` made, makes the corpus "own"; a corpus that is downloaded is
     fetched into `cache_dir` now. `memory_limit` is in bytes: by default what the machine has free. `limits` are what this
-    visitor may use. `imported` is the tokenizer that the setting "imported" means; `learning` hears how far a BPE
-    tokenizer has come. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
+    visitor may use. `imported` is the tokenizer that the setting "imported" means; `learning` reports the progress of BPE
+    training. Writes nothing else; raises ValueError with one sentence on the first thing that is wrong.
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
@@ -120,7 +120,7 @@ def _check_task(train: TrainConfig) -> None:
 
 
 def _lost(text: str | TextFile, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig) -> float | None:
-    """Share of the text's characters that its tokens do not give back; None if they give back the text.
+    """Share of the text's characters that its tokens do not reproduce; None if they reproduce all of it.
 
     A text that is held in memory is prepared as the run will, which raises ValueError where it does not fit the model. Of a
     larger one the beginning is tried; the worker prepares the tokens, which takes too long for a click.
@@ -136,7 +136,7 @@ def _lost(text: str | TextFile, tokenizer: Tokenizer, model: ModelConfig, train:
 def _notes(
     train: TrainConfig, tokenizer: Tokenizer, own: str | TextFile | None, lost: float | None, separated: str
 ) -> tuple[str, ...]:
-    """What the user should know although nothing is wrong. `separated` says how documents are kept apart, if at all."""
+    """Notes for the user that are not errors. `separated` says how documents are separated, if at all."""
     notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost)]
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
         notes.append(
@@ -153,7 +153,7 @@ def _notes(
 
 
 def _with_own_text(changes: Mapping[str, Any], own_text: str | TextFile | None) -> Mapping[str, Any]:
-    """A text of one's own is taken whole unless something else is asked for."""
+    """Use all of a user's own text unless a size is given."""
     if own_text is None:
         return changes
     whole = max(MIN_BYTES, own_text.n_bytes) if isinstance(own_text, TextFile) else CORPORA["own"].default_bytes
@@ -168,7 +168,7 @@ def _text(
     if isinstance(own, TextFile):
         if min(n_bytes, own.n_bytes) > MAX_BYTES:
             return own
-        own = beginning_of(own, n_bytes + 4)  # so that there is something to cut after the last line
+        own = beginning_of(own, n_bytes + 4)  # so that it can be cut at a line end
     if train.corpus == "own":
         n_bytes = min(n_bytes, MAX_BYTES)
     return training_text(train, n_bytes=n_bytes, cache_dir=cache_dir, own_text=own, progress=progress)
@@ -207,7 +207,7 @@ def check_memory(model: ModelConfig, train: TrainConfig, limit: int | None = Non
 
 
 def free_memory() -> int:
-    """Bytes that a new process can take: the machine's, or less where a container's limit says so."""
+    """Memory available to a new process in bytes: the machine's, or less if a container has a limit."""
     available = int(psutil.virtual_memory().available)
     try:
         limit, used = (int((CGROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
@@ -215,5 +215,5 @@ def free_memory() -> int:
         cached = sum(int(size) for name, size in rows if name in ("inactive_file", "active_file"))
     except (OSError, ValueError):  # no cgroup v2, or "max": no limit
         return available
-    # A container's use counts what the system keeps of files it has read, and gives back when somebody needs it.
+    # A container's usage includes the page cache, which the kernel reclaims when needed.
     return max(0, min(available, limit - used + cached))

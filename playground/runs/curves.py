@@ -1,7 +1,7 @@
-"""Curves for the live chart: what is new about a run since the client last asked, small enough to be asked all the time.
+"""Curves for the live chart: what has changed since the client's last request, cheap enough for frequent polling.
 
-One `Curves` serves all viewers of a process. Each run's log is read once as it grows, whoever asks. The client holds a
-cursor that it sends back; a cursor is only a hint: a forged or outdated one costs a full answer and nothing else.
+One `Curves` serves all viewers of a process. Each run's log is read once as it grows. The client sends back a
+cursor, which is only a hint: a forged or outdated one just results in a full answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from playground.tokenizers import ImportedTokenizer, in_words, lost_words
 
 POINTS = 400  # per run
 CAPACITY = 128  # runs kept in memory: three of the largest races
-STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, however many are watching
+STATUS_SECONDS = 0.25  # a run's state is looked up at most this often, for any number of viewers
 RECENT_SECONDS = 3.0  # of training over which the speed is measured
 
 _CURSOR = re.compile(r"([0-9a-z.]{1,60}):([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9}):([0-9a-f]{4})")
@@ -84,7 +84,7 @@ class Curves:
             return pd.DataFrame(reader.validation(0))
 
     def columns(self, run: Run) -> Columns:
-        """A run's thinned training curve and its measurements, complete."""
+        """A run's downsampled training curve and all its evaluations."""
         reader = self._reader(run)
         with reader.lock:
             reader.refresh(run)
@@ -105,7 +105,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Columns:
-    """A run's curves. `life` differs whenever what was given out before holds no longer."""
+    """A run's curves. `life` changes when earlier points are no longer valid."""
 
     life: str
     state: str
@@ -114,11 +114,11 @@ class Columns:
     train: dict[str, list[Any]]
     validation: dict[str, list[Any]]
     passes: float  # over the training text
-    measure: Measure  # what its validation losses are losses of
+    measure: Measure  # what its validation losses are measured on
 
 
 class _Reader:
-    """One run's log and what was made of it. Used under its lock."""
+    """One run's log and derived data. Used under its lock."""
 
     def __init__(self, history: History) -> None:
         self.lock = threading.Lock()
@@ -136,7 +136,7 @@ class _Reader:
 
     @property
     def passes(self) -> float:
-        """How often it has read its training text, in tokens seen by tokens there."""
+        """Epochs: tokens seen divided by tokens in the training text."""
         started, tokens = self.history.started, self.history.train["tokens"]
         return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
 
@@ -149,7 +149,7 @@ class _Reader:
 
     @property
     def no_bits(self) -> str:
-        """Why there are no bits per byte although the run has begun; empty where there are."""
+        """Why a run that has begun has no bits per byte; empty if it has."""
         started = self.history.started
         if started is None or self.bits_per_nat is not None:
             return ""
@@ -171,7 +171,7 @@ class _Reader:
         return Measure(tokens_of(run), text_of(run), self.bits_per_nat is not None if self.history.started else None)
 
     def refresh(self, run: Run) -> None:
-        """Read on; start the thinned curve anew when the old one no longer holds."""
+        """Read new events; restart the downsampled curve if earlier points are no longer valid."""
         now = time.monotonic()
         if now - self._looked >= STATUS_SECONDS or run is not self._of:
             self.status, self._looked, self._of = run.status(), now, run
@@ -184,7 +184,7 @@ class _Reader:
         self.thinned.extend()
 
     def reply(self, run: Run, cursor: tuple[str, int, int, int, str]) -> dict[str, Any]:
-        """The answer to a client that has seen what the cursor says."""
+        """The answer to a client with this cursor."""
         life, *counts, seen_head = cursor
         points, measured, written = (
             len(self.thinned.columns["step"]),
@@ -211,7 +211,7 @@ class _Reader:
         return answer
 
     def _head(self, run: Run) -> dict[str, Any]:
-        """What changes seldom."""
+        """The fields that rarely change."""
         damaged = self.history.damaged
         notes = [self.status.message] if self.status.message else []
         notes += [f"{counted(damaged, 'damaged row')} of the log skipped."] if damaged else []

@@ -1,6 +1,6 @@
-"""Taking a run away: as a folder for Transformers, as one of our own with everything in it, or as one Python file.
+"""Exporting a run: as a folder for Transformers, as a safetensors folder with everything in it, or as one Python file.
 
-A folder appears whole or not at all: it is written under a hidden name beside its place and renamed.
+Folders are created atomically: written under a hidden name next to the target and renamed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `check` is there when Transformers has loaded the folder back."""
+    """The result of an export. `check` is set if Transformers loaded the folder."""
 
     format: Format
     step: int
@@ -39,7 +39,7 @@ class Exported:
 
 
 def package(run: Run, step: int | None = None, models: ModelCache | None = None) -> Package:
-    """A run as it travels, with the weights of `step` (None: the newest). Raises ValueError when there are none."""
+    """A run as a `Package`, with the weights of `step` (None: the newest). Raises ValueError if there are none."""
     steps = run.steps_available()
     step = step if step is not None else (steps[-1] if steps else None)
     model = (models or ModelCache(1)).get(run, step)

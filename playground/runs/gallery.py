@@ -1,4 +1,4 @@
-"""Making a reference run out of one that was trained here: the same layout, small enough to ship."""
+"""Publishing a run as a reference run: the same layout, small enough to ship."""
 
 from __future__ import annotations
 

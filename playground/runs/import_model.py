@@ -1,6 +1,6 @@
-"""Taking a model in: what was read from outside becomes a run of the store, finished, with weights at one step.
+"""Importing a model: it becomes a finished run of the store, with weights at one step.
 
-It has no training text here and no optimizer, so it does not go on training; all that looks at a model works on it.
+It has no training text and no optimizer state, so it cannot be trained further; all inspection works.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ MAX_TEXT = 20_000
 
 
 def import_folder(store: RunStore, folder: Path, *, name: str = "", owner: str | None = None) -> Run:
-    """The model of a folder as a run. Raises ValueError; nothing is written then."""
+    """Import the model in a folder as a run. Raises ValueError and then writes nothing."""
     return import_package(
         store, read_folder(folder, free_memory()), origin=f"the folder {folder.name}", name=name, owner=owner
     )
 
 
 def import_files(store: RunStore, paths: Iterable[Path], *, name: str = "", owner: str | None = None) -> Run:
-    """The model that some uploaded files make up together. Raises ValueError; nothing is written then."""
+    """Import a model from uploaded files. Raises ValueError and then writes nothing."""
     return import_package(store, read_files(paths, free=free_memory()), origin="uploaded files", name=name, owner=owner)
 
 
 def import_from_hub(store: RunStore, repository: str, *, name: str = "", owner: str | None = None) -> Run:
-    """A public model of the Hub, by its id. Raises ValueError; nothing is kept then."""
+    """Import a public model of the Hub by its id. Raises ValueError and then keeps nothing."""
     with hub.downloaded(repository, free_memory() // 2) as folder:
         read = read_folder(folder, free_memory())
     title = repository.partition("/")[2]
@@ -54,7 +54,7 @@ def import_from_hub(store: RunStore, repository: str, *, name: str = "", owner: 
 
 
 def import_package(store: RunStore, package: Package, *, origin: str, name: str = "", owner: str | None = None) -> Run:
-    """A run with the weights, tokenizer and log of a package. `origin` says in words where it came from.
+    """A run with the weights, tokenizer and log of a package. `origin` describes where it came from.
 
     Raises ValueError for a bad name or a full disk; nothing is left behind then.
     """
@@ -85,7 +85,7 @@ def import_package(store: RunStore, package: Package, *, origin: str, name: str 
 
 
 def _text_note(tokenizer: Tokenizer) -> list[str]:
-    """Whether the tokenizer gives back what it reads, tried on texts of ours."""
+    """A note if the tokenizer does not reproduce some sample texts."""
     if not isinstance(tokenizer, ImportedTokenizer) or tokenizer.exact:
         return []
     return [lost_words(lost_share(tokenizer, PROBES), "built-in test texts")]
@@ -103,7 +103,7 @@ def _printable(name: str) -> str:
 
 
 def _checked_row(number: int, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a stranger's log, if it is an event with numbers and texts where they belong."""
+    """A row of an untrusted log, if it is an event with valid types."""
     kind = EVENTS.get(str(row.get("event")))
     if kind is None:
         raise ValueError(f"events.jsonl: line {number:,} is no event of a training ({shown(row.get('event'))}).")

@@ -1,8 +1,8 @@
-"""What a visitor may use of the machine, in one frozen object; every refusal is one sentence with the remedy.
+"""The limits of a visitor, in one frozen object; every error is one sentence with the remedy.
 
-Checked when a run is prepared, again when it is queued, and once more by the worker, which is told its limits by whoever
-started it and never by the folder that it is given. `LOCAL` has no limits: there the machine's own memory is the guard.
-The numbers of `PUBLIC` and `CLASSROOM` are argued for in docs/decisions/2026-11-25-fair-use.md.
+Checked when a run is prepared, again when it is queued, and once more by the worker, which receives its limits from the
+process that started it and never from the run's folder. `LOCAL` has no limits except the machine's memory. The values of
+`PUBLIC` and `CLASSROOM` are explained in docs/decisions/2026-11-25-fair-use.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _limit(help: str) -> Any:
 
 @dataclass(frozen=True)
 class Limits:
-    """None means no limit. Megabytes are millions of bytes; minutes are of a worker's time, whatever it does in it."""
+    """None means no limit. Megabytes are millions of bytes; minutes are of a worker's time."""
 
     max_parameters: int | None = _limit("Parameters of a model; in a race, of each model.")
     max_context: int | None = _limit("Context length of a model, in tokens.")
@@ -46,7 +46,7 @@ class Limits:
     total_mb: int | None = _limit("Disk space of all runs, in MB; above it the oldest runs are deleted.")
     new_tokens: int | None = _limit("Tokens generated per request.")
     trainers: Trainers = "everyone"
-    frozen: tuple[str, ...] = ()  # settings that visitors leave as they find them
+    frozen: tuple[str, ...] = ()  # settings that visitors cannot change
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -67,7 +67,7 @@ class Limits:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """From JSON. Raises ValueError for what is no limit: a worker that misread its limits must not train."""
+        """From JSON. Raises ValueError for invalid values: a worker with unreadable limits must not train."""
         unknown = values.keys() - {item.name for item in fields(cls)}
         if unknown:
             raise ValueError(f"Unknown limit {min(unknown)[:40]!r}.")
@@ -111,7 +111,7 @@ class Limits:
         _compare(need / 1e6, self.visitor_mb, "Disk space", f"{what} needs up to {{}} MB", remedy)
 
     def check_writing(self, new_tokens: int) -> None:
-        """Raise ValueError if a model would write more at once than it may."""
+        """Raise ValueError if more tokens would be generated at once than allowed."""
         _compare(new_tokens, self.new_tokens, "Max new tokens", "{} were requested", "it, then continue the text")
 
     def check_frozen(self, changes: Mapping[str, Any], *starts: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Limits:
                 )
 
     def in_words(self) -> str:
-        """What matters to a visitor before a start, in one line; empty without limits."""
+        """The limits relevant before a start, in one line; empty without limits."""
         words = {
             "max_parameters": "{:,} parameters", "max_context": "context {:,}", "run_minutes": "{:g} min a run",
             "daily_minutes": "{:g} min a day", "visitor_mb": "{:,} MB of runs",
@@ -157,7 +157,7 @@ def stored_bytes(model: ModelConfig, train: TrainConfig) -> int:
 
 
 def starting_values(preset: str) -> dict[str, Any]:
-    """The settings that a form shows for a preset, and for the recipe that comes with it, before anybody has touched it."""
+    """The settings that a form initially shows for a preset and its recipe."""
     model = preset_config(preset, **recipe(preset, ModelConfig))
     return {**model.to_dict(), **TrainConfig(**recipe(preset, TrainConfig)).to_dict()}
 

@@ -1,4 +1,4 @@
-"""Trained models in memory, for everyone who looks at one: few, shared, read-only."""
+"""A cache of loaded models, shared and read-only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BYTES = 2_000_000_000  # of all models together; one that is larger is alone
 
 
 class ModelCache:
-    """The models that were looked at last, by run and step. One for a process; its methods may be called from any thread.
+    """The most recently used models, by run and step. One per process; its methods may be called from any thread.
 
-    Models are in eval mode, without gradients, and shared: whoever takes one must not change it. Callers pass a `Run` that
-    the store gave them, so who may look has been decided there.
+    Models are in eval mode, without gradients, and shared: callers must not modify them. Callers pass a `Run` from the
+    store, which has checked access.
     """
 
     def __init__(self, capacity: int = CAPACITY, most_bytes: int = BYTES) -> None:
@@ -47,7 +47,7 @@ class ModelCache:
             try:
                 return self._at(run, step)
             except DamagedError:
-                continue  # an older one will do: the caller asked for no step in particular
+                continue  # fall back to an older step: the caller did not ask for a particular one
         return self._at(run, available[0])
 
     def _at(self, run: Run, step: int) -> Transformer:

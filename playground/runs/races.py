@@ -1,7 +1,7 @@
-"""Races on disk: a race is a folder beside the runs that holds its own runs, so it appears and disappears whole.
+"""Races on disk: a race is a folder next to the runs that contains its own runs, so it is created and deleted as one.
 
 Its runs are ordinary ones (every tab works on them); they train together, so the race alone has a worker, a state
-and buttons. Who may see a race is decided as for runs. A shipped race may also name runs that lie beside it in the gallery.
+and buttons. Access is decided as for runs. A reference race may also name runs next to it in the gallery.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PACE_STEPS = 5  # measured to turn a budget in seconds into steps
 
 
 class RaceNotFound(RunNotFound):
-    """One answer for a race that never was, is gone, is damaged, or belongs to someone else."""
+    """The race does not exist, was deleted, is damaged, or belongs to someone else; the message does not tell which."""
 
     def __init__(self) -> None:
         ValueError.__init__(self, "Race not found.")
@@ -66,7 +66,7 @@ class Race:
     spec: RaceSpec
     runs: tuple[tuple[str, ...], ...]
     solved: tuple[str, ...]
-    notes: str  # what its maker wants the reader to know, or empty
+    notes: str  # notes of the author for readers, or empty
     created: float
     path: Path
     owner: str | None = None
@@ -74,7 +74,7 @@ class Race:
     reference: bool = False
 
     def status(self) -> Status:
-        """Its true state now."""
+        """Its current state."""
         return Status("finished") if self.reference else status.derive(self.path)
 
     @cached_property
@@ -93,7 +93,7 @@ class Race:
 
 @dataclass(frozen=True)
 class PreparedRace:
-    """All that a race is created from, checked together."""
+    """Everything that a race is created from, validated."""
 
     spec: RaceSpec
     arms: tuple[PlannedArm, ...]
@@ -102,7 +102,7 @@ class PreparedRace:
 
 
 def is_race_id(text: object) -> bool:
-    """Whether it could name a race."""
+    """Whether it has the form of a race's id."""
     return isinstance(text, str) and _RACE_ID.fullmatch(text) is not None
 
 
@@ -186,7 +186,7 @@ class _Texts:
         return prepare(self.text(config), self.tokenizer(config), model, config)
 
     def pace(self, model: ModelConfig, config: TrainConfig) -> float:
-        """Seconds of a step here and now: the median of a few, after one to warm up."""
+        """Seconds per step, measured: the median of a few, after one to warm up."""
         config = config.replace(steps=PACE_STEPS + 1, eval_interval=PACE_STEPS + 1, eval_tokens=64, warmup_steps=0)
         events = train(TrainState.new(model, config), self.dataset(model, config), config, self.tokenizer(config))
         seconds = [event.seconds for event in events if isinstance(event, StepDone)]
@@ -328,7 +328,7 @@ def rename_race(store: RunStore, race_id: str, name: str, visitor: str | None = 
 
 
 def share_race(store: RunStore, race_id: str, shared: bool, visitor: str | None = None) -> Race:
-    """Let whoever knows its id look at a race and its runs, or no longer. Raises RaceNotFound or ValueError."""
+    """Share a race and its runs with everyone who has the link, or stop sharing. Raises RaceNotFound or ValueError."""
     with store.exclusive():
         race = _change(own_race(store, race_id, visitor), shared=bool(shared))
         for run_id in (run_id for arm in race.runs for run_id in arm):
@@ -385,7 +385,7 @@ def _load(path: Path, reference: bool) -> Race | None:
             reference=reference,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # written by hand or by another version: there is no such race
+        return None  # written by hand or by another version: treated as missing
 
 
 def _owned(race: Race, visitor: str | None) -> bool:

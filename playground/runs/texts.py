@@ -1,4 +1,4 @@
-"""The text of a run: as tokens for whoever trains or looks at it, and what can be known of a large file before."""
+"""The text of a run: its tokens for training and inspection, and what can be determined about a large file beforehand."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from playground.train.dataset import Dataset, end_of_text, prepare, prepare_file
 
 
 def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) -> Dataset:
-    """What a run trains on. A text of one's own is mapped from a file of tokens, everything else is made in memory.
+    """The dataset of a run. A user's own text is memory-mapped from a token file, everything else is made in memory.
 
-    The file lies in the cache, for all runs on that text; but where visitors are strangers to each other, in the run's own
-    folder, so that it goes when its owner deletes the run. Raises ValueError where the text is not here.
+    The file is in the cache, shared by all runs on that text; in public mode it is in the run's own
+    folder, so that it is deleted with the run. Raises ValueError if the text is not available.
     """
     kind, own = find_corpus(run.train.corpus).kind, run.text_path
     if kind == "unknown" or (kind == "own" and own is None):
@@ -36,7 +36,7 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
 
 
 class Datasets:
-    """What the runs that were looked at last train on; seconds to make, so kept. One for a process, for any thread."""
+    """A cache of the datasets of recently used runs. One per process, thread-safe."""
 
     def __init__(self, capacity: int = 3) -> None:
         self._capacity = capacity
@@ -44,7 +44,7 @@ class Datasets:
         self._kept: OrderedDict[str, Dataset] = OrderedDict()
 
     def get(self, run: Run, cache_dir: Path | None) -> Dataset:
-        """What `dataset` makes. Raises ValueError as that does."""
+        """The result of `dataset`, cached. Raises ValueError as `dataset` does."""
         with self._lock:
             data = self._kept.pop(run.id, None)
         data = data or dataset(run, cache_dir)

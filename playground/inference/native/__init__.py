@@ -1,1 +1,1 @@
-"""The decoding step in C, used where a compiler is found and the model is one that it knows."""
+"""The decode step in C, used if there is a C compiler and the model is supported."""

@@ -1,13 +1,12 @@
-"""Writing as machine code: one new token after the other without an interpreter between the operations.
+"""The compiled decode step: generates tokens without Python between the operations.
 
-A small model's step is some eighty tiny operations, and Python and torch spend more time between them than in them. So
-`decode_step.c` computes the whole step, and the choice of the next token, in one call. It is compiled when the app starts,
-in the background, by the machine's own C compiler, into a folder of its own that is gone once the code is loaded. Without a
-compiler, for models that it does not cover (mixtures of experts, norms after the sum, other types than float32), and until
-it is ready, `Reader` goes the plain way through `Transformer`. Both give the same text: a test compares them, weight for
-weight and variant for variant.
+A small model's decode step is about eighty tiny operations, and most of the time is overhead of Python and PyTorch. So
+`decode_step.c` computes the whole step, including sampling, in one call. It is compiled when the app starts, in the
+background, by the machine's own C compiler, into a private folder that is removed once the library is loaded. Without a
+compiler, for models that it does not support (mixtures of experts, post-norm, dtypes other than float32), and until it
+is ready, `DecodingSession` uses `Transformer`. Both give the same text: a test compares them for every variant.
 
-Reading the weights is what takes the time of larger models: `panels.py` lays them out for that.
+Larger models are limited by reading the weights: `packed_weights.py` defines their layout.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ SOURCE = Path(__file__).with_suffix(".c")
 AHEAD = 1024  # positions for which rotations are computed at once
 COMPILERS = ("cc", "gcc", "clang")
 MLP_CODES = {"gelu": 0, "gelu_exact": 1, "relu2": 2, "swiglu": 3, "geglu": 4, "clamped_swiglu": 5}
-# What the C code computes, for every setting of a model. One that is not named here, because it was added since, or a
-# value that is not, goes through `Transformer`.
+# The values that the C code supports, for every setting of a model. A setting that is not listed here, for example a new
+# one, or a value that is not listed, falls back to `Transformer`.
 SUPPORTED: dict[str, Container[Any]] = {
     "position": ("none", "learned", "sinusoidal", "rope", "alibi"), "norm": ("layernorm", "rmsnorm"),
     "norm_placement": ("pre",), "mlp": MLP_CODES, "sink_logit": ("none", "zero", "learned"), "n_expert": (1,),
@@ -49,7 +48,7 @@ SUPPORTED: dict[str, Container[Any]] = {
         "n_kv_head", "head_size", "window", "global_every", "n_sink", "match_parameters", "mlp_width", "bias",
         "tie_embeddings", "logit_softcap",
     ), ANY),
-    # These change nothing where there is one expert, after the start, and outside training.
+    # These have no effect with one expert, after initialization, and outside training.
     **dict.fromkeys(("n_expert_active", "router_norm", "init", "dropout"), ANY),
 }  # fmt: skip
 
@@ -99,7 +98,7 @@ _warming: threading.Thread | None = None
 
 
 def warm(wait: bool = False) -> bool:
-    """Compile the step in the background, once a process; with `wait`, until it is done. Tells whether it is ready."""
+    """Compile the step in the background, once per process; with `wait`, block until done. Returns whether it is ready."""
     global _warming
     if _warming is None:
         _warming = threading.Thread(target=_load, name="decode-step", daemon=True)
@@ -135,7 +134,7 @@ def _load() -> None:
 
 
 def covers(model: Transformer, cache: KVCache) -> bool:
-    """Whether the compiled step is ready and computes this model with such a cache."""
+    """Whether the compiled step is ready and supports this model and cache."""
     return (
         _library is not None
         and not unsupported(model.config.to_dict(), SUPPORTED)
@@ -146,10 +145,10 @@ def covers(model: Transformer, cache: KVCache) -> bool:
 
 
 class DecodeStep:
-    """The compiled step for one text: it takes over from a `KVCache` that has read the beginning, and goes on alone."""
+    """The compiled step for one text: it takes over the contents of a `KVCache` and continues from there."""
 
     def __init__(self, model: Transformer, cache: KVCache, row: int = 0) -> None:
-        """Take over row `row` of a cache. Only where `covers` says so."""
+        """Take over row `row` of a cache. Requires `covers`."""
         assert _library is not None
         self.model, self.position = model, int(cache.lengths[row])
         self._keys, self._values = _taken_over(model, cache, row)
@@ -159,7 +158,7 @@ class DecodeStep:
         self._point()
 
     def _point(self) -> None:
-        """Tell the C code where everything lies."""
+        """Set the pointers of the C structures."""
         model, config = self.model, self.model.config
         self._layers = (_Layer * config.n_layer)()
         parts = zip(self._layers, model.blocks, self._keys, self._values, self._held, self._rings, strict=True)
@@ -195,7 +194,7 @@ class DecodeStep:
         self._at = ctypes.addressof(self._session)
 
     def copy(self) -> DecodeStep:
-        """Another text with the same beginning, which goes its own way."""
+        """A copy of the state, to continue the same text independently."""
         other = copy(self)
         other._keys, other._values, other._held = (
             [part.clone() for part in kept] for kept in (self._keys, self._values, self._held)
@@ -238,7 +237,7 @@ class DecodeStep:
         return drawn
 
     def _look_ahead(self, n: int) -> None:
-        """Have the tables of the next n positions."""
+        """Compute the tables of the next n positions."""
         session, positions, start = self._session, self.model.positions, self.position
         session.position = start
         if start + n <= self._ends:
@@ -262,7 +261,7 @@ _working = 0
 
 @contextmanager
 def _at_work(session: _Session) -> Iterator[None]:
-    """Share the threads with whoever writes at the same moment: more of them than cores would only wait for each other."""
+    """Divide the threads among concurrent generations: more threads than cores would wait for each other."""
     global _working
     with _counting:
         _working += 1
@@ -279,7 +278,7 @@ def _pointer(tensor: torch.Tensor | None) -> int | None:
 
 
 def _vectors(block: Any) -> dict[str, torch.Tensor | None]:
-    """What a block has besides products, by the names of the C structure."""
+    """Vectors of a block (norms, biases, sinks), by the names of the C structure."""
     attention = block.attn
     norms = {
         "norm1": block.attn_norm, "query_norm": attention.query_norm, "key_norm": attention.key_norm,

@@ -1,11 +1,11 @@
-"""A model's matrices in the order in which `decode_step.c` reads them: a copy, kept until the model's weights change.
+"""A copy of a model's matrices in the order in which `decode_step.c` reads them, kept until the weights change.
 
-A panel is 32 rows of a matrix, column after column. Read that way a product is one stream through memory, which processors
-fetch ahead, and its sums need not be gathered. Queries, keys and values are one matrix; so are an MLP's gate and what it
-gates, in turns of 16 rows. Huge pages, where the system has them, spare a large model's step most of its address lookups.
+A panel is 32 rows of a matrix, column after column. Read that way a product is one stream through memory, which the CPU
+prefetches, and needs no reduction across lanes. Queries, keys and values are one matrix; so are an MLP's gate and up
+projection, interleaved every 16 rows. Huge pages, where available, avoid most address translation in large models.
 
-Snapshots and shipped runs keep their weights as bfloat16. A model whose float32 numbers are all bfloat16 numbers has panels
-of half the size, widened as they are read. Nothing is rounded for that.
+Snapshots and reference runs store weights as bfloat16. If all float32 weights of a model are exact in bfloat16, panels have
+half the size and are widened as they are read. Nothing is rounded.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _packing = threading.Lock()
 
 
 def packed_weights(model: Transformer) -> Panels:
-    """A model's panels, packed when they are first asked for and whenever a weight has changed."""
+    """A model's panels, packed at the first request and again after a weight has changed."""
     with _packing:
         versions = [number for weight in model.parameters() for number in (weight.data_ptr(), weight._version)]
         known = _known.get(model)
@@ -73,7 +73,7 @@ def _packed(model: Transformer) -> Panels:
 
 
 def is_exact(weight: torch.Tensor) -> bool:
-    """Whether bfloat16 holds every number of a float32 matrix as it is."""
+    """Whether bfloat16 represents every element of a float32 matrix exactly."""
     low = weight.detach().view(torch.int16)[:, ::2]  # lower halves, as bytes lie on all machines that torch knows
     return not low[:1].any() and not low.any()
 
@@ -97,7 +97,7 @@ def _biases(parts: Any, joined: Any) -> torch.Tensor | None:
 
 
 def _in_turns(parts: list[torch.Tensor]) -> torch.Tensor:
-    """16 rows of the first, 16 of the second, and so on, filled up with zeros; a single one as it is."""
+    """16 rows of the first, 16 of the second, and so on, padded with zeros; a single matrix unchanged."""
     if len(parts) == 1:
         return parts[0]
     blocks = [_filled(part, LANES).unflatten(0, (-1, LANES)) for part in parts]
@@ -121,7 +121,7 @@ def in_panels(weight: torch.Tensor, half: bool) -> torch.Tensor:
 
 
 def _memory(size: int, dtype: torch.dtype) -> torch.Tensor:
-    """Room for so many numbers, on huge pages where the system has them."""
+    """Memory for this many elements, on huge pages where available."""
     n_bytes = size * dtype.itemsize
     if n_bytes < HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(size, dtype=dtype)

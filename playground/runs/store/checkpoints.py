@@ -1,6 +1,6 @@
-"""Checkpoints and snapshots: weights on disk, committed as a whole or not at all.
+"""Checkpoints and snapshots: weights on disk, written atomically.
 
-``checkpoints/step_00000123/`` holds what a run needs to resume exactly: weights, optimizer and counters. Two are kept.
+``checkpoints/step_00000123/`` holds what a run needs to resume exactly: weights, optimizer state and counters. Two are kept.
 ``snapshots/step_00000123/`` has the same layout without the optimizer, perhaps at half precision; all are kept.
 
 Each folder is written under a hidden name, put on disk, and renamed: the rename is the commit. ``manifest.json`` comes last
@@ -40,12 +40,12 @@ _FILE = re.compile(r"[a-z]{1,20}\.safetensors")
 
 
 class DamagedError(ValueError):
-    """A checkpoint is not what was written. The message says what is wrong, without any path."""
+    """A checkpoint is damaged. The message says what is wrong, without paths."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one folder holds. `notes` are sentences on newer checkpoints that had to be passed over."""
+    """The contents of one folder. `notes` are sentences on newer checkpoints that were skipped because they are damaged."""
 
     step: int
     tensors: Tensors
@@ -64,7 +64,7 @@ def save_checkpoint(run: Path, tensors: Tensors, counters: dict[str, int | float
 def save_snapshot(
     run: Path, weights: dict[str, Tensor], counters: dict[str, int | float], precision: Precision = "float32"
 ) -> None:
-    """Commit weights alone, for looking at later; they load back as float32. Raises as `save_checkpoint`."""
+    """Save weights only, for inspection; they are loaded as float32. Raises as `save_checkpoint`."""
     dtype = getattr(torch, precision)
     _commit(run / "snapshots", {"model": {name: w.to(dtype) for name, w in weights.items()}}, counters, precision)
 
@@ -192,7 +192,7 @@ NONE_KEPT = "No checkpoint was saved yet."
 
 
 def kept(run: Path) -> str:
-    """A sentence on which checkpoint a run can go on from."""
+    """A sentence on which checkpoint a run can be resumed from."""
     found = steps(run, "checkpoints")
     return f"The checkpoint of step {found[-1]:,} is kept." if found else NONE_KEPT
 

@@ -1,6 +1,6 @@
-"""Writing files so that a crash at any moment leaves either the old ones or the new ones, and one lock between processes.
+"""Atomic file operations, which leave the old or the new content after a crash, and a lock between processes.
 
-Everything goes to a temporary name first and is renamed into place; names that begin with a dot are never read.
+Files are written under a temporary name and renamed; names that begin with a dot are never read.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ else:
 
 
 def temporary_name(path: Path, kind: str = "tmp") -> Path:
-    """A hidden sibling of `path` that nobody else uses."""
+    """A unique hidden name in the folder of `path`."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace a file's content at once, on disk when this returns. Raises OSError, leaving the old content."""
+    """Replace a file's content atomically and sync it to disk. Raises OSError, leaving the old content."""
     temporary = temporary_name(path)
     try:
         with open(temporary, "xb") as file:
@@ -93,7 +93,7 @@ def discard(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what crashes left under hidden names. Only for the one who holds the folder's lock."""
+    """Remove temporary files left by crashes. Requires the folder's lock."""
     for leftover in folder.glob(".*.tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -104,14 +104,14 @@ def sweep(folder: Path) -> None:
 
 
 class Lock:
-    """A lock on a file, between threads and processes; the system frees it when its holder dies, however it dies."""
+    """A lock on a file, between threads and processes; the operating system releases it when its holder ends."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
 
     def acquire(self, timeout: float = 0.0) -> bool:
-        """Try for `timeout` seconds; whether the lock is held now."""
+        """Try for `timeout` seconds; returns whether the lock is held."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + timeout
         while not _try_lock(handle):
@@ -123,7 +123,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Let go; nothing to do if not held."""
+        """Release the lock if it is held."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -1,7 +1,7 @@
-"""What a run's log says, read as it grows: each step once, in order.
+"""A run's log, read as it grows: each step once, in order.
 
-A run that crashed trains the steps after its last checkpoint again when it resumes. So when the log says
-``Started(step=s)``, whatever it said before about steps after s is superseded and dropped here.
+A run that crashed repeats the steps after its last checkpoint when it resumes. So ``Started(step=s)`` in the log
+supersedes all earlier events of steps after s, which are dropped here.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ VALIDATION = columns(Evaluated)
 class History:
     """One run's events so far. Call `refresh` to read on.
 
-    `train` holds a column per field of `StepDone`. `generation` grows whenever something that was here is dropped: what a
-    reader has taken before holds no longer then.
+    `train` holds a column per field of `StepDone`. `generation` increases when events are dropped: what a
+    reader has taken before is then no longer valid.
     """
 
     def __init__(self, log: Path) -> None:
@@ -48,7 +48,7 @@ class History:
 
     @property
     def life(self) -> str:
-        """Differs whenever what was read before holds no longer."""
+        """Changes when what was read before is no longer valid."""
         return f"{self._tail.file:x}.{self.generation}"
 
     @property
@@ -100,7 +100,7 @@ class History:
                 self.closed = True
 
     def _supersede(self, step: int) -> None:
-        """Drop what was said about steps after `step`."""
+        """Drop the events of steps after `step`."""
         keep = bisect_right(self.train["step"], step)
         validation = [event for event in self.validation if event.step <= step]
         samples = [event for event in self.samples if event.step <= step]

@@ -1,4 +1,4 @@
-"""A run's events on disk: appended by its one worker, tailed by anyone.
+"""A run's event log on disk: appended by its worker, tailed by readers.
 
 One event is one line, ``{json}<tab>{crc32 in 8 hex digits}<newline>``. So a reader can tell a line that is not yet
 complete (no newline: wait), from one that was damaged (wrong checksum: skip and count), from a good one.
@@ -49,7 +49,7 @@ def finite(value: Any) -> Any:
 
 
 class LogWriter:
-    """Appends events. Each is with the operating system when `append` returns, so that a killed worker loses none.
+    """Appends events. Each is passed to the operating system before `append` returns, so a killed worker loses none.
 
     A write costs a few microseconds, so there is nothing to gain from collecting several. Use as a context manager.
     """
@@ -65,7 +65,7 @@ class LogWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def sync(self) -> None:
-        """Put all on disk: done before each checkpoint, so that the log is never behind it."""
+        """Sync to disk: done before each checkpoint, so that the log is never behind it."""
         os.fsync(self._file)
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class LogWriter:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Remove what a dying worker left of its last line; no reader has taken it yet, for want of a newline."""
+    """Remove an incomplete last line left by a killed worker; readers ignore lines without a newline."""
     if not path.exists():
         return
     with open(path, "rb+") as file:
@@ -108,7 +108,7 @@ def last_step(path: Path) -> int | None:
 
 
 class Tail:
-    """Reads a log from where it last stopped. A missing file is an empty one."""
+    """Reads a log incrementally. A missing file counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

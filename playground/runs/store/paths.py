@@ -1,4 +1,4 @@
-"""Where runs, shipped runs and prepared texts live. The one place that knows; everything else is told its folder."""
+"""The folders of runs, reference runs and cached datasets. Everything else receives its folder as an argument."""
 
 from __future__ import annotations
 

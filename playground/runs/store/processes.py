@@ -1,4 +1,4 @@
-"""Processes that train: starting one in a clean environment, and ending one that does not listen."""
+"""Worker processes: starting one in a clean environment, and ending one that does not respond."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from playground.runs.store import status
 from playground.runs.store.paths import code_root
 from playground.runs.store.status import Status
 
-STOP_SECONDS = 5.0  # that a worker has to obey a request, and again to obey SIGTERM
+STOP_SECONDS = 5.0  # that a worker has to follow a request, and again to follow SIGTERM
 
-# OpenMP threads that wait for each other spin by default. As soon as anything else wants a core, the browser for one, they
-# spin for a thread that is not even scheduled. A step of the modern preset with 2 threads on 2 cores, in ms, alone / beside
+# OpenMP threads that wait for each other spin by default. If another process, such as the browser, needs a core, they
+# spin for a thread that is not scheduled. A step of the modern preset with 2 threads on 2 cores, in ms, alone / beside
 # one busy process: spinning 118 / 3,400; sleeping at once 148 / 229; this, a short spin and then sleep, 127 / 227.
 # Read by libgomp when torch loads it, so it has to be in the environment before.
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
-# What a worker may know of the environment. Everything else, above all tokens and secrets, stays out.
+# Environment variables passed to a worker. Everything else, such as tokens and secrets, is left out.
 _ALLOWED = (
     "PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
@@ -102,7 +102,7 @@ class Worker:
         return self.process.pid
 
     def is_alive(self) -> bool:
-        """Whether it still runs; a dead one is buried on the way."""
+        """Whether it is running; reaps it if it has ended."""
         if self.process.poll() is None:
             return True
         self._stdin().close()
@@ -111,7 +111,7 @@ class Worker:
     def give(
         self, run: Path, cache_dir: Path | None, limits: dict[str, Any] | None = None, seconds: float | None = None
     ) -> None:
-        """Hand over its one run, and say what it may use: `Limits.to_dict`, and what is left of the visitor's day.
+        """Send it its run, its limits (`Limits.to_dict`), and the visitor's remaining training time of the day.
 
         Raises OSError if it has died.
         """
@@ -129,13 +129,13 @@ class Worker:
         return self.process.returncode == -signal.SIGKILL
 
     def dismiss(self) -> None:
-        """End one that still waits."""
+        """End a worker that is still waiting for a run."""
         self._stdin().close()
         self.process.terminate()
         self.process.wait(timeout=10)
 
     def retire(self) -> None:
-        """Let one that dies with its parent save a checkpoint and pause; wait for it, but not for ever."""
+        """Let a worker that ends with its parent save a checkpoint and pause; waits for a limited time."""
         self._stdin().close()
         try:
             self.process.wait(timeout=2 * STOP_SECONDS)

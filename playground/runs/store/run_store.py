@@ -1,4 +1,4 @@
-"""Runs on disk: the only thing that the user interface, the command line and the training processes share.
+"""The run store on disk, shared by the user interface, the command line and the training processes.
 
     root/<id>/                  id: 128 random bits in hex; a run's name is never part of a path
         run.json                what the run is: name, configs, preset, owner
@@ -13,10 +13,10 @@
         arms/<id>/              its runs, each laid out as above; the ids begin as the race's does
         status.json, heartbeat, control, lock        of all of them together
 
-A folder appears whole, by a rename, and disappears the same way. The gallery has the same layout and is only read.
+A folder is created and deleted atomically, by a rename. The gallery has the same layout and is read-only.
 
-Who may see a run is decided here and nowhere above. `visitor` is the secret that a hosted visitor's browser keeps; only its
-sha256 is stored. `visitor=None` is the local mode, where everything belongs to whoever sits at the machine.
+Access to runs is decided here only. `visitor` is the secret that a hosted visitor's browser keeps; only its
+sha256 is stored. `visitor=None` is the local mode, where all runs belong to the user of the machine.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class RunNotFound(ValueError):  # noqa: N818 - the sentence, not the mechanics
-    """One answer for a run that never was, is gone, is damaged, or belongs to someone else."""
+    """The run does not exist, was deleted, is damaged, or belongs to someone else; the message does not tell which."""
 
     def __init__(self) -> None:
         super().__init__("Run not found.")
@@ -71,12 +71,12 @@ class Run:
     created: float  # wall clock, seconds since 1970
     path: Path
     owner: str | None = None  # sha256 of the owner's secret
-    shared: bool = False  # whoever knows the id may look at it
+    shared: bool = False  # everyone who has the id can view it
     reference: bool = False  # ships with the project
     origin: str = ""  # where an imported model came from, in words; its text and optimizer are not here
 
     def status(self) -> Status:
-        """Its true state now, with a message for the user or an empty one."""
+        """Its current state, with a message for the user or an empty one."""
         if self.reference:
             return Status("finished")
         race = self.race_path
@@ -213,7 +213,7 @@ class RunStore:
         return run
 
     def own_alone(self, run_id: str, visitor: str | None = None) -> Run:
-        """As `own`, for what would end the fairness of a race: a run that is part of one raises ValueError."""
+        """As `own`, but raises ValueError for a run that is part of a race."""
         run = self.own(run_id, visitor)
         if run.race_path is not None:
             raise ValueError("This run is part of a race. Pause, resume, stop or delete the race, in the Compare tab.")
@@ -233,7 +233,7 @@ class RunStore:
             return self._change(run, name=free_name(checked_name(name), taken))
 
     def share(self, run_id: str, shared: bool, visitor: str | None = None) -> Run:
-        """Let whoever knows its id look at a run, or no longer. Raises RunNotFound or ValueError."""
+        """Share a run with everyone who has the link, or stop sharing. Raises RunNotFound or ValueError."""
         with self.exclusive():
             return self._change(self.own(run_id, visitor), shared=bool(shared))
 
@@ -333,11 +333,11 @@ def read_run(path: Path, reference: bool) -> Run | None:
             origin=str(values.get("origin") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # written by hand or by another version: there is no such run
+        return None  # written by hand or by another version: treated as missing
 
 
 def write_text(folder: Path, text: str | Path | TextFile) -> None:
-    """Keep a text that a user brought, and where its documents end; one that is a file is linked, not copied."""
+    """Store a user's text and its document boundaries; a file is linked, not copied."""
     ends = text.byte_ends() if isinstance(text, Text) else text.ends if isinstance(text, TextFile) else NO_ENDS
     if isinstance(text, str):
         write_bytes(folder / "text.txt", text.encode("utf-8"))
@@ -348,7 +348,7 @@ def write_text(folder: Path, text: str | Path | TextFile) -> None:
 
 
 def read_text(folder: Path) -> str:
-    """What `write_text` kept."""
+    """Read what `write_text` stored."""
     data, ends = (folder / "text.txt").read_bytes(), read_ends(folder / DOCUMENTS)
     return Text.from_bytes(data, ends) if len(ends) else data.decode("utf-8")
 

@@ -1,13 +1,13 @@
-"""What state a run is in: derived from what is on disk and which processes live, never taken on trust.
+"""The state of a run, derived from its files and from which processes are alive.
 
 Three small files in the run's folder:
 
 * ``status.json``: what was last declared, by the launcher (queued, running) or by the worker (how it ended);
-* ``heartbeat``: when the worker was last well, on the clock that never jumps, and its step;
-* ``control``: what the user asks of a running worker, ``pause`` or ``stop``.
+* ``heartbeat``: when the worker was last alive, on the monotonic clock, and its step;
+* ``control``: the user's request to a running worker, ``pause`` or ``stop``.
 
-A run that is declared running counts as such only while the process that it names lives, is still the same process
-(a process id is used again some day) and has a fresh heartbeat. Otherwise it has crashed.
+A run that is declared running counts as running only while the named process is alive, is still the same process
+(process ids are reused) and has a recent heartbeat. Otherwise it has crashed.
 """
 
 from __future__ import annotations
@@ -122,11 +122,12 @@ def _is_fresh(status: Status, beat: float) -> bool:
     now = time.monotonic()
     if beat < status.since:
         return 0.0 <= now - status.since < STARTUP_SECONDS
-    return 0.0 <= now - beat < STALE_SECONDS  # a beat from the future is from before the machine restarted
+    return 0.0 <= now - beat < STALE_SECONDS  # a heartbeat in the future is from before the machine restarted
 
 
 def process_start(pid: int) -> float | None:
-    """A number that together with `pid` identifies a live process; None if it is dead, or dead but not yet buried."""
+    """A number that together with `pid` identifies a live process; None if it has ended, also if it has not been reaped
+    yet."""
     try:
         # Linux: clock ticks since boot. psutil would turn them into wall-clock time, which moves when the clock is set.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -149,7 +150,7 @@ def request(folder: Path, what: Request) -> None:
 
 
 def requested(folder: Path) -> Request | None:
-    """What was asked and not yet withdrawn."""
+    """The current request, if any."""
     try:
         text = (folder / "control").read_bytes()
     except OSError:
@@ -158,12 +159,12 @@ def requested(folder: Path) -> Request | None:
 
 
 def withdraw(folder: Path) -> None:
-    """Forget an earlier request."""
+    """Withdraw a request."""
     (folder / "control").unlink(missing_ok=True)
 
 
 def read_heartbeat(folder: Path) -> tuple[float, int]:
-    """When the worker was last well (monotonic seconds) and at which step; zeros if it never was."""
+    """When the worker was last alive (monotonic seconds) and its step; zeros without a heartbeat."""
     try:
         moment, step = (folder / "heartbeat").read_bytes().split()
         return _number(float(moment)), int(step)
@@ -172,19 +173,19 @@ def read_heartbeat(folder: Path) -> tuple[float, int]:
 
 
 class Heartbeat:
-    """Beats once a second from a thread of its own, so that one slow step does not look like death."""
+    """Writes a heartbeat once a second from a separate thread, so that a slow step does not look like a crash."""
 
     def __init__(self, folder: Path) -> None:
         self.step = 0
         self._folder = folder
         self._file = os.open(folder / "heartbeat", os.O_WRONLY | os.O_CREAT, 0o644)
-        self._lock = threading.Lock()  # the thread beats, and so does whoever declares
+        self._lock = threading.Lock()  # written by the thread and by `declare`
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     def beat(self) -> None:
-        """Write one beat, in place: so few bytes are never seen half, and a full disk does not stop the heart."""
-        # To the nanosecond: rounded to less, a beat could lie ahead of the clock and read as one of a former life.
+        """Write one heartbeat in place: so few bytes are written atomically, and it works on a full disk."""
+        # In nanoseconds: rounding could place a heartbeat in the future, as if from before a restart.
         with self._lock:
             os.lseek(self._file, 0, os.SEEK_SET)
             os.write(self._file, f"{time.monotonic():020.9f} {self.step:010d}\n".encode("ascii"))
