@@ -1,7 +1,7 @@
-"""Visitors who have signed in: their token follows from their account, so their runs follow them into any browser.
+"""Signed-in visitors: the token is derived from the account, so their runs are available in any browser.
 
-A token that belongs to an account can be told from a browser's own, by whoever knows the host's secret, and by nobody else;
-nothing about accounts is stored.
+Only with the host's secret can a token of an account be distinguished from a browser's token. Nothing about accounts is
+stored.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from playground.runs.races import Race, jobs
 from playground.runs.store.files import read_json, write_json
 from playground.runs.store.run_store import ARMS, Run, RunStore, hashed
 
-_HALF = 16  # letters of a token that name the account; the others are the seal on them
+_HALF = 16  # letters of a token that identify the account; the others are a signature
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """Tokens from accounts. The secret is the host's and stays the same over restarts."""
+    """Derives tokens from accounts. The secret is the host's and stays the same over restarts."""
 
     secret: str = field(repr=False)
 
     def token(self, account: str) -> str:
-        """The token of an account, as unguessable as any."""
+        """The token of an account."""
         name = self._digest(f"account {account}")
         return name + self._digest(f"seal {name}")
 
@@ -39,9 +39,9 @@ class Accounts:
 
 
 def hand_over(store: RunStore, giver: str, taker: str) -> int:
-    """Make all runs and races of one visitor those of another; how many. Raises OSError, after which some may be.
+    """Transfer all runs and races from one visitor to another and return how many. On OSError some may be transferred.
 
-    For somebody who has proved to be both: it is asked with both tokens, which are secrets.
+    The caller must present both tokens, which are secrets.
     """
     with store.exclusive():
         given = [job for job in jobs(store) if job.owner == hashed(giver)]
@@ -54,7 +54,7 @@ def hand_over(store: RunStore, giver: str, taker: str) -> int:
 
 
 def _descriptions(job: Run | Race) -> list[Path]:
-    """The files that name the owner; a race's own comes last, so that one that broke off is done again."""
+    """The files that name the owner; the race's own comes last, so that an interrupted transfer is repeated."""
     if isinstance(job, Run):
         return [job.path / "run.json"]
     return [*sorted((job.path / ARMS).glob("*/run.json")), job.path / "race.json"]

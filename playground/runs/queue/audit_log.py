@@ -1,7 +1,7 @@
-"""What a host can follow in the app's output: one JSON object a line, about runs and never about what is in them.
+"""The audit log in the app's output: one JSON object per line on each change of a run's state.
 
-No name, text, prompt or message, which visitors write; no secret and no address. A run is told by the first eight letters of
-its id: enough to find its folder, too few to open it.
+It contains no names, texts, prompts or messages of visitors, no secrets and no addresses. A run is identified by the first
+eight letters of its id: enough to find its folder, too few to open it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Job = Run | Race
 
 
 def standard_output(event: str, **facts: str | int | float) -> None:
-    """A line of the app's output."""
+    """Write a line to standard output."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     print(json.dumps({"time": now, "event": event, **facts}), flush=True)
 
 
 def null_sink(event: str, **facts: str | int | float) -> None:
-    """On one's own machine the page says it all."""
+    """Discard events, for local apps."""
 
 
 class AuditLog:
-    """Tells how jobs come and go. Kept by the one launcher that supervises, which looks at all of them twice a second."""
+    """Reports changes of jobs' states. Used by the supervising launcher, which checks all jobs twice a second."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -39,7 +39,7 @@ class AuditLog:
         self._begun = False
 
     def look(self, states: list[tuple[Job, State]]) -> None:
-        """Tell what has changed since the last look. The first one finds what was there before, and tells nothing."""
+        """Report what has changed since the last call. The first call only records the existing jobs."""
         now = time.monotonic()
         for job, state in states:
             before = self._seen.get(job.id)
@@ -57,6 +57,6 @@ class AuditLog:
         self._begun = True
 
     def _after(self, job_id: str, now: float) -> dict[str, float]:
-        """How long it was in the state before: what it has waited, or trained."""
+        """How long the job was in the previous state (waiting or training time)."""
         since = self._since.get(job_id)
         return {} if since is None else {"after_seconds": round(now - since, 1)}

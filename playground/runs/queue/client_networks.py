@@ -1,7 +1,7 @@
-"""Where starts come from. A visitor is a browser, and a new browser is made in a moment: the network behind it is not.
+"""The networks that runs are started from. A new browser is a new visitor, but it is in the same network.
 
-A network is the address of a home, a school or a server, whoever sits behind it. Nothing of it is written anywhere, so what
-is known ends with the app. Addresses that are nobody's in particular, a machine's own or those of a local network, are none.
+A network is the public address of a home, a school or a server. Networks are kept in memory only and forgotten when the app
+ends. Loopback and local addresses have no network.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterable
 
 from playground.runs.queue.usage import Usage
 
-ClientNetworkOf = Callable[[], str | None]  # the network from which whoever asks just now does so
+ClientNetworkOf = Callable[[], str | None]  # the network of the current request
 V6_BITS = 56  # what one customer of a provider is usually given
 
 
 def no_network() -> None:
-    """For an app whose starts all come from the machine itself."""
+    """For local apps: no network."""
 
 
 def network_of(address: str) -> str | None:
-    """The network of an address, or None for one that is not public, and for what is no address."""
+    """The network of an address, or None if it is not a public address."""
     try:
         found = ipaddress.ip_address(address.strip().strip("[]").partition("%")[0])
     except ValueError:
@@ -34,11 +34,11 @@ def network_of(address: str) -> str | None:
 
 
 def origin(peer: str, forwarded: Iterable[str]) -> str | None:
-    """The network of who is behind a request that `peer` sent us, by the values of its header ``X-Forwarded-For``.
+    """The network behind a request from `peer`, given the values of its header ``X-Forwarded-For``.
 
-    A public peer is believed itself: anybody may write a header. Any other is a proxy of the host's or a local network, and
-    each proxy adds on the right whom it has heard, so the first public address from the right is one that none of the
-    visitors has written.
+    For a public peer its own address is used, because it could forge the header. Any other peer is a proxy of the host or a
+    local network. Each proxy appends the address of its client, so the last public address was added by a proxy and not by
+    the visitor.
     """
     if network_of(peer) is not None:
         return network_of(peer)
@@ -56,32 +56,32 @@ class ClientNetworks:
         self._used = Usage(None)
 
     def started(self, job_id: str, network: str | None) -> None:
-        """A job was queued from there."""
+        """A job was queued from this network."""
         with self._lock:
             self._of.pop(job_id, None)
             if network is not None:
                 self._of[job_id] = network
 
     def jobs(self, network: str | None, active: Iterable[str]) -> int:
-        """How many of the jobs that train or wait are from there; none from nowhere."""
+        """How many of the running and waiting jobs are from this network; 0 without a network."""
         with self._lock:
             return 0 if network is None else sum(self._of.get(job_id) == network for job_id in active)
 
     def add(self, job_id: str, seconds: float) -> None:
-        """Count training time of a job."""
+        """Add training time of a job."""
         with self._lock:
             network = self._of.get(job_id)
         if network is not None:
             self._used.add(network, seconds)
 
     def seconds(self, job_id: str) -> float:
-        """What the network of a job has used within the last 24 hours."""
+        """Training time that the network of a job has used within the last 24 hours."""
         with self._lock:
             network = self._of.get(job_id)
         return 0.0 if network is None else self._used.seconds(network)
 
     def keep(self, job_ids: Iterable[str]) -> None:
-        """Forget jobs that are gone, and let what was used grow old. `job_ids` may be a moment old: who is new stays."""
+        """Forget deleted jobs and expired training time. `job_ids` may be slightly outdated: new jobs are kept."""
         wanted = set(job_ids)
         with self._lock:
             gone = self._seen - wanted

@@ -1,6 +1,6 @@
-"""Whom the app is for: one person, the public, or a class; from environment variables, all of them in docs/hosting.md.
+"""Hosting options (local, public, classroom) from environment variables, documented in docs/hosting.md.
 
-A variable that says nothing usable ends the start with a sentence: a host must not believe in a limit that is not there.
+An invalid value stops the app at startup, so that no limit is silently missing.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
 
 PREFIX = "PLAYGROUND_"
 KEEP_DAYS = 14.0
-# What a Space has whose README says `hf_oauth: true`. Anywhere else Gradio's own button would end the start.
+# Set on a Space whose README has `hf_oauth: true`. Elsewhere Gradio's login button would fail at startup.
 SIGN_IN = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
 
 @dataclass(frozen=True)
 class Hosting:
-    """What a host has decided. `public`: visitors are strangers to each other."""
+    """The host's options. `public`: visitors see only their own runs."""
 
     public: bool = False
     limits: Limits = LOCAL
-    pinned: tuple[str, ...] = ()  # ids or names of shipped runs that come first in all lists
-    password: str = field(default="", repr=False)  # to see the page at all
-    host_password: str = field(default="", repr=False)  # to train where only the host may
-    keep_days: float | None = None  # runs that nobody has touched for longer go, unless they are shared
+    pinned: tuple[str, ...] = ()  # ids or names of reference runs that come first in all lists
+    password: str = field(default="", repr=False)  # required to open the page
+    host_password: str = field(default="", repr=False)  # unlocks training if only the host can train
+    keep_days: float | None = None  # unused runs are deleted after this time, unless they are shared
     archive: Path | None = None  # ended runs are copied there
-    account_secret: str = field(default="", repr=False)  # of a Space with sign-in; tokens of accounts are made with it
+    account_secret: str = field(
+        default="", repr=False
+    )  # of a Space with sign-in; tokens of accounts are derived from it
 
     @classmethod
     def read(cls, environment: Mapping[str, str], public: bool | None = None) -> Hosting:
-        """From environment variables. `public` as the command line says, if it says so. Raises ValueError."""
+        """Read environment variables. `public` is the command line's option, if given. Raises ValueError."""
         said = {name: environment.get(PREFIX + name, "").strip() for name in VARIABLES}
         classroom = _yes("CLASSROOM", said["CLASSROOM"])
         if public is None:

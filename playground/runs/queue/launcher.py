@@ -1,12 +1,12 @@
 """Starts, stops and queues training. The queue and all states live in the store, so restarting the app loses nothing.
 
-A supervisor thread looks after everything twice a second, or at once when it is woken: it gives queued runs to workers,
-sends signals to those that ignore a request, and keeps one spare worker warm (torch loaded), so that training begins at
-once. Visitors take turns (`queue`), and what each may use (`limits`) is checked here whatever was checked before. Of
-several apps on one folder only one supervises at a time; buttons work in all.
+A supervisor thread runs twice a second, or at once when woken: it dispatches queued runs to workers, sends signals to
+workers that do not follow a request, and keeps one spare worker with torch loaded, so that training starts without delay.
+Visitors take turns (`queue`), and their limits (`limits`) are checked here in any case. If several apps use one folder,
+one of them supervises; all can control runs.
 
-Workers survive the app: stopped with Ctrl-C or killed, it finds them again when it starts, since nothing about them is kept
-in memory. With ``die_with_ui=True`` they save a checkpoint and pause when the app ends.
+Workers survive the app: if it is stopped or killed, it finds them again at its next start, since their state is on
+disk. With ``die_with_ui=True`` they save a checkpoint and pause when the app ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from playground.runs.store.status import Request, Status
 
 TICK_SECONDS = 0.5
 FLUSH_SECONDS = 5.0  # between writes of what visitors have used
-START_SECONDS = 1.0  # that a start costs a visitor at least: a run that ends at once took its turn too
+START_SECONDS = 1.0  # minimum charge for a start, so that a run that ends immediately counts too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
 _NOT_HERE = (
@@ -46,7 +46,7 @@ _KILLED = "Probably out of memory: lower the batch size, context length, embeddi
 
 
 class Launcher:
-    """The one way to start and stop runs and races from the app. All methods may be called from any thread.
+    """Starts and stops runs and races for the app. All methods may be called from any thread.
 
     Methods that take a run's or a race's id raise RunNotFound for one the visitor may not see, and ValueError with
     one clear sentence for one they may not change or that is in no state for it. What is already so is not an error.
@@ -88,8 +88,8 @@ class Launcher:
         self._wants_spare = spare
         self._spare: Worker | None = None
         self._spare_not_before = 0.0
-        self._workers: list[Worker] = []  # our children that have a run, kept to bury them
-        self._asked: dict[str, tuple[float, set[int]]] = {}  # when we first saw a request, and the signals sent since
+        self._workers: list[Worker] = []  # child processes that have a run, kept to reap them
+        self._asked: dict[str, tuple[float, set[int]]] = {}  # when a request was first seen, and the signals sent since
         self._leader_lock = Lock(store.root / ".launcher")
         self._supervises = False
         self._wake = threading.Event()
@@ -100,7 +100,7 @@ class Launcher:
         try:
             store.sweep()
             _shorten(store.root / "worker.log")
-        except OSError as error:  # a disk that is full or only to be read: what is there can still be looked at
+        except OSError as error:  # full or read-only disk: existing runs can still be viewed
             print(f"launcher: {error.strerror}", flush=True)
         self._thread = threading.Thread(target=self._supervise, name="launcher", daemon=True)
         if supervise:
@@ -111,7 +111,7 @@ class Launcher:
         return self.resume(run.id, visitor)
 
     def begin(self, job: Job, visitor: str | None = None) -> Status:
-        """Queue what was created a moment ago, and remove it again if it may not start: nothing is left of a refusal."""
+        """Queue a new run or race, and delete it again if it is not allowed to start."""
         try:
             return self.start(job, visitor)
         except ValueError:
@@ -119,15 +119,15 @@ class Launcher:
             raise
 
     def admit(self, visitor: str | None = None, n_jobs: int = 1) -> None:
-        """Raise ValueError if the visitor may not start so many runs now. For forms, before they prepare anything."""
+        """Raise ValueError if the visitor cannot start this many runs now. For forms, before anything is prepared."""
         self._check_turns(visitor, self._statuses(), n_jobs)
 
     def trust(self, visitor: str | None) -> None:
-        """Let a visitor train where only the host may, until this app ends."""
+        """Let a visitor train on an app where only the host can, until the app ends."""
         self._trusted.add(hashed(visitor) or "")
 
     def may_train(self, visitor: str | None) -> bool:
-        """Whether this visitor is one of those who train here."""
+        """Whether this visitor can train."""
         return self.limits.trainers == "everyone" or (
             self.limits.trainers == "owner" and (hashed(visitor) or "") in self._trusted
         )
@@ -141,11 +141,11 @@ class Launcher:
         return self._request(run_id, "stop", visitor)
 
     def pause(self, run_id: str, visitor: str | None = None) -> Status:
-        """As `stop`, with the intention to go on: a paused run says so."""
+        """As `stop`, but the run's state is paused."""
         return self._request(run_id, "pause", visitor)
 
     def continue_for(self, run_id: str, steps: int, visitor: str | None = None) -> Status:
-        """Let a run that has ended or stands still train for `steps` more than it was meant to, and queue it."""
+        """Extend a run that is not training by `steps` steps, and queue it."""
         with self.store.exclusive():
             run = own_job(self.store, run_id, visitor)
             if isinstance(run, Race):
@@ -163,14 +163,15 @@ class Launcher:
         return self.line().position(run_id)
 
     def line(self) -> QueueView:
-        """What trains and what waits; looked up at most once a tick, however many ask."""
+        """The running and waiting jobs; computed at most once per tick."""
         seen = self._seen
         if seen is None or time.monotonic() - seen[0] > TICK_SECONDS:
             self._seen = seen = (time.monotonic(), self._line(self._statuses()))
         return seen[1]
 
     def close(self) -> None:
-        """Stop supervising. Workers train on, or with `die_with_ui` pause: this waits for them, ten seconds at most."""
+        """Stop supervising. Workers continue to train, or pause with `die_with_ui`: this waits for them, at most ten
+        seconds."""
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
@@ -226,7 +227,7 @@ class Launcher:
                 raise ValueError(f"This {kind_of(run)} has already {now.state}.")
             if now.state in ("stopped", "crashed") and what == "pause":
                 raise ValueError(f"This {kind_of(run)} is not training.")
-            # The request comes first: should a worker be given the run at this moment, it sees it at its first step.
+            # The request comes first: a worker that is given the run at this moment sees it at its first step.
             status.request(run.path, what)
             if not status.alive(status.declared(run.path)):
                 status.declare(run.path, wanted)
@@ -238,11 +239,11 @@ class Launcher:
         try:
             self.space.check(job, self.limits)
         except ValueError:
-            self._tidied = time.monotonic() - PASS_SECONDS  # see at the next tick whether something can go
+            self._tidied = time.monotonic() - PASS_SECONDS  # check at the next tick whether runs can be deleted
             raise
 
     def _check_turns(self, visitor: str | None, statuses: list[tuple[Job, Status]], n_jobs: int = 1) -> None:
-        """Raise ValueError if a visitor does not train here, has too much in the queue, or has used up their day."""
+        """Raise ValueError if a visitor cannot train, has too many queued runs, or has used the training time of the day."""
         limits, owner = self.limits, hashed(visitor)
         if not self.may_train(visitor):
             raise ValueError(_NOT_HERE if limits.trainers == "nobody" else _ONLY_THE_HOST)
@@ -292,7 +293,7 @@ class Launcher:
                 self._supervises = self._supervises or self._leader_lock.acquire()
                 if self._supervises:
                     self._tick()
-            except (OSError, ValueError) as error:  # a full disk, a folder deleted by hand: try again, and say so
+            except (OSError, ValueError) as error:  # a full disk or a folder deleted by hand: report it and try again
                 print(f"launcher: {type(error).__name__}: {error}", flush=True)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
@@ -319,7 +320,7 @@ class Launcher:
             self.usage.flush()
 
     def _count(self, running: tuple[Job, ...]) -> None:
-        """Add the time since the last look to what the owners of running jobs have used."""
+        """Add the time since the last call to the usage of the owners of running jobs."""
         now = time.monotonic()
         for job in running:
             self.usage.add(job.owner, now - self._ticked)
@@ -338,7 +339,7 @@ class Launcher:
         return chosen
 
     def _reap_workers(self) -> None:
-        """Forget workers that have ended; if the system killed one, say why it probably did."""
+        """Reap workers that have ended; if one was killed by the system, record the probable reason."""
         dead = [worker for worker in self._workers if not worker.is_alive()]
         self._workers = [worker for worker in self._workers if worker not in dead]
         for worker in dead:
@@ -351,7 +352,7 @@ class Launcher:
                     status.declare(folder, Status("crashed", why))
 
     def _escalate_signals(self, runs: list[Job]) -> None:
-        """Signals for processes that were asked to stop and have not. One that fell silent is asked too."""
+        """Send signals to processes that do not stop when requested, or that have no recent heartbeat."""
         now = time.monotonic()
         asked = {run.id for run in runs if status.requested(run.path)}
         self._asked = {run_id: entry for run_id, entry in self._asked.items() if run_id in asked}
@@ -366,7 +367,7 @@ class Launcher:
                     self._settle(run)
 
     def _settle(self, run: Job) -> None:
-        """A process that was asked to stop is gone without having said so: it was killed."""
+        """Record the status of a process that was asked to stop and ended without writing one."""
         with self.store.exclusive():
             if run.status().state == "crashed":
                 message = f"The training process did not stop in time and was killed{status.reached(run.path)}"
@@ -391,7 +392,7 @@ class Launcher:
         worker.give(run.path, self.cache_dir, self.limits.to_dict(), self._left(run.owner))
 
     def _left(self, owner: str | None) -> float | None:
-        """Seconds of their day that a visitor has left, never less than one."""
+        """Remaining training time of a visitor's day in seconds, at least one."""
         day = self.limits.daily_minutes
         return None if day is None else max(1.0, 60 * day - self.usage.seconds(owner))
 
@@ -428,6 +429,6 @@ def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
 
 
 def _shorten(log: Path) -> None:
-    """Start the workers' log anew when it has grown long."""
+    """Truncate the workers' log when it is too long."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.unlink()

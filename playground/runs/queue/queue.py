@@ -1,4 +1,4 @@
-"""Who is next: visitors in turn, those who have used least first."""
+"""The order of the queue: round robin over visitors, least used training time first."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from playground.runs.races import Race
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Status
 
-Job = Run | Race  # what a worker can be given: a race trains all its runs in one
+Job = Run | Race  # a worker's job: a race trains all its runs in one process
 
 
 def kind_of(job: Job) -> str:
-    """What a sentence calls a job."""
+    """The noun for a job in messages."""
     return "run" if isinstance(job, Run) else "race"
 
 
 @dataclass(frozen=True)
 class QueueView:
-    """What trains and what waits, the next one first."""
+    """The running jobs, and the waiting jobs in order."""
 
     running: tuple[Job, ...] = ()
     waiting: tuple[Job, ...] = ()
@@ -32,8 +32,8 @@ class QueueView:
 
 
 class RoundRobin:
-    """Who has had how many turns since the machine last stood idle. A newcomer begins with the round that is going on, so
-    nobody makes up for turns that they did not want."""
+    """Counts the turns of each owner since the machine was last idle. A newcomer starts in the current round, so unused
+    turns are not saved up."""
 
     def __init__(self) -> None:
         self._round = 0
@@ -44,12 +44,12 @@ class RoundRobin:
         return max(self._next.get(owner, 0), self._round)
 
     def took(self, owner: str | None) -> None:
-        """An owner's job was given a worker."""
+        """An owner's job was dispatched."""
         self._round = self.of(owner)
         self._next[owner] = self._round + 1
 
     def forget(self) -> None:
-        """Nothing trains and nobody waits: all begin anew."""
+        """Reset when nothing trains or waits."""
         self._round, self._next = 0, {}
 
 
@@ -59,11 +59,11 @@ def line(
     turns: RoundRobin,
     used_around: Callable[[str], float] = lambda job_id: 0.0,
 ) -> QueueView:
-    """The queue as it stands. `used` gives the seconds that an owner has trained within the last 24 hours, `used_around`
-    what all have from the network that a job came from.
+    """The current queue. `used` gives the training time of an owner within the last 24 hours in seconds, `used_around`
+    that of the network that a job came from.
 
-    Nobody's second job comes before somebody's first; in a round those whose network has used least come first, then those
-    who have used least themselves, then first come first. One visitor's jobs keep the order in which they came.
+    Every owner's first job comes before any second job. Within a round, the order is by the network's used time, then the
+    owner's, then the time of queueing. The jobs of one owner keep their order.
     """
     running = tuple(job for job, now in statuses if now.state == "running")
     waiting = [(job, now) for job, now in statuses if now.state == "queued"]

@@ -1,7 +1,7 @@
-"""Disk space: what runs take, what a visitor may still add, and which runs go when there is too much or they are old.
+"""Disk space: usage of runs, limits for visitors, and the deletion of old runs.
 
-Only where `Limits` or an age say so; a local store keeps everything. What goes first is decided in `doomed`, for reasons
-in docs/decisions/2026-11-25-fair-use.md. Runs that train or wait, and the gallery, never go.
+Applies only if `Limits` or a maximum age are set; a local store keeps everything. `doomed` decides the order of deletion;
+see docs/decisions/2026-11-25-fair-use.md. Running and waiting jobs and the gallery are never deleted.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ from playground.runs.store.run_store import Run, RunStore
 
 Job = Run | Race
 MIN_FREE = 200_000_000  # bytes that stay free on the disk of a limited store
-YOUNG_SECONDS = 600.0  # since its last change, in which somebody may be looking at a run: it does not go
-PASS_SHARE = 10  # at most one in so many goes for its age in one pass: a clock that jumps must not empty a store
+YOUNG_SECONDS = 600.0  # since its last change, during which a run is not deleted, because it may be in use
+PASS_SHARE = 10  # at most one in this many is deleted for age per pass: a wrong clock must not empty a store
 PASS_SECONDS = 600.0
-_FRESH = 60.0  # seconds for which a total is used again
+_FRESH = 60.0  # seconds for which a total is cached
 
 
 class Space:
-    """What the runs of a store take. All methods may be called from any thread."""
+    """Disk usage of a store. All methods may be called from any thread."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._total: tuple[float, int] | None = None
 
     def check(self, job: Job, limits: Limits) -> None:
-        """Raise ValueError if a job, with all else that its owner keeps, would take too much. Measures nothing if there is
-        no limit."""
-        if limits.visitor_mb is not None:  # else there is nothing to measure
+        """Raise ValueError if a job would exceed the disk limit of its owner. Measures nothing without a limit."""
+        if limits.visitor_mb is not None:  # otherwise there is no limit
             self.check_room(job.owner, job_bytes(job), limits, apart_from=job.id)
         self._check_total(limits)
 
     def _check_total(self, limits: Limits, need: int = 0) -> None:
-        """Raise ValueError if all runs are too large already, or the disk has no room for `need` more bytes."""
+        """Raise ValueError if all runs together exceed the limit, or the disk has no room for `need` more bytes."""
         if limits.total_mb is None:
             return
         free = shutil.disk_usage(self._store.root).free
@@ -54,7 +53,7 @@ class Space:
             )
 
     def check_room(self, owner: str | None, need: int, limits: Limits, apart_from: str = "") -> None:
-        """Raise ValueError if `need` more bytes are too many beside what an owner keeps. `owner` is hashed."""
+        """Raise ValueError if `need` more bytes would exceed an owner's limit. `owner` is hashed."""
         if limits.visitor_mb is None:
             return
         own = [job for job in jobs(self._store) if job.owner == owner and job.id != apart_from]
@@ -66,11 +65,11 @@ class Space:
             )
 
     def check_brought(self, owner: str | None, need: int, limits: Limits) -> None:
-        """Raise ValueError if a model of `need` bytes that somebody brings is too much. `owner` is hashed."""
+        """Raise ValueError if importing a model of `need` bytes would exceed the limits. `owner` is hashed."""
         self.check_room(owner, need, limits)
         self._check_total(limits, need)
         if self._total is not None:
-            self._total = (self._total[0], self._total[1] + need)  # others who come within the minute count it too
+            self._total = (self._total[0], self._total[1] + need)  # so that others within the minute count it too
 
     def total(self) -> int:
         """Bytes of all runs, as of the last minute."""
@@ -80,7 +79,7 @@ class Space:
         return self._total[1]
 
     def tidy(self, limits: Limits, keep_days: float | None, now: float | None = None) -> list[str]:
-        """Remove what is too old or too much, and return the ids. Raises OSError."""
+        """Delete runs beyond the age or size limit and return their ids. Raises OSError."""
         if keep_days is None and limits.total_mb is None:
             return []
         kept = [
@@ -112,8 +111,9 @@ class Kept:
 
 
 def doomed(kept: Sequence[Kept], keep_days: float | None, room: float | None, now: float) -> list[Kept]:
-    """Which of them go, in order: what is not shared and older than `keep_days`, the oldest first but at most a tenth of
-    all; then, until the rest fits into `room` bytes, the oldest, what is shared last. What changed a moment ago stays."""
+    """Which of them are deleted, in order: those not shared and older than `keep_days`, oldest first, at most a tenth
+    of all; then, until the rest fits into `room` bytes, the oldest, shared ones last. Recently changed ones are
+    kept."""
     known = [one for one in kept if now - one.changed >= YOUNG_SECONDS]
     by_age = sorted(known, key=lambda one: (one.shared, one.changed, one.id))
     old = [one for one in by_age if keep_days is not None and not one.shared and now - one.changed > keep_days * 86_400]
@@ -133,7 +133,7 @@ def _idle(store: RunStore) -> list[Job]:
 
 
 def job_bytes(job: Job) -> int:
-    """What a run or race takes on disk when it has ended, at most."""
+    """The maximum disk usage of a run or race when it has ended."""
     runs = [job] if isinstance(job, Run) else [run for arm in job.members for run in arm]
     return max(folder_bytes(job.path), sum(stored_bytes(run.model, run.train) for run in runs))
 
@@ -143,11 +143,11 @@ def last_change(folder: Path) -> float:
     try:
         return max(entry.stat().st_mtime for entry in os.scandir(folder) if entry.is_file())
     except (OSError, ValueError):
-        return time.time()  # it is going away, or somebody looks at it by hand: not ours to judge
+        return time.time()  # it is being deleted or was changed by hand: treated as recent
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder; what vanishes meanwhile counts nothing."""
+    """Bytes of all files in a folder; files deleted meanwhile do not count."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

@@ -1,7 +1,7 @@
 """How long each visitor's runs have trained within the last 24 hours, in one small file of the store.
 
-The supervising launcher adds and writes; any process may read. A crash loses what came in since the last `flush`, seconds.
-Only sha256 sums of visitors' secrets are in it.
+The supervising launcher writes; any process may read. A crash loses what was added since the last `flush`, a few seconds.
+It contains only SHA-256 digests of visitors' secrets.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playground.runs.store.files import read_json, write_json
 
-BIN_SECONDS = 600  # what is used comes back in portions of ten minutes
+BIN_SECONDS = 600  # used time expires in portions of ten minutes
 DAY_BINS = 24 * 3600 // BIN_SECONDS
 
 Bins = dict[int, float]  # seconds of training by ten-minute bin of the wall clock
@@ -21,7 +21,7 @@ Bins = dict[int, float]  # seconds of training by ten-minute bin of the wall clo
 class Usage:
     """Seconds by owner; None is the one person of a local app. All methods may be called from any thread.
 
-    Without a path nothing is written, and what was used is forgotten with the app.
+    Without a path nothing is written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -32,26 +32,26 @@ class Usage:
         self._added: dict[str, float] = {}  # since the last flush
 
     def add(self, owner: str | None, seconds: float) -> None:
-        """Count training time. It lasts once `flush` has returned."""
+        """Add training time. It is stored once `flush` has returned."""
         if seconds > 0:
             with self._lock:
                 self._added[owner or ""] = self._added.get(owner or "", 0.0) + seconds
 
     def seconds(self, owner: str | None) -> float:
-        """What was used within the last 24 hours."""
+        """Training time used within the last 24 hours."""
         with self._lock:
             self._refresh()
             return sum(self._saved.get(owner or "", {}).values()) + self._added.get(owner or "", 0.0)
 
     def returns_in(self, owner: str | None) -> float:
-        """Seconds until the first of it comes back; 0 if nothing was used."""
+        """Seconds until the oldest used time expires; 0 if nothing was used."""
         with self._lock:
             self._refresh()
             bins = self._saved.get(owner or "", {})
             return max(0.0, (min(bins) + DAY_BINS + 1) * BIN_SECONDS - time.time()) if bins else 0.0
 
     def flush(self) -> None:
-        """Write what was added. Raises OSError, and has lost nothing then."""
+        """Write what was added. Raises OSError without losing anything."""
         with self._lock:
             if not self._added:
                 return
@@ -96,7 +96,7 @@ def _within_a_day(bins: Bins, now: int) -> Bins:
 
 
 def _bins(values: object) -> Bins:
-    """Bins as they were written; what makes no sense is left out."""
+    """Parse stored bins; invalid entries are left out."""
     if not isinstance(values, dict):
         return {}
     return {

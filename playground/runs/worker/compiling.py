@@ -1,7 +1,7 @@
-"""Compiled passes for a run: from the cache, or built by a process of its own while the first steps run as they are.
+"""Compiled passes for a run: from the cache, or built by a separate process while the first steps run eagerly.
 
-Which steps were compiled is part of a run's state (`TrainState.compiled_from`), so a run that is resumed computes every step
-as it would have been computed without the pause.
+Which steps were compiled is part of a run's state (`TrainState.compiled_from`), so a resumed run computes every step as it
+would have been computed without the interruption.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from playground.train.compiled import CompiledForwardBackward, name_of, obstacle
 from playground.train.data_parallel import DataParallelThreads
 from playground.train.trainer import TrainState
 
-BUILD_SECONDS = 45.0  # that a build takes beside a run in training, measured
-GAIN = 0.2  # share of a step's time that compiled passes save, a careful guess from docs/benchmarks.md
-TRIAL_STEPS = 10  # after which the time of a step is known well enough
+BUILD_SECONDS = 45.0  # duration of a build while a run trains, measured
+GAIN = 0.2  # share of a step's time saved by compilation, a conservative estimate from docs/benchmarks.md
+TRIAL_STEPS = 10  # after which the step time is known well enough
 
 
 class Compiling:
-    """What one worker does about one run's compiled passes. `notes` are sentences for the run's log."""
+    """Manages the compiled passes of one run in a worker. `notes` are sentences for the run's log."""
 
     def __init__(self, run: Run, state: TrainState, cache_dir: Path | None = None) -> None:
         self._run, self._state = run, state
@@ -46,9 +46,9 @@ class Compiling:
         self._began = 0.0
 
     def begin(self, waiting: Callable[[], None]) -> str | None:
-        """Before the first step: load what there is; build what must be there, and wait for it. A note for the log.
+        """Before the first step: load a cached library, or build a required one and wait for it. Returns a note for the log.
 
-        `waiting` is called now and then meanwhile, and may raise to end the wait.
+        `waiting` is called repeatedly meanwhile, and may raise to end the wait.
         """
         if self._done:
             return None
@@ -67,7 +67,7 @@ class Compiling:
         return None
 
     def poll(self) -> str | None:
-        """After a step: a note when something has changed."""
+        """After a step: a note if the state of compilation has changed."""
         if self._done:
             return None
         if self._process is None:
@@ -82,14 +82,14 @@ class Compiling:
         return self._load(f"built in {time.monotonic() - self._began:.0f} s")
 
     def close(self) -> None:
-        """End a build that nobody needs any more."""
+        """End a build that is no longer needed."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
         self._clear()
 
     def _decide(self) -> str | None:
-        """Whether a build pays, once it is known how long a step takes."""
+        """Decide whether a build is worthwhile, once the step time is known."""
         state = self._state
         steps = state.step - self._first
         if steps < TRIAL_STEPS:

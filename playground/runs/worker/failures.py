@@ -1,4 +1,4 @@
-"""What went wrong, in a sentence for the user: which kind of error it is, and what is left."""
+"""Error messages for the user: the kind of error, and which checkpoints are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def explained(error: BaseException, what: str, memory: str, kept: str) -> str:
-    """Why `what` has ended. `memory` says what it needs and how to need less, `kept` which checkpoints there are."""
+    """Why `what` has ended. `memory` says how to reduce memory, `kept` which checkpoints there are."""
     if is_out_of_memory(error):
         return f"Out of memory: {memory}"
     if is_disk_full(error):

@@ -1,7 +1,7 @@
-"""What glibc does with memory that was freed, told for a process that trains; and its library, for who tells it otherwise.
+"""Configure glibc's malloc for training, so that freed memory is kept.
 
-What a step frees, the next one needs again. By itself glibc gives much of it back to the system each time, which then has to
-fill new pages with zeros, many hundred a step; tests/runs/test_malloc.py counts them with and without.
+Memory freed by one step is needed by the next. By default glibc returns much of it to the kernel, which then zeroes hundreds
+of new pages per step; tests/runs/test_malloc.py counts page faults with and without this.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # mallopt's names
-KEPT = 256 * 2**20  # bytes that may lie unused at a heap's end
-LARGE = 32 * 2**20  # bytes from which a block has pages of its own, which go when it goes; glibc takes no more
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # constants of mallopt
+KEPT = 256 * 2**20  # unused bytes kept at the end of the heap
+LARGE = 32 * 2**20  # bytes above which a block is mapped separately and unmapped when freed; glibc's maximum
 
 
 def configure_malloc() -> bool:
-    """To be called before threads start. Tells whether this C library can do it."""
+    """Must be called before threads start. Returns whether the C library supports it."""
     library = glibc()
     if library is None:
         return False
-    # Each thread would get a heap of its own, so what evaluation frees in one, training would allocate again in another.
+    # With an arena per thread, memory freed by evaluation in one would be allocated again by training in another.
     library.mallopt(ARENA_MAX, 2)
     library.mallopt(MMAP_THRESHOLD, LARGE)
     library.mallopt(TRIM_THRESHOLD, KEPT)
@@ -27,7 +27,7 @@ def configure_malloc() -> bool:
 
 
 def glibc() -> Any:
-    """The C library with `mallopt` and `malloc_trim`, or None where there is another one."""
+    """The C library with `mallopt` and `malloc_trim`, or None for other C libraries."""
     try:
         library = ctypes.CDLL(None)
         return library if library.mallopt and library.malloc_trim else None

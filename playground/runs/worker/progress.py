@@ -1,4 +1,4 @@
-"""One line of progress on a terminal, or a line now and then in a file."""
+"""A progress line on a terminal, or one line per evaluation in a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProgressLine:
         self._recent: list[StepDone] = []
 
     def __call__(self, event: Event) -> None:
-        """Take note of one event."""
+        """Process one event."""
         if isinstance(event, StepDone):
             self.step, self._loss = event.step, f"  loss {event.loss:.3f}"
             self._recent = [*self._recent[-20:], event]

@@ -1,9 +1,8 @@
 """Training a race: one process, all its runs, one step of one run at a time.
 
-Everything a run writes by itself (events, checkpoints) it writes here too, in its own folder; the race's folder has
-the lock, the heartbeat, the requests and the state of the whole. A run that diverges says so and leaves the others
-going. Because a run depends on its own seed and step alone, it goes through bit for bit the same numbers here,
-alone, and after any interruption.
+Each run writes its events and checkpoints to its own folder; the race's folder has the lock, the heartbeat, the requests
+and the state of the race. If a run diverges, the others continue. Because a run depends only on its own seed and step, it
+is bit-identical in a race, alone, and after any interruption.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ class _Runner:
     log: LogWriter
 
     def save(self) -> None:
-        """Commit a checkpoint of where it stands."""
+        """Save a checkpoint."""
         if self.saved == self.state.step:
             return
         self.log.sync()
@@ -88,7 +87,7 @@ class _Runner:
 
 @dataclass
 class _Race:
-    """One go at one race."""
+    """One execution of a race, from start or resumption to its end."""
 
     race: Race
     cache_dir: Path | None
@@ -111,7 +110,7 @@ class _Race:
             return Status("failed", self._explain(error))
 
     def train(self) -> Status:
-        """Load all, take turns, save; the status of an orderly ending."""
+        """Load all runs, train them in turn, save; returns the final status."""
         self.guard.check(self.race)
         with Heartbeat(self.race.path) as heart, ExitStack() as stack:
             lanes = self._lanes(stack)
@@ -128,7 +127,7 @@ class _Race:
         return Status("finished", self._summary())
 
     def _lanes(self, stack: ExitStack) -> list[Lane]:
-        """Every run that has not ended yet, ready to go on. Runs of one tokenizer share their texts."""
+        """Every run that has not ended yet. Runs with the same tokenizer share their dataset."""
         lanes, texts = [], _Datasets(self.cache_dir)
         for run in _turns(self.race):
             if status.declared(run.path).state in ("finished", "diverged"):
@@ -146,7 +145,7 @@ class _Race:
         return lanes
 
     def _after(self, runner: _Runner, event: Event) -> str | None:
-        """What is due after an event; the request that ends this go, if there is one."""
+        """Handle an event; returns a request to stop or pause, if there is one."""
         match event:
             case StepDone():
                 request = status.requested(self.race.path) or ("pause" if self.interrupted.is_set() else None)
@@ -185,14 +184,14 @@ class _Race:
 
 
 def _turns(race: Race) -> list[Run]:
-    """The runs in the order of their turns: seed by seed, so that with equal steps the arms of one seed are timed beside
-    each other. Every other seed goes through the arms backwards: of two identical arms the one whose turn came second was
-    measured 3 % faster, in every seed."""
+    """The runs in the order of their turns: seed by seed, so that with equal steps the arms of one seed are timed close
+    together. Every other seed has the reverse order: of two identical arms the second was measured 3 % faster, in every
+    seed."""
     seeds = zip(*race.members, strict=True)
     return [run for number, seed in enumerate(seeds) for run in (seed if number % 2 == 0 else seed[::-1])]
 
 
-# Settings that change nothing about a dataset. One that is not listed counts, so a new one can at worst cost time.
+# Settings that do not affect a dataset. Settings that are not listed do, so a new one at worst costs time.
 _OF_TRAINING_ALONE = frozenset({
     "steps", "batch_size", "grad_accum", "optimizer", "schedule", "learning_rate", "min_lr_ratio", "warmup_steps",
     "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens", "sample_interval", "checkpoint_interval",

@@ -1,7 +1,7 @@
-"""What a worker may take of time and memory while it trains, watched from a thread of its own.
+"""Time and memory limits of a worker, monitored by a thread.
 
-The training loop asks `verdict` after every step and ends in order. A worker process that does not come to its next step
-in time is ended from here: the reason becomes its status, and its last checkpoint stays what it was.
+The training loop checks `verdict` after every step and ends regularly. If it does not reach its next step in time, this
+thread ends the process: the reason becomes its status, and its last checkpoint is kept.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from playground.runs.store.status import Status
 from playground.train.estimate import PROCESS_BYTES
 
 LOOK_SECONDS = 0.25
-RESERVE = 100_000_000  # bytes that stay free on a machine without limits: when they are gone, everything on it stalls
-PATIENCE = {"time": 20.0, "memory": 2.0}  # seconds for the loop to end in order
-FAR_TOO_MUCH = 1.5  # times the memory limit: no patience
+RESERVE = 100_000_000  # bytes that stay free on a machine without limits, because running out stalls everything
+PATIENCE = {"time": 20.0, "memory": 2.0}  # seconds for the loop to end regularly
+FAR_TOO_MUCH = 1.5  # times the memory limit: ends at once
 
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """What a worker was told by its starter. `seconds` are what is left of the visitor's day; `deadly` if the process may
-    be ended from outside of the loop."""
+    """The limits that a worker received. `seconds` is the remaining training time of the visitor's day; `deadly` if the
+    process may be ended from outside the loop."""
 
     limits: Limits = LOCAL
     seconds: float | None = None
@@ -42,7 +42,7 @@ class WorkerLimits:
     def check(self, job: Run | Race) -> None:
         """Raise ValueError if the job is over the limits, or would not fit into this machine's memory now."""
         check_job(job, self.limits)
-        more, free = job_memory(job) - PROCESS_BYTES, free_memory()  # this process is there already
+        more, free = job_memory(job) - PROCESS_BYTES, free_memory()  # this process is already running
         if more > free:
             needed, left = apart(more / 1e6, free / 1e6, 0)
             raise ValueError(
@@ -100,7 +100,7 @@ class Watchdog:
             )
 
     def _decide(self, kind: str, words: str) -> None:
-        self._kind, self._verdict = kind, words  # in this order: whoever sees a verdict finds its kind
+        self._kind, self._verdict = kind, words  # in this order, so that a verdict always has its kind
 
     def _watch(self) -> None:
         while not self.verdict:
@@ -137,13 +137,13 @@ class Watchdog:
 
 
 def used_memory() -> int:
-    """Bytes that this process holds for itself: pages of files, such as a large text, can be taken from it at any time."""
+    """Private memory of this process in bytes, without file pages, which the kernel can reclaim at any time."""
     found = psutil.Process().memory_info()
     return int(found.rss - getattr(found, "shared", 0))
 
 
 def trained_seconds(job: Run | Race) -> float:
-    """Seconds of training that a run's, or a race's, newest checkpoints tell of."""
+    """Training time in seconds recorded in the newest checkpoints of a run or race."""
     runs = [job] if isinstance(job, Run) else [run for arm in job.members for run in arm]
     return sum(_seconds_of(run) for run in runs)
 
@@ -156,7 +156,7 @@ def _seconds_of(run: Run) -> float:
 
 
 def _time_left(job: Run | Race, guard: WorkerLimits) -> tuple[float | None, str]:
-    """Seconds that it may train now, if that is limited, and what to say when they are over."""
+    """The remaining training time in seconds, if limited, and the message when it is over."""
     limits, what = guard.limits, "run" if isinstance(job, Run) else "race"
     own = None if limits.run_minutes is None else limits.run_minutes * 60 - trained_seconds(job)
     if own is not None and (guard.seconds is None or own <= guard.seconds):

@@ -1,11 +1,11 @@
-"""Training one run, with everything that may go wrong: the body of a worker process, and of ``playground train``.
+"""Training one run with error handling: used by the worker process and by ``playground train``.
 
     python -m playground.runs.worker.worker RUN_DIR      train it now
     python -m playground.runs.worker.worker --wait       load torch, then train the run that a line on standard input names
     torchrun --nproc-per-node=N -m playground.runs.worker.worker RUN_DIR     in N processes, of which the first writes
 
-The trainer yields events; `execute` writes them down, saves checkpoints, and obeys the run's ``control`` file and
-signals within one step.
+The trainer yields events; `execute` logs them, saves checkpoints, and follows the run's ``control`` file and signals
+within one step.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from playground.train.estimate import estimate
 from playground.train.events import Diverged, Event, Finished, Noted, Snapshot, StepDone
 from playground.train.trainer import TrainState, train
 
-CLAIM_SECONDS = 10.0  # that the worker before may need to let go of the run
+CLAIM_SECONDS = 10.0  # that the previous worker may need to release the run
 NO_LIMITS = WorkerLimits(deadly=True)
-NICE = 5  # workers yield to the web server, which needs little but needs it at once
-BASELINES_AFTER = 20  # steps, after which the text is counted too: the first numbers should not wait for it
+NICE = 5  # the web server has priority: it needs little CPU, but promptly
+BASELINES_AFTER = 20  # steps before n-gram baselines are computed, so that the first losses are not delayed
 
 
 class AlreadyRunningError(ValueError):
-    """Another process trains this run."""
+    """Another process is training this run."""
 
     def __init__(self) -> None:
         super().__init__("Another process is training this run. Stop that process first.")
@@ -73,7 +73,7 @@ def execute(
 ) -> Status:
     """Train a run from its newest checkpoint until it ends or is asked to stop, and return how it ended.
 
-    Nothing but bugs and AlreadyRunningError is raised: whatever else goes wrong becomes the status, with a sentence on it.
+    Raises only AlreadyRunningError and bugs: all other errors become the run's status, with a message.
     `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
     `group` of processes this is for the first; the others `run_secondary_rank`. `guard` says what may be used.
     """
@@ -105,13 +105,13 @@ def run_secondary_rank(
             return
 
 
-NOT_NOW = 2**40  # the step of a process that was asked to stop before its first
+NOT_NOW = 2**40  # the step of a process that was asked to stop before its first step
 
 
 def _in_step(group: Group, step: int) -> bool:
     """Wait until every process has loaded its state, of `step`: the first may write a new one from then on.
 
-    False when one of them does not begin at all. Raises ValueError when they found different steps.
+    False if one of them does not start. Raises ValueError if they loaded different steps.
     """
     most, least = group.agree(step), -group.agree(-step)
     if most == NOT_NOW:
@@ -125,16 +125,16 @@ WISHES = {"pause": 1, "stop": 2}
 
 
 def write_final_status(folder: Path, ending: Status) -> None:
-    """Declare how a run or race has ended. Where even that cannot be written, its process id will tell that it is over."""
+    """Write how a run or race has ended. If that fails, the end is detected from its process id."""
     try:
-        status.withdraw(folder)  # obeyed, or too late
+        status.withdraw(folder)  # followed, or too late
         status.declare(folder, ending)
     except OSError as error:
         print(f"{folder.name}: {ending.state}, which cannot be written: {error.strerror}", file=sys.stderr)
 
 
 class StopRequested(Exception):  # noqa: N818 - no error
-    """The user asked for something while the text was being prepared."""
+    """The user asked to stop or pause while the text was being prepared."""
 
     def __init__(self, ending: Status) -> None:
         super().__init__(ending.state)
@@ -142,12 +142,12 @@ class StopRequested(Exception):  # noqa: N818 - no error
 
 
 def _unwatched(event: Event) -> None:
-    """For nobody."""
+    """Ignore events."""
 
 
 @dataclass
 class _Execution:
-    """One go at one run."""
+    """One execution of a run, from start or resumption to its end."""
 
     run: Run
     cache_dir: Path | None
@@ -158,7 +158,7 @@ class _Execution:
     group: Group = SINGLE
     saved: int | None = field(default=None, init=False)  # step of the newest checkpoint
     joined: bool = field(default=False, init=False)  # whether all processes of the group have begun
-    note: str = field(default="", init=False)  # what the user should know about where it went on from
+    note: str = field(default="", init=False)  # a note for the user on the checkpoint it resumed from
 
     def guarded(self) -> Status:
         """`train`, with every failure turned into a status."""
@@ -166,7 +166,7 @@ class _Execution:
             return self.train()
         except StopRequested as asked:
             if not self.joined:
-                _in_step(self.group, NOT_NOW)  # so that the others do not wait for ever
+                _in_step(self.group, NOT_NOW)  # so that the others do not wait forever
             return asked.ending
         except KeyboardInterrupt:
             return Status("paused", f"Interrupted. {self._kept()}")
@@ -175,7 +175,7 @@ class _Execution:
             return Status("failed", self._explain(error))
 
     def train(self) -> Status:
-        """Load, train, save; the status of an orderly ending."""
+        """Load, train, save; returns the final status."""
         run = self.run
         self.guard.check(run)
         for folder in ("checkpoints", "snapshots"):
@@ -196,13 +196,13 @@ class _Execution:
                     compiling.close()
 
     def _obey(self) -> None:
-        """While something is waited for before the first step."""
+        """Follow requests while waiting before the first step."""
         if request := self._requested():
             uncompiled = Status("paused" if request == "pause" else "stopped", "Compilation had not finished.")
             raise StopRequested(self.dog.ending(self._kept()) or uncompiled)
 
     def _note(self, text: str | None, state: TrainState, log: LogWriter) -> None:
-        """Write a note into the log; with passes just taken, a checkpoint that remembers since when."""
+        """Write a note to the log, and a checkpoint if compiled passes were just taken over."""
         if text is None:
             return
         event = Noted(state.step, text)
@@ -213,7 +213,7 @@ class _Execution:
             self._save(state, log)
 
     def _preparing(self, heart: Heartbeat) -> Progress:
-        """Says how far the preparation of a large text is, once a second, and obeys while it goes on."""
+        """Reports the progress of preparing a large text once a second, and follows requests meanwhile."""
         told = time.monotonic()
 
         def progress(done: int, total: int) -> None:
@@ -234,7 +234,7 @@ class _Execution:
         return asked or ("stop" if self.dog.verdict else None)
 
     def _agreed(self) -> str | None:
-        """What is asked of the run, by its control file or by a signal to any process of the group."""
+        """The request to the run, by its control file or by a signal to any process of the group."""
         wish = self.group.agree(WISHES.get(self._requested() or "", 0))
         return next((name for name, value in WISHES.items() if value == wish), None)
 
@@ -319,7 +319,7 @@ def divergence(event: Diverged) -> str:
 
 
 def warm_up() -> None:
-    """Train a speck of a model for two steps: loads and initialises all that torch puts off until it is first used."""
+    """Train a tiny model for two steps, to load and initialize what torch does lazily."""
     model = ModelConfig(block_size=8, n_layer=1, n_embd=8, n_head=2, n_kv_head=2, position="rope", mlp="swiglu")
     config = TrainConfig(steps=2, batch_size=1, warmup_steps=0, eval_tokens=64, sample_interval=0)
     text = "warming up " * 40
@@ -330,7 +330,7 @@ def warm_up() -> None:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a worker is told: which run or race, where prepared texts are, and what it may use."""
+    """A worker's instructions: the run or race, the dataset cache, and its limits."""
 
     folder: Path
     cache_dir: Path | None = None
@@ -338,7 +338,7 @@ class JobSpec:
 
     @classmethod
     def read(cls, line: str) -> JobSpec:
-        """From the line on standard input. Raises ValueError for anything that the launcher would not write."""
+        """Parse the line on standard input. Raises ValueError if it is invalid."""
         values = json.loads(line)
         guard = WorkerLimits(Limits.from_dict(values["limits"]), values["seconds"], deadly=True)
         return cls(Path(values["run"]), Path(values["cache"]) if values["cache"] else None, guard)
@@ -377,7 +377,7 @@ def _train_together(run: Run | None, order: JobSpec, interrupted: threading.Even
 
 
 def _wait(interrupted: threading.Event, die_with_parent: bool) -> JobSpec | None:
-    """What standard input says; None when it closes, because nobody needs this worker."""
+    """Read standard input; None when it closes, because the worker is no longer needed."""
     warm_up()
     line = sys.stdin.readline()
     if not line:
@@ -391,7 +391,7 @@ def _pause_at_end_of_input(interrupted: threading.Event) -> None:
     sys.stdin.read()
     interrupted.set()
     time.sleep(2 * STOP_SECONDS)
-    os._exit(1)  # it hangs, and nobody is left who could end it
+    os._exit(1)  # it hangs, and its parent is gone
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -417,8 +417,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process as it stands. One of several must not take its interpreter down: gloo's threads let go of their last
-    tensors late, and abort where no interpreter is left to count references (pytorch/pytorch#179291)."""
+    """End this process immediately. In a process group the interpreter must not be finalized: gloo's threads release
+    their last tensors late and abort without an interpreter (pytorch/pytorch#179291)."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
