@@ -1,4 +1,4 @@
-"""One batch, looked at closely: the windows a step trained on, what each position cost, and where such a number is from."""
+"""One batch in detail: the windows of a training step, the loss at each position, and how it is computed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One token that could have come: `weight` is exp(logit - largest logit), p = weight / sum of all weights."""
+    """A possible next token: `weight` is exp(logit - largest logit), p = weight / sum of all weights."""
 
     token: int
     logit: float
@@ -46,7 +46,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Explained:
-    """One row of logits on its way to a loss: the likeliest tokens and the target, and what all others have together."""
+    """How one row of logits becomes a loss: the most likely tokens, the target, and the sum of all others."""
 
     candidates: list[Candidate]
     target: int
@@ -59,7 +59,7 @@ class Explained:
 
 
 def batch_of_step(data: Dataset, config: TrainConfig, block_size: int, step: int) -> Batch:
-    """The windows that training step `step` (from 1) sees. Raises ValueError for a step that cannot be."""
+    """The windows of training step `step` (from 1). Raises ValueError for an invalid step."""
     if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= 10_000_000:
         raise ValueError(f"Step must be a whole number from 1 to 10,000,000; {str(step)[:20]} is not.")
     count = config.batch_size * config.grad_accum
@@ -70,7 +70,7 @@ def batch_of_step(data: Dataset, config: TrainConfig, block_size: int, step: int
 
 
 def losses(model: Transformer, batch: Batch) -> np.ndarray:
-    """What each target (B, T) costs the model, in nats; NaN where it does not count."""
+    """The loss of each target (B, T) in nats; NaN for ignored targets."""
     with torch.inference_mode():
         logits = model(batch.inputs).float()
         picked = logits.log_softmax(-1).gather(-1, batch.targets.clamp(min=0)[..., None])[..., 0]
@@ -84,13 +84,13 @@ def softmax_of_row(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss_of_row(logits: Tensor, target: int) -> float:
-    """The cross-entropy of one position: minus the logarithm of the probability that the target was given, in nats."""
+    """The cross-entropy of one position: minus the logarithm of the target's probability, in nats."""
     _, probabilities = softmax_of_row(logits)
     return -math.log(probabilities[target])
 
 
 def explain(model: Transformer, ids: Sequence[int], position: int, target: int) -> Explained:
-    """How the loss at one position of a window comes about, in float64.
+    """How the loss at one position of a window is computed, in float64.
 
     Raises ValueError for ids, a position or a target that the model does not have.
     """
@@ -117,7 +117,7 @@ def explain(model: Transformer, ids: Sequence[int], position: int, target: int) 
 
 
 def code() -> list[dict[str, str]]:
-    """The functions that made these numbers, as they stand in the source."""
+    """The source code of the functions that computed these numbers."""
     return [
         {"name": f"{function.__module__}.{function.__name__}", "text": inspect.getsource(function)}
         for function in (windows, softmax_of_row, loss_of_row, cross_entropy)

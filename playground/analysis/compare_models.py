@@ -1,4 +1,4 @@
-"""Two models reading the same text: where each is surprised, and where they differ most."""
+"""Two models on the same text: the losses of each, and where they differ most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from playground.tokenizers import Tokenizer, spans_of
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of text with the surprise of both models at it, in nats. None at the beginning, which nobody predicts."""
+    """A piece of text with the loss of both models on it, in nats. None at the beginning, which is not predicted."""
 
     text: str
     a: float | None
@@ -25,7 +25,7 @@ class Span:
 
     @property
     def difference(self) -> float:
-        """b - a: below zero where b knew better."""
+        """b - a: negative if b predicted it better."""
         return 0.0 if self.a is None or self.b is None else self.b - self.a
 
 
@@ -41,11 +41,11 @@ def token_losses(model: Transformer, ids: Sequence[int]) -> np.ndarray:
 def compare_text(
     a: tuple[Transformer, Tokenizer], b: tuple[Transformer, Tokenizer], text: str
 ) -> tuple[list[Span], str]:
-    """The text cut where both models' tokens begin, with each one's surprise; and a note if it had to be cut.
+    """The text split where tokens of both models begin, with the loss of each; and a note if it was truncated.
 
-    With one tokenizer the pieces are its tokens. With two they are the finest pieces that are whole tokens, and whole
-    characters, of both. Special tokens are read as in a prompt. Raises ValueError for a text without two pieces, or with
-    characters a tokenizer does not know.
+    With one tokenizer the pieces are its tokens. With two they are the smallest pieces that consist of whole tokens,
+    and whole characters, of both. Special tokens are treated as in a prompt. Raises ValueError for a text without two
+    pieces, or with characters a tokenizer does not know.
     """
     found = [_read(model, tokenizer, text) for model, tokenizer in (a, b)]
     end = min(one.ends[-1] for one in found)
@@ -57,7 +57,7 @@ def compare_text(
 
 
 def _cut_note(end: int, filled: bool) -> str:
-    """That only so many characters are compared, and why: of a text longer than a context, or otherwise."""
+    """A note on how many characters are compared, and why not all."""
     within = " within both contexts" if filled else ""
     return (
         f"Only the first {counted(end, 'character')} {'is' if end == 1 else 'are'} compared, up to the last point where a "
@@ -71,11 +71,11 @@ class _Read:
 
     ends: np.ndarray
     sums: np.ndarray
-    filled: bool  # its context holds no more of the text
-    foretold: bool  # the first token stands for nothing in the text, so all of the text was predicted
+    filled: bool  # the text is longer than its context
+    foretold: bool  # the first token is a special token, so all of the text was predicted
 
     def between(self, start: int, stop: int) -> float | None:
-        """The loss on some characters, where tokens end. None for the first, unless something came before it."""
+        """The loss on a range of characters at token boundaries. None for the first token without one before it."""
         if start == 0 and not self.foretold:
             return None
         first, last = (int(np.searchsorted(self.ends, at, side="right")) for at in (start, stop))
@@ -83,7 +83,7 @@ class _Read:
 
 
 def _read(model: Transformer, tokenizer: Tokenizer, text: str) -> _Read:
-    """With the token that the tokenizer's file puts before a text, as prompts are read; without one behind it."""
+    """Encoded like a prompt: with the tokenizer's beginning-of-sequence token, without an end token."""
     found = spans_of(tokenizer, text, prompt=True)
     own = np.flatnonzero(~found.added)
     needed = int(own[-1]) + 1 if len(own) else 0

@@ -1,4 +1,4 @@
-"""What is in a text before anything is trained on it: its sizes, what counting knows of it, what stands in it twice."""
+"""The data card of a text before training: sizes, n-gram entropies, duplicates."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse
 class Gram:
     """A byte n-gram's entropies; `nats_per_token` is the held-out one in the units of a loss with this tokenizer.
 
-    None where the text does not come back from its tokens: a loss then measures something else."""
+    None if the tokens do not reproduce the text, because a loss then measures something else."""
 
     name: str
     held_out: float  # bits per byte
-    counted: float  # bits per byte, on the text that was counted itself
+    counted: float  # bits per byte on the training part itself
     nats_per_token: float | None
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How much of the validation part stands in the training part too. Shares are 0 to 1, or None without any to count."""
+    """How much of the validation part also occurs in the training part. Shares are 0 to 1, or None without any items."""
 
     sentences: float | None
     n_sentences: int
     lines: float | None
     n_lines: int
-    windows: float | None  # of WINDOW bytes, side by side
+    windows: float | None  # of WINDOW bytes, adjacent
     n_windows: int
     examples: list[str]  # the longest such lines
 
 
 @dataclass(frozen=True)
 class DataCard:
-    """All of it, JSON-able by `asdict`. `counted_bytes` and `held_out_bytes` say how much was counted and judged."""
+    """The data card, JSON-able by `asdict`. `counted_bytes` and `held_out_bytes` say how much text the n-grams used."""
 
     n_bytes: int
     n_characters: int
@@ -71,7 +71,7 @@ class DataCard:
     grams: list[Gram]
     counted_bytes: int
     held_out_bytes: int
-    answers_only: bool  # of an algorithmic task nothing but the answers can be foretold, and nothing else was judged
+    answers_only: bool  # for algorithmic tasks only the answers are predictable, so only they were evaluated
     duplicates: Duplicates
     samples: list[tuple[str, str]]  # where, text
     no_bits: str = ""  # why losses with this tokenizer are not bits per byte, in words
@@ -83,7 +83,7 @@ class DataCard:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the numbers are made from: sizes of the whole, samples of both parts, and what of each is encoded."""
+    """The inputs: sizes of the whole text, samples of both parts, and the texts to encode."""
 
     n_bytes: int
     n_characters: int
@@ -92,11 +92,11 @@ class _Parts:
     train: bytes
     held_out: bytes
     samples: list[tuple[str, str]]
-    encoded: tuple[list[str], list[str]]  # training, validation: all of it, or pieces that know the documents in them
+    encoded: tuple[list[str], list[str]]  # training, validation: all of it, or pieces with their document boundaries
 
 
 def data_card(text: str | TextFile, tokenizer: Tokenizer, config: TrainConfig) -> DataCard:
-    """The card of a text, or of a file that is too large to hold, under a tokenizer and a split.
+    """The card of a text, or of a file too large for memory, for a tokenizer and a split.
 
     Split and tokens are those that training reads (`train.dataset.prepare`), with documents kept apart as
     `config.documents` says. Raises ValueError when one of the two parts is empty, or has no tokens.
@@ -200,7 +200,7 @@ def _of_file(file: TextFile, config: TrainConfig) -> _Parts:
 
 
 def _texts(data: bytes, where: Sequence[tuple[int, int]], ends: np.ndarray) -> list[str]:
-    """The pieces of a sample as texts that know which documents end in them. `ends` (D,) are in bytes of the whole file."""
+    """The pieces of a sample as texts with document boundaries. `ends` (D,) are in bytes of the whole file."""
     found: list[str] = []
     done = 0
     for start, stop in where:
@@ -217,8 +217,8 @@ def _samples(*texts: str) -> list[tuple[str, str]]:
 def duplicates(train: bytes, held_out: bytes) -> Duplicates:
     """How many sentences, lines and windows of the held-out text also stand in the training text, exactly.
 
-    Lines without anything visible are left out; of sentences white space is not compared. Windows lie side by side in the
-    held-out text and are looked for at every place of the training text, by a 64-bit hash.
+    Blank lines are left out; white space in sentences is not compared. Windows are adjacent in the held-out text and are
+    searched for at every offset of the training text, by a 64-bit hash.
     """
     known = set(train.split(b"\n"))
     lines = [line for line in held_out.split(b"\n") if line.strip()]

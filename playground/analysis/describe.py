@@ -1,4 +1,4 @@
-"""An architecture in words."""
+"""Describe an architecture in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from playground.config import ModelConfig, counted, spelled
 
 
 def describe(config: ModelConfig) -> str:
-    """The architecture in a line: what every model has, and whatever is special about this one."""
+    """The architecture in one line."""
     return " · ".join([*_positions(config), *_norms(config), *_mlp(config), *_attention(config), *_ends(config)])
 
 
@@ -44,7 +44,7 @@ def _attention(config: ModelConfig) -> list[str]:
 
 
 def _every(config: ModelConfig) -> str:
-    """The layers that see everything, counted from 1: "2, 4"."""
+    """The layers with full attention, counted from 1: "2, 4"."""
     return ", ".join(str(layer) for layer, window in enumerate(config.windows, 1) if not window)
 
 

@@ -1,6 +1,6 @@
-"""The run doctor: what a run's curves say, in one sentence a learner can act on.
+"""The run doctor: a diagnosis of a run's curves in one sentence, with advice.
 
-Rules stand in order of urgency, and the first that holds speaks. Each is true of the numbers it quotes, and each is
+Rules are in order of urgency, and the first that applies is used. Each is true of the numbers it quotes, and each is
 tested on a real run that shows it. A change of the validation loss counts only if it is larger than its noise (`noise`).
 """
 
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Chart:
-    """A run's curves as the rules read them. Losses in nats per token; `smooth` is the training loss without its noise."""
+    """A run's curves as the rules read them. Losses in nats per token; `smooth` is the smoothed training loss."""
 
     state: str
     model: ModelConfig
@@ -42,12 +42,12 @@ class Chart:
     measured: list[float]
     exact: list[float]
     passes: float  # over the training text
-    imported: bool = False  # it came without the log of its training
+    imported: bool = False  # imported without a training log
     errors: tuple[float, ...] = ()  # standard errors of `measured`; 0 where the log has none
 
     @property
     def now(self) -> float:
-        """The loss to talk about: on validation text as soon as there are two measurements, until then in training."""
+        """The loss to quote: the validation loss if there are at least two evaluations, otherwise the training loss."""
         return self.measured[-1] if len(self.measured) > 1 or not self.smooth else self.smooth[-1]
 
     @property
@@ -55,9 +55,9 @@ class Chart:
         return self.measured[0] if self.measured else self.losses[0]
 
     def noise(self, i: int, j: int) -> float:
-        """How far two measurements may lie apart by chance: two standard errors of their difference, taken as independent.
+        """The noise of a difference of two evaluations: two standard errors, as if they were independent.
 
-        Both are made on the same windows, where the model's losses move together, so this errs on the side of silence.
+        Both use the same windows, on which the losses are correlated, so this is conservative.
         """
         errors = self.errors or (0.0,) * len(self.measured)
         return 2 * math.hypot(errors[i], errors[j])
@@ -71,7 +71,7 @@ Rule = Callable[[Chart], Finding | None]
 
 
 def diagnose(run: Run, columns: Columns) -> Finding:
-    """The one thing that matters most about a run now."""
+    """The most important finding about a run."""
     chart = read_chart(run, columns)
     for rule in RULES:
         finding = rule(chart)
@@ -81,7 +81,7 @@ def diagnose(run: Run, columns: Columns) -> Finding:
 
 
 def read_chart(run: Run, columns: Columns) -> Chart:
-    """A run's curves for the rules."""
+    """Read a run's curves for the rules."""
     losses = [float(loss) for loss in columns.train["loss"]]
     exact = [float(share) for share in columns.validation["exact_match"] if share is not None]
     steps, grad_norms = list(columns.train["step"]), columns.train["grad_norm"]
@@ -107,24 +107,24 @@ def _one_digit(value: float, low: float = 1e-6, high: float = 1.0) -> str:
 
 
 def _steps(span: int) -> str:
-    """So many steps, after "its last" or "the last"."""
+    """A number of steps, for after "its last" or "the last"."""
     return "step" if span == 1 else counted(span, "step")
 
 
 def _lower_rate(rate: float) -> str:
-    """What to try where the learning rate is probably too high: a third of it, if it may be that low."""
+    """A lower learning rate to try: a third, within the setting's limits."""
     return f"Try {_one_digit(rate / 3)}." if rate > 2e-6 else "Try a longer warm-up."
 
 
 def _perplexity(loss: float) -> str:
-    """A loss in nats as a perplexity. Above e^20 only that it is above: the number means nothing to anybody."""
+    """A loss in nats as a perplexity. Above e^20 it only says so, because the number is meaningless."""
     if loss > 20:
         return f"perplexity above {math.exp(20):.0e}"
     return f"perplexity {math.exp(loss):.3g}, that of a uniform choice among as many tokens"
 
 
 def _percent(share: float) -> str:
-    """A share as a percentage that reads 100 % only where it is all, and 0 % only where it is none."""
+    """A share as a percentage that is 100 % only if it is all, and 0 % only if it is none."""
     digits = next((n for n in range(6) if 0 < float(f"{100 * share:.{n}f}") < 100), 0)
     return f"{100 * share:.{digits}f} %"
 
@@ -133,7 +133,7 @@ def _percent(share: float) -> str:
 
 
 def waiting(chart: Chart) -> Finding | None:
-    """Nothing to read yet."""
+    """No losses yet."""
     if chart.state == "queued":
         return Finding("waiting", "Queued. Training starts automatically when it is this run's turn.")
     if chart.losses or chart.measured:
@@ -150,7 +150,7 @@ def waiting(chart: Chart) -> Finding | None:
 
 
 def diverged(chart: Chart) -> Finding | None:
-    """No longer a number."""
+    """The loss is no longer finite."""
     if chart.state != "diverged":
         return None
     last = f" after step {chart.steps[-1]:,.0f}" if chart.steps else ""
@@ -164,7 +164,7 @@ def diverged(chart: Chart) -> Finding | None:
 
 
 def jumped(chart: Chart) -> Finding | None:
-    """The training loss rose far above where it had been."""
+    """The training loss rose far above its earlier level."""
     if len(chart.smooth) < 10:
         return None
     lowest = min(range(len(chart.smooth)), key=chart.smooth.__getitem__)
@@ -181,7 +181,7 @@ def jumped(chart: Chart) -> Finding | None:
 
 
 def flat(chart: Chart) -> Finding | None:
-    """Where a model starts that knows nothing: every token equally likely."""
+    """The loss is still that of a uniform distribution."""
     ignorance = math.log(chart.model.vocab_size)
     if len(chart.smooth) < 10 or chart.steps[-1] < 20 or chart.exact or min(chart.smooth) < 0.97 * ignorance:
         return None
@@ -203,7 +203,7 @@ def flat(chart: Chart) -> Finding | None:
 
 
 def memorising(chart: Chart) -> Finding | None:
-    """Validation gets worse while training gets better."""
+    """Overfitting: the validation loss rises while the training loss falls."""
     n = len(chart.measured)
     if n < 4 or not chart.smooth:
         return None
@@ -223,7 +223,7 @@ def memorising(chart: Chart) -> Finding | None:
 
 
 def clipped(chart: Chart) -> Finding | None:
-    """Nearly every step is shortened to the limit, so the limit sets the pace."""
+    """Gradients are clipped in nearly every step."""
     limit = chart.train.grad_clip
     late = sorted(chart.grad_norms[len(chart.grad_norms) // 2 :])
     if not limit or len(late) < 10 or late[len(late) // 10] < 3 * limit:
@@ -244,7 +244,7 @@ OLDER_TASK = (
 
 
 def solved(chart: Chart) -> Finding | None:
-    """Algorithmic tasks are judged by whole answers."""
+    """Algorithmic tasks are evaluated by exact match."""
     if len(chart.exact) < 2:
         return None
     share = f"{_percent(chart.exact[-1])} of answers are exactly right"
@@ -257,7 +257,7 @@ def solved(chart: Chart) -> Finding | None:
 
 
 def unfinished(chart: Chart) -> Finding | None:
-    """The budget ended while the curve still fell."""
+    """The run ended while the loss was still falling."""
     n = len(chart.measured)
     if chart.state != "finished" or n < 6:
         return None
@@ -274,17 +274,17 @@ def unfinished(chart: Chart) -> Finding | None:
 
 
 def done(chart: Chart) -> Finding | None:
-    """The end, in numbers."""
+    """The run has finished: its result."""
     if chart.state != "finished":
         return None
     return Finding("done", f"Finished: the loss {moved(chart.first, chart.now)} ({_perplexity(chart.now)}).")
 
 
 def falling(chart: Chart) -> Finding | None:
-    """The quick beginning."""
+    """The fast initial decrease."""
     if len(chart.measured) < 3 or chart.measured[-1] >= min(
         chart.measured[:-1]
-    ):  # coming back from a rise is no beginning
+    ):  # recovery from a rise is not the initial decrease
         return None
     if chart.measured[-2] - chart.measured[-1] <= max(0.04 * chart.first, chart.noise(-2, -1)):
         return None
@@ -298,7 +298,7 @@ def falling(chart: Chart) -> Finding | None:
 
 
 def gap(chart: Chart) -> Finding | None:
-    """Better on its own text than on other text, not yet worse."""
+    """A gap between training and validation loss, without overfitting yet."""
     if len(chart.measured) < 5 or not chart.smooth:
         return None
     if chart.measured[-1] - chart.smooth[-1] <= max(0.25, chart.noise(-1, -1)):
@@ -312,7 +312,7 @@ def gap(chart: Chart) -> Finding | None:
 
 
 def levelling(chart: Chart) -> Finding | None:
-    """Hardly any change over the last two fifths."""
+    """Little change over the last two fifths."""
     n = len(chart.measured)
     if n < 6:
         return None
@@ -330,14 +330,14 @@ def levelling(chart: Chart) -> Finding | None:
 
 
 def beginning(chart: Chart) -> Finding | None:
-    """Measured once, and nothing trained."""
+    """Evaluated once, no training yet."""
     if chart.smooth or len(chart.measured) != 1:
         return None
     return Finding("beginning", f"Before the first step the loss is {chart.first:.2f} ({_perplexity(chart.first)}).")
 
 
 def unclear(chart: Chart) -> Finding | None:
-    """No fall that stands out."""
+    """No significant decrease."""
     noise = chart.noise(0, -1) if chart.measured else 0.0
     if chart.first - chart.now > max(noise, 0.005):
         return None
@@ -347,7 +347,7 @@ def unclear(chart: Chart) -> Finding | None:
 
 
 def past_best(chart: Chart) -> Finding | None:
-    """Lower than at first, but it has been lower still."""
+    """Lower than at first, but not at its minimum."""
     if len(chart.measured) < 3:
         return None
     best = min(range(len(chart.measured)), key=chart.measured.__getitem__)
@@ -361,7 +361,7 @@ def past_best(chart: Chart) -> Finding | None:
 
 
 def steady(chart: Chart) -> Finding:
-    """Nothing else to say."""
+    """None of the other rules applies."""
     words = f"the loss {moved(chart.first, chart.now)} ({_perplexity(chart.now)})"
     if chart.state in ENDED:
         return Finding("steady", f"{words[0].upper()}{words[1:]} before the run ended.")

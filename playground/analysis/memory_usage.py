@@ -1,4 +1,4 @@
-"""How much memory training a model takes, measured on one real step."""
+"""Memory of training a model, measured on one real step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.data.batches import sample_batch
 from playground.train.gradients import compute_losses
 from playground.train.trainer import TrainState
 
-# Settings that change nothing in what a step holds; runs that differ in these alone are measured once.
+# Settings that do not affect the memory of a step; runs that differ only in these are measured once.
 IRRELEVANT = (
     "corpus", "corpus_bytes", "tokenizer", "bpe_vocab", "documents", "steps", "grad_accum", "schedule", "learning_rate",
     "min_lr_ratio", "warmup_steps", "weight_decay", "beta1", "beta2", "grad_clip", "eval_interval", "eval_tokens",
@@ -22,7 +22,7 @@ IRRELEVANT = (
 
 @lru_cache(maxsize=256)
 def training_memory(model: ModelConfig, train: TrainConfig) -> int:
-    """Bytes that training holds: weights, gradients, moments, an average, and what one micro-batch's backward pass keeps.
+    """Memory of training in bytes: weights, gradients, optimizer state, EMA, and activations of one micro-batch.
 
     Measured on one real step with random tokens: the tensors are counted, each once, however many names it has.
     """

@@ -1,4 +1,4 @@
-"""When a run that waits will begin, guessed: from the speed of those that train and the estimates of those before it."""
+"""Estimate when a queued run will start, from the speed of running jobs and the estimates of those before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.train.estimate import estimate
 
 
 def seconds_until_start(line: QueueView, job_id: str, curves: Curves, workers: int, limits: Limits) -> float | None:
-    """Seconds until a waiting job gets a worker if nobody else comes or goes; None for one that does not wait."""
+    """Seconds until a waiting job gets a worker if the queue does not change; None for a job that does not wait."""
     if line.position(job_id) is None:
         return None
     free_at = [0.0] * max(0, workers - len(line.running)) + [_left(job, curves, limits) for job in line.running]
@@ -33,7 +33,7 @@ def _left(job: Job, curves: Curves, limits: Limits) -> float:
 
 
 def _seconds_left(run: Run, curves: Curves) -> float:
-    """What a run still needs: at its own pace so far, or at the one that is guessed for its size."""
+    """Remaining seconds of a run: at its measured speed, or at the estimate for its size."""
     columns = curves.columns(run)
     left = max(0, run.train.steps - columns.step)
     if columns.train["seconds"] and columns.step > 0:

@@ -1,8 +1,7 @@
-"""Passages that mean alike, by a model's hidden states and by counting letters, so that one sees who adds what.
+"""Semantic search by a model's hidden states, compared with character n-grams.
 
-A passage's vector is the mean of the residual stream over its tokens, less the mean of all passages: what every passage
-shares says nothing about any of them. The baseline knows nothing of language: bags of character n-grams, weighted by
-rarity (TF-IDF, Salton & Buckley 1988). Both are compared by cosine.
+A passage's vector is the mean of the residual stream over its tokens, minus the mean of all passages. The baseline is
+bags of character n-grams, weighted by rarity (TF-IDF, Salton & Buckley 1988). Both are compared by cosine.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ _SENTENCE = re.compile(r'\S.*?(?:[.!?]["”’)]*(?=\s|$)|$)', re.M)
 
 @dataclass(frozen=True)
 class Passage:
-    """A sentence or line of a text, and the number of the story or paragraph it stands in."""
+    """A sentence or line of a text, and the index of the story or paragraph that contains it."""
 
     text: str
     document: int
 
 
 def passages_of(text: str, most: int) -> list[Passage]:
-    """The first passages of a text. Documents end at blank lines; short sentences go with the next, long ones are cut."""
+    """The first passages of a text. Documents end at blank lines; short sentences are joined to the next, long ones are
+    split."""
     found: list[Passage] = []
     for number, document in enumerate(re.split(r"\n\s*\n", text)):
         held = ""
@@ -118,7 +118,7 @@ def _encoded(tokenizer: Tokenizer, text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Hit:
-    """A passage found, with its cosine to the query and its place in the other ranking (from 1)."""
+    """A search result, with its cosine to the query and its rank by the other method (from 1)."""
 
     index: int
     score: float
@@ -163,10 +163,10 @@ class Trial:
 
 
 def same_document(index: Index, each: int = 4, seed: int = 0) -> Trial | None:
-    """Take some passages of each document and rank all others: do those of the same document come before the rest?
+    """Take some passages of each document and rank all others: are those of the same document ranked first?
 
-    The share of right pairs (the area under the ROC curve) is averaged over a document's passages; documents are the unit of
-    the errors. None with fewer than five documents that have two passages.
+    The share of correctly ordered pairs (the area under the ROC curve) is averaged over a document's passages;
+    documents are the unit of the errors. None with fewer than five documents that have two passages.
     """
     documents: dict[int, list[int]] = defaultdict(list)
     passages, ngrams = index.corpus.passages, index.corpus.ngrams
@@ -198,14 +198,14 @@ def right_pairs(scores: np.ndarray, same: np.ndarray) -> float:
 
 
 def in_words(trial: Trial) -> str:
-    """What the trial says, whatever it is."""
+    """Describe the evaluation in a sentence."""
     numbers = (
         f"Given a passage from the same story or paragraph and one from another, the model ranks the related one higher in "
         f"{100 * trial.model:.1f} % of pairs and n-grams in {100 * trial.ngrams:.1f} %; chance is 50 %."
     )
     if trial.difference < -2 * trial.error:
         return f"{numbers} N-grams are better than the model here."
-    if not trial.difference > 2 * trial.error:  # also where an error is no number
+    if not trial.difference > 2 * trial.error:  # also if the error is NaN
         return f"{numbers} The difference is within two standard errors: no advantage of the model is shown."
     if not trial.model > 0.5 + 2 * trial.model_error:
         return f"{numbers} The model is better than n-grams here, but not clearly better than chance."

@@ -1,6 +1,7 @@
-"""The streaming lab: what a model's memory costs, and what becomes of it far beyond its context.
+"""Streaming: the memory of KV caches, and evaluation far beyond the context.
 
-A text much longer than the training context is read in five ways (Xiao et al. 2023, figure 1 and table 1; Mistral 2023):
+A text much longer than the training context is evaluated with five strategies (Xiao et al. 2023, figure 1 and table 1;
+Mistral 2023):
 
 - dense: every token sees every earlier one;
 - sliding window: every token sees the last W, everything is kept;
@@ -31,10 +32,10 @@ READ_AT_ONCE = 4_096  # tokens in one forward pass of the recomputation
 
 @dataclass(frozen=True)
 class Reading:
-    """How well a text was predicted in one way of reading it."""
+    """The losses of a text with one strategy."""
 
     name: str
-    nll: np.ndarray  # (N - 1,) nats: of token 1, 2, ... given what came before; the mean over the texts
+    nll: np.ndarray  # (N - 1,) nats: of tokens 1, 2, ...; the mean over the texts
     cache_bytes: int  # at the end, for one text
     milliseconds: float  # per token at the end, one text, one token at a time; the median
 
@@ -60,7 +61,7 @@ def check_streaming(config: ModelConfig, window: int, n_sink: int, n_tokens: int
 
 
 def readings(model: Transformer, texts: np.ndarray, window: int, n_sink: int) -> Iterator[Reading]:
-    """Each way of reading `texts` (B, N), one after the other. The model must be in eval mode.
+    """Evaluate `texts` (B, N) with each strategy. The model must be in eval mode.
 
     Raises ValueError for a model whose positions cannot stream, and for settings out of range.
     """
@@ -73,7 +74,7 @@ def readings(model: Transformer, texts: np.ndarray, window: int, n_sink: int) ->
 
 
 def policies(n_sink: int) -> dict[str, Policy]:
-    """The ways of reading by the names that charts show."""
+    """The strategies by their names in charts."""
     return {
         "dense": _dense,
         "sliding window": _sliding,
@@ -110,7 +111,7 @@ def _nll(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _in_one_pass(model: Transformer, tokens: Tensor) -> Tensor:
-    """A text at a time: attention over a long text is a large square."""
+    """One text at a time, because attention over a long text needs much memory."""
     return torch.cat([_nll(model(row[None, :-1]), row[None, 1:]) for row in tokens])
 
 
@@ -132,7 +133,7 @@ def _opened(model: Transformer) -> Transformer:
 
 
 def _sliding(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
-    """Everything is kept and masked, as a program without a rolling buffer does it."""
+    """All keys and values are kept and masked, as without a rolling buffer."""
     narrow, full = windowed(model, window), _opened(model)
     nll = _in_one_pass(narrow, tokens)
     cache = KVCache(full.config, capacity=tokens.size(1) + TIMED)  # only for its size and speed: what it keeps is all
@@ -161,7 +162,9 @@ def _recomputed(
     model: Transformer, tokens: Tensor, window: int, n_sink: int
 ) -> tuple[Tensor, int, Callable[[], object]]:
     full, n = _opened(model), tokens.size(1)
-    first = _nll(full(tokens[:, :window]), tokens[:, 1 : window + 1])  # until the window is full nothing is forgotten
+    first = _nll(
+        full(tokens[:, :window]), tokens[:, 1 : window + 1]
+    )  # until the window is full, all tokens are visible
     if n - 1 <= window:
         return first[:, : n - 1], 0, lambda: full(tokens[:1, -window:])
     views = (
@@ -196,7 +199,7 @@ def by_position(nll: Sequence[float] | np.ndarray, bins: int = 48) -> tuple[list
 
 @dataclass(frozen=True)
 class Proof:
-    """Two texts written with the same seed, with the KV cache and without, and what each token took."""
+    """Two texts generated with the same seed, with and without the KV cache, and the time of each token."""
 
     cached: list[int]
     uncached: list[int]
@@ -211,9 +214,9 @@ class Proof:
 
 
 def cache_proof(model: Transformer, ids: Sequence[int], config: GenerationConfig) -> Iterator[Proof]:
-    """Write the same text twice, token by token: once keeping keys and values, once reading all of it again each time.
+    """Generate the same text twice, token by token: with the KV cache, and recomputing everything for each token.
 
-    It ends with the context, within which both are the same model. Raises ValueError when the prompt fills it already.
+    It ends with the context, within which both are equivalent. Raises ValueError when the prompt fills it already.
     """
     room = min(config.max_new_tokens, model.config.block_size - len(ids))
     if not len(ids) or room < 1:
@@ -238,7 +241,7 @@ def cache_proof(model: Transformer, ids: Sequence[int], config: GenerationConfig
 
 
 def cache_variants(config: ModelConfig, window: int) -> dict[str, ModelConfig]:
-    """The same model with other ways of keeping keys and values."""
+    """The same model with other KV caches."""
     plain = config.replace(window=0, n_sink=0, global_every=0)
     some = max((n for n in range(1, config.n_head) if config.n_head % n == 0 and n > 1), default=1)
     variants = {
@@ -267,16 +270,16 @@ def cache_measured(config: ModelConfig, context: int) -> int:
 
 @dataclass(frozen=True)
 class SlotStep:
-    """One token coming into a cache: who is where afterwards, where it went, and who had to leave."""
+    """One token added to a cache: the slots afterwards, the slot it was written to, and the evicted position."""
 
-    held: list[int]  # position of each slot, -1 where nothing is
-    inside: list[int]  # where each stands inside the cache, as RoPE sees it; -1 where nothing is
+    held: list[int]  # position in each slot, -1 if empty
+    inside: list[int]  # position inside the cache, as used by RoPE; -1 if empty
     slot: int
-    evicted: int  # -1: nobody
+    evicted: int  # -1: none
 
 
 def slot_story(window: int, n_sink: int, n_tokens: int, streams: bool) -> list[SlotStep]:
-    """What the cache does with its slots over `n_tokens` tokens, told by the cache itself on a model of almost nothing."""
+    """The slots of a cache over `n_tokens` tokens, recorded from a real cache with a tiny model."""
     config = ModelConfig(
         vocab_size=2, block_size=2048, n_layer=1, n_embd=8, n_head=1, n_kv_head=1, position="rope", window=window,
         n_sink=0 if streams else n_sink,

@@ -1,4 +1,4 @@
-"""How long a run will take on this machine, guessed before it starts."""
+"""Estimate of a run's training time on this machine, before it starts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from playground.config import ModelConfig, TrainConfig
 from playground.train.estimate import Estimate
 from playground.train.gradients import DTYPES
 
-EFFICIENCY = 0.55  # of the matrix rate that a training step reaches; measured on the presets, see docs/benchmarks.md
+EFFICIENCY = (
+    0.55  # share of the matrix throughput that a training step reaches; measured on the presets, see docs/benchmarks.md
+)
 STEP_OVERHEAD = 0.004  # seconds a step spends outside of matrices, and per layer a quarter of that
-LOGIT_SECONDS = 4e-9  # for the softmax of one logit, which waits for memory: it is what a large vocabulary costs
+LOGIT_SECONDS = 4e-9  # for the softmax of one logit, which is memory-bound: the cost of a large vocabulary
 EVALUATION_SHARE = 1 / 3  # a forward pass costs a third of a training step
 
 
@@ -35,7 +37,7 @@ def matrix_rate(precision: str = "fp32") -> float:
 
 
 def seconds_of(estimate: Estimate, model: ModelConfig, train: TrainConfig) -> float:
-    """Seconds that a whole run takes if it has the machine for itself: steps, evaluations and samples."""
+    """Seconds that a whole run takes without other load: steps, evaluations and samples."""
     overhead = STEP_OVERHEAD * (1 + model.n_layer / 4) * train.grad_accum
     softmax = LOGIT_SECONDS * model.vocab_size * estimate.tokens_per_step
     step = estimate.flops_per_step / (EFFICIENCY * matrix_rate(train.precision)) + softmax + overhead

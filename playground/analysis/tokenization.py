@@ -1,4 +1,4 @@
-"""What tokenizers make of a text: pieces, numbers, how a vocabulary pays off, and how it was learned."""
+"""Tokenizers on a text: pieces, statistics, compression by vocabulary size, and BPE training step by step."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from playground.tokenizers.bpe_from_scratch import Merge, Pair, learn
 from playground.tokenizers.presplit import words
 from playground.train.estimate import count_parameters
 
-CORPORA = ("tales", "python_source")  # at hand without a network, and soon learned from
+CORPORA = ("tales", "python_source")  # available offline and fast to learn from
 CORPUS_BYTES = 2_000_000
 LARGEST = 8_000
 SIZES = (256, 300, 400, 512, 700, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000)
-LESSON_BYTES = 20_000  # of a corpus, for learning on a page that one can read
+LESSON_BYTES = 20_000  # of a corpus, for the step-by-step view
 LESSON_MERGES = 300
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How one tokenizer reads one text. `pieces` are as `tokenizers.pieces` spells them."""
+    """One text under one tokenizer. `pieces` are those of `tokenizers.pieces`."""
 
     ids: tuple[int, ...]
     pieces: tuple[str, ...]
     bytes_per_token: float
-    tokens_per_word: float  # words are what stands between spaces
+    tokens_per_word: float  # words are separated by spaces
 
 
 def read(tokenizer: Tokenizer, text: str) -> Reading:
@@ -42,7 +42,7 @@ def read(tokenizer: Tokenizer, text: str) -> Reading:
 
 
 def vocabulary_share(vocab_size: int, n_embd: int, n_layer: int = 4) -> float:
-    """Share of a modern model's parameters that stand in its embedding table. Raises ValueError for an impossible width."""
+    """Share of a modern model's parameters that are in its embedding table. Raises ValueError for an impossible width."""
     n_head = next(n for n in (4, 2, 1) if n_embd % (2 * n) == 0)
     config = preset("modern", vocab_size=vocab_size, n_embd=n_embd, n_layer=n_layer, n_head=n_head)
     return vocab_size * n_embd / count_parameters(config)
@@ -66,20 +66,20 @@ def compression(largest: BPETokenizer, text: str) -> list[tuple[int, float]]:
 
 
 def lesson(text: str, n_merges: int = LESSON_MERGES) -> list[Merge]:
-    """The first merges that are learned from a text, with the counts that decided each."""
+    """The first merges learned from a text, with the pair counts."""
     return list(islice(learn(text, 256 + n_merges), n_merges))
 
 
 def lesson_text(corpus: str, own: str) -> str:
-    """What the lesson learns from: the text itself ("text"), or the beginning of a corpus."""
+    """The text of the step-by-step view: the text itself ("text"), or the beginning of a corpus."""
     return own if corpus == "text" else load_text(corpus, n_bytes=LESSON_BYTES)
 
 
 def removed_at(text: str, merges: Sequence[Pair]) -> list[int]:
     """For each boundary between two neighbouring bytes, the number (from 1) of the merge that removes it.
 
-    0 for a boundary that stays: between two words, or because no merge joins what stands there. After k merges the text's
-    tokens are what lies between the boundaries that are 0 or above k, so a slider needs nothing else.
+    0 for a boundary that stays: between two words, or if no merge removes it. After k merges the tokens are separated by the
+    boundaries that are 0 or above k, so a slider needs nothing else.
     """
     token_of = {pair: 256 + n for n, pair in enumerate(merges)}
     boundaries: list[int] = []

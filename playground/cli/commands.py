@@ -55,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Command:
-    """A command that lives in a layer above this one."""
+    """A command defined in a layer above this one."""
 
     name: str
     help: str
@@ -74,7 +74,7 @@ def run_command(arguments: Sequence[str] | None = None, more: Sequence[Command] 
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader of our output has seen enough, as in `... | head`
+    except BrokenPipeError:  # the reader of our output has closed it, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -185,7 +185,7 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
                 f"Unknown setting {setting[:40]!r}: write --set NAME=VALUE with one of {', '.join(sorted(kinds))}."
             )
         changes[kinds[name]][name] = parsed(kinds[name], name, text)
-    if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is asked for
+    if "steps" in changes[TrainConfig]:  # a short run needs a short warm-up, unless one is given
         _shorten_warmup(changes[TrainConfig])
     imported = None
     if options.tokenizer_file is not None:
@@ -220,7 +220,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | None:
-    """The text that the arguments bring, if any."""
+    """The user's own text from the arguments, if any."""
     folder = cache_root() / "texts"
     if sum(map(bool, (options.dataset, options.text, options.corpus))) > 1:
         raise ValueError("Use only one of --dataset, --text and --corpus.")
@@ -239,7 +239,7 @@ def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | Non
 
 
 def _progress(done: int, total: int) -> None:
-    """How far a text has been read, where somebody is looking."""
+    """Progress of reading a text, on a terminal."""
     if sys.stderr.isatty() and total > MAX_BYTES // 4:
         end = "\n" if done >= total else ""
         print(
@@ -263,7 +263,7 @@ def _resume(options: argparse.Namespace, store: RunStore) -> int:
 
 
 def _execute(run: Run, store: RunStore) -> int:
-    """Train in this process, with a progress line; Ctrl-C saves and says how to go on. A second Ctrl-C ends at once."""
+    """Train in this process, with a progress line; Ctrl-C saves and says how to resume. A second Ctrl-C ends at once."""
     malloc.configure_malloc()
     torch.set_num_threads(cores())
     with interruptible() as interrupted, ProgressLine(sys.stderr, run.train) as progress:
@@ -279,7 +279,7 @@ def _execute(run: Run, store: RunStore) -> int:
 
 
 def _measured(run: Run, curves: Curves) -> list[str]:
-    """The last measurement on the validation text, in sentences."""
+    """The last evaluation, in sentences."""
     table = curves.evaluations(run)
     if not len(table):
         return []
@@ -301,7 +301,7 @@ def _measured(run: Run, curves: Curves) -> list[str]:
 
 
 def _bits_unit(run: Run) -> str:
-    """Of a task only the answers are predicted, so only their bytes are counted."""
+    """For tasks only the answers are predicted, so only their bytes are counted."""
     task = find_corpus(run.train.corpus).kind == "task"
     return "bits per byte of the answers" if task else "bits per byte"
 
@@ -324,7 +324,7 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
 
 
 def _print_as_it_comes(prompt: str, pieces: Iterable[GeneratedText | None], config: GenerationConfig) -> None:
-    """Print a text while it is written, but for its last letters while they may be the beginning of a stop string."""
+    """Print a text while it is generated, holding back characters that may begin a stop string."""
     print(prompt, end="", flush=True)
     held, text = StopStringMatcher(config.stops).reach, ""
     for piece in pieces:

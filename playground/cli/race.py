@@ -1,4 +1,5 @@
-"""``python -m playground race FILE.json``: a race without the browser, with the same runs, results and verdict as in it."""
+"""``python -m playground race FILE.json``: a race on the command line, with the same runs, results and verdict as in
+the app."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def _new(options: argparse.Namespace, store: RunStore) -> Race:
         raise ValueError("This race trains on an own text, which its file does not contain. Give it with --text FILE.")
     if options.text is not None:
         text = gather([options.text])
-        assert isinstance(text, str)  # as there is no folder for a larger one
+        assert isinstance(text, str)  # because there is no folder for larger texts
         own = text
     return create_race(store, prepare_race(spec, own, cache_dir=cache_root()), name=options.name)
 
@@ -103,14 +104,14 @@ def _find(store: RunStore, text: str) -> Race:
 
 
 def _execute(race: Race) -> status.Status:
-    """Train in this process. Ctrl-C saves all runs and says how to go on; a second Ctrl-C ends at once."""
+    """Train in this process. Ctrl-C saves all runs and says how to resume; a second Ctrl-C ends at once."""
     torch.set_num_threads(cores())
     with interruptible() as interrupted:
         return execute_race(race, cache_dir=cache_root(), interrupted=interrupted, watch=_reporter())
 
 
 def _reporter() -> Callable[[Run, Event], None]:
-    """A line on standard error for each measurement."""
+    """Writes a line to standard error for each evaluation."""
     began = time.monotonic()
 
     def report(run: Run, event: Event) -> None:

@@ -1,9 +1,9 @@
-"""What a part of a model is good for: switch it off, and see what gets worse.
+"""Ablation: the effect of switching off a part of a model.
 
-A part is a head, an MLP, all attention of a layer, or a layer. It is switched off by replacing what it writes: with
-zeros, or with its mean over real text, which takes away what it says about this text but keeps what it always says
-(Wang et al. 2022). Nothing is trained again, so a loss says that the others relied on the part as it is, not that the
-model needs it.
+A part is a head, an MLP, the attention of a layer, or a layer. It is ablated by replacing its output with zeros, or with
+its mean over validation text, which removes the information about this text but keeps the constant part (Wang et al.
+2022). The model is not retrained, so a higher loss means that other parts relied on this one, not that the model could
+not do without it.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from playground.train.dataset import Dataset
 Kind = Literal["head", "mlp", "attention"]
 How = Literal["zero", "mean"]
 BATCH_TOKENS = 4096
-LONGEST = 64  # continuation, in tokens
+LONGEST = 64  # maximum length of a continuation, in tokens
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """What is switched off. Layers and heads count from 0; `head` is -1 unless it is one."""
+    """A part to ablate. Layers and heads count from 0; `head` is -1 unless the part is a head."""
 
     layer: int
     kind: Kind
     head: int = -1
 
     def name(self) -> str:
-        """As people count: from 1."""
+        """Its name for display, counting from 1."""
         words = {"head": f"head {self.head + 1}", "mlp": "MLP", "attention": "all attention"}
         return f"Layer {self.layer + 1} · {words[self.kind]}"
 
 
 def parts_of(config: ModelConfig) -> list[Part]:
-    """Every head and every MLP, in the order in which they work."""
+    """Every head and every MLP, in the order of computation."""
     return [
         part
         for layer in range(config.n_layer)
@@ -68,7 +68,7 @@ Means = dict[str, Tensor]
 
 
 def means(model: Transformer, sequences: Tensor) -> Means:
-    """What heads, MLPs and attention layers write on average over token ids (B, T): by activation name, for `edits`."""
+    """The mean outputs of heads, MLPs and attention layers over token ids (B, T), by activation name, for `edits`."""
     trace = Trace(keep=["*.z", "*.mlp_out", "*.attn_out"])
     with torch.inference_mode():
         model.hidden(sequences.to(model.embed.weight.device), trace=trace)
@@ -76,7 +76,7 @@ def means(model: Transformer, sequences: Tensor) -> Means:
 
 
 def edits(parts: Iterable[Part], average: Means | None = None) -> dict[str, Edit]:
-    """The changes for a `Trace` that switch these parts off: to zero, or to what `means` found."""
+    """The edits for a `Trace` that ablate these parts: to zero, or to the result of `means`."""
     heads: dict[str, list[int]] = {}
     whole: dict[str, Edit] = {}
     for part in sorted(set(parts)):
@@ -104,7 +104,7 @@ def _heads_replaced(heads: list[int], value: Tensor | None) -> Edit:
 
 @dataclass(frozen=True)
 class Probe:
-    """Windows of validation text: inputs and targets (N, T), and the model's loss on each, summed (N,), as it is."""
+    """Windows of validation text: inputs and targets (N, T), and the unmodified model's summed loss on each (N,)."""
 
     inputs: Tensor
     targets: Tensor
@@ -123,7 +123,7 @@ class Probe:
 
 
 def probe(model: Transformer, data: Dataset, n_tokens: int) -> Probe:
-    """About `n_tokens` targets of the validation text, spread over it, and what the whole model makes of them."""
+    """About `n_tokens` targets, spread over the validation text, with the losses of the whole model."""
     size = model.config.block_size
     where = Spread.of(len(data.validation), size, n_tokens, data.validation_windows)
     inputs, targets = windows(data.validation, data.validation_mask, where.offsets, size, where.lengths)
@@ -153,7 +153,7 @@ class Effect:
 
 
 def effect(model: Transformer, on: Probe, parts: Sequence[Part], how: How = "zero") -> Effect:
-    """Measure parts on a probe. The same windows are compared with and without: the error is that of paired differences.
+    """Measure the effect of ablating parts. The same windows are used with and without: the error is of paired differences.
 
     Windows differ in their number of targets, so this is a ratio of means, with the usual linearised standard error.
     """
@@ -170,7 +170,7 @@ def effect(model: Transformer, on: Probe, parts: Sequence[Part], how: How = "zer
 
 @dataclass(frozen=True)
 class Continuation:
-    """The next token's distribution (V,) after a text, and the text's likeliest continuation."""
+    """The next token's distribution (V,) after a text, and the text's greedy continuation."""
 
     probabilities: np.ndarray
     ids: list[int]
@@ -179,7 +179,7 @@ class Continuation:
 def continuation(
     model: Transformer, ids: Sequence[int], parts: Sequence[Part], average: Means | None, n_tokens: int
 ) -> Continuation:
-    """What follows a text, greedily, with these parts switched off (none: the model as it is), within the context."""
+    """The greedy continuation of a text with these parts ablated (none: the whole model), within the context."""
     check_parts(model, parts)
     trace = Trace(edit=edits(parts, average))
     cache, device = KVCache(model.config), model.embed.weight.device
@@ -190,7 +190,7 @@ def continuation(
         while len(written) < max(1, n_tokens):
             logits = model.unembed(model.hidden(torch.tensor([feed], device=device), cache=cache, trace=trace)[0, -1])
             first = logits.double().softmax(-1).cpu().numpy() if first is None else first
-            feed = [int(logits[: model.n_tokens].argmax())]  # what pads a vocabulary is never written
+            feed = [int(logits[: model.n_tokens].argmax())]  # padding ids are never generated
             written += feed
     assert first is not None
     return Continuation(first, written)

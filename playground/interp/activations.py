@@ -1,6 +1,6 @@
-"""What a model makes of real text: its residual stream after every layer, and the text that belongs to each token.
+"""Activations on text: the residual stream after every layer, and the text of each token.
 
-Depth 0 is the embedding, depth l what layer l leaves behind, as in the logit lens.
+Depth 0 is the embedding, depth l the stream after layer l, as in the logit lens.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ def streams(model: Transformer, sequences: np.ndarray, depths: Sequence[int]) ->
 
 
 def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: int) -> np.ndarray:
-    """The mean over its tokens of the residual stream at a depth, (N, C) float64, of N passages, each read by itself.
+    """The mean over its tokens of the residual stream at a depth, (N, C) float64, of N passages, each read separately.
 
-    A passage longer than the context is read up to there. Raises ValueError for an empty one.
+    Passages longer than the context are truncated. Raises ValueError for an empty one.
     """
     limit, device = model.config.block_size, model.embed.weight.device
     name = "embed" if depth == 0 else f"blocks.{depth - 1}.resid_post"
     cut = [list(passage[:limit]) for passage in passages]
     if not all(cut):
         raise ValueError("A passage is empty. Write some words.")
-    order = sorted(range(len(cut)), key=lambda i: len(cut[i]))  # neighbours of about a length waste no padding
+    order = sorted(range(len(cut)), key=lambda i: len(cut[i]))  # batches of similar length need less padding
     found = np.zeros((len(cut), model.config.n_embd))
     start = 0
     with torch.inference_mode():
@@ -62,7 +62,7 @@ def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: 
             valid = torch.arange(ids.size(1)) < lengths[:, None]
             trace = Trace(keep=[name])
             model.hidden(ids.to(device), trace=trace, valid=valid.to(device))
-            stream = trace.kept[name].double().cpu().masked_fill(~valid[..., None], 0)  # padding may hold anything
+            stream = trace.kept[name].double().cpu().masked_fill(~valid[..., None], 0)  # padding has undefined values
             found[rows] = (stream.sum(1) / lengths[:, None]).numpy()
             start += len(rows)
     return found
@@ -74,12 +74,12 @@ def text_of(tokenizer: Tokenizer, ids: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 
 def kind_of(piece: str) -> str:
-    """What kind of token a piece of text is, by its first character that is no space: one of `KINDS`."""
+    """The kind of a token, by the first non-space character of its text: one of `KINDS`."""
     if piece and not piece.strip():
         return "line end" if "\n" in piece else "space"
     first = piece.strip()[:1]
     if piece.startswith("\\x") and len(piece) % 4 == 0:
-        return "other"  # a byte that is no whole character
+        return "other"  # part of a multi-byte character
     if first.isupper():
         return "capital"
     if first.isalpha():

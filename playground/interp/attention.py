@@ -13,10 +13,10 @@ from playground.models.transformer import Transformer
 
 
 def attention_patterns(model: Transformer, ids: Sequence[int], layers: Sequence[int] | None = None) -> np.ndarray:
-    """Weights (L, H, T, T) float32: in layer l, head h, how much row token t looks at column token s. Rows sum to 1.
+    """Weights (L, H, T, T) float32: the attention of query token t (row) to key token s (column). Rows sum to 1.
 
-    `layers` are those wanted, by default all: only their patterns are spelled out. Raises ValueError for no ids, or more
-    than the context holds.
+    `layers` selects layers, by default all: only their patterns are computed eagerly. Raises ValueError without ids, or with
+    more than the context length.
     """
     limit = model.config.block_size
     if not 1 <= len(ids) <= limit:

@@ -1,7 +1,7 @@
-"""One head, one token, by hand: every number between the query and what the head writes.
+"""One head at one token, step by step: every number between the query and the head's output.
 
-The model's own queries, keys and values are read while it reads the text; everything after them is worked out here in
-float64, step by step, and compared with the pattern that the model itself made.
+Queries, keys and values are recorded in a forward pass; everything after them is computed here in float64, step by step,
+and compared with the model's attention pattern.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from playground.models.transformer import Block, Transformer
 class ByHand:
     """One query over the keys s = 0 … S - 1 of a text, float64. D is the head's size."""
 
-    query: np.ndarray  # (D,), turned by RoPE if the model has it, as are the keys
+    query: np.ndarray  # (D,), after RoPE if the model uses it, like the keys
     keys: np.ndarray  # (S, D)
     values: np.ndarray  # (S, D)
     dots: np.ndarray  # (S,) query · key
-    bias: np.ndarray  # (S,) what the position adds to a score (ALiBi), else 0
+    bias: np.ndarray  # (S,) position bias of the scores (ALiBi), otherwise 0
     visible: np.ndarray  # (S,) bool
     scores: np.ndarray  # (S,) dots / sqrt(D) + bias, -inf where not visible
-    sink: float | None  # the score of looking at nothing, in models that have one
+    sink: float | None  # the sink logit, in models that have one
     weights: np.ndarray  # (S,) softmax of the scores; adds up to 1, or less with a sink
     output: np.ndarray  # (D,) sum of weights times values
-    difference: float  # largest distance of a weight from the model's own
+    difference: float  # maximum difference from the model's weights
 
 
 def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, position: int) -> ByHand:
-    """Work one head out for the token at `position`. Raises ValueError for what is not there."""
+    """Compute one head for the token at `position`. Raises ValueError for an invalid layer, head or position."""
     config = model.config
     for name, value, size in (
         ("Layer", layer, config.n_layer),
@@ -87,7 +87,7 @@ def _traced(model: Transformer, ids: Sequence[int], layer: int, head: int) -> tu
 
 
 def source() -> str:
-    """The code that ran: who sees whom, attention, and the layer around it, as they stand in the project."""
+    """The source code that ran: attention mask, attention, and the layer around it."""
     return "\n\n".join(
         inspect.getsource(part).rstrip()
         for part in (attention_mask, attention.attend, attention.eager_attention, attention.Attention.forward)

@@ -1,6 +1,6 @@
-"""Vectors with names: the embeddings of tokens, or what a model thinks on average at the end of a word.
+"""Named vectors: token embeddings, or mean hidden states at the ends of words.
 
-Principal components to see them, cosines to compare them, and analogies, told as they come out.
+Principal components to plot them, cosine similarities to compare them, and analogies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, pieces
 
 WORD = re.compile(rb"[A-Za-z]+")
-RAREST = 5  # times that a word must have been read
+RAREST = 5  # minimum number of occurrences of a word
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Vectors:
     counts: np.ndarray
 
     def find(self, name: str) -> int:
-        """The number of a name, as typed or without the spaces around it. Raises ValueError when it is not there."""
+        """The number of a name, as typed or without the spaces around it. Raises ValueError if it does not exist."""
         for wanted in (name, name.strip(), " " + name.strip()):
             if wanted in self.names:
                 return self.names.index(wanted)
@@ -42,7 +42,7 @@ class Vectors:
 
 
 def token_vectors(model: Transformer, tokenizer: Tokenizer, tokens: np.ndarray | None, most: int) -> Vectors:
-    """Embeddings of the tokens that occur in a text (of the first ones, without a text), commonest first."""
+    """Embeddings of the tokens that occur in a text, most frequent first; without a text, of the first tokens."""
     if tokens is None:
         chosen, counts = np.arange(min(most, tokenizer.vocab_size)), np.zeros(min(most, tokenizer.vocab_size), int)
     else:
@@ -104,14 +104,14 @@ def principal_axes(matrix: np.ndarray, k: int = 3) -> Axes:
 def turned_onto(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Points (N, k), turned and mirrored about the origin so that they lie nearest to a reference (Schönemann 1966).
 
-    Principal components have no sign and swap places when they vary alike: seen over training they would jump. Distances
-    between points stay what they are.
+    Principal components have no sign and swap places when their variances are similar, so they would jump during training.
+    Distances between points are preserved.
     """
     left, _, right = np.linalg.svd(points.T @ reference)
     return np.asarray(points @ (left @ right))
 
 
-# ---- who is near whom -----------------------------------------------------------------------------------------------
+# ---- neighbors ------- -----------------------------------------------------------------------------------------------
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
@@ -134,11 +134,11 @@ def neighbours(vectors: Vectors, index: int, k: int) -> list[tuple[int, float]]:
 
 @dataclass(frozen=True)
 class Analogy:
-    """a is to b as c is to …: who comes nearest to b − a + c, by cosine.
+    """a is to b as c is to …: the nearest vectors to b − a + c, by cosine.
 
-    `ranked` leaves out the three that were given, as is usual (Mikolov et al. 2013). Without that, `raw` wins, mostly one
-    of the three (Linzen 2016). `rank` is the expected answer's place, from 1; `lazy` its place among the neighbours of c
-    alone, for which the offset is not needed.
+    `ranked` excludes the three given vectors, as is usual (Mikolov et al. 2013). `raw` is the nearest without that
+    rule, mostly one of the three (Linzen 2016). `rank` is the expected answer's rank, from 1; `lazy` its rank among the
+    neighbors of c alone, without the offset.
     """
 
     ranked: tuple[tuple[int, float], ...]
@@ -169,7 +169,7 @@ def analogy(vectors: Vectors, a: int, b: int, c: int, expected: int | None, k: i
 
 @dataclass(frozen=True)
 class AnalogyTest:
-    """How many of n analogies between pairs come out right, at first place, and how many would without the offset."""
+    """How many of n analogies are correct at rank 1, and how many without the offset."""
 
     n: int
     right: int
@@ -180,7 +180,7 @@ class AnalogyTest:
 def capital_analogies(vectors: Vectors) -> AnalogyTest | None:
     """Every "a is to A as b is to B" that these names allow; None with fewer than three letters in both cases.
 
-    For one pair of letters to be solved by a rule, capitals must stand beside their letters in one and the same direction.
+    This tests whether the offset from a letter to its capital is the same for all letters.
     """
     pairs = [
         (index, vectors.names.index(name.upper()))

@@ -1,7 +1,6 @@
-"""What the experts of a mixture do: who works how much, and on which kind of token.
+"""Experts of a mixture: their load, and which kinds of tokens they process.
 
-A router that favours few experts wastes the others; a router that favours none by kind of token may still be useful. Both
-are measured: the load, and the mutual information between a token's kind and the expert that it prefers.
+Measured are the load of each expert, and the mutual information between the kind of a token and its first-choice expert.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Routes:
 
 
 def route(model: Transformer, sequences: np.ndarray) -> Routes:
-    """Where the tokens (B, T) go. Raises ValueError for a model without experts."""
+    """The routing of tokens (B, T). Raises ValueError for a model without experts."""
     config = model.config
     if config.n_expert == 1:
         raise ValueError(
@@ -56,12 +55,12 @@ def route(model: Transformer, sequences: np.ndarray) -> Routes:
 
 
 def entropy(shares: np.ndarray) -> np.ndarray:
-    """Bits of distributions (..., E)."""
+    """Entropy in bits of distributions (..., E)."""
     return -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(-1)
 
 
 def effective(load: np.ndarray) -> np.ndarray:
-    """How many experts work alike would be as uneven as these (L, E): 2 to the entropy of the load, from 1 to E."""
+    """The effective number of experts per layer for loads (L, E): 2 to the entropy of the load, from 1 to E."""
     return 2 ** entropy(load)
 
 
@@ -74,7 +73,7 @@ def mutual_information(a: np.ndarray, b: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Information:
-    """Bits that a label tells about the expert; what it tells when labels are shuffled, on average and its spread."""
+    """Mutual information of label and expert in bits; mean and standard deviation with shuffled labels."""
 
     bits: float
     shuffled: float
@@ -82,10 +81,10 @@ class Information:
 
 
 def information(labels: np.ndarray, experts: np.ndarray, seed: int = 0) -> Information:
-    """Mutual information of labels and experts (N,), beside the same with labels dealt out at random.
+    """Mutual information of labels and experts (N,), and the same with shuffled labels.
 
-    The shuffled one is not zero: with few tokens and many labels, counting finds patterns in noise. What lies above it is
-    real.
+    The shuffled value is not zero, because the plug-in estimate is biased with few tokens and many labels. Only values above
+    it are meaningful.
     """
     rng = np.random.default_rng(seed)
     noise = [mutual_information(rng.permutation(labels), experts) for _ in range(SHUFFLES)]
@@ -93,7 +92,8 @@ def information(labels: np.ndarray, experts: np.ndarray, seed: int = 0) -> Infor
 
 
 def by_kind(kinds: np.ndarray, experts: np.ndarray, n_kind: int, n_expert: int) -> np.ndarray:
-    """For each kind of token, the share that prefers each expert, (n_kind, n_expert); zeros for a kind that never came."""
+    """For each kind of token, the share that prefers each expert, (n_kind, n_expert); zeros for a kind that does not
+    occur."""
     counts = np.zeros((n_kind, n_expert))
     np.add.at(counts, (kinds, experts), 1)
     return counts / np.maximum(1, counts.sum(1, keepdims=True))

@@ -1,8 +1,8 @@
-"""What kind of head is this? Six numbers a head, read off its attention pattern.
+"""Head scores: six numbers per head, computed from its attention pattern.
 
-Three ask where it looks: at the token before, at an earlier copy of the same token, or behind such a copy. The last is
-an *induction* head: having seen "ab … a", it looks at "b", which is how a transformer continues what it has seen once.
-These are measured on random tokens that are repeated once, so that neither grammar nor knowledge can help.
+Three measure where it attends: to the previous token, to an earlier copy of the same token, or to the token after such a
+copy. The last is an *induction* head: having seen "ab … a", it attends to "b", which lets the model repeat a sequence.
+These are measured on random tokens that are repeated once, so that grammar or knowledge cannot help.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SCORES = (
 
 
 def letters_of(tokenizer: Tokenizer) -> list[int]:
-    """Tokens to make random sequences of: the letters a to z, or whatever is alphanumeric where there are few of them."""
+    """Tokens for random sequences: the letters a to z, or all alphanumeric tokens if there are few letters."""
     names = pieces(tokenizer, range(tokenizer.vocab_size))
     letters = [token for token, name in enumerate(names) if len(name) == 1 and "a" <= name <= "z"]
     if len(letters) >= REPEATED // 2:
@@ -78,8 +78,8 @@ def patterns_of(model: Transformer, ids: np.ndarray) -> np.ndarray:
 def repeat_scores(patterns: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
     """Previous, duplicate and induction scores (L, H) of patterns (N, L, H, T, T) on sequences (N, T).
 
-    Means over the tokens for which there is such a place: for the last two, over those that occurred before. Where a
-    token occurred several times, the attention to all of these places counts.
+    Means over the tokens for which such a position exists: for the last two, tokens that occurred before. If a token
+    occurred several times, attention to all of these positions counts.
     """
     earlier = np.tril(ids[:, :, None] == ids[:, None, :], -1)  # (N, T, T): the same token, before
     behind = np.zeros_like(earlier)

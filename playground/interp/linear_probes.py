@@ -1,8 +1,8 @@
-"""What can be read off a layer: linear probes (Alain & Bengio 2016), with what they must be compared to.
+"""Linear probes of each layer (Alain & Bengio 2016), with baselines.
 
-A probe is a multinomial logistic regression from the residual stream of one token to a label of that token. That it
-succeeds says that the label is there and can be read linearly, not that the model uses it. Beside it stand the commonest
-label (a probe that knows nothing) and the same probe on shuffled labels (one that can only learn by heart).
+A probe is a multinomial logistic regression from the residual stream of one token to a label of that token. Its
+success shows that the label can be read linearly, not that the model uses it. The baselines are the most common label and
+the same probe on shuffled labels (which can only memorize).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from playground.tokenizers import Tokenizer, pieces
 
 N_TOKENS = 32_000
 LABELLED = 400_000  # tokens of a text among which windows are chosen
-FEWEST = 200  # labelled tokens that a probe needs on either side
-MOST = 6_000  # training tokens of a probe
+FEWEST = 200  # minimum number of labelled tokens for training and for testing
+MOST = 6_000  # maximum number of training tokens of a probe
 PENALTY = 1e-3
-TEST = 3  # every so many windows, counted from the end of the text, are for testing
+TEST = 3  # every n-th window, counted from the end of the text, is for testing
 
 _SPEAKERS = tuple(name.split()[0] for name in (*GIRLS, *BOYS, *FAMILY))
 _VERB = r"(?:often )?(?:said|asked|cried|called|shouted|whispered|told|promised|answered|thought|wrote)"
 _NAME = f"({'|'.join(_SPEAKERS)})"
-# The words just before an opening quotation mark that name who speaks: 'said Mia, ' or 'Mia often said, '.
+# The words just before an opening quotation mark that name the speaker: 'said Mia, ' or 'Mia often said, '.
 _NAMED = re.compile(rf"(?:\b{_VERB} {_NAME}(?: \w+)?|\b{_NAME} {_VERB})(?: to \w+)?[,.:] ?$")
 _PRONOUN = re.compile(rf"(?:\b{_VERB} (she|he)|\b(she|he) {_VERB})(?: to \w+)?[,.:] ?$", re.IGNORECASE)
 _SHE = {*GIRLS, "Grandma", "Mother", "Aunt"}
@@ -41,7 +41,7 @@ _SHE = {*GIRLS, "Grandma", "Mother", "Aunt"}
 
 @dataclass(frozen=True)
 class Label:
-    """Something to know about a token. `values` (N,) are numbers of `classes`, -1 where the question does not arise."""
+    """A label of tokens. `values` (N,) are indices of `classes`, -1 where the label does not apply."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class Label:
 
 
 def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]:
-    """All labels of a running text (N,) of tokens; who is speaking is known for Tales alone."""
+    """All labels of the tokens (N,) of a text; the speaker is known for Tales only."""
     raw, ends = text_of(tokenizer, ids)
     text = _with_line_ends(raw, ends, ids == tokenizer.eos)
     last = np.maximum(
@@ -77,8 +77,8 @@ def labels_of(tokenizer: Tokenizer, ids: np.ndarray, tales: bool) -> list[Label]
 
 
 def _with_line_ends(raw: bytes, ends: np.ndarray, is_eos: np.ndarray) -> str:
-    """The text with a character a byte, so that places in both are the same; end-of-text tokens (N,) as line ends, because
-    no word and no quotation goes on behind a document."""
+    """The text with one character per byte, so that offsets agree; end-of-text tokens (N,) become line ends, because
+    words and quotations end with their document."""
     found = bytearray(raw)
     for i in np.flatnonzero(is_eos):
         start = int(ends[i - 1]) if i else 0
@@ -95,7 +95,7 @@ def _word_ends(text: str, ends: np.ndarray) -> np.ndarray:
 
 
 def _quoted(text: str) -> np.ndarray:
-    """For each character, 1 if a quotation is open after it. A line end closes whatever was left open."""
+    """For each character, 1 if a quotation is open after it. A line end closes all quotations."""
     is_quote = np.array([character == '"' for character in text])
     before = np.cumsum(is_quote)
     line = np.cumsum([character == "\n" for character in text])
@@ -105,8 +105,8 @@ def _quoted(text: str) -> np.ndarray:
 
 
 def _speakers(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """For each character of a quotation whose speaker stands just before it, the speaker's number, and 0 for she and 1 for
-    he; else -1. A pronoun tells only the latter."""
+    """For each character of a quotation whose speaker is named just before it, the speaker's index, and 0 for she and 1
+    for he; otherwise -1. A pronoun gives only the latter."""
     who, gender, start = np.full(len(text), -1), np.full(len(text), -1), 0
     for line in text.splitlines(keepends=True):
         marks = [start + i for i, character in enumerate(line) if character == '"']
@@ -125,7 +125,7 @@ def _speakers(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Share of right answers on text that the probe was not fitted on, with its standard error over windows."""
+    """Accuracy on test windows, with its standard error over windows."""
 
     accuracy: float
     error: float
@@ -133,7 +133,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Measured:
-    """One label: the commonest answer, the probe at each depth, and the probe at each depth on shuffled labels."""
+    """Results for one label: the most common label, the probe at each depth, and the probe on shuffled labels."""
 
     majority: Fit
     real: tuple[Fit, ...]
@@ -143,10 +143,10 @@ class Measured:
 
 
 def probe_label(hidden: Tensor, values: np.ndarray, seed: int = 0) -> Measured | None:
-    """Probe residual streams (D, N, T, C) for labels (N, T), -1 for none; None where too few tokens have one.
+    """Probe residual streams (D, N, T, C) for labels (N, T), -1 for none; None if too few tokens have one.
 
-    Windows are either fitted on or tested on, never both. The first quarter of each is left out: there the model cannot
-    have read what the label hangs on.
+    Training and test windows are disjoint. The first quarter of each is left out, because the model may not have read the
+    context that determines the label.
     """
     known = values >= 0
     known[:, : values.shape[1] // 4] = False
@@ -173,13 +173,13 @@ def probe_label(hidden: Tensor, values: np.ndarray, seed: int = 0) -> Measured |
 
 
 def standardised(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Both (N, C) with the mean and scale that the first has in each column."""
+    """Both (N, C), standardized with the column means and scales of the first."""
     mean, scale = train.mean(0), train.std(0).clamp(min=1e-6)
     return (train - mean) / scale, (test - mean) / scale
 
 
 def predicted(train: Tensor, test: Tensor, labels: np.ndarray) -> np.ndarray:
-    """What a logistic regression fitted on (train (N, C), labels (N,)) says about test (M, C)."""
+    """Predictions for test (M, C) of a logistic regression fitted on train (N, C) and labels (N,)."""
     classes, y = np.unique(labels, return_inverse=True)
     target, inputs = torch.from_numpy(y), train.float()
     weight = torch.zeros(len(classes), inputs.size(1), requires_grad=True)
@@ -199,7 +199,7 @@ def predicted(train: Tensor, test: Tensor, labels: np.ndarray) -> np.ndarray:
 
 
 def _share(hits: np.ndarray, groups: np.ndarray) -> Fit:
-    """The share of hits, and its standard error with windows as the unit: tokens of one window are no independent draws."""
+    """Accuracy with its standard error over windows, because tokens of one window are not independent."""
     count = np.bincount(groups, minlength=int(groups.max()) + 1).astype(float)
     good = np.bincount(groups, weights=hits, minlength=len(count))
     good, count = good[count > 0], count[count > 0]
@@ -219,10 +219,10 @@ class ProbeText:
 
 
 def probe_text(tokenizer: Tokenizer, tokens: np.ndarray, block_size: int, tales: bool) -> ProbeText:
-    """About `N_TOKENS` tokens of a text. Raises ValueError when it is too short for probes.
+    """About `N_TOKENS` tokens of a text. Raises ValueError if it is too short for probes.
 
-    The windows lie evenly over the text; of Tales those are taken in which most is said by somebody who was named, for
-    otherwise too few tokens would have that label.
+    The windows are evenly spaced; for Tales those with the most speech by a named speaker are used, because otherwise too
+    few tokens would have that label.
     """
     available, size = min(len(tokens), LABELLED) // block_size, N_TOKENS // block_size
     if available < 2 * TEST:
@@ -253,7 +253,7 @@ def probe_model(model: Transformer, text: ProbeText) -> dict[str, Measured]:
 
 
 def in_words(label: Label, measured: Measured, depth_names: Sequence[str]) -> str:
-    """What one label's numbers say, whatever it is."""
+    """Describe the results of one label in a sentence."""
     best = max(range(len(measured.real)), key=lambda depth: measured.real[depth].accuracy)
     fit, base = measured.real[best], measured.majority
     gain = fit.accuracy - base.accuracy

@@ -1,8 +1,8 @@
-"""What a model would say after each of its layers, and how much each token of a text surprises it.
+"""Logit lens: predictions after each layer, and the loss of each token of a text.
 
 The logit lens (nostalgebraist 2020) reads the residual stream after a layer as if it were the last one: the final norm,
-then the unembedding. That a prediction appears there says that later layers do not need to change it; that none appears
-says only that it is not in the last layer's language yet.
+then the unembedding. If a prediction appears there, later layers do not need to change it; if none
+appears, it may still be encoded in another way.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ TOP = 5
 class Lens:
     """For each depth 0 … L (0 is the embedding, L the model's own prediction) and position t, about the token after t.
 
-    All arrays are (L + 1, T), `top` and `top_probability` (L + 1, T, k), likeliest first; bits are base 2.
+    All arrays are (L + 1, T), `top` and `top_probability` (L + 1, T, k), most likely first; bits are base 2.
     """
 
     top: np.ndarray
     top_probability: np.ndarray
     entropy: np.ndarray  # bits
     divergence: np.ndarray  # bits, KL(final ‖ this depth)
-    actual: np.ndarray  # probability of the token that does follow; NaN at the last position
+    actual: np.ndarray  # probability of the actual next token; NaN at the last position
 
 
 def logit_lens(model: Transformer, ids: Sequence[int], k: int = TOP) -> Lens:
-    """Predictions after every layer. Raises ValueError for no ids, or more than the context holds."""
+    """Predictions after every layer. Raises ValueError without ids, or with more than the context length."""
     log_probabilities = _by_depth(model, ids)  # (L + 1, T, V), natural logarithms, float64
     probability, top = log_probabilities.exp().topk(min(k, log_probabilities.size(-1)))
     final = log_probabilities[-1]

@@ -1,9 +1,9 @@
-"""Activation patching: which activations carry what makes the difference between two prompts?
+"""Activation patching: which activations carry the difference between two prompts?
 
 The model reads a clean and a corrupted prompt of the same length, whose answers differ. While it reads the corrupted one,
-an activation is replaced by what it was on the clean one: the residual stream at one position (Meng et al. 2022), a head or
-an MLP at all positions (Wang et al. 2022). What comes back of the difference between the two answers' logits is how much
-that activation carries. Nothing says that shares add up: two activations may carry the same, or need each other.
+an activation is replaced by its value on the clean one: the residual stream at one position (Meng et al. 2022), a head or
+an MLP at all positions (Wang et al. 2022). The restored share of the logit difference between the two answers measures how
+much that activation carries. Shares need not add up: two activations may be redundant, or depend on each other.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from playground.config import ModelConfig, counted
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
-LONGEST = 128  # tokens of a prompt: every position is a forward pass of its own
+LONGEST = 128  # tokens of a prompt: each position needs a forward pass
 ROWS = 32  # prompts in one forward pass
 
 
 @dataclass(frozen=True)
 class Patching:
-    """Logit differences of both prompts, and the share of it that a patch restores: 1 all, 0 none, beyond both possible.
+    """Logit differences of both prompts, and the share restored by each patch: usually 0 (none) to 1 (all).
 
     `residual` is (L + 1, T), depth 0 the embedding, depth L the stream after the last layer; `heads` (L, H); `mlps` (L,).
     """
@@ -39,7 +39,7 @@ class Patching:
 
 
 def telling(model: Transformer, clean: Sequence[int], corrupted: Sequence[int]) -> tuple[int, int]:
-    """The token whose probability is most above that after the corrupted prompt, and the one most below."""
+    """The tokens whose probability increases and decreases most from the corrupted to the clean prompt."""
     with torch.inference_mode():
         after = [
             model.unembed(model.hidden(_tokens(model, ids))[0, -1]).double().softmax(-1) for ids in (clean, corrupted)
@@ -49,9 +49,9 @@ def telling(model: Transformer, clean: Sequence[int], corrupted: Sequence[int]) 
 
 
 def patching(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], answers: tuple[int, int]) -> Patching:
-    """Patch every place of the corrupted prompt, one at a time. `answers` are the tokens after the clean and the other one.
+    """Patch every activation, one at a time. `answers` are the answer tokens of the clean and the corrupted prompt.
 
-    Raises ValueError for prompts of different lengths, or longer than 128 tokens or the context, and where there is no
+    Raises ValueError for prompts of different lengths, or longer than 128 tokens or the context, and if there is no
     difference to restore.
     """
     _check(model, clean, corrupted, answers)
@@ -117,9 +117,10 @@ def logit_difference(
     patches: Mapping[str, Patch] | None = None,
     copies: int = 1,
 ) -> np.ndarray:
-    """Logit of the first answer minus that of the second after a prompt, for so many copies of it: (copies,) float64.
+    """Logit of the first answer minus that of the second after a prompt, for a batch of copies of it: (copies,) float64.
 
-    `patches` change activations by name; each is told which copies it is given, so that every copy can be another case.
+    `patches` change activations by name; each receives the indices of its copies, so that each copy can be patched
+    differently.
     """
     found = []
     for rows in torch.arange(copies, device=model.embed.weight.device).split(ROWS):
@@ -136,7 +137,7 @@ def _apply(patch: Patch, rows: Tensor, x: Tensor) -> Tensor:
 
 
 def one_each(clean: Tensor) -> Patch:
-    """Copy n is given the n-th slice of a clean activation: position n of a stream (1, T, C), head n of a z (1, H, T, D)."""
+    """Copy n receives the n-th slice of a clean activation: position n of a stream (1, T, C), head n of a z (1, H, T, D)."""
 
     def patch(x: Tensor, rows: Tensor) -> Tensor:
         x[torch.arange(len(rows)), rows] = clean[0, rows]
@@ -146,5 +147,5 @@ def one_each(clean: Tensor) -> Patch:
 
 
 def everywhere(clean: Tensor) -> Patch:
-    """Every copy is given all of a clean activation."""
+    """Every copy receives the whole clean activation."""
     return lambda x, rows: clean.expand_as(x)

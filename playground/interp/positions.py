@@ -1,4 +1,4 @@
-"""How a model tells positions apart: similarity of position vectors, RoPE's frequencies, ALiBi's slopes."""
+"""Position encodings: similarity of position vectors, RoPE's frequencies, ALiBi's slopes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 128  # positions of a map; of a longer context every n-th is shown
 
 @dataclass(frozen=True)
 class Frequency:
-    """A plane of a head that RoPE turns: radians per token, tokens per full turn, full turns within the context."""
+    """A pair of dimensions rotated by RoPE: radians per token, tokens per full turn, full turns within the context."""
 
     plane: int
     frequency: float
@@ -42,10 +42,10 @@ def shown_positions(block_size: int) -> np.ndarray:
 
 
 def similarity(model: Transformer) -> np.ndarray | None:
-    """Similarity (T, T) of the `shown_positions`, 1 on the diagonal; None where a scheme has no vector to compare.
+    """Similarity (T, T) of the `shown_positions`, 1 on the diagonal; None for encodings without vectors.
 
-    Learned and sinusoidal: cosine of what is added to the embedding. RoPE: the cosine between a vector turned to one
-    position and the same vector turned to another, if all planes hold equal parts of it.
+    Learned and sinusoidal: cosine of what is added to the embedding. RoPE: the cosine between a vector rotated to one
+    position and the same vector rotated to another, if all pairs have equal norms.
     """
     config = model.config
     at = shown_positions(config.block_size)
@@ -61,5 +61,5 @@ def similarity(model: Transformer) -> np.ndarray | None:
 
 
 def slopes(config: ModelConfig) -> list[float] | None:
-    """ALiBi's penalty per token of distance, for each head; None for another scheme."""
+    """ALiBi's penalty per token of distance, for each head; None for other encodings."""
     return alibi_slopes(config.n_head) if config.position == "alibi" else None

@@ -1,4 +1,4 @@
-"""Attention sinks: how much of its attention each head parks on the first token, and when in training it begins to.
+"""Attention sinks: the attention of each head to the first token, during training.
 
 The measure is that of Gu et al. 2024 ("When Attention Sink Emerges in Language Models"): for a head, the attention that the
 first token gets from all tokens of a text, itself included, on average; and the share of heads in which that is above
@@ -21,15 +21,15 @@ LENGTH = 64  # tokens of a text, as in the paper
 
 
 def sink_mass(model: Transformer, texts: np.ndarray) -> np.ndarray:
-    """Attention (L, H) on the first token, the mean over the texts (B, T) and over who looks. The model is in eval mode.
+    """Attention (L, H) to the first token, averaged over texts (B, T) and queries. The model must be in eval mode.
 
-    A head that looked back evenly would have (1 + 1/2 + ... + 1/T) / T: 0.074 for 64 tokens.
+    A head with uniform attention would have (1 + 1/2 + ... + 1/T) / T: 0.074 for 64 tokens.
     """
     return masses(model, texts)[0]
 
 
 def masses(model: Transformer, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`sink_mass`, and the attention (L, H) that a sink logit takes: given to nothing. Without one that is zero."""
+    """`sink_mass`, and the attention (L, H) to a sink logit, i.e. to nothing; zero without a sink logit."""
     patterns = [attention_patterns(model, text.tolist()).astype(np.float64) for text in texts]  # (L, H, T, T) each
     first = np.mean([pattern[:, :, :, 0].mean(axis=-1) for pattern in patterns], axis=0)
     seen = np.mean([pattern.sum(axis=-1).mean(axis=-1) for pattern in patterns], axis=0)
@@ -42,7 +42,7 @@ def sink_rate(mass: np.ndarray, epsilon: float = EPSILON) -> float:
 
 
 def even_mass(length: int) -> float:
-    """The mass of a head that looks at everything it can see alike."""
+    """The mass of a head with uniform attention."""
     return float(np.mean(1 / np.arange(1, length + 1)))
 
 
@@ -64,7 +64,7 @@ def through_training(
 
 
 def idle(points: Sequence[SinkPoint]) -> str:
-    """What a sink logit has taken in the end, in a sentence; nothing where there is none."""
+    """A sentence on the final attention to a sink logit; empty without one."""
     last = points[-1]
     if not last.nothing.any():
         return ""
@@ -78,7 +78,7 @@ def idle(points: Sequence[SinkPoint]) -> str:
 
 
 def in_words(points: Sequence[SinkPoint], length: int) -> str:
-    """What the points show, whatever it is."""
+    """Describe the points in a sentence."""
     last = points[-1]
     n, above = last.mass.size, int((last.mass > EPSILON).sum())
     layer, head = np.unravel_index(int(last.mass.argmax()), last.mass.shape)

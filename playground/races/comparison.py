@@ -1,4 +1,4 @@
-"""Runs beside each other, in tables: how they differ, and how they did."""
+"""Tables that compare runs: their settings and their results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from playground.train.estimate import count_parameters
 
 
 def differences(runs: Sequence[Run]) -> pd.DataFrame:
-    """The settings that make the runs learn differently: one row a setting, one column a run, "–" where it has no effect.
-    Tokens and texts of one kind that differ all the same have a row of their own."""
+    """The settings in which runs differ: one row per setting, one column per run, "–" where it has no effect.
+    Tokens or texts that differ although their names agree have a separate row."""
     if not runs:
         return pd.DataFrame(columns=["setting"])
     rows: list[list[Any]] = [
@@ -34,7 +34,7 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def told_apart(runs: Sequence[Run]) -> list[str]:
-    """`differences` in short, as "Norm: LayerNorm → RMSNorm"; a value that several share is told once."""
+    """`differences` in short, as "Norm: LayerNorm → RMSNorm"; a value that several share is listed once."""
     return [in_short(row[0], row[1:]) for row in differences(runs).to_numpy().tolist()]
 
 
@@ -66,20 +66,20 @@ def _acting(run: Run) -> dict[str, Any]:
     model, train = run.model, run.train
     values: dict[str, Any] = {**model.to_dict(), "mlp_width": model.mlp_hidden, "head_size": model.head_dim}
     trained = {**train.to_dict(), "corpus": find_corpus(train.corpus).label, "corpus_bytes": text_bytes(run)}
-    if train.corpus == UNKNOWN_TEXT:  # imported: nothing else is known of its training
+    if train.corpus == UNKNOWN_TEXT:  # imported: nothing else is known about its training
         trained = {name: trained[name] for name in ("corpus", "tokenizer")}
     off = without_effect(model, train)
     return {name: value for name, value in {**values, **trained}.items() if name not in off}
 
 
 def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
-    """What each run has reached at its last evaluation: one row a run. Loss in nats per token, time in seconds; ± is one
+    """The last evaluation of each run: one row per run. Loss in nats per token, time in seconds; ± is one
     standard error over windows of the validation text."""
     table = pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))  # counts stay whole where a run has none
 
 
-# What is only looked at or kept changes nothing in how a model learns.
+# Settings of evaluation and logging do not affect training.
 HARMLESS = {"eval_interval", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
 _COLUMNS = (
     "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",

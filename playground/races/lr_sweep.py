@@ -1,8 +1,8 @@
-"""A race of rates: every model tried at several learning rates, and compared at the one that suits it.
+"""Learning rate sweeps: every model is trained at several learning rates and compared at its best one.
 
-A single rate for all favours whichever model it happens to suit. Here each is taken at the rate with its lowest mean over
-the seeds. That picks lucky runs a little, on every side alike: between identical models a difference is claimed no more
-often than in a plain race (docs/decisions/2026-11-26-each-at-its-best-rate.md has the numbers).
+A single rate for all favors the model that it suits. Here each is compared at the rate with its lowest mean loss over the
+seeds. This selection is biased equally on all sides: between identical models a difference is claimed no more often than
+in a plain race (docs/decisions/2026-11-26-each-at-its-best-rate.md has the numbers).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ RATE = "learning_rate"
 RULE = (
     " Each model is tried at equally many learning rates and compared at the one with its lowest mean over the seeds."
 )
-Finals = Mapping[int, Mapping[int, float]]  # by arm and seed; of runs that diverged there is none
+Finals = Mapping[int, Mapping[int, float]]  # by arm and seed; without runs that diverged
 
 
 @dataclass(frozen=True)
 class Family:
-    """Arms that differ in their learning rate alone. `rates` go with `arms`, which are numbers of the race's arms."""
+    """Arms that differ only in their learning rate. `rates` belong to `arms`, which are indices of the race's arms."""
 
     name: str
     arms: tuple[int, ...]
@@ -33,7 +33,7 @@ class Family:
 
 
 def families(spec: RaceSpec) -> list[Family]:
-    """The race's arms by what they are but for the rate; empty unless that makes several families of as many rates each."""
+    """Group the race's arms by everything but the learning rate; empty unless all groups have the same number of rates."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for number, arm in enumerate(spec.arms):
         groups.setdefault((arm.preset, _rest(arm)), []).append(number)
@@ -54,7 +54,7 @@ def _rest(arm: Arm) -> tuple[tuple[str, str], ...]:
 
 
 def best(family: Family, finals: Finals, seeds: Sequence[int]) -> int | None:
-    """The arm whose final losses over these seeds are lowest on average. One that diverged in any of them is none."""
+    """The arm whose final losses over these seeds are lowest on average. An arm that diverged with any seed is excluded."""
     means = {index: fmean(finals[index].get(seed, math.inf) for seed in seeds) for index in family.arms if seeds}
     index = min(means, key=means.__getitem__, default=None)
     return index if index is not None and math.isfinite(means[index]) else None

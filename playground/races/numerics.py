@@ -1,4 +1,4 @@
-"""The numerics lab: one set-up trained with the same seed in other arithmetic, as a race."""
+"""Comparing numerics: one configuration trained with the same seed and different arithmetic, as a race."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from playground.config import ModelConfig, TrainConfig
 from playground.train.race import Arm, RaceSpec
 
-MOST_STEPS = 300  # of each arm: what arithmetic changes shows early
+MOST_STEPS = 300  # of each arm: effects of arithmetic show early
 MOST_PARTS = 4
-# A race finds its own rhythm, or has no use for it.
+# Settings that a race chooses itself, or does not use.
 _OWN = {
     "seed",
     "steps",
@@ -49,7 +49,7 @@ def numerics_race(start: str, model: ModelConfig, train: TrainConfig) -> RaceSpe
 
 
 def _micro_batches(train: TrainConfig) -> dict[str, dict[str, int]]:
-    """The batch in as many equal parts as can be, up to four; none if it is a single sequence or a prime number of more."""
+    """Split the batch into up to four equal parts; none if its size has no such divisor."""
     count = next((n for n in range(MOST_PARTS, 1, -1) if train.batch_size % n == 0), 1)
     if count == 1:
         return {}

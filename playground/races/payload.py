@@ -1,9 +1,8 @@
-"""What a page needs to show a race, live: the parts that are new since it last asked, small enough to be asked every second.
+"""Live updates of a race: what has changed since the client's last request, cheap enough for polling every second.
 
 An answer has the race's state and, only when they have changed, a *head* (arms, conditions, what differs), a
 *summary* (the verdict) and
-*rows* (new points of each run). The client sends back the cursor; a forged or outdated one costs a full answer and
-nothing else.
+*rows* (new points of each run). The client sends back the cursor; a forged or outdated one just results in a full answer.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ _LETTERS = {"finished": "f", "diverged": "d", "failed": "x"}
 
 
 def _head(race: Race, found: Sequence[Columns]) -> dict[str, Any]:
-    """What hardly ever changes."""
+    """The fields that rarely change."""
     arms, n_seeds = [], len(race.spec.seeds)
     for number, (arm, members, solved) in enumerate(zip(race.spec.arms, race.members, race.solved, strict=True)):
         model, train = members[0].model, members[0].train

@@ -1,5 +1,4 @@
-"""Races that one click starts: the question, and the arms that answer it. Sizes, text, budget and seeds are whatever
-is chosen."""
+"""One-click races: a question, and the arms that answer it. Sizes, dataset, budget and seeds are chosen in the form."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from playground.train.race import BudgetKind, Match, MatchBy, RaceSpec, parse_ar
 
 @dataclass(frozen=True)
 class Recipe:
-    """A question that a race answers. `arms` are written in short; `shared` are settings that the question needs."""
+    """A question that a race answers. `arms` use the short notation; `shared` are settings that the question requires."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""What a race found, as text for a terminal and as rows of a CSV file."""
+"""Results of a race as text for a terminal and as rows of a CSV file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def csv_rows(race: Race, curves: Curves) -> list[list[Any]]:
                 tail = [None if event[name] != event[name] else event[name] for name in MEASURED]
                 name = (
                     f"'{arm.name}" if arm.name[:1] in "=+-@" else arm.name
-                )  # no spreadsheet shall run it as a formula
+                )  # so that spreadsheets do not run it as a formula
                 rows.append([name, member.train.seed, event["step"], event["tokens"], event["tokens"] * flops, *tail])
     return rows
 

@@ -1,4 +1,4 @@
-"""What a race has measured: per arm and seed, cut where all runs of the race have arrived."""
+"""Measurements of a race per arm and seed, up to the last evaluation that all its runs have reached."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from playground.train.race import tokens_per_step
 
 @dataclass(frozen=True)
 class RunCurve:
-    """A run's measurements on the validation text, cut where all runs of the race have arrived."""
+    """A run's evaluations, up to the last one that all runs of the race have reached."""
 
     seed: int
     steps: list[int]
@@ -26,7 +26,7 @@ class RunCurve:
     bits: list[float] | None  # bits per byte; None where there are none
     accuracies: list[float]
     state: str
-    speed: float | None = None  # tokens per second of its median step, as measured beside the others
+    speed: float | None = None  # tokens per second of its median step
     errors: list[float | None] = field(default_factory=list)  # standard errors of `losses` over windows of the text
 
     def values(self, unit: str) -> list[float]:
@@ -53,7 +53,7 @@ class ArmResult:
     flops_per_token: float
     runs: tuple[RunCurve, ...]
     solved: str = ""
-    measure: Measure = UNKNOWN  # what its losses are losses of
+    measure: Measure = UNKNOWN  # what its losses are measured on
     batches: tuple[object, ...] = ()  # equal for arms that read the same batches
     windows: tuple[object, ...] = ()  # equal for arms that are measured on the same windows of the validation text
 
@@ -69,7 +69,7 @@ class ArmResult:
 
     @property
     def going(self) -> list[RunCurve]:
-        """The runs that have not diverged and have been measured."""
+        """The runs that have not diverged and have been evaluated."""
         return [run for run in self.runs if run.state not in ("diverged", "failed") and run.losses]
 
     @property
@@ -78,7 +78,7 @@ class ArmResult:
 
 
 def results(race: Race, curves: Curves) -> list[ArmResult]:
-    """All arms, measured as far as every run of the race that still goes has been."""
+    """All arms, up to the last evaluation of every run that has not diverged."""
     measured = [[_curve(run, curves) for run in arm] for arm in race.members]
     going = [curve for arm in measured for curve in arm if curve.state not in ("diverged", "failed")]
     steps = {
@@ -121,7 +121,7 @@ def _cut(curve: RunCurve, last: float) -> RunCurve:
 
 
 def _speed(run: Run, curves: Curves) -> float | None:
-    """Of the median step: one that another program disturbed, or that prepared something, moves a mean."""
+    """Speed of the median step, which is robust to steps that were disturbed by other programs."""
     history = curves.dataframe(run)
     if len(history) < 2:
         return None

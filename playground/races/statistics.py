@@ -1,4 +1,4 @@
-"""The little statistics that a fair race needs: t-intervals of paired differences, and the cost to reach the same loss."""
+"""Statistics of races: t-intervals of paired differences, and the cost to reach the same loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import NormalDist, fmean, stdev
 from typing import Literal
 
 LEVEL = 0.05  # promised: in at most this share of races between identical arms a difference is claimed
-# Intervals are stricter than the promise. At 95 % the share would be 5 % in the long run, so a count over some 200
+# Intervals are stricter than this level. At 95 % the share would be 5 % in the long run, so a count over some 200
 # races would exceed it every other time; at 98 % such a count stays below it in 998 of 1000.
 STRICT = 0.02
 MOST_LOG = 300.0  # of an interval's ends: two pairs that disagree leave anything possible, but a number stays a number
@@ -85,7 +85,7 @@ def ratio_interval(ratios: Sequence[float], level: float = STRICT) -> Ratio | No
 
 @cache
 def t_quantile(p: float, degrees: int) -> float:
-    """The p-quantile of Student's t with whole degrees of freedom, by halving; p above a half. Good to ten digits."""
+    """The p-quantile of Student's t with integer degrees of freedom, by bisection; p > 0.5. Good to ten digits."""
     low, high = 0.0, 1.0
     while t_cdf(high, degrees) < p:
         high *= 2
@@ -110,7 +110,7 @@ def t_cdf(t: float, degrees: int) -> float:
 
 
 def cost_to_reach(x: Sequence[float], losses: Sequence[float], target: float) -> float | None:
-    """Where a measured curve first gets down to `target`, by straight lines between measurements; None if it never does."""
+    """The cost at which a curve first reaches `target`, by linear interpolation; None if it does not."""
     for i, loss in enumerate(losses):
         if loss <= target:
             if i == 0:
@@ -123,7 +123,7 @@ def cost_to_reach(x: Sequence[float], losses: Sequence[float], target: float) ->
 def cost_ratio(a: tuple[Sequence[float], Sequence[float]], b: tuple[Sequence[float], Sequence[float]]) -> float | None:
     """How much of b's cost a needs to reach the same loss: the lowest that both reach. Curves are (cost, loss) pairs.
 
-    0.7 means that a gets there with 0.7 of the cost. None where no cost can be told, as before a first measurement.
+    0.7 means that a gets there with 0.7 of the cost. None if there is no cost, as before the first evaluation.
     """
     target = max(min(a[1]), min(b[1]))
     ours, theirs = cost_to_reach(*a, target), cost_to_reach(*b, target)

@@ -1,7 +1,7 @@
-"""The duel of tokenizers: one model on bytes, on characters and on two BPE vocabularies, at equal training FLOPs.
+"""Tokenizer comparison: one model on bytes, on characters and on two BPE vocabularies, at equal training FLOPs.
 
-What a step costs depends on the vocabulary, so each arm gets the steps that the budget pays for. All arms read the same
-text and are measured on the same part of it, about as many bytes of it.
+The FLOPs of a step depend on the vocabulary, so each arm trains for the steps within the budget. All arms read the same
+text and are evaluated on about as many bytes of the same part.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one arm will be and cost, as `runs.create.prepare_run` takes it."""
+    """The configuration and cost of one arm, for `runs.create.prepare_run`."""
 
     arm: Arm
     model: ModelConfig

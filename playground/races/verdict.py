@@ -1,9 +1,9 @@
-"""The verdict of a race, in words and numbers, with the rule that it follows.
+"""The verdict of a race: numbers, sentences, and the rule that was used.
 
 Every arm is compared with the first, seed by seed: the same seed means the same first weights where shapes agree and, where
-tokens and batch sizes are equal, the same batches in the same order, so most of the chance cancels. A difference is claimed
-only if its t-interval leaves out zero; what cannot be compared (`comparable`) is not.
-In a race of rates (`races.lr_sweep`) each model is compared at its best learning rate.
+tokens and batch sizes are equal, the same batches in the same order, so much of the noise cancels. A difference is claimed
+only if its t-interval excludes zero; losses that are not comparable (`comparable`) are not compared.
+In a learning rate sweep (`races.lr_sweep`) each model is compared at its best learning rate.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.train.race import RaceSpec
 
-RUNGS = 3  # of fewer changes the comparisons with the first arm say it already
+RUNGS = 3  # with fewer changes, the comparisons with the first arm are enough
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Verdict:
 
 
 def verdict(race: Race, curves: Curves) -> Verdict:
-    """Judge a race as far as it has come."""
+    """The verdict on a race at its current step."""
     return judge(results(race, curves), race.spec)
 
 
@@ -104,7 +104,7 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
 
 
 def race_level(n_comparisons: int) -> float:
-    """The level of each comparison, so that at most LEVEL of all races claim a difference that is none (Bonferroni)."""
+    """The level of each comparison, so that at most LEVEL of all races make a false claim (Bonferroni)."""
     return min(STRICT, LEVEL / n_comparisons)
 
 
@@ -134,13 +134,13 @@ def _shared_error(arm: ArmResult, baseline: ArmResult, unit: str) -> float | Non
 
 
 def _difference(arm: ArmResult, baseline: ArmResult, unit: str, level: float) -> Difference | None:
-    """How two arms differ over the seeds in which both are still going; None if there are none, or nothing can be said."""
+    """The difference of two arms over the seeds with which neither diverged; None without such seeds or interval."""
     (ours, theirs), error = _paired(arm, baseline, unit), _shared_error(arm, baseline, unit)
     return paired_difference(ours, theirs, level, error) if ours and error is not None else None
 
 
 def _paired(arm: ArmResult, baseline: ArmResult, unit: str) -> tuple[list[float], list[float]]:
-    """Final numbers of the seeds in which both are still going."""
+    """Final values for the seeds with which neither diverged."""
     ours, theirs = ({run.seed: run for run in each.going if len(run.values(unit)) > 1} for each in (arm, baseline))
     seeds = [seed for seed in ours if seed in theirs]
     return [_final(ours[s], unit) for s in seeds], [_final(theirs[s], unit) for s in seeds]
@@ -165,7 +165,7 @@ def _comparison(
 
 
 def _pairs(a: ArmResult, b: ArmResult) -> list[tuple[RunCurve, RunCurve]]:
-    """Runs of both with the same seed, which trained beside each other."""
+    """Runs of both arms with the same seed."""
     return [(ours, theirs) for ours in a.going for theirs in b.going if ours.seed == theirs.seed]
 
 
@@ -175,7 +175,7 @@ def _token_time(a: ArmResult, b: ArmResult, level: float) -> Ratio | None:
 
 
 def _ratio(a: ArmResult, b: ArmResult, kind: str, unit: str, level: float) -> Ratio | None:
-    """What a needed to reach the same loss, as a part of what b needed."""
+    """The cost of a to reach the same loss, relative to that of b."""
     found = [cost_ratio(_costed(a, one, kind, unit), _costed(b, two, kind, unit)) for one, two in _pairs(a, b)]
     return ratio_interval([ratio for ratio in found if ratio], level)
 
@@ -224,7 +224,7 @@ def _text_error(runs: Sequence[RunCurve]) -> float | None:
 
 
 def is_ladder(spec: RaceSpec) -> bool:
-    """Whether each arm keeps all changes of the one before and adds some, several times: then the differences add up."""
+    """Whether each arm adds changes to those of the previous arm, several times, so that differences add up."""
     arms = spec.arms
     return len(arms) > RUNGS and all(
         one.preset == two.preset and one.changes.items() < two.changes.items() for one, two in pairwise(arms)
@@ -232,7 +232,7 @@ def is_ladder(spec: RaceSpec) -> bool:
 
 
 def _waterfall(spec: RaceSpec, arms: Sequence[ArmResult], unit: str, level: float) -> list[dict[str, Any]]:
-    """For a ladder: the first arm's level, then what each addition changed."""
+    """For a ladder: the first arm's loss, then the change of each addition."""
     if not is_ladder(spec) or not arms[0].going or any(len(run.values(unit)) < 2 for run in arms[0].going):
         return []
     bars: list[dict[str, Any]] = [
@@ -268,7 +268,7 @@ def _added(name: str, changes: dict[str, Any]) -> str:
 
 
 def _rungs(bars: Sequence[dict[str, Any]]) -> list[str]:
-    """What each addition brought, in a sentence."""
+    """A sentence on the effect of each addition."""
     steps = bars[1:]
     if not steps or any(bar["half"] is None for bar in steps):
         return []
@@ -289,7 +289,7 @@ def _rungs(bars: Sequence[dict[str, Any]]) -> list[str]:
 def _judge_tuned(
     arms: Sequence[ArmResult], families: Sequence[lr_sweep.Family], unit: str, apart: Sequence[str]
 ) -> Verdict:
-    """The verdict on a race of rates: family against family, each at its best rate."""
+    """The verdict on a learning rate sweep: each model at its best rate."""
     level = race_level(len(families) - 1)
     finals = {
         index: {run.seed: _final(run, unit) for run in arms[index].going if len(run.values(unit)) > 1}

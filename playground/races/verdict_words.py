@@ -1,4 +1,4 @@
-"""The sentences of a race's verdict. Which of them are true is decided in `races.verdict`."""
+"""The sentences of a race's verdict; `races.verdict` decides which apply."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def cost(
 ) -> list[str]:
     """What the better one needed to get down to where the other one got, in a sentence; none where nothing is clear.
 
-    Only ratios whose intervals leave out 1 are told. Of two that cannot be told apart only the time of a token is,
-    because the rest would be as much chance as their difference.
+    Only ratios whose intervals exclude 1 are reported. For arms without a clear difference only the time per token is,
+    because the other costs are as random as the difference.
     """
     sentences = []
     if costs and difference.outcome in ("better", "worse"):
@@ -79,7 +79,7 @@ def cost(
 
 def times(ratio: Ratio, of: str) -> str:
     """A ratio with its interval: "0.75 × the time (0.71 to 0.79)"."""
-    for digits in range(2, 7):  # a clear ratio leaves out 1, and must not read as if it did not
+    for digits in range(2, 7):  # show enough digits that a ratio that differs from 1 does not read as 1
         mean, low, high = (f"{value:.{digits}f}" for value in (ratio.mean, ratio.low, ratio.high))
         if not ratio.clear or 1 not in (float(low), float(high)):
             break
@@ -87,7 +87,7 @@ def times(ratio: Ratio, of: str) -> str:
 
 
 def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]) -> tuple[str, list[str]]:
-    """The most important sentence, and those that go with it; `left_out` tells what is not compared, and why."""
+    """The most important sentence and the ones after it; `left_out` says what is not compared, and why."""
     if not comparisons and left_out:
         return f"Nothing is left to compare: {left_out[0]}", left_out[1:]
     if not comparisons:
@@ -123,7 +123,7 @@ def table_note(arms: Sequence[ArmResult]) -> str:
 
 
 def rule(arms: Sequence[ArmResult], unit: str, level: float, n_others: int, steps: bool = False) -> str:
-    """How differences were judged, of so many arms with the first; with `steps` also of each with the one before."""
+    """The rule for comparing this many arms with the first; with `steps` also each with the previous one."""
     n_seeds = len(arms[0].runs)
     batches = (
         "the same seed reads the same batches in the same order"

@@ -1,4 +1,4 @@
-"""What a race is, in words: where its arms differ, and what is equal for all of them."""
+"""Describe a race in words: the settings in which its arms differ, and what is equal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def what_differs(race: Race) -> list[str]:
     return [in_short(name, values) for name, values in unequal_settings(firsts, _FOLLOWS)]
 
 
-# From budget, seed and text, or without effect on what is learned.
+# Derived from budget, seed and text, or without effect on training.
 _FOLLOWS = HARMLESS | {"seed", "steps", "warmup_steps", "vocab_size"}
 
 
 def conditions(race: Race) -> str:
-    """A race in a line: text, arms, seeds, budget, size, what is equal."""
+    """A race in one line: dataset, arms, seeds, budget, size, what is equal."""
     spec, firsts = race.spec, [arm[0] for arm in race.members]
     n, model, train = len(spec.seeds), firsts[0].model, firsts[0].train
     equal = {"none": "sizes as given", "parameters": "equal parameters", "flops": "equal FLOPs per token"}[spec.match]
@@ -42,7 +42,7 @@ def conditions(race: Race) -> str:
 
 
 def _what_is_read(firsts: Sequence[Run]) -> str:
-    """How much of what they read equal seeds have in common."""
+    """What runs with equal seeds have in common: text, batches, order."""
     if same_batches(firsts):
         return "same batches in the same order"
     return "same text" if len({text_of(run) for run in firsts}) == 1 else "different texts"

@@ -1,4 +1,4 @@
-"""Reference bands: how runs that ship with the project did on a preset and a text, to draw a user's own curve over."""
+"""Reference bands: the range of reference runs for a preset and a dataset, drawn behind a user's curve."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from playground.runs.curves import Curves
 from playground.runs.store.run_store import Run
 from playground.train.estimate import count_parameters
 
-LEAST = 2  # seeds of which there is a band
+LEAST = 2  # minimum number of seeds of a band
 
 
 @dataclass(frozen=True)
 class Band:
-    """Validation losses, in nats per token, of reference runs that differ in their seed alone: mean, lowest and highest."""
+    """Validation losses, in nats per token, of reference runs that differ only in their seed: mean, lowest and highest."""
 
     name: str
     seeds: int
@@ -34,9 +34,9 @@ class Band:
 
 
 def find_band(run: Run, references: Sequence[Run], curves: Curves, gallery: Path | None = None) -> Band | None:
-    """The band of the run's preset, validation text and tokens, from the runs that ship and the curves beside them; or None.
+    """The band of the run's preset, validation text and tokens, from reference runs and reference curves; or None.
 
-    Of several the one of the closest size, then that with the fewest other settings than the run.
+    If there are several, the one of the closest size, then the one with the fewest other differences.
     """
     if not run.preset:
         return None
@@ -54,7 +54,7 @@ def _distance(run: Run, reference: Reference) -> tuple[int, int]:
 
 
 def _of_runs(run: Run, references: Sequence[Run], curves: Curves) -> Iterator[Reference]:
-    """Runs that ship with the run's preset, validation text and tokens: those that differ in their seed alone."""
+    """Reference runs with the run's preset, validation text and tokens that differ only in their seed."""
     groups: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for other in references:
         if other.reference and other.id != run.id and _comparable(run, other):

@@ -1,8 +1,8 @@
-"""The reference bands that ship, and the command that makes them: ``python -m playground.reference.make_bands``.
+"""Make the reference bands: ``python -m playground.reference.make_bands``.
 
-For a preset and a text, `SEEDS` runs with the settings that the Train tab proposes for them, of which only the validation
-losses are kept: a kilobyte or two a pair, in ``checkpoints/gallery/bands/PRESET-TEXT.json``. The command trains what is
-missing, most useful first, and goes on where it stopped; with ``--minutes`` it begins no other run after that time.
+For each preset and dataset, `SEEDS` runs with the settings that the Train tab proposes; only the validation losses are
+kept, one or two kilobytes in ``checkpoints/gallery/bands/PRESET-TEXT.json``. The command trains missing runs, most useful
+first, and can be interrupted; with ``--minutes`` it starts no run after that time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAIRS = tuple(
 
 @dataclass(frozen=True)
 class Reference:
-    """What runs that differ in their seed alone lost on the validation text, in nats per token, by step."""
+    """Validation losses, in nats per token by step, of runs that differ only in their seed."""
 
     preset: str
     model: ModelConfig
@@ -59,12 +59,12 @@ class Reference:
 
 
 def proposed(preset: str, text: str, seed: int = 0) -> Prepared:
-    """The run that the Train tab proposes: a preset and a text chosen, nothing else touched."""
+    """The run that the Train tab proposes for a preset and a dataset."""
     return prepare_run(preset, {}, {"corpus": text, "seed": seed})
 
 
 def read_reference(root: Path, preset: str, text: str) -> Reference | None:
-    """What ships for a preset and a text, or None."""
+    """The reference curves of a preset and a dataset, or None."""
     if (preset, text) not in PAIRS:
         return None
     values = read_json(root / FOLDER / f"{preset}-{text}.json")
@@ -75,7 +75,7 @@ def read_reference(root: Path, preset: str, text: str) -> Reference | None:
 
 
 def missing(root: Path, pairs: Sequence[tuple[str, str]] = PAIRS) -> Iterator[tuple[str, str, int]]:
-    """Presets, texts and seeds that have no curve of today's proposal yet, in the order in which they are made."""
+    """Presets, datasets and seeds without a curve for the current defaults, in the order in which they are made."""
     for preset, text in pairs:
         found = read_reference(root, preset, text)
         known = found.loss if found is not None and _is_current(found) else {}
@@ -83,13 +83,13 @@ def missing(root: Path, pairs: Sequence[tuple[str, str]] = PAIRS) -> Iterator[tu
 
 
 def _is_current(reference: Reference) -> bool:
-    """Whether the Train tab still proposes these settings; a changed default asks for another curve."""
+    """Whether the Train tab still proposes these settings; a changed default requires a new curve."""
     model = preset_config(reference.preset, vocab_size=reference.model.vocab_size)
     return (reference.model, reference.train) == (model, TrainConfig(corpus=reference.train.corpus, seed=SEEDS[0]))
 
 
 def make(root: Path, preset: str, text: str, seed: int) -> Path:
-    """Train one run and add its curve to the file of its pair. Nothing is written, looked at or kept besides."""
+    """Train one run and add its curve to the file of its pair. Generates no samples and keeps no weights."""
     prepared = proposed(preset, text, seed)
     silent = prepared.train.replace(sample_interval=0, snapshots=0)  # which changes no number
     data = prepare(training_text(silent), prepared.tokenizer, prepared.model, silent)

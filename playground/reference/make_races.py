@@ -1,4 +1,4 @@
-"""The finished races that ship, and the command that makes them: ``python -m playground.reference.make_races``.
+"""Make the reference races: ``python -m playground.reference.make_races``.
 
 Each is one question with at least three seeds, reported as it came out, also where the modern model does not win.
 Curves of all seeds are kept (one training step in `every`), weights of the first seed of the named arms. Their runs
@@ -36,7 +36,7 @@ EVERY = 4
 
 @dataclass(frozen=True)
 class Shipped:
-    """A race that ships: what is raced, whose weights are kept, and the words that explain its outcome."""
+    """A reference race: its arms, whose weights are kept, and notes that explain its outcome."""
 
     title: str
     spec: RaceSpec
@@ -104,7 +104,7 @@ SHIPPED: tuple[Shipped, ...] = (
 
 
 def reference_race(root: Path) -> Path:
-    """The race whose runs are the reference runs on Tales, which lie beside it: nothing is trained for it."""
+    """The race of the reference runs on Tales, which are next to it in the gallery: nothing is trained for it."""
     title = "Classic against modern on Tales"
     shared = {**BUDGET, **{name: SIZES["classic"][name] for name in ("n_layer", "n_head", "block_size")}}
     steps = shared.pop("steps")
@@ -130,7 +130,7 @@ TALES_NOTES = (
 
 
 def make(shipped: Shipped, root: Path, work: Path) -> Path:
-    """Train one race in the store `work` and move what ships of it to the gallery `root`."""
+    """Train one race in the store `work` and publish it in the gallery `root`."""
     store = RunStore(work)
     race = create_race(store, prepare_race(shipped.spec, cache_dir=cache_root()), name=shipped.title)
     ending = execute_race(race, cache_dir=cache_root(), watch=_report())
@@ -145,7 +145,7 @@ def make(shipped: Shipped, root: Path, work: Path) -> Path:
 
 
 def rewrite_notes(root: Path) -> None:
-    """Put the notes of this file into the races that are already there."""
+    """Update the notes of existing races from this file."""
     for shipped in SHIPPED:
         path = root / shipped.id / "race.json"
         values = read_json(path)
@@ -165,7 +165,7 @@ def _report() -> Callable[[Run, Event], None]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make all races that ship, or some of them by number."""
+    """Make all reference races, or some of them by number."""
     parser = argparse.ArgumentParser(prog="python -m playground.reference.make_races", description=__doc__)
     parser.add_argument("--root", type=Path, default=gallery_root(), help="where the gallery goes")
     parser.add_argument(

@@ -1,11 +1,11 @@
-"""The reference runs that ship, and the command that makes them: ``python -m playground.reference.make_runs``.
+"""Make the reference runs: ``python -m playground.reference.make_runs``.
 
 A classic and a modern model read the same text in the same order, with parameters within two per cent of each other, for
 three seeds each. All six keep their curves; seed 0 keeps weights: the last ones of each, and of the modern model twelve
 log-spaced snapshots, so that attention can be watched forming. Weights are stored as bfloat16.
 
-A seventh, of two small layers, learns to repeat random letters. In between two of its snapshots an induction head forms
-(Olsson et al. 2022): before it the model knows nothing, after it nearly everything.
+A seventh run, of two small layers, learns to repeat random letters. Between two of its snapshots an induction head forms
+(Olsson et al. 2022): before that the model only guesses, afterwards it is nearly always correct.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def recipe(name: str, seed: int) -> Prepared:
 
 
 def make(root: Path, name: str, seed: int, work: Path) -> Path:
-    """Train one reference run in the store `work` and move what ships of it to the gallery `root`."""
+    """Train one reference run in the store `work` and publish it in the gallery `root`."""
     prepared = recipe(name, seed)
     store = RunStore(work)
     title = "Induction: two layers on Repeat" if name == "induction" else f"{name.capitalize()} on Tales, seed {seed}"

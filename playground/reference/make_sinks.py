@@ -1,12 +1,12 @@
-"""Three small runs that ship and differ only in their softmax: ``python -m playground.reference.make_sinks``.
+"""Make three small reference runs that differ only in their softmax: ``python -m playground.reference.make_sinks``.
 
 One has the ordinary softmax; one softmax-off-by-one (Miller 2023), whose denominator has one more score, of zero; one a
-learned score per head instead of that zero (gpt-oss 2025). In the last two a head can attend to nothing, and would not
-need a first token to park attention on. Same batches, same initial numbers.
+learned score per head instead of that zero (gpt-oss 2025). In the last two a head can attend to nothing, and does
+not need the first token as a sink. Same batches, same initial weights.
 
 The table has the layout of StreamingLLM's table 3 (Xiao et al. 2023): a cache of `TOTAL` tokens, of which the first 0, 1, 2
-or 4 of the text stay and the others are the latest; perplexity far beyond the context. What is measured is written beside
-each run, as `FILE`: the attention of all snapshots is in it, and only the last one ships.
+or 4 of the text stay and the others are the latest; perplexity far beyond the context. The results are stored with
+each run, as `FILE`: it contains the attention of all snapshots, of which only the last one ships.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FILE = "streaming.json"
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one run's memory. Nats per token of each text: (B,)."""
+    """Results of one run. Losses in nats per token of each text: (B,)."""
 
     within: np.ndarray  # inside the context, with full attention
     beyond: Mapping[int, np.ndarray]  # beyond it, by how many first tokens stay
@@ -82,7 +82,7 @@ def recipe(sink_logit: str) -> Prepared:
 
 
 def title(name: str) -> str:
-    """What one of the runs is called in lists."""
+    """The name of one of the runs."""
     return f"Sinks: {name[0].lower()}{name[1:]} on Tales"
 
 
@@ -92,7 +92,7 @@ def run_id(sink_logit: str) -> str:
 
 
 def measured(run: Run) -> Measured | None:
-    """What was written beside a shipped run; None for all others."""
+    """The stored results of a reference run; None for all others."""
     values = read_json(run.path / FILE) if run.reference else None
     if values is None:
         return None
@@ -105,7 +105,7 @@ def measured(run: Run) -> Measured | None:
 
 
 def measure(run: Run, models: ModelCache) -> Measured:
-    """Read held-out text with every kind of memory, and look at the heads of every snapshot."""
+    """Evaluate held-out text with every kind of cache, and measure the heads of every snapshot."""
     ids = np.asarray(dataset(run, cache_root()).validation, dtype=np.int64)
     texts, short = ids[: TEXTS * TOKENS].reshape(TEXTS, TOKENS), ids[: SINK_TEXTS * LENGTH].reshape(-1, LENGTH)
     model: Transformer = models.get(run)
@@ -116,7 +116,7 @@ def measure(run: Run, models: ModelCache) -> Measured:
 
 
 def make(name: str, root: Path, work: Path) -> Path:
-    """Train one of the runs in the store `work`, measure it, and move what ships of it to the gallery `root`."""
+    """Train one of the runs in the store `work`, measure it, and publish it in the gallery `root`."""
     prepared = recipe(ARMS[name])
     run = RunStore(work).create(prepared.model, prepared.train, prepared.tokenizer, name=name, preset=prepared.preset)
     ending = execute(run, cache_dir=cache_root(), watch=_report(name))
