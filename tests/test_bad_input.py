@@ -22,7 +22,7 @@ import pytest
 from playground.__main__ import main
 from playground.cli import commands
 from playground.config import TrainConfig, preset
-from playground.interchange.package import write_transformers
+from playground.interchange.folders import write_transformers
 from playground.runs.curves import Curves
 from playground.runs.limits import PUBLIC
 from playground.runs.loading import ModelCache
@@ -31,7 +31,7 @@ from playground.runs.queue.launcher import Launcher
 from playground.runs.store import status
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.race import RaceSpec
 from playground.ui import links

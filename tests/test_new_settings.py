@@ -15,7 +15,7 @@ from playground.config import ANY, ModelConfig, TrainConfig, preset, setting, un
 from playground.inference.native import decode_step
 from playground.interchange import program
 from playground.interchange.architectures import WRITTEN, choose
-from playground.interchange.package import write_transformers
+from playground.interchange.folders import write_transformers
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import build_tokenizer

@@ -40,8 +40,8 @@ from playground.runs.store.paths import cache_root, data_root, gallery_root
 from playground.runs.store.processes import cores, interruptible
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.worker import malloc
+from playground.runs.worker.execution import execute
 from playground.runs.worker.progress import ProgressLine
-from playground.runs.worker.worker import execute
 from playground.tokenizers import import_tokenizer
 
 PROGRAM = "python -m playground"

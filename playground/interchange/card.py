@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from playground.config import ModelConfig, TrainConfig, counted, label, spelled
 from playground.data.corpora import CORPORA
+from playground.interchange.package import Package
 from playground.tokenizers import decode
-
-if TYPE_CHECKING:
-    from playground.interchange.package import Package
 
 _LOAD_TRANSFORMERS = """```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

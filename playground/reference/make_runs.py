@@ -24,7 +24,7 @@ from playground.runs.create import Prepared
 from playground.runs.gallery import publish
 from playground.runs.store.paths import cache_root, gallery_root
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.estimate import count_parameters
 from playground.train.events import Event, StepDone

@@ -34,7 +34,7 @@ from playground.runs.store.files import read_json, write_json
 from playground.runs.store.paths import cache_root, gallery_root
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.texts import dataset
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Evaluated, Event
 

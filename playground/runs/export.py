@@ -15,7 +15,8 @@ from typing import Literal, get_args
 from playground.data.corpora import MAX_BYTES, find_corpus, training_text
 from playground.interchange import check
 from playground.interchange.check import Check
-from playground.interchange.package import Package, write_safetensors, write_transformers
+from playground.interchange.folders import write_safetensors, write_transformers
+from playground.interchange.package import Package
 from playground.interchange.program import write_program
 from playground.runs.loading import ModelCache
 from playground.runs.store import checkpoints

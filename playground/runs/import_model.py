@@ -14,7 +14,8 @@ from typing import Any, get_args, get_type_hints
 from playground.config import TokenizerName, TrainConfig
 from playground.data.corpora import UNKNOWN_TEXT
 from playground.interchange import hub
-from playground.interchange.package import Package, read_files, read_folder
+from playground.interchange.folders import read_files, read_folder
+from playground.interchange.package import Package
 from playground.interchange.refusal import shown
 from playground.runs.create import free_memory
 from playground.runs.store import checkpoints, status

@@ -16,7 +16,7 @@ from playground.config import ModelConfig, TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.store import status
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import StepDone
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playground.config import ModelConfig
 from playground.interchange.check import load_back
-from playground.interchange.package import write_transformers
+from playground.interchange.folders import write_transformers
 from tests.benchmarks._report import figure, machine, row
 from tests.interchange import test_program as programs
 from tests.interchange.models import CASES, package

@@ -34,7 +34,7 @@ from playground.runs.store import checkpoints, status
 from playground.runs.store.history import History
 from playground.runs.store.processes import cores
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Event, StepDone
 from tests.benchmarks._report import figure, machine

@@ -27,8 +27,8 @@ from playground.runs.store.log import LogWriter
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
+from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
-from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Sampled
 from playground.train.race import Arm, RaceSpec

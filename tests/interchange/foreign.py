@@ -7,7 +7,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from playground.interchange.package import Package, read_folder
+from playground.interchange.folders import read_folder
+from playground.interchange.package import Package
 from playground.tokenizers import build_tokenizer, tokenizers_json
 
 SIZES: dict[str, Any] = dict(

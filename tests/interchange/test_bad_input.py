@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from playground.interchange.package import parameters, read_files, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import parameters, read_files, read_folder, write_safetensors, write_transformers
 from playground.interchange.tensors import read_header
 from tests.interchange.models import CASES, package
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from playground.config import ModelConfig, preset
 from playground.interchange import check
 from playground.interchange.check import load_back
-from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import read_folder, write_safetensors, write_transformers
+from playground.interchange.package import Package
 from playground.interchange.tensors import read_headers
 from playground.tokenizers import Tokenizer, build_tokenizer, decode
 from tests.interchange.models import CASES, package

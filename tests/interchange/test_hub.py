@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from playground.interchange import hub
-from playground.interchange.package import read_folder, write_transformers
+from playground.interchange.folders import read_folder, write_transformers
 from tests.interchange.models import CASES, package
 
 SHA = hashlib.sha1(b"revision").hexdigest()

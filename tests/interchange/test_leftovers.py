@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from playground.interchange.package import UNTIED, read_folder
+from playground.interchange.folders import UNTIED, read_folder
 from tests.interchange.foreign import build, change_tensors, difference, reloaded, save
 
 EMBEDDINGS = {"gpt2": "transformer.wte.weight", "llama, biases of the MLP": "model.embed_tokens.weight",

@@ -15,7 +15,8 @@ from playground.inference.beam import beam_search
 from playground.inference.generation import DecodingSession, generate_batch
 from playground.inference.native import decode_step
 from playground.interchange.check import load_back
-from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import read_folder, write_safetensors, write_transformers
+from playground.interchange.package import Package
 from playground.interp.ablation import continuation
 from playground.runs.import_model import import_folder
 from playground.runs.loading import ModelCache

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from playground.config import ImportedModelConfig, ModelConfig, model_config, preset
-from playground.interchange import package as reading
-from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
+from playground.interchange import folders as reading
+from playground.interchange.folders import read_folder, write_safetensors, write_transformers
+from playground.interchange.package import Package
 from playground.models.transformer import Transformer, initialise
 from playground.runs.import_model import import_folder
 from playground.runs.loading import ModelCache
@@ -90,7 +91,8 @@ def test_memory_is_estimated_from_the_header_before_any_weight_is_read(
     save_file({"a": torch.zeros(500, 1000, dtype=torch.bfloat16)}, tmp_path / "model.safetensors")
     monkeypatch.setattr(reading, "read_tensor", lambda *_: pytest.fail("a weight was read"))
     with pytest.raises(
-        ValueError, match=r"^This model has 0\.5 million numbers: .* 0\.00 GB of memory, and 0\.00 GB are"
+        ValueError,
+        match=r"^This model has 0\.5 million parameters: .* 0\.004000000 GB of memory, and 0\.003999999 GB are",
     ):
         read_folder(tmp_path, free=3_999_999)
     with pytest.raises(ValueError, match="is missing: the config asks for it"):

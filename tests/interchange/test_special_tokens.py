@@ -18,7 +18,8 @@ from playground.inference.generation import (
     until_end,
 )
 from playground.interchange import check
-from playground.interchange.package import Package, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import read_folder, write_safetensors, write_transformers
+from playground.interchange.package import Package
 from playground.runs.create import create_run, prepare_run
 from playground.runs.export import export_run
 from playground.runs.import_model import import_folder

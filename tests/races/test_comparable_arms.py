@@ -19,8 +19,8 @@ from playground.runs.curves import Curves
 from playground.runs.races import create_race, prepare_race
 from playground.runs.store.run_store import RunStore
 from playground.runs.worker import racing
+from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
-from playground.runs.worker.worker import execute
 from playground.train.race import RaceSpec, plan
 from tests.races.conftest import SHARED
 

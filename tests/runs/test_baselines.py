@@ -13,7 +13,7 @@ from playground.runs.curves import Curves
 from playground.runs.gallery import publish
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import split
 from tests.data.test_ngram import brute_force

@@ -12,7 +12,7 @@ from playground.runs.store.log import Tail
 from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
 from playground.runs.worker import compiling
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.train.compiled import CompiledForwardBackward, build, name_of, obstacle
 from playground.train.data_parallel import DataParallelThreads
 from playground.train.gradients import accumulate

@@ -12,7 +12,7 @@ from playground.runs.store import checkpoints, status
 from playground.runs.store.log import Tail
 from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.train.distributed import Group
 from tests.runs.conftest import MODEL, MakeRun
 from tests.runs.test_worker import losses, validation, weights

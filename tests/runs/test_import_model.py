@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from playground.interchange import check
-from playground.interchange.package import read_folder
+from playground.interchange.folders import read_folder
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
 from playground.runs.import_model import import_files, import_folder, import_package
@@ -15,7 +15,7 @@ from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.checkpoints import save_snapshot
 from playground.runs.store.run_store import Run, RunNotFound, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MakeRun
 
@@ -129,7 +129,7 @@ def test_an_export_that_fails_leaves_nothing(
         export_run(run, tmp_path / "out", "transformers", step=7)
     with pytest.raises(ValueError, match="Format must be one of"):
         export_run(run, tmp_path / "out", "pickle")
-    monkeypatch.setattr("playground.interchange.package.save_file", full)
+    monkeypatch.setattr("playground.interchange.folders.save_file", full)
     with pytest.raises(ValueError, match="out could not be written: No space left on device"):
         export_run(run, tmp_path / "out", "safetensors")
     assert set(tmp_path.iterdir()) == before

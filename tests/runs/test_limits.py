@@ -21,9 +21,10 @@ from playground.runs.store import checkpoints, status
 from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
 from playground.runs.worker import watchdog
+from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.runs.worker.watchdog import Watchdog, WorkerLimits
-from playground.runs.worker.worker import JobSpec, execute
+from playground.runs.worker.worker import JobSpec
 from playground.train.estimate import estimate
 from playground.train.race import RaceSpec
 from playground.train.trainer import TrainState

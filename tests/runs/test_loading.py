@@ -13,7 +13,7 @@ from playground.runs.gallery import publish
 from playground.runs.loading import ModelCache
 from playground.runs.store.checkpoints import load_checkpoint, save_checkpoint
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.train.events import Event, StepDone
 from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, TRAIN, MakeRun

@@ -25,8 +25,8 @@ from playground.runs.races import (
 from playground.runs.store import status
 from playground.runs.store.processes import environment
 from playground.runs.store.run_store import RunNotFound, RunStore
+from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
-from playground.runs.worker.worker import execute
 from playground.train.events import StepDone
 from playground.train.race import Arm, RaceSpec
 from tests.runs.conftest import TEXT

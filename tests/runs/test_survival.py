@@ -19,7 +19,7 @@ from playground.runs.store import files, status
 from playground.runs.store.history import History
 from playground.runs.store.run_store import RunNotFound, RunStore
 from playground.runs.store.status import Status
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from tests.runs.conftest import MakeRun
 from tests.runs.test_launcher import app
 from tests.runs.test_worker import assert_same_course, step_of, wait_until

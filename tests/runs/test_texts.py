@@ -16,7 +16,7 @@ from playground.runs.store import status
 from playground.runs.store.files import read_json, write_json
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.texts import dataset, fitted_tokenizer
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer, import_tokenizer
 from playground.train.dataset import prepare
 from playground.train.events import Evaluated, StepDone
@@ -151,7 +151,7 @@ def test_how_far_it_is_is_said_and_then_no_longer(
     real = status.declare
     monkeypatch.setattr(token_file, "_PIECE_BYTES", 500)
     clock = iter(range(10**6))
-    monkeypatch.setattr("playground.runs.worker.worker.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("playground.runs.worker.execution.time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(status, "declare", lambda folder, now: (told.append(now.message), real(folder, now)))
     execute(run, cache_dir=tmp_path)
     assert "Preparing the dataset: 0 of 0 MB." in told

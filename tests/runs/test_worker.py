@@ -22,8 +22,8 @@ from playground.runs.store.history import History
 from playground.runs.store.log import Tail
 from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker import failures, worker
-from playground.runs.worker.worker import AlreadyRunningError, execute
+from playground.runs.worker import execution, failures
+from playground.runs.worker.execution import AlreadyRunningError, execute
 from playground.train.events import Event, StepDone
 from tests.runs.conftest import MakeRun
 
@@ -83,7 +83,7 @@ def test_a_run_that_ends_before_it_has_read_its_checkpoint_says_that_there_is_on
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(worker, "dataset", fails)
+    monkeypatch.setattr(execution, "dataset", fails)
     status.withdraw(run.path)
     assert execute(run).message.startswith(sentence)
 
@@ -152,7 +152,7 @@ def test_with_no_good_checkpoint_it_starts_over(make_run: MakeRun) -> None:
 
 
 def test_a_run_has_one_worker(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "CLAIM_SECONDS", 0.05)
+    monkeypatch.setattr(execution, "CLAIM_SECONDS", 0.05)
     run = make_run()
     lock = Lock(run.path / "lock")
     assert lock.acquire()
@@ -204,7 +204,7 @@ def test_out_of_memory_is_a_state_with_advice(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     run = make_run()
-    monkeypatch.setattr(worker.TrainState, "new", raising(error))
+    monkeypatch.setattr(execution.TrainState, "new", raising(error))
     ending = execute(run)
     assert ending.state == run.state() == "failed"
     assert ending.message.startswith("Out of memory: this run needs about 0.3 GB. Lower the batch")
@@ -263,7 +263,7 @@ def test_other_errors_do_not_show_their_insides(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    monkeypatch.setattr(worker, "dataset", raising(KeyError("/secret/path")))
+    monkeypatch.setattr(execution, "dataset", raising(KeyError("/secret/path")))
     ending = execute(run)
     assert ending.message == "An unexpected error (KeyError) ended the training. No checkpoint was saved yet."
     assert "/secret/path" in capsys.readouterr().err  # for the log

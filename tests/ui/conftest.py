@@ -12,7 +12,7 @@ from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store.run_store import Run, RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
 from playground.ui.services import Services
 

@@ -32,8 +32,8 @@ from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
 from playground.runs.races import create_race, prepare_race
 from playground.runs.store.run_store import RunStore
+from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
-from playground.runs.worker.worker import execute
 from playground.tokenizers import build_tokenizer
 from playground.train.race import Arm, RaceSpec
 from playground.ui.app import build_app, launch_options, queued

@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, preset
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.ui import links
 from playground.ui.links import MAX_TEXT, Place, Setup
 from playground.ui.services import Services

@@ -15,7 +15,7 @@ from playground.runs.queue.audit_log import standard_output
 from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import hashed
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.ui import endpoints, links
 from playground.ui.api import Api
 from playground.ui.links import Place

@@ -23,7 +23,7 @@ from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
-from playground.runs.worker.worker import execute
+from playground.runs.worker.execution import execute
 from playground.tokenizers import ImportedTokenizer, build_tokenizer
 from playground.ui import texts
 from playground.ui.data import batch_endpoints, batch_tab

@@ -23,15 +23,15 @@ from playground.runs.store.log import LogWriter
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Heartbeat, Status
 from playground.runs.texts import dataset
-from playground.runs.worker.failures import explained
-from playground.runs.worker.watchdog import Watchdog, WorkerLimits, newest
-from playground.runs.worker.worker import (
+from playground.runs.worker.execution import (
     CLAIM_SECONDS,
     AlreadyRunningError,
     divergence,
     restored,
     write_final_status,
 )
+from playground.runs.worker.failures import explained
+from playground.runs.worker.watchdog import Watchdog, WorkerLimits, newest
 from playground.train.dataset import Dataset
 from playground.train.events import Diverged, Event, Finished, Snapshot, StepDone
 from playground.train.race import Lane, interleave
