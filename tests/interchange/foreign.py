@@ -78,6 +78,7 @@ def save(folder: Path, model: transformers.PreTrainedModel, vocab_size: int = 25
     """Write a model as `save_pretrained` does, with a tokenizer of bytes beside it."""
     model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizers_json(build_tokenizer("byte", "")), "utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}', "utf-8")
     return folder
 
 

@@ -76,7 +76,8 @@ def test_there_is_one_of_every_architecture() -> None:
 def test_their_random_models_come_in_with_equal_logits_and_equal_text(name: str, tmp_path: Path) -> None:
     theirs = build(name)
     read = read_folder(save(tmp_path, theirs))
-    assert read.notes == ()
+    own_class = name.startswith("qwen2")  # AutoTokenizer makes a Qwen2Tokenizer, whatever class the folder names
+    assert [note.partition(";")[0] for note in read.notes] == ["Text is split as tokenizer.json says"] * own_class
     ours = read.build()
     tokens = torch.randint(0, 256, (2, 64), generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
