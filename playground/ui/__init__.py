@@ -1,1 +1,1 @@
-"""The page: forms, tabs and components. Everything they show is computed below this package."""
+"""The user interface: forms, tabs and components. Computation is in the packages below."""

@@ -1,4 +1,4 @@
-"""What a visitor may use, on the Train tab: the limits in a line, settings that the host has fixed, the host's password."""
+"""Limits on the Train tab: a line that states them, frozen settings, and the host's password."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from playground.ui.forms import Form
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 
-WRONG_SECONDS = 1.0  # a wrong password costs: guessing must not be quick
+WRONG_SECONDS = 1.0  # delay after a wrong password, against guessing
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """The components; the password and its button are there only where the host alone trains."""
+    """The components; password and button exist only if only the host can train."""
 
     words: gr.Markdown
     password: gr.Textbox
@@ -26,7 +26,7 @@ class Allowance:
 
 
 def build(services: Services) -> Allowance:
-    """Lay the line out, and the password where it is asked for."""
+    """Build the line, and the password if it is required."""
     limits = services.limits
     words = gr.Markdown(in_words(limits), visible=bool(in_words(limits)), elem_classes="pg-note", elem_id="allowance")
     locked = limits.trainers == "owner"
@@ -39,7 +39,7 @@ def build(services: Services) -> Allowance:
 
 
 def in_words(limits: Limits) -> str:
-    """What may be used, and who may train, in a line; empty where there are no limits."""
+    """The limits, and who can train, in a line; empty without limits."""
     who = {
         "everyone": "",
         "owner": "Only the host can train on this server.",
@@ -49,14 +49,14 @@ def in_words(limits: Limits) -> str:
 
 
 def too_long(limits: Limits, seconds: float) -> str:
-    """A warning for a run that is likely to meet its time limit; it would then end with what it has learned so far."""
+    """A warning for a run that is likely to reach its time limit and then stop early."""
     if limits.run_minutes is None or seconds <= 60 * limits.run_minutes:
         return ""
     return f" · ⚠ a run ends after {limits.run_minutes:g} min here, with its last checkpoint"
 
 
 def freeze(limits: Limits, *forms: Form) -> None:
-    """Show the settings that the host has fixed as fixed."""
+    """Disable the settings that the host has frozen."""
     for form in forms:
         for name in limits.frozen:
             if name in form:
@@ -64,7 +64,7 @@ def freeze(limits: Limits, *forms: Form) -> None:
 
 
 def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
-    """Let the visitor who knows the host's password train. Raises ValueError for a wrong one, after a moment."""
+    """Unlock training with the host's password. Raises ValueError for a wrong password, after a delay."""
     known = services.hosting.host_password
     given = password if isinstance(password, str) else ""
     if not known or not secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode()):

@@ -1,4 +1,4 @@
-"""The page as a whole: header, tabs, and the few events that cross tabs."""
+"""The app as a whole: header, tabs, and events between tabs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a 
     "inside": inside_tab, "sample": sample_tab, "streaming": streaming_tab,
 }  # fmt: skip
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
-# browser with this key, so that it survives a restart; nothing hangs on the key being unknown.
+# browser with this key, so that it survives a restart; the key need not be secret.
 BROWSER_KEY = "llm-playground"
 
 
@@ -98,7 +98,7 @@ def _wire_duel(
     visitor: gr.BrowserState,
     tabs: gr.Tabs,
 ) -> None:
-    """A duel that was started is watched on the Compare tab."""
+    """Show a started tokenizer comparison on the Compare tab."""
     queued = lab.start.click(
         services.bind(tokenizer_tab.start_duel), [visitor, lab.corpus, *lab.duel], [lab.started, lab.why],
         show_progress="minimal", concurrency_limit=2, api_visibility="private",
@@ -109,7 +109,7 @@ def _wire_duel(
 def _wire_numerics(
     form: train_tab.TrainTab, table: compare_tab.CompareTab, services: Services, visitor: gr.BrowserState, tabs: gr.Tabs
 ) -> None:
-    """The numerics lab is a race of what the Train tab's form describes, watched on the Compare tab."""
+    """*Compare numerics* starts a race of the Train tab's configuration and shows it on the Compare tab."""
     form.numerics.click(
         services.bind(lambda s, data: start_numerics(s, form, data, data[visitor])), {visitor, *form.inputs},
         [tabs, table.parts, table.race.race, table.race.view],
@@ -128,7 +128,7 @@ def start_numerics(
 
 
 def show_started(services: Services, run_ids: list[str], token: str) -> tuple[Any, Any, Any]:
-    """The Compare tab with these runs over one another."""
+    """The Compare tab with these runs."""
     chosen = gr.update(choices=services.choices(token), value=run_ids)
     return gr.update(selected="compare"), gr.update(selected="runs"), chosen
 
@@ -144,22 +144,22 @@ def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[An
 
 
 def queued(demo: gr.Blocks) -> gr.Blocks:
-    """The app with its queue of events, which looks for new ones a hundred times a second.
+    """Set up the event queue, which polls for new events a hundred times a second.
 
-    Gradio 6.31 looks a thousand times, which takes 4 % of a core from the training beside it, page open or not.
+    Gradio 6.31 polls a thousand times a second, which takes 4 % of a core, even without an open page.
     """
     demo.queue(default_concurrency_limit=4, max_size=64)
     demo._queue.sleep_when_free = 0.01  # seconds
     send, push = demo._queue.send_message, demo._queue.push
 
     def send_plain(event: Any, message: Any) -> None:
-        """Gradio's own complaints quote what was sent, which may be half a surrogate pair: no JSON in UTF-8 has that."""
+        """Gradio's error messages quote the input, which may contain a lone surrogate, which JSON in UTF-8 cannot encode."""
         if isinstance(message, ProcessCompletedMessage) and not message.success:
             message.output = json_safe(message.output)
         send(event, message)
 
     async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
-        """Gradio counts what waits and not what it weighs: 64 texts of 60 MB would be more than the machine has."""
+        """Gradio limits the number of waiting events but not their size: 64 texts of 60 MB could exhaust memory."""
         size = weight(body.data)
         if size > LARGE:
             waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
@@ -173,7 +173,7 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
 
 
 def weight(value: Any) -> int:
-    """About how many bytes of memory what was sent takes: its texts, and something for all else."""
+    """The approximate memory of an input in bytes."""
     waits, total = [value], 0
     while waits:
         each = waits.pop()
@@ -194,7 +194,7 @@ def see_batch(
 
 
 def launch_options(services: Services) -> dict[str, Any]:
-    """What `launch` needs for the page to look and behave as it should."""
+    """The arguments of `launch`."""
     uploads = Uploads(Path(get_upload_folder())) if services.public else None
     return {
         "theme": THEME,
@@ -220,7 +220,7 @@ def launch_options(services: Services) -> dict[str, Any]:
 
 
 def access(services: Services) -> dict[str, Any]:
-    """Gradio's own log-in page, where the host asks for a password: any name goes with it."""
+    """Gradio's login page, if the host has set a password; any user name is accepted."""
     password = services.hosting.password
     if not password:
         return {}

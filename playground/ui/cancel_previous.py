@@ -1,7 +1,8 @@
-"""Of what a page has started in one tab, only the last goes on: two writers would take turns on the same picture.
+"""Only the latest event of a tab continues on each page; earlier ones are cancelled, since they would update the same
+outputs.
 
-Gradio cancels what the page asks it to, if the page knows of it by then. What was started is known here, whatever the page
-has heard, so a slow server obeys too.
+Gradio cancels events only if the page has already received their ids. Here started events are tracked on the server, so
+this also works on a slow server.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any, TypeVar
 import gradio as gr
 
 Known = TypeVar("Known")
-MOST_PAGES = 10_000  # of which something is remembered
+MOST_PAGES = 10_000  # that are tracked
 
 
 class Pages(dict[str | None, Known]):
-    """What is remembered of pages, by session: of the latest `MOST_PAGES` of which something was said."""
+    """State of pages, by session, for the latest `MOST_PAGES`."""
 
     def __setitem__(self, session: str | None, known: Known) -> None:
         self.pop(session, None)
@@ -33,11 +34,11 @@ class CancelPrevious:
         self._last: Pages[object] = Pages()
 
     def end_what_runs(self, request: gr.Request) -> None:
-        """End what this page has started, before it shows anything else."""
+        """Cancel what this page has started."""
         self._take(request.session_hash)
 
     def only(self, handler: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """A handler that ends, and leaves everything as it is, as soon as its page has started another one."""
+        """Wrap a handler so that it ends, without changing outputs, as soon as its page starts another one."""
 
         def latest(*arguments: Any) -> Iterator[Any]:
             request, *own = arguments

@@ -1,4 +1,4 @@
-"""From which network the visitor asks whose button is being worked on."""
+"""The network of the visitor whose request is being handled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playground.runs.queue.client_networks import origin
 
 
 def client_network() -> str | None:
-    """The network behind the request that this thread answers, or None. See `runs.queue.client_networks`."""
+    """The network of the request that this thread handles, or None. See `runs.queue.client_networks`."""
     request = LocalContext.request.get(None)
     if request is None or request.client is None:
         return None

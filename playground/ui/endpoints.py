@@ -1,7 +1,4 @@
-"""What the page's own scripts ask the server: cheap questions with plain answers, which change nothing.
-
-How a question is read and an answer written: `ui.json_endpoints`.
-"""
+"""Endpoints for the page's scripts: cheap, read-only requests with JSON answers (see `ui.json_endpoints`)."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ def band(services: Services, asked: dict[str, Any]) -> Answer:
 
 @json_endpoint
 def live(services: Services, asked: dict[str, Any]) -> Answer:
-    """What is training now, in words: ``{"visitor"}`` -> ``{"state", "text"}``."""
+    """What is training now, as text: ``{"visitor"}`` -> ``{"state", "text"}``."""
     visitor = services.visitor(asked.get("visitor"))
     for race in list_races(services.store, visitor):
         state = "idle" if race.reference else race.status().state
@@ -65,7 +62,7 @@ def live(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 def waiting(services: Services, job_id: str) -> str | None:
-    """A run's or race's place in the queue and when it will begin, in words; None for one that does not wait."""
+    """A run's or race's position in the queue and estimated start, as text; None if it is not waiting."""
     place = services.launcher.position(job_id)
     if place is None:
         return None
@@ -101,8 +98,8 @@ def _in_words(services: Services, run: Run) -> str:
 def timeline(services: Services, asked: dict[str, Any]) -> Answer:
     """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
 
-    `last` is the newest trained step, `curve` the training loss (nats) by step; at step 0, before there is one, that of
-    the validation text.
+    `last` is the newest trained step, `curve` the training loss (nats) by step, with the validation loss at
+    step 0.
     """
     run = services.run(asked.get("run"), asked.get("visitor"))
     steps = run.steps_available()
@@ -122,7 +119,7 @@ def timeline(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "42 s", "3 min", "1.5 h"."""
+    """Format seconds: "42 s", "3 min", "1.5 h"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Forms made from the config dataclasses: one control a field, so that no setting can be forgotten or drift."""
+"""Forms generated from the config dataclasses, with one control per field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 from playground.config import Settings, spelled
 
-# A slider shows the range that makes sense on a laptop. The command line and the API allow all that the config allows.
+# Slider ranges that are useful on a laptop. The command line and the API allow the full range of the config.
 RANGES: dict[str, tuple[float, float, float]] = {
     "block_size": (16, 512, 16),
     "n_layer": (1, 12, 1),
@@ -39,7 +39,7 @@ RANGES: dict[str, tuple[float, float, float]] = {
     "max_new_tokens": (1, 1000, 1),
     "n_sample": (1, 8, 1),
 }
-# Typed rather than slid: their sensible values span powers of ten.
+# Number fields instead of sliders, because useful values span several orders of magnitude.
 NUMBERS = {"learning_rate", "rope_theta", "norm_eps", "seed", "eval_interval", "sample_interval", "checkpoint_interval",
            "eval_tokens", "corpus_bytes", "bpe_vocab"}  # fmt: skip
 HIDDEN = {
@@ -59,13 +59,13 @@ def build_form(kind: type[Settings], names: Iterable[str], values: Settings, exp
 
 
 def remaining(kind: type[Settings], *taken: Iterable[str]) -> list[str]:
-    """Fields that have a control but stand in none of the given groups, in their order of declaration."""
+    """Fields that have a control but are in none of the given groups, in declaration order."""
     used = {name for group in taken for name in group} | HIDDEN.keys()
     return [item.name for item in dataclasses.fields(kind) if item.name not in used]  # type: ignore[arg-type]
 
 
 def groups(kind: type[Settings], names: Iterable[str]) -> dict[str, list[str]]:
-    """Field names under the headings that their settings give, headings in the order in which they first come."""
+    """Field names by the group of their settings, groups in order of first use."""
     headings: dict[str, list[str]] = {}
     items = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in names:
@@ -97,10 +97,10 @@ def _control(item: dataclasses.Field[Any], kind: Any, value: Any, explain: bool)
 
 
 def as_it_comes(component: Shown) -> Shown:
-    """The component, which hands over what was sent as it was sent.
+    """Disable a component's own validation, so that it passes on the value that was sent.
 
-    The page sends nothing else than it shows. What else comes in over HTTP, Gradio would refuse with "Value 9 is greater
-    than maximum value 5", or round; our own checks, behind every form, say which field is meant and what to do.
+    The page only sends valid values. For others, sent over HTTP, Gradio would answer "Value 9 is greater than maximum value
+    5", or round them; our own validation names the field and the remedy.
     """
     component.preprocess = lambda payload: payload  # type: ignore[method-assign]
     return component

@@ -1,4 +1,4 @@
-"""Tokenizer files that visitors brought, kept for a while by what they contain: whoever knows the key has had the file."""
+"""Imported tokenizer files, cached by a digest of their content; knowing the key requires having had the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keep(data: bytes) -> str:
 
 
 def kept(key: str) -> Tokenizer:
-    """The tokenizer of a key. Raises ValueError when it was forgotten meanwhile."""
+    """The tokenizer of a key. Raises ValueError if it is no longer cached."""
     with _lock:
         if key not in _kept:
             raise ValueError("The imported tokenizer is no longer in memory. Choose its file again.")

@@ -1,7 +1,6 @@
-"""How the page's scripts are answered: what every module of server functions shares.
+"""Helpers of the endpoints for the page's scripts.
 
-A question comes from a browser and may hold anything; an answer is JSON. Whatever cannot be answered is answered with
-``{"error": sentence}``.
+A request comes from a browser and is untrusted; the answer is JSON. Errors are answered with ``{"error": sentence}``.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from playground.runs.store.run_store import Run
 from playground.ui.services import Services
 
 Answer = dict[str, Any]
-MAX_TEXT = 20_000  # characters of a text that is looked at
+MAX_TEXT = 20_000  # characters of a text to inspect
 
 
 def json_endpoint(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[Services, object], Answer]:
-    """A server function of `answer`: whatever was asked becomes a dictionary, and a ValueError becomes its sentence."""
+    """Make a server function of `answer`: the request becomes a dictionary, and a ValueError an error message."""
 
     def server_function(services: Services, request: object) -> Answer:
         try:
@@ -41,19 +40,19 @@ def json_endpoint(answer: Callable[[Services, dict[str, Any]], Answer]) -> Calla
 
 @dataclass(frozen=True)
 class Look:
-    """What a question is about: a checkpoint and a text, as much of it as the model can read."""
+    """The checkpoint and text of a request, truncated to what the model can read."""
 
     run: Run
     model: Transformer
     ids: list[int]
-    note: str  # what of the text had to be left out, or ""
+    note: str  # a note on what of the text was left out, or ""
 
 
 def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> Look:
-    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError when either is not to be had.
+    """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError if either is missing.
 
     With ``"special": false`` the text is read without special tokens, else as a prompt is.
-    `field` is the key under which the text is: "text", or "clean prompt" and the like, as the sentence will call it.
+    `field` is the key of the text, such as "text" or "clean prompt"; error messages use it as its name.
     """
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
@@ -73,12 +72,12 @@ def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> L
 
 
 def plain(value: float) -> float | None:
-    """A number as JSON can carry it: five digits, and null for none."""
+    """A number for JSON, rounded to five digits; NaN becomes null."""
     return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
-    """A row of them."""
+    """A list of such numbers."""
     return [plain(value) for value in values]
 
 

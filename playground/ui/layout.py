@@ -1,4 +1,4 @@
-"""The shapes that pages are laid out in."""
+"""Layout helpers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 @contextmanager
 def page(label: str, tab_id: str) -> Iterator[gr.Tab]:
-    """A tab whose controls stand on the left of what they do: columns `side` and `main` go into it."""
+    """A tab with controls on the left (`side`) and their results on the right (`main`)."""
     with gr.Tab(label, id=tab_id) as tab, gr.Row(elem_classes="pg-page"):
         yield tab
 
@@ -21,13 +21,13 @@ def side() -> gr.Column:
 
 
 def main() -> gr.Column:
-    """The column of what they do."""
+    """The column of results."""
     return gr.Column(elem_classes="pg-main")
 
 
 @contextmanager
 def card(title: str, about: str) -> Iterator[None]:
-    """Controls that belong together, under a title and a few words on it."""
+    """A group of controls with a title and a short description."""
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown(f"**{title}** {about}".strip(), elem_classes="pg-title")
         yield

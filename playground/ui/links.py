@@ -1,10 +1,10 @@
-"""Links: an address that opens a view again, or a whole set-up.
+"""Deep links: an address that opens a view, or a whole configuration.
 
     ?tab=attention&run=…&text=…      a view: which tab, which run and checkpoint, which text
     ?setup={"preset": "modern", …}   a set-up: what differs from the preset and the defaults, and nothing that a server
                                      would have to remember
 
-What arrives in an address was written by anybody: it is checked like a form, and shown as text.
+Addresses are untrusted: they are validated like a form, and shown as text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from playground.ui.services import Services, for_toast
 from playground.ui.text_card import read_text_source
 from playground.ui.train.train_tab import TrainTab, chosen
 
-MAX_TEXT = 2_000  # characters that travel in an address
+MAX_TEXT = 2_000  # maximum characters of a text in an address
 MAX_SETUP = 8_000
 PRIVATE = "Only you can open it: share the run first (Train, Share by link)."
 PRIVATE_RACE = "Only you can open it: share the race first (Compare, Share by link)."
@@ -36,7 +36,7 @@ OWN_TEXT = "The link does not contain your own text: anyone who opens it has to 
 
 @dataclass(frozen=True)
 class Place:
-    """The controls of a tab whose values its address carries; the others stay as they are."""
+    """The controls of a tab whose values are part of its address."""
 
     run: gr.Dropdown | None = None
     step: gr.Dropdown | None = None
@@ -45,13 +45,13 @@ class Place:
 
     @property
     def controls(self) -> dict[str, gr.components.Component]:
-        """Those that there are, by the name that they have in an address."""
+        """The existing controls, by their name in an address."""
         named = {"run": self.run, "step": self.step, "text": self.text, "race": self.race}
         return {name: control for name, control in named.items() if control is not None}
 
 
 def places(built: Mapping[str, Any]) -> dict[str, Place]:
-    """The places of the tabs that have something to point at."""
+    """The places of the tabs that support links."""
     return {
         "train": Place(built["train"].run),
         "batch": _picked(built["batch"].picker),
@@ -68,7 +68,7 @@ def _picked(picker: Picker, text: gr.Textbox | None = None) -> Place:
 
 
 def view_link(services: Services, where: Mapping[str, Place], tab: Any, token: str, *values: Any) -> dict[str, Any]:
-    """What the address of the tab in front should carry; `values` are those of all places, in order."""
+    """The query of the selected tab's address; `values` are those of all places, in order."""
     rest = iter(values)
     found = {name: {key: next(rest) for key in place.controls} for name, place in where.items()}
     query: dict[str, str] = {"tab": tab if tab in where or tab == "tokenizer" else "train"}
@@ -98,7 +98,7 @@ def _private(services: Services, query: Mapping[str, str], token: str) -> bool:
 
 
 def share(services: Services, run_id: str | None, token: str) -> dict[str, Any]:
-    """Let whoever has the link look at a run, and give the link."""
+    """Share a run with everyone who has the link, and return the link."""
     run = services.store.share(chosen(run_id), True, services.visitor(token))
     return _box({"tab": "train", "run": run.id}, SHARED)
 
@@ -129,7 +129,7 @@ class Setup:
 
     @classmethod
     def of(cls, name: Any, corpus: str, model: Mapping[str, Any], train: Mapping[str, Any]) -> Setup:
-        """The difference between a whole form and its defaults. Raises ValueError for settings out of range."""
+        """The difference between a form and its defaults. Raises ValueError for settings out of range."""
         wanted = ModelConfig.from_dict({**model, "vocab_size": ModelConfig().vocab_size}).to_dict()
         chosen = _differences(wanted, _known(name).to_dict())
         chosen |= _differences(wanted, preset(name, **chosen).to_dict())  # key/value heads follow heads unless given
@@ -162,7 +162,7 @@ class Setup:
         return found
 
     def to_json(self) -> str:
-        """As short as it can be read."""
+        """As compact JSON."""
         values = {"preset": self.preset, "corpus": self.corpus, "model": self.model, "train": self.train}
         return json.dumps({key: value for key, value in values.items() if value}, separators=(",", ":"))
 
@@ -228,7 +228,7 @@ def opened_controls(built: Mapping[str, Any]) -> list[gr.components.Component]:
 
 
 def open_link(services: Services, built: Mapping[str, Any], asked: Mapping[str, str], token: str) -> list[Any]:
-    """Values for all controls that an address may fill. What is wrong with it is said, and the page opens as usual."""
+    """Values for all controls that an address may fill. Errors are shown as a message, and the page opens as usual."""
     views: list[Any] = []
     for name, place in _viewed(built).items():
         values = open_view(services, place, asked, token) if name == asked.get("tab") else {}

@@ -28,7 +28,7 @@ class Picker:
 
 
 def build_picker(services: Services, name: str, columns: bool = False) -> Picker:
-    """Lay the dropdowns out, under each other or as two columns; element ids are ``{name}-run`` and ``{name}-step``."""
+    """Build the dropdowns, stacked or as two columns; element ids are ``{name}-run`` and ``{name}-step``."""
     with gr.Column(scale=2, min_width=180) if columns else nullcontext():
         run = build_run(services, name)
     with gr.Column(scale=1, min_width=110) if columns else nullcontext():
@@ -43,7 +43,7 @@ def build_run(services: Services, name: str) -> gr.Dropdown:
 
 
 def build_beside(services: Services, name: str) -> Picker:
-    """As `build_picker` in columns, for a second checkpoint that need not be there."""
+    """As `build_picker` in columns, for an optional second checkpoint."""
     with gr.Column(scale=2, min_width=180):
         choices, label = _or_nothing(services.choices("", trained=True)), "Compare with: another run, or the same one"
         run = as_it_comes(gr.Dropdown(choices, value="", label=label, elem_id=f"{name}-run"))
@@ -77,7 +77,7 @@ def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tupl
 
 
 def _shared(services: Services, run_id: str | None, token: str) -> Run | None:
-    """A run that is in nobody's list of this visitor but may be looked at: somebody's link led to it."""
+    """A run of someone else that was shared by link, so it is not in the visitor's list."""
     try:
         return services.run(run_id, token) if run_id else None
     except ValueError:
@@ -85,7 +85,7 @@ def _shared(services: Services, run_id: str | None, token: str) -> Run | None:
 
 
 def _favourite(services: Services, known: list[str], token: str) -> str | None:
-    """What to show first: the newest run of one's own, else the reference run with most steps to look at."""
+    """The initial run: the visitor's newest, otherwise the reference run with the most checkpoints."""
     runs = [services.run(run_id, token) for run_id in known]
     if runs and not runs[0].reference:
         return runs[0].id
@@ -114,16 +114,16 @@ def beside(services: Services, run_id: str | None, step: Any, first: str | None,
 
 
 def beside_chosen(services: Services, run_id: str | None, first: str | None, token: str) -> Any:
-    """The checkpoints of a run that was just chosen to stand beside."""
+    """The checkpoints of a run that was just chosen for comparison."""
     return beside(services, run_id, None, first, token)[1]
 
 
 def wire_picker(
     picker: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab, second: bool = False
 ) -> list[Any]:
-    """Keep the lists fresh; returns the events after which something else is chosen, to hang a view on.
+    """Keep the lists up to date; returns the events after which the selection has changed.
 
-    `second`: of two pickers beside each other, the one that begins with another run than the first.
+    `second`: the second of two pickers, which initially selects another run than the first.
     """
 
     def known(services: Services, run_id: str | None, step: Any, token: str) -> tuple[Any, Any]:
@@ -141,7 +141,7 @@ def wire_run(run: gr.Dropdown, services: Services, visitor: gr.BrowserState, tab
 
 
 def wire_beside(second: Picker, first: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
-    """Keep the second picker's lists fresh; returns the events after which another second checkpoint is chosen."""
+    """Keep the second picker's lists up to date; returns the events after which its selection has changed."""
     tab.select(services.bind(beside), [*second.both, first.run, visitor], second.both, **QUIET)
     changed = second.run.input(services.bind(beside_chosen), [second.run, first.run, visitor], second.step, **QUIET)
     return [changed.success, second.step.input]

@@ -1,4 +1,4 @@
-"""Long work behind a button, told as it goes on."""
+"""Progress messages of long-running handlers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TypeVar
 T = TypeVar("T")
 V = TypeVar("V")
 Tell = Callable[[float, str], None]  # (share done, what is being done)
-SECONDS = 0.2  # between two words
+SECONDS = 0.2  # between two messages
 
 
 def paced(values: Iterable[Callable[[], V]], per_second: float) -> Iterator[V]:
-    """Of the views that `values` would make, as many as whoever shows them can bear; the work goes on between them.
+    """Yield a limited number of the views of `values`; the work continues between them.
 
-    At most so many a second, and showing may take a fifth of the time: Gradio compares each value of a growing text with the
-    one before, in the process that does everything else, and with ten long texts at once it would do nothing more.
+    The rate is limited, and updates may take at most a fifth of the time: Gradio compares each value of a growing text with
+    the previous one in the server process, which would otherwise be busy with ten long texts at once.
     """
     due = 0.0
     for view in values:
@@ -30,7 +30,7 @@ def paced(values: Iterable[Callable[[], V]], per_second: float) -> Iterator[V]:
 
 
 def with_progress(work: Callable[[Tell], T]) -> Generator[str, None, T]:
-    """Do the work in a thread; yield what it tells, as words for the page; return its result or raise its error."""
+    """Run the work in a thread, yield its progress messages, and return its result or raise its error."""
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(

@@ -1,4 +1,4 @@
-"""What the page works with: the run store and the things around it, made once per app and handed to every tab."""
+"""The services of the app (run store, launcher, caches, ...), created once and passed to every tab."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from playground.runs.store.run_store import Run, RunStore
 from playground.ui.client_network import client_network
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
-NOBODY = "nobody"  # a visitor without a token of ours: owns nothing, sees what is shared
+NOBODY = "nobody"  # a visitor without a valid token: owns nothing, sees shared runs
 
 
 @dataclass(frozen=True)
 class Services:
-    """`public`: visitors are strangers to each other, each with a secret of their own. Else all belongs to one person."""
+    """`public`: each visitor has a secret and sees only their own runs. Otherwise all runs belong to one user."""
 
     store: RunStore
     launcher: Launcher
@@ -48,8 +48,8 @@ class Services:
 
     @classmethod
     def create(cls, public: bool | None = None) -> Services:
-        """The services of this machine, as environment variables say (`queue.hosting`); public by default on a Hugging Face
-        Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for a variable that says nothing usable."""
+        """Create the services from environment variables (`queue.hosting`); public by default on a Hugging Face
+        Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for an invalid variable."""
         hosting = Hosting.read(os.environ, public)
         decode_step.warm()
         store = RunStore(data_root(), gallery_root())
@@ -70,18 +70,18 @@ class Services:
         return cls(store, launcher, Curves(store), ModelCache(), cache_root(), hosting.public, hosting, archive)
 
     def close(self) -> None:
-        """End what goes on beside the page: on a public one, runs pause; what has ended is copied to the archive."""
+        """Stop background work: in public mode runs pause; ended runs are copied to the archive."""
         self.launcher.close()
         if self.archive is not None:
             self.archive.close()
 
     @property
     def limits(self) -> Limits:
-        """What one visitor may use."""
+        """The limits of one visitor."""
         return self.hosting.limits
 
     def pinned_first(self, found: list[Any]) -> list[Any]:
-        """Runs or races with those first that the host has pinned, in the host's order. Only shipped ones can be pinned."""
+        """Runs or races, pinned ones first, in the host's order. Only reference runs and races can be pinned."""
         order = {key: number for number, key in enumerate(self.hosting.pinned)}
         last = len(order)
         return sorted(
@@ -89,7 +89,7 @@ class Services:
         )
 
     def visitor(self, token: object) -> str | None:
-        """Whom the store should take a browser's token for. None means the one person of a local app."""
+        """The store's visitor for a browser's token. None is the user of a local app."""
         if not self.public:
             return None
         return token if isinstance(token, str) and TOKEN.fullmatch(token) else NOBODY
@@ -109,7 +109,7 @@ class Services:
         return get_race(self.store, race_id if isinstance(race_id, str) else "", self.visitor(token))
 
     def race_choices(self, token: object, shared: Race | None = None) -> list[tuple[str, str]]:
-        """Races for a dropdown, as (name, id); `shared` is one that someone else's link led to."""
+        """Races for a dropdown, as (name, id); `shared` is one that was shared by link."""
         races = self.pinned_first(list_races(self.store, self.visitor(token)))
         if shared is not None and all(race.id != shared.id for race in races):
             races = [shared, *races]
@@ -118,7 +118,7 @@ class Services:
     def choices(self, token: object, trained: bool = False, shared: Run | None = None) -> list[tuple[str, str]]:
         """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load.
 
-        `shared` is a run that someone else's link led to: it is in nobody's list but may be looked at.
+        `shared` is a run that was shared by link and is not in the visitor's list.
         """
         runs = self.pinned_first(self.store.list(self.visitor(token)))
         if shared is not None and all(run.id != shared.id for run in runs):
@@ -137,9 +137,9 @@ def _shown(run: Run) -> str:
 def show_errors(
     call: Callable[..., Any], named: Callable[..., Any] | None = None, as_html: bool = True
 ) -> Callable[..., Any]:
-    """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` lends name and signature.
+    """`call`, with a ValueError (always one sentence for the user) shown as a message. `named` gives name and signature.
 
-    Without `as_html` the message is plain text, which is for programs alone: the page would take it for HTML.
+    Without `as_html` the message is plain text, for API clients only: the page would interpret it as HTML.
     """
     named = named or call
 
@@ -161,7 +161,7 @@ def show_errors(
 
     wrapped = generator if inspect.isgeneratorfunction(named) else function
     wrapped.__name__ = named.__name__
-    # Gradio counts parameters and looks for its own types (gr.Request) among them.
+    # Gradio inspects the parameters and their types (gr.Request).
     signature = inspect.signature(call)
     wrapped.__signature__ = signature  # type: ignore[attr-defined]
     hints = get_type_hints(named)
@@ -170,8 +170,8 @@ def show_errors(
 
 
 def json_safe_outputs(demo: gr.Blocks) -> gr.Blocks:
-    """The app, with every handler's outputs made such that they can travel: Gradio's own JSON knows neither half a
-    surrogate pair nor integers beyond 64 bits, and breaks off the stream. A ValueError that nobody has caught is told too.
+    """Make every handler's outputs JSON-safe: Gradio's JSON encoder fails on lone surrogates and integers beyond 64
+    bits, and then aborts the stream. Uncaught ValueErrors become messages too.
     """
     for function in demo.fns.values():
         if function.fn is not None:
@@ -193,12 +193,12 @@ def _json_safe(handler: Callable[..., Any]) -> Callable[..., Any]:
         except ValueError as error:
             raise to_gr_error(error) from error
 
-    # Under its own name and with its own words: the API's documentation and agents' tools are made of them.
+    # Keep name and docstring, which the API documentation and MCP tools use.
     return functools.wraps(handler)(generator if inspect.isgeneratorfunction(handler) else function)
 
 
 def json_safe(value: Any) -> Any:
-    """A value of the page without what JSON in UTF-8 cannot say."""
+    """A value without what JSON in UTF-8 cannot encode."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -211,7 +211,7 @@ def json_safe(value: Any) -> Any:
 
 
 def disk_trouble(error: OSError) -> ValueError:
-    """A sentence on a disk that is full, only to be read, or gone; without any path."""
+    """A message for a disk that is full, read-only or missing; without paths."""
     return ValueError(
         f"The disk of this app does not take it: {error.strerror or 'it does not answer'}. "
         "What was saved is kept. Free some space, or tell the host."
@@ -219,7 +219,7 @@ def disk_trouble(error: OSError) -> ValueError:
 
 
 def for_toast(sentence: str) -> str:
-    """A sentence that may quote anything, for a message of the page: Gradio shows those as HTML."""
+    """Escape a message for the page, because Gradio shows messages as HTML."""
     return str(json_safe(html.escape(sentence, quote=False)))
 
 

@@ -1,4 +1,4 @@
-"""Choosing a text: which one and from where (`TextChoice`); and the card "1 · Text", which also looks into it."""
+"""Choosing a dataset (`TextChoice`), and the dataset card of the Train tab, which can also inspect it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class TextChoice:
-    """The controls that say which text is read."""
+    """The controls for choosing a dataset."""
 
     text: gr.Radio
     about: gr.Markdown
@@ -58,7 +58,7 @@ class TextChoice:
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """What `read_text_source` reads."""
+        """The inputs of `read_text_source`."""
         return {
             self.text, self.task, self.pasted, self.upload, self.field, self.path, self.dataset, self.column, self.split,
         }  # fmt: skip
@@ -131,7 +131,7 @@ def _build_own(parts: dict[str, Any], services: Services, prefix: str, limit: in
 
 
 def corpus_of(card: TextChoice, data: Mapping[Any, Any]) -> str:
-    """The name of the chosen text, "own" for one that is brought."""
+    """The name of the chosen dataset, "own" for a user's own text."""
     return str(data[card.task] if data[card.text] == "task" else data[card.text])
 
 
@@ -154,7 +154,7 @@ def read_text_source(card: TextChoice, data: Mapping[Any, Any]) -> TextSource:
 
 
 def show_text(choice: str, size: Any) -> tuple[Any, ...]:
-    """The controls that belong to the chosen kind of text, and a text size that it can have."""
+    """The controls of the chosen kind of dataset, and a valid dataset size."""
     if not isinstance(choice, str) or (choice not in ABOUT and choice not in CORPORA):
         raise ValueError(f"Dataset must be one of {', '.join(CORPORA)}; {str(choice)[:40]!r} is not.")
     task = choice == "task"
@@ -176,7 +176,7 @@ def show_upload(
     wish = read_text_source(card, {**data, card.text: "own"})
     rows = any(has_fields(Path(name)) for name in [*wish.files, wish.path.strip()])
     lines = gr.update(visible=True) if rows else gr.update(visible=False, value="")
-    wish = wish if rows else replace(wish, field="")  # a field that is not shown is not meant
+    wish = wish if rows else replace(wish, field="")  # ignore a field that is not shown
     if not wish.has_files:
         return "", lines, gr.skip()
     text = own_text(services, wish, _cap(data[size]))
@@ -191,7 +191,7 @@ def _cap(size: Any) -> int:
 
 
 def about_text(services: Services, wish: TextSource, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
-    """The data card's value. Takes seconds for a text that was not looked at before. Raises ValueError."""
+    """The data card's value. Takes seconds for a new text. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)
     title = own.name if isinstance(own, TextFile) else find_corpus(train.corpus).label

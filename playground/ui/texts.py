@@ -1,4 +1,5 @@
-"""The text that a form asks for, made: from a name, a paste, files, a path or a data set of the Hugging Face Hub."""
+"""Load the text that a form describes: a built-in dataset, pasted text, files, a path, or a dataset of the Hugging Face
+Hub."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ from playground.ui.services import Services
 
 OwnText = str | TextFile
 _CARDS = 16
-_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # all that Markdown and HTML could take for a mark: ASCII punctuation
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # characters with a meaning in Markdown or HTML: ASCII punctuation
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """What a form says about the text, unchecked."""
+    """The form's values for the text, not validated."""
 
     corpus: str = "tales"
     pasted: str = ""
@@ -48,9 +49,9 @@ class TextSource:
 
 
 def own_text(services: Services, wish: TextSource, n_bytes: int) -> OwnText | None:
-    """The text that somebody brings, or None where the wish is for another corpus. `n_bytes` caps a download.
+    """The user's own text, or None for another dataset. `n_bytes` limits a download.
 
-    Uploads come before a path, a path before a data set, and all of them before what was pasted. Raises ValueError.
+    Uploads have priority over a path, a path over a Hub dataset, and all of them over pasted text. Raises ValueError.
     """
     if wish.corpus != "own":
         return None
@@ -72,7 +73,7 @@ _lock = threading.Lock()
 
 
 def _gathered(services: Services, paths: list[Path], field: str) -> OwnText:
-    """`gather`, which reads the same large files only once."""
+    """`gather`, cached for large files."""
     if services.public:
         return gather(paths, field=field, max_bytes=MAX_BYTES)
     key = json.dumps([[str(path), *_stamp(path)] for path in paths] + [field, str(services.cache_dir)])
@@ -93,7 +94,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except (OSError, ValueError):
-        return 0, 0  # `gather` says what is wrong
+        return 0, 0  # `gather` reports the error
     return found.st_size, found.st_mtime_ns
 
 
@@ -114,7 +115,7 @@ def size_of(text: OwnText) -> int:
 
 
 def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> OwnText:
-    """The text as training would see it: a string, or a file if it is too large to hold. Raises ValueError."""
+    """The text as used for training: a string, or a file if it is too large to hold. Raises ValueError."""
     n_bytes = train.corpus_bytes
     if isinstance(own, TextFile):
         if min(n_bytes, own.n_bytes) > MAX_BYTES:
@@ -126,9 +127,9 @@ def loaded(services: Services, own: OwnText | None, train: TrainConfig) -> OwnTe
 
 
 def fitted(text: OwnText, train: TrainConfig, imported: Tokenizer | None = None) -> tuple[Tokenizer, TrainConfig]:
-    """The tokenizer that training would use for a text, and the settings with documents kept apart as training would.
+    """The tokenizer and document settings that training would use for a text.
 
-    BPE is learned for it, which may take seconds.
+    BPE is trained for this, which may take seconds.
     """
     train, _ = with_documents(train, text, imported, chosen=True)
     if isinstance(text, TextFile):
@@ -138,7 +139,7 @@ def fitted(text: OwnText, train: TrainConfig, imported: Tokenizer | None = None)
 
 @dataclass
 class Cards:
-    """The data cards that were made last, by text, split and tokenizer. One for a process, for any thread."""
+    """A cache of data cards, by text, split and tokenizer. One per process, thread-safe."""
 
     _cards: OrderedDict[str, DataCard] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

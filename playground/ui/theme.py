@@ -1,7 +1,7 @@
-"""The look of the page: Gradio's theme variables, the style sheet, and what goes into the page's head.
+"""The theme: Gradio's theme variables, the style sheet, and the page's head.
 
-Pass all three to ``launch(theme=THEME, css_paths=[CSS_PATH], head=head_html())``. Nothing is fetched from outside: system
-fonts, and plotly.js from the installed plotly package.
+Pass all three to ``launch(theme=THEME, css_paths=[CSS_PATH], head=head_html())``. Uses only local
+resources: system fonts, and plotly.js from the installed plotly package.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def head_html() -> str:
     gr.set_static_paths([PLOTLY_PATH])
     address = escape(f"/gradio_api/file={PLOTLY_PATH.as_posix()}", quote=True)
     tags = [f'<meta name="playground-plotly" content="{address}">']
-    if space := os.environ.get("SPACE_ID"):  # there the page is a frame, and links lead to the page around it
+    if space := os.environ.get("SPACE_ID"):  # on a Space the page is in a frame, and links lead to the outer page
         home = escape(f"https://huggingface.co/spaces/{space}", quote=True)
         tags.append(f'<meta name="playground-home" content="{home}">')
     return "\n".join([*tags, f"<script>\n{shared_script()}\n</script>"])

@@ -1,4 +1,4 @@
-"""What handlers of several tabs check in what they are asked for: each a sentence that names the field and the remedy."""
+"""Validation shared by several tabs: each error names the field and the remedy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def chosen_run(services: Services, run_id: Any, token: str) -> Run:
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
-    """A slider's value as a whole number, which it need not be when it comes through the API."""
+    """A slider's value as an integer; over the API it may be anything."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (number and low <= value <= high and value == int(value)):
         raise ValueError(f"{name} must be a whole number from {low} to {high:,}. You sent {str(value)[:40]}.")
@@ -27,7 +27,7 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 
 def checked_prompt(prompt: Any) -> str:
-    """A prompt that is text, and not a whole book."""
+    """A prompt, checked for type and length."""
     if not isinstance(prompt, str):
         raise ValueError(f"Prompt must be text; a {type(prompt).__name__} was sent.")
     if len(prompt) > MAX_PROMPT:

@@ -1,5 +1,4 @@
-"""Compare: fair races with a verdict, and any runs laid over one another; below both, what each writes and how each
-reads."""
+"""The Compare tab: races with a verdict, and any runs; below both, generated texts and losses on a text."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ MAX_COMPARED = 4_000  # characters
 
 @dataclass(frozen=True)
 class Beside:
-    """Prompt, sampling and texts: the part that races and runs have in common."""
+    """Prompt, sampling and texts: the part shared by races and runs."""
 
     body: gr.Column
     absent: gr.Markdown
@@ -112,7 +111,7 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
 
 
 def _build_beside(name: str) -> Beside:
-    """Lay out what the models write and how they read; element ids begin with `name`."""
+    """Build the generated texts and the losses on a text; element ids begin with `name`."""
     absent = gr.Markdown(ABSENT, visible=False, elem_classes="pg-note", elem_id=f"{name}-absent")
     with gr.Column(elem_classes="pg-stack") as body:
         with gr.Group(elem_classes="pg-card"):
@@ -146,7 +145,7 @@ def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[A
 
 
 def measured(services: Services, run_ids: list[str] | None, token: str) -> Any:
-    """The results of the chosen runs as they are now."""
+    """The current results of the chosen runs."""
     return _table(services, _runs(services, run_ids, token))
 
 
@@ -161,7 +160,7 @@ def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run
         try:
             found.append(services.run(run_id, token))
         except ValueError:
-            continue  # deleted while its name was still in the list
+            continue  # deleted meanwhile
     return found[:MAX_RUNS]
 
 
@@ -179,7 +178,7 @@ def _raced(services: Services, race_id: str | None, token: str) -> Named:
 
 
 def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
-    """Prompt and text that suit the race that is shown, in place of the models if none were kept, and no old texts."""
+    """Set a prompt and text for the shown race, or a note if it kept no models, and clear old texts."""
     try:
         race = services.race(race_id, token)
     except ValueError:
@@ -193,7 +192,7 @@ def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
 def write(
     runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, services: Services
 ) -> Iterator[dict[str, Any]]:
-    """Every run continues the prompt with the same seed; the texts grow as they are written, with their probabilities."""
+    """Every run continues the prompt with the same seed; streams the texts with token probabilities."""
     config = GenerationConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
     services.limits.check_writing(config.max_new_tokens)
     if not runs:
@@ -211,13 +210,13 @@ def write(
                     shown = time.monotonic()
                     yield _side_by_side(prompt, items, apart)
             item["note"] = ""
-        except ValueError as error:  # this model cannot read the prompt, another may
+        except ValueError as error:  # this model's tokenizer cannot encode the prompt, another's may
             item["note"] = str(error)
         yield _side_by_side(prompt, items, apart)
 
 
 def _texts(services: Services, run: Run, prompt: str, config: GenerationConfig) -> Iterator[list[list[Any]]]:
-    """What is written so far, token by token with its probability before any filter."""
+    """The texts so far, as tokens with their probabilities before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
     ids = encode_prompt(tokenizer, prompt, config.special_tokens)
     decoder = StreamDecoder(tokenizer, ids)
@@ -235,7 +234,7 @@ def _side_by_side(prompt: str, items: list[dict[str, Any]], apart: list[str]) ->
 
 
 def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict[str, Any]:
-    """How the first and the last run read a text, piece by piece."""
+    """The losses of the first and the last run on a text, piece by piece."""
     if len(runs) < 2:
         raise ValueError("Two runs with saved weights are needed to compare. Choose two above.")
     if not 0 < len(text or "") <= MAX_COMPARED:
@@ -259,7 +258,7 @@ def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
 
 
 def _references(services: Services) -> list[str]:
-    """One classic and one modern reference run: something worth looking at from the start."""
+    """One classic and one modern reference run, shown initially."""
     references = [run for run in services.store.list(services.visitor("")) if run.reference and run.steps_available()]
     of = {run.preset: run.id for run in reversed(references)}  # the first of each
     return [of[name] for name in ("classic", "modern") if name in of]

@@ -1,4 +1,4 @@
-"""What the view of a race asks the server."""
+"""Endpoints of the view of a race."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.ui.services import Services
 
 @json_endpoint
 def race(services: Services, asked: dict[str, Any]) -> Answer:
-    """What is new of a race: ``{"visitor", "race", "cursor"}`` -> as `races.payload.race_news` says."""
+    """What has changed in a race: ``{"visitor", "race", "cursor"}`` -> as `races.payload.race_news` says."""
     found = services.race(asked.get("race"), asked.get("visitor"))
     news = race_news(found, services.curves, asked.get("cursor"))
     place = waiting(services, found.id)
@@ -22,7 +22,7 @@ def race(services: Services, asked: dict[str, Any]) -> Answer:
 
 @json_endpoint
 def race_file(services: Services, asked: dict[str, Any]) -> Answer:
-    """A race as a file to keep: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
+    """A race as a file to download: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
     kind = asked.get("kind")
     if kind not in report.KINDS:
         raise ValueError(f"A race can be saved as {', '.join(report.KINDS)}.")

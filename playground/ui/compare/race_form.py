@@ -1,4 +1,4 @@
-"""The form that starts a race: one click for a ready-made question, or arms of one's own; then text, size, budget, seeds."""
+"""The form that starts a race: one-click recipes or custom arms, dataset, size, budget and seeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from playground.ui.texts import TextSource, own_text
 
 MODEL_FIELDS = ("n_layer", "n_embd", "n_head", "block_size")
 TEXT_FIELDS, TRAIN_FIELDS = ("corpus_bytes",), ("batch_size", "learning_rate")
-STEPS = 300  # of a race that nobody has set a budget for
+STEPS = 300  # the default budget of a race
 MATCHES = {"none": "nothing", "parameters": "parameters", "flops": "FLOPs per token"}
 BY = {"mlp": "MLP hidden size", "width": "embedding size"}
 
@@ -56,13 +56,13 @@ class RaceForm:
 
     @property
     def settings(self) -> set[gr.components.Component]:
-        """What a race is planned from: everything but the words of a text that is brought."""
+        """The inputs of a race's plan: everything but the content of the user's own text."""
         controls = {self.text.text, self.text.task, *self.model.values(), *self.train.values()}
         return controls | {self.budget, self.amount, self.seeds, self.arms, self.match, self.match_by}
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """All that decides what a race is."""
+        """All inputs that determine a race."""
         return {*self.settings, *self.text.inputs}
 
 
@@ -136,7 +136,7 @@ def _build_arms(parts: dict[str, Any]) -> None:
 
 
 def _values(start: str, name: str) -> list[tuple[str, str]]:
-    """What a setting may become, other than what it is in the arm one starts from: choices, or numbers around it."""
+    """Values to offer for a setting, other than the base arm's: choices, or numbers near it."""
     kind = setting_kinds()[name]
     arm = parse_arm(start)
     if name in arm.changes:
@@ -154,7 +154,7 @@ def _values(start: str, name: str) -> list[tuple[str, str]]:
 
 
 def offer(start: str, name: str) -> Any:
-    """Values to choose from for another setting, or another start. What else is typed is checked when it is added."""
+    """Update the offered values for another setting or base arm. Typed values are checked when the arm is added."""
     try:
         values = _values(start, name)
     except (ValueError, KeyError, TypeError):
@@ -167,21 +167,21 @@ def add_arm(arms: list[str] | None, start: str, change: str, to: str) -> Any:
     if not isinstance(arms or [], list) or not isinstance(to or "", str) or not isinstance(start, str):
         raise ValueError("Arms must be a list, and a changed value a word or a number. Choose them in the form.")
     found = [*(arms or []), _changed(start, change, (to or "").strip())]
-    RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # says what is wrong with it
+    RaceSpec.from_dict({"arms": found if len(found) > 1 else [*found, start]})  # raises with a message
     known = list(dict.fromkeys([*PRESETS, *found]))
     return gr.update(value=found, choices=known), gr.update(choices=known)
 
 
 def _changed(start: str, change: str, to: str) -> str:
-    """The arm that one starts from with one thing changed, in short."""
+    """The base arm with one change, in short notation."""
     arm = parse_arm(start)
     rest = {name: value for name, value in arm.changes.items() if name != change}
     return f"{written(Arm(arm_name(arm.preset, rest), arm.preset, rest))} + {change}={to}"
 
 
 def filled_with(form: RaceForm, spec: RaceSpec, own: str | None) -> dict[Any, Any]:
-    """Every control of the form as a race has it, with the text of one's own that it read. Settings that have no control
-    go into the arms."""
+    """Values for every control of the form from a race, including the user's own text. Settings without a control go
+    into the arms."""
     values = {**DEFAULTS, **spec.shared}
     shown = {**form.model, **form.train}
     rest = {name: value for name, value in values.items() if name not in shown and name != "corpus"}
@@ -210,7 +210,7 @@ def _shared(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def brought_text(services: Services, form: RaceForm, data: Mapping[Any, Any]) -> str | None:
-    """The text that somebody brings for all arms, or None. Raises ValueError."""
+    """The user's own text for all arms, or None. Raises ValueError."""
     return text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
 
 
@@ -227,7 +227,7 @@ def _budget(form: RaceForm, data: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def usual_amount(form: RaceForm, data: Mapping[Any, Any]) -> float:
-    """What the first arm costs in 300 steps, in the unit that was chosen: somewhere to begin, to two digits."""
+    """The default budget: the cost of 300 steps of the first arm in the chosen unit, to two digits."""
     unit = data[form.budget]
     if unit == "seconds":
         return 20
@@ -278,12 +278,12 @@ def _budget_in_words(amount: float, unit: str) -> str:
 
 
 def preview(form: RaceForm, data: Mapping[Any, Any]) -> tuple[str, str]:
-    """In words, what any race will have in common (`sizes`), and what one's own will be."""
+    """Describe what any race has in common (`sizes`), and the custom race."""
     return sizes(form, data), own_preview(form, data)
 
 
 def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
-    """What the arms will be, matched, and how long the race takes; or what stands in its way."""
+    """The matched arms and the estimated duration, or an error."""
     try:
         spec = own_spec(form, data)
         arms = plan_race(spec)
@@ -306,5 +306,5 @@ def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name that is no Markdown, whatever it holds."""
+    """A name with Markdown escaped."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", name)

@@ -1,4 +1,4 @@
-"""The Compare tab's races: choose or start one, watch it, keep it."""
+"""The Compare tab's races: choose or start one, follow it, save it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ READINGS = {
 }
 READ_CHARACTERS = 200
 
-# In which states a button can do something.
+# The states in which a button is enabled.
 BUTTONS = {
     "pause": ("queued", "running"),
     "resume": ("paused", "stopped", "crashed", "failed"),
@@ -134,7 +134,7 @@ def show(race_id: str | None, token: str) -> dict[str, Any]:
 
 
 def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, dict[str, Any]]:
-    """Check, create, queue and show a race, over a text of one's own or a built-in one."""
+    """Validate, create, queue and show a race, on the user's own or a built-in dataset."""
     services.launcher.admit(services.visitor(token))
     prepared = prepare_race(spec, own, cache_dir=services.cache_dir, limits=services.limits)
     race = create_race(services.store, prepared, owner=services.visitor(token))
@@ -143,7 +143,7 @@ def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tu
 
 
 def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dict[str, Any]]:
-    """Race the same once more, as a new race of one's own."""
+    """Run the same race again, as a new race of the visitor."""
     race = services.race(_chosen(race_id), token)
     services.launcher.admit(services.visitor(token))
     prepared = prepare_race(race.spec, _own_text(race), cache_dir=services.cache_dir, limits=services.limits)
@@ -153,7 +153,7 @@ def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dic
 
 
 def _own_text(race: Race) -> str | None:
-    """The text that somebody brought for a race, which keeps a copy of it."""
+    """The user's own text of a race, which keeps a copy of it."""
     return read_text(race.path) if (race.path / "text.txt").exists() else None
 
 
@@ -190,7 +190,7 @@ def rename(services: Services, race_id: str | None, name: str, token: str) -> tu
 
 
 def share(services: Services, race_id: str | None, token: str) -> None:
-    """Let whoever has the link look at the race and its runs."""
+    """Share the race and its runs with everyone who has the link."""
     race = share_race(services.store, _chosen(race_id), True, services.visitor(token))
     gr.Info(f"Shared: add ?tab=compare&race={race.id} to this page's address.", duration=20)
 

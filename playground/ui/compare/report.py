@@ -1,4 +1,4 @@
-"""A race as files to keep: a page that works offline, every measurement as CSV, and the config that races it again.
+"""A race as files: an HTML page that works offline, every evaluation as CSV, and the config to run it again.
 
 The page carries what it needs: plotly.js from the installed package, the style sheet, and the very scripts that show
 a race in the app, fed with the race's data. Its content security policy lets it fetch nothing. Data goes in as JSON
@@ -88,12 +88,12 @@ def race_report(race: Race, curves: Curves) -> str:
 
 
 def _inert(text: str) -> str:
-    """JSON that no HTML parser finds a tag in."""
+    """JSON that is safe inside an HTML script element."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _script(text: str) -> str:
-    """Our own code, which has no business with tags of this kind."""
+    """A script of ours, which must not contain closing tags."""
     assert "</script" not in text.lower()
     return text
 

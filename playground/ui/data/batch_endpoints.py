@@ -1,4 +1,4 @@
-"""What the Batch tab's view asks the server."""
+"""Endpoints of the Batch tab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.ui.services import Services
 
 @json_endpoint
 def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
-    """How one position's loss comes about: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
+    """How one position's loss is computed: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     step, ids = asked.get("step"), asked.get("ids")
     numbers = [asked.get("position"), asked.get("target"), *(ids if isinstance(ids, list) else [None])]

@@ -1,4 +1,4 @@
-"""Batch: what one training step reads, what it should have said, and what each position cost."""
+"""The Batch tab: inputs and targets of one training step, and the loss at each position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from playground.ui.services import Services
 from playground.ui.texts import DATASETS, TextSource, fitted, loaded, own_text
 
 POSITIONS = 512  # shown of a row
-PREVIEW_BYTES = 20_000_000  # of a text that is too large to hold
+PREVIEW_BYTES = 20_000_000  # of a text too large for memory
 NOTICE = (
     "**What to notice.** A window of T tokens gives up to T predictions at once: every position predicts the next "
     "token from the tokens up to it. The targets are the inputs, shifted by one. The loss of a step is the mean of −ln "
@@ -42,7 +42,7 @@ class BatchTab:
     number: gr.Number
     show: gr.Button
     view: gr.HTML
-    of: gr.State  # what is shown: "run", or "text" for one that the Train tab's form describes
+    of: gr.State  # what is shown: "run", or "text" for the dataset of the Train tab's form
 
 
 def build(services: Services) -> BatchTab:
@@ -64,7 +64,7 @@ def build(services: Services) -> BatchTab:
 
 
 def show_run(services: Services, run_id: str | None, step: Any, number: Any, token: str) -> dict[str, Any]:
-    """The batch that a run's training step read, with what its targets cost a checkpoint. Raises ValueError."""
+    """The batch of a run's training step, with the losses of a checkpoint. Raises ValueError."""
     if not run_id:
         return {}
     run = services.run(run_id, token)
@@ -83,7 +83,7 @@ def show_run(services: Services, run_id: str | None, step: Any, number: Any, tok
 
 
 def show_again(services: Services, of: str, *asked: Any) -> Any:
-    """The tab was opened: a batch that was sent here from the Train tab stays."""
+    """When the tab is opened: keep a batch that was sent from the Train tab."""
     return gr.skip() if of == "text" else show_run(services, *asked)
 
 
@@ -95,7 +95,7 @@ def show_text(
     number: Any,
     imported: Tokenizer | None = None,
 ) -> dict[str, Any]:
-    """The batch that training would read, from the settings of a form; there is no model yet to judge it by.
+    """The batch that training would read, from the settings of a form; without losses, because there is no model yet.
 
     Raises ValueError.
     """

@@ -1,4 +1,4 @@
-"""What the Tokenizer tab's scripts ask the server: cheap questions with plain answers, which change nothing."""
+"""Endpoints of the Tokenizer tab: cheap, read-only requests with JSON answers."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _short(asked: int, reached: int) -> str:
 
 
 def _changes(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> str:
-    """What the tokens of a text do not give back."""
+    """A note on characters that the tokens do not reproduce."""
     back = round_trip(tokenizer, text, np.array(ids, dtype=np.int64))
     return "" if back.exact else changed_words(back.lost)
 

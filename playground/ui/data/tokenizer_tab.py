@@ -1,4 +1,4 @@
-"""Tokenizer: a text cut up by several tokenizers, how byte pair encoding learns, and what it is worth: a duel."""
+"""The Tokenizer tab: a text under several tokenizers, BPE training step by step, and a comparison by training."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ DUEL_COLUMNS = ["tokenizer", "vocabulary", "parameters", "steps", "bytes per tok
 
 @dataclass(frozen=True)
 class TokenizerTab:
-    """The tab's components. `started` are the ids of the runs that the duel has just queued."""
+    """The tab's components. `started` are the ids of the runs that the comparison has just queued."""
 
     tab: gr.Tab
     example: gr.Radio
@@ -179,14 +179,14 @@ def _duel_number(name: str, label: str, value: int, low: int) -> gr.Number:
 def look(
     text: str, keys: list[str] | None, learned: str, width: Any, token: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the two views should ask for."""
+    """The requests of the two views."""
     asked = {"visitor": token, "text": text or "", "tokenizers": keys or [], "learned": learned, "width": width}
     nonce = time.monotonic_ns()
     return {**asked, "nonce": nonce}, {"text": text or "", "nonce": nonce}
 
 
 def refresh(services: Services, files: list[tuple[str, str]], token: str) -> Any:
-    """The tokenizers that there are now: the usual ones, the imported ones and those of runs."""
+    """The available tokenizers: built-in, imported, and those of runs."""
     return gr.update(choices=_choices(services, files, token))
 
 
@@ -200,7 +200,7 @@ def _choices(services: Services, files: list[tuple[str, str]], token: str) -> li
 def add_file(
     services: Services, data: bytes | None, files: list[tuple[str, str]], chosen: list[str], token: str
 ) -> tuple[Any, Any]:
-    """Import a tokenizer.json and choose it. Raises ValueError when it is none."""
+    """Import a tokenizer.json and choose it. Raises ValueError for an invalid file."""
     if not data:
         return gr.skip(), gr.skip()
     key = keep(data)
@@ -212,7 +212,7 @@ def add_file(
 
 
 def show_plan(services: Services, corpus: str, *numbers: Any) -> tuple[pd.DataFrame, str]:
-    """The duel's arms as a table, and why their losses per token cannot be compared, in numbers."""
+    """The comparison's arms as a table, and why their losses per token are not comparable."""
     plans = _plans(corpus, *numbers)
     rows = [
         [
@@ -254,7 +254,7 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 
 def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> Iterator[tuple[Any, str]]:
-    """Prepare all arms, then create and queue them: the ids of their runs, and meanwhile words."""
+    """Prepare all arms, then create and queue them: yields progress messages, then the ids of their runs."""
     plans = _plans(corpus, *numbers)
     services.launcher.admit(services.visitor(token), len(plans))
     prepared = []

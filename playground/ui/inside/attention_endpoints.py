@@ -1,4 +1,4 @@
-"""What the Attention tab's grid asks the server."""
+"""Endpoints of the Attention tab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPRITE_PIXELS = 36 * 256 * 256  # above this one layer is sent at a time
 def attention(services: Services, asked: dict[str, Any]) -> Answer:
     """Patterns of a checkpoint on a text: ``{"visitor", "run", "step", "text", "layer"}`` -> tokens, sizes and a sprite.
 
-    A text longer than the context loses its beginning, and the answer's note says so.
+    If the text is longer than the context, its beginning is dropped, and the note says so.
     """
     look = look_at(services, asked)
     config = look.run.model

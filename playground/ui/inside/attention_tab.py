@@ -1,4 +1,4 @@
-"""Attention: where each token of a text looks, in every layer and head, from the first step of a run to its last."""
+"""The Attention tab: attention patterns of every layer and head on a text, from the first step of a run to its last."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def build(services: Services) -> AttentionTab:
 
 
 # Questions are made in the page (see `Playground.question`), so that they reach the grid in the order of the clicks. Opening
-# the tab looks too, and leaves a guided reading that goes on there as it is.
+# the tab also analyzes, but does not interrupt a guided tour.
 LOOK = "(run, text, special, visitor) => Playground.question(visitor, run, { text, special })"
 LOOK_ON_OPENING = """(run, text, special, visitor, shown) =>
     shown?.reading && shown.run === run && shown.text === text ? shown : Playground.question(visitor, run, { text, special })
@@ -87,7 +87,7 @@ def show_special(services: Services, run_id: str | None, token: str) -> Any:
 
 
 def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
-    """A handler that chooses the run and text of a guided reading, and shows the grid at its first stage."""
+    """A handler that selects the run and text of a guided tour, and shows the grid at its first stage."""
 
     def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
         run = gr.update(choices=services.choices(token, trained=True), value=reading.run)

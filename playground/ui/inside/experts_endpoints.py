@@ -1,4 +1,4 @@
-"""What the Experts view's script asks the server. See `answers`: plain ones, or ``{"error": sentence}``."""
+"""Endpoints of the Experts view, see `ui.json_endpoints`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEWEST = 20  # tokens of a kind that gets a row
 
 @json_endpoint
 def experts(services: Services, asked: dict[str, Any]) -> Answer:
-    """How the experts of a checkpoint work on validation text: ``{"visitor", "run", "step", "brief"?}``.
+    """The load and specialization of a checkpoint's experts on validation text: ``{"visitor", "run", "step", "brief"?}``.
 
     -> ``{"n_expert", "n_active", "n_tokens", "load", "effective"}``: shares of all choices (L, E), and as how many
     experts alike that is (L,); of a dense model ``{"n_expert": 1}`` alone. Unless `brief`, also ``{"kinds": [[kind, tokens],
@@ -65,9 +65,9 @@ def experts(services: Services, asked: dict[str, Any]) -> Answer:
 
 @json_endpoint
 def routes(services: Services, asked: dict[str, Any]) -> Answer:
-    """Where the tokens of a text go: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "chosen", "odds", "note"}``.
+    """The routing of a text's tokens: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "chosen", "odds", "note"}``.
 
-    `chosen` are experts by layer and token, likeliest first, `odds` the router's probabilities of them.
+    `chosen` are experts by layer and token, most likely first, `odds` the router's probabilities of them.
     """
     look = look_at(services, asked)
     found = route(look.model, np.array([look.ids]))

@@ -1,6 +1,6 @@
-"""Guided readings: a few sentences about a run that ships, each with the step, the heads and the token that it speaks of.
+"""Guided tours: texts about a reference run, each with the step, the heads and the token that it describes.
 
-They are data, so that a test can hold every claim to the weights that ship.
+They are data, so that tests can check every claim against the reference weights.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from playground.reference.make_runs import reference_id
 
 @dataclass(frozen=True)
 class Stage:
-    """A few sentences, and what is shown meanwhile.
+    """One stage of a tour: a text, and what is shown with it.
 
     Layers, heads and tokens count from 0; several heads are drawn as lines.
     """
@@ -22,12 +22,12 @@ class Stage:
     step: int
     heads: tuple[tuple[int, int], ...]
     token: int
-    off: str = "on"  # what these heads write: "on" as they are, or "zero"
+    off: str = "on"  # the output of these heads: "on" for unchanged, or "zero" for ablated
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Stages on one text, read by one run that ships."""
+    """A guided tour: stages on one text with one reference run."""
 
     title: str
     run: str
@@ -35,7 +35,7 @@ class Reading:
     stages: tuple[Stage, ...]
 
     def as_value(self) -> dict[str, Any]:
-        """As the attention grid's script takes it."""
+        """The value for the attention grid's script."""
         return {"title": self.title, "stages": [asdict(stage) for stage in self.stages]}
 
 

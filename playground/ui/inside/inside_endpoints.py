@@ -1,4 +1,4 @@
-"""What the Inside tab's scripts ask the server. As `answers` says: plain JSON, or ``{"error": sentence}``."""
+"""Endpoints of the Inside tab, see `ui.json_endpoints`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from playground.ui.json_endpoints import MAX_TEXT, Answer, Look, json_endpoint, 
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
-CELLS = 2_000  # of a lens; above this a cell brings fewer alternatives
+CELLS = 2_000  # of a lens; above this a cell has fewer alternatives
 PROBE_TOKENS = 4_000
 WRITTEN = 48  # tokens of a continuation
 HEAVIEST = 6  # keys whose values are shown
@@ -80,8 +80,8 @@ def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
 
     ``{"tokens", "n_layer", "n_head", "size", "layer", "head", "position", "key", "query", "key_vector", "rows", "sink",
     "top", "output", "difference", "source", "note"}``. A row is ``[dot, bias, visible, score, weight]`` of a key, `top`
-    are ``[key, weight, value vector]`` of the heaviest. Whatever of layer, head, position and key is not there is
-    replaced by the last or likeliest.
+    are ``[key, weight, value vector]`` of the heaviest. An invalid layer, head, position or key is replaced by the
+    last or most likely one.
     """
     look = look_at(services, asked)
     config, last = look.run.model, len(look.ids) - 1
@@ -111,7 +111,7 @@ def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 class Probes:
-    """The validation text as the checkpoints that were looked at last read it. Measuring takes a core: one at a time."""
+    """Cached probes of recently used checkpoints on validation text. Measuring uses a core, so one at a time."""
 
     def __init__(self, capacity: int = 4) -> None:
         self.lock = threading.Lock()
@@ -135,7 +135,8 @@ PROBES = Probes()
 
 @json_endpoint
 def parts(services: Services, asked: dict[str, Any]) -> Answer:
-    """What can be switched off: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head], ...]}``."""
+    """The parts that can be ablated: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head],
+    ...]}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     listed = parts_of(run.model)
     return {
@@ -147,7 +148,7 @@ def parts(services: Services, asked: dict[str, Any]) -> Answer:
 
 @json_endpoint
 def ablate(services: Services, asked: dict[str, Any]) -> Answer:
-    """Switch parts off: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
+    """Ablate parts: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
 
     ``{"loss", "change", "standard_error", "n_tokens", "n_windows"}`` in nats per token of the validation text, the
     standard error that of the change (null for one window); with a text also ``{"next": [[piece, p, p without], ...],
@@ -198,7 +199,7 @@ def patch(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 def _answer(look: Look, text: object, otherwise: int) -> int:
-    """The token that is meant by an answer: its first one."""
+    """The token of an answer: its first one."""
     return (
         encode_prompt(look.run.tokenizer, text[:MAX_TEXT], special=False)[0]
         if isinstance(text, str) and text
@@ -207,7 +208,7 @@ def _answer(look: Look, text: object, otherwise: int) -> int:
 
 
 def _parts(sent: object) -> list[Part]:
-    """What a browser sent, as parts. Raises ValueError for anything else."""
+    """Parse parts from a request. Raises ValueError for invalid input."""
     found = []
     for item in sent if isinstance(sent, list) else []:
         if not (isinstance(item, list) and len(item) == 3 and type(item[0]) is int and type(item[2]) is int):

@@ -1,4 +1,4 @@
-"""Inside: what a checkpoint would say after every layer, what its heads do, what breaks without them and what mends it."""
+"""The Inside tab: logit lens, head scores, ablation and patching, one head step by step, and more views."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PATCHING_NOTICE = (
 
 @dataclass(frozen=True)
 class Prompts:
-    """Two prompts, what each should be answered with, and the button."""
+    """Two prompts, their answer tokens, and the button."""
 
     clean: gr.Textbox
     corrupted: gr.Textbox

@@ -1,4 +1,4 @@
-"""The Inside tab's views on experts and on meaning: each an inner tab with a component and a sentence on what to notice."""
+"""The Inside tab's views on experts, embeddings, positions, probes and search, each an inner tab with a component."""
 
 from __future__ import annotations
 

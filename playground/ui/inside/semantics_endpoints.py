@@ -1,4 +1,4 @@
-"""What the views on meaning ask the server. See `answers`: plain ones, or ``{"error": sentence}``."""
+"""Endpoints of the views on embeddings, positions, probes and search, see `ui.json_endpoints`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Kept:
-    """What took seconds to compute, the last few of it. One computation at a time: each takes a core."""
+    """A cache of slow results. One computation at a time, because each uses a core."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -52,7 +52,7 @@ class Kept:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What is kept under a key, or else what `make` gives."""
+        """The cached value of a key, or the result of `make`."""
         with self._lock:
             found = self._kept.pop(key) if key in self._kept else make()
             self._kept[key] = found
@@ -65,7 +65,7 @@ _VECTORS, _PROBES, _TEXTS, _INDEXES = Kept(24), Kept(24), Kept(4), Kept(6)
 
 
 def _checkpoint(services: Services, asked: dict[str, Any]) -> tuple[Run, int, Transformer]:
-    """The run, step and model of a question. Raises ValueError when they are not to be had."""
+    """The run, step and model of a question. Raises ValueError if they are missing."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
     step = step if isinstance(step, int) else (run.steps_available() or [0])[-1]
@@ -104,14 +104,14 @@ def _vectors(services: Services, asked: dict[str, Any], step: object) -> Vectors
         try:
             read = DATASETS.get(run, services.cache_dir).validation
         except ValueError:
-            read = None  # its text is not here, as for a model that was brought in
+            read = None  # its text is not available, as for an imported model
         return token_vectors(model, run.tokenizer, read, MOST_TOKENS)
 
     return _VECTORS.get((run.id, step, words, depth if words else 0), make)
 
 
 def _word_depth(asked: dict[str, Any], run: Run) -> int:
-    """Where words are read: after the last layer but one, unless asked otherwise. The last one thinks of the next letter."""
+    """The depth of word vectors: by default after the last layer but one, because the last encodes the next token."""
     return _depth(asked, run, max(1, run.model.n_layer - 1))
 
 
@@ -162,7 +162,7 @@ def near(services: Services, asked: dict[str, Any]) -> Answer:
 
 @json_endpoint
 def analogies(services: Services, asked: dict[str, Any]) -> Answer:
-    """An analogy: as `embeddings`, with ``"a", "b", "c", "expected"``, as honest as it gets.
+    """An analogy: as `embeddings`, with ``"a", "b", "c", "expected"``.
 
     -> ``{"ranked": [[name, cosine], ...], "raw", "raw_given", "expected", "rank", "lazy", "of", "test"}``, see
     `interp.embeddings.Analogy`; `raw_given`: whether `raw` is one of the three given names; `test` counts all
@@ -244,7 +244,7 @@ def probes(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 def depth_names(n_layer: int) -> list[str]:
-    """What the depths of a model are called."""
+    """The names of a model's depths."""
     return ["embedding", *(f"layer {layer}" for layer in range(1, n_layer + 1))]
 
 
@@ -258,7 +258,7 @@ def _fit(fit: linear_probes.Fit) -> list[float | None]:
 def _index(
     services: Services, run: Run, step: int, model: Transformer, depth: int
 ) -> tuple[semantic_search.Index, semantic_search.Trial | None]:
-    """The corpus as a checkpoint reads it, and how a search in it compares with counting letters."""
+    """The search index of a checkpoint, and its evaluation against n-grams."""
 
     def read() -> semantic_search.Corpus:
         data = DATASETS.get(run, services.cache_dir)
@@ -291,7 +291,7 @@ def search(services: Services, asked: dict[str, Any]) -> Answer:
     """Passages nearest to a query: ``{"visitor", "run", "step", "depth", "query"}``.
 
     -> ``{"depths", "depth", "n_passages", "model", "ngrams", "same", "trial", "note"}``: two lists of ``[passage, cosine,
-    place in the other]``, how many of the one are in the other, and what a trial of both says.
+    place in the other]``, how many of the one are in the other, and the evaluation of both.
     """
     run, step, model = _checkpoint(services, asked)
     query = _text(asked, "query", "The query")
@@ -331,7 +331,7 @@ def similar(services: Services, asked: dict[str, Any]) -> Answer:
     try:
         centre = _index(services, run, step, model, depth)[0].centre
     except ValueError:
-        centre = None  # its text is not here: plain cosines
+        centre = None  # its text is not available: cosines without centering
     by_model, ngrams = semantic_search.similarity_map(model, run.tokenizer, lines, depth, centre)
     return {"lines": lines, "model": np.round(by_model, 3).tolist(), "ngrams": np.round(ngrams, 3).tolist()}
 

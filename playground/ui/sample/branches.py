@@ -1,6 +1,6 @@
-"""The texts of the Sample tab: branches of a tree, as the page holds them and hands them back.
+"""The texts of the Sample tab: branches of a tree, which the page stores and sends back.
 
-The page sends back what it was sent, or anything at all: `read_tree` takes nothing for granted.
+What the page sends back is untrusted: `read_tree` validates it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ UNREADABLE = "The text on the page cannot be continued: press Generate to begin 
 
 
 def new_tree(prompt: str, branches: Sequence[Branch], note: str = "") -> Tree:
-    """A tree that is about to be written."""
+    """A new, empty tree."""
     return {"prompt": prompt, "branches": list(branches), "chosen": 0, "state": "writing", "note": note}
 
 
 def branch(name: str = "", parent: int | None = None, at: int = 0, **more: Any) -> Branch:
-    """A branch without tokens yet; `more` may be ``run`` and ``step``, whose model it is."""
+    """A branch without tokens yet; `more` can be ``run`` and ``step``, the model of the branch."""
     return {"name": name, "note": "", "parent": parent, "at": at, "tokens": [], "writing": True, **more}
 
 
 def snapshot(tree: Tree, state: str, note: str | None = None) -> Tree:
-    """The tree as it is now, for the page."""
+    """A copy of the current tree, for the page."""
     branches = [
         {**each, "tokens": list(each["tokens"]), "writing": each.get("writing", False) and state == "writing"}
         for each in tree["branches"]
@@ -42,13 +42,13 @@ def snapshot(tree: Tree, state: str, note: str | None = None) -> Tree:
 
 
 def stopped(text: Any) -> Any:
-    """The text as it stood when *Stop* was pressed."""
+    """The text at the time when *Stop* was pressed."""
     being_written = isinstance(text, dict) and text.get("state") == "writing"
     return {**text, "state": "stopped", "nonce": time.monotonic_ns()} if being_written else gr.skip()
 
 
 def read_tree(value: object) -> Tree:
-    """A tree that came from the page, checked. Raises ValueError for anything else, and for one that has grown too large."""
+    """Validate a tree from the page. Raises ValueError if it is invalid or too large."""
     try:
         return _checked_tree(value)
     except (KeyError, TypeError, IndexError, OverflowError) as error:
@@ -97,7 +97,7 @@ def _number(value: Any, *kinds: type) -> Any:
 
 
 def path(tree: Tree, number: int) -> list[dict[str, Any]]:
-    """The tokens of a branch's whole text: what it takes over from its parents, then its own."""
+    """The tokens of a branch's whole text: those inherited from its parents, then its own."""
     each = tree["branches"][number]
     if each["parent"] is None:
         return list(each["tokens"])
@@ -107,7 +107,7 @@ def path(tree: Tree, number: int) -> list[dict[str, Any]]:
 def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
     """A new branch in the tree, with another token instead of number `at` of a branch's whole text.
 
-    Raises ValueError when there is no such place or the token was not among its alternatives.
+    Raises ValueError if there is no such position or the token is not among its alternatives.
     """
     if type(number) is not int or type(at) is not int or not 0 <= number < len(tree["branches"]):
         raise ValueError(UNREADABLE)
@@ -131,14 +131,14 @@ def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
 
 
 def as_token(tokenizer: Tokenizer, token: GeneratedToken, text: str) -> dict[str, Any]:
-    """A drawn token as the page wants it."""
+    """A generated token as JSON for the page."""
     labels = pieces(tokenizer, [other for other, _ in token.alternatives])
     others = [[other, name, round(p, 4)] for name, (other, p) in zip(labels, token.alternatives, strict=True)]
     return {"id": token.id, "text": text, "p": round(token.probability, 6), "alternatives": others}
 
 
 def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[GeneratedText | None]) -> None:
-    """Put a token of each onto its branch; when a stop string came, take it off the end."""
+    """Append a token to each branch; remove a stop string from the end."""
     for each, piece in zip(branches, row, strict=True):
         if piece is None:
             continue
@@ -153,13 +153,13 @@ def add(tokenizer: Tokenizer, branches: Sequence[Branch], row: Iterable[Generate
 
 
 def note_end(tokenizer: Tokenizer, each: Branch) -> None:
-    """Say with which token, the last one, a text has ended."""
+    """Record the last token as the one that ended the text."""
     end = f"ended with {pieces(tokenizer, [each['tokens'][-1]['id']])[0]}"
     each["note"] = " · ".join(filter(None, (each["note"], end)))
 
 
 def cut(tokens: list[dict[str, Any]], n: int) -> None:
-    """Take n characters off the end of a text."""
+    """Remove n characters from the end of a text."""
     while n > 0 and tokens:
         text = tokens[-1]["text"]
         if len(text) <= n:

@@ -1,4 +1,4 @@
-"""Sample: a checkpoint, a prompt, sliders that shape the choice of the next token, and texts that grow into a tree."""
+"""The Sample tab: a checkpoint, a prompt, sampling parameters, and generated texts as a tree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from playground.ui.validation import checked_prompt, chosen_run, whole
 
 SHAPE = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 LENGTH = ("max_new_tokens", "n_sample", "seed", "special_tokens", "stop")
-WRITERS = 16  # texts that may grow at once, for all visitors together
+WRITERS = 16  # texts generated concurrently, for all visitors together
 LABELS = 12  # as many as the chart has rows
 NOTICE = (
     "**What to notice.** Move the temperature and watch the bars: a low one concentrates the probability on the most likely "
@@ -40,7 +40,7 @@ ON_INPUT = """(...values) => {
   const names = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty"];
   const detail = Object.fromEntries(names.map((name, n) => [name, values[n]]));
   document.dispatchEvent(new CustomEvent("playground:sampling", { detail })); }"""
-Shown = tuple[dict[str, Any], dict[str, Any]]  # the texts, the distribution of what comes next
+Shown = tuple[dict[str, Any], dict[str, Any]]  # the texts, the next-token distribution
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
 
 
 def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
-    """Continue the prompt, one or several times; at the end, show what could come next."""
+    """Continue the prompt, one or several times; then show the next-token distribution."""
     *settings, token = rest
     config = _config(*settings)
     services.limits.check_writing(config.max_new_tokens)
@@ -129,13 +129,13 @@ def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest:
 
 
 def _start(run: Run, ids: list[int]) -> str:
-    """With what the model starts where there is no prompt, in words."""
+    """A note on the token that the model starts with if there is no prompt."""
     piece = pieces(run.tokenizer, ids[-1:])[0]
     return "a line break" if piece == "\n" else f"“{piece}”"
 
 
 def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
-    """Go on with the branch that is looked at, by the same model: what a longer text would have been."""
+    """Continue the selected branch with the same model; equals a longer generation."""
     *settings, token = rest
     if not text:
         raise ValueError("There is no text to continue yet. Press Generate first.")
@@ -146,7 +146,7 @@ def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Sh
 
 
 def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -> Iterator[Shown]:
-    """Take another token at some place, and write on from there."""
+    """Choose another token at a position, and continue from there."""
     *settings, token = rest
     tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
     branches.sprout(tree, asked.get("branch"), asked.get("at"), asked.get("id"))
@@ -154,7 +154,7 @@ def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -
 
 
 def _longer(services: Services, tree: branches.Tree, config: GenerationConfig, token: str) -> Iterator[Shown]:
-    """Go on with the chosen branch by the model that wrote it."""
+    """Continue the selected branch with the model that generated it."""
     services.limits.check_writing(config.max_new_tokens)
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
     run = chosen_run(services, each.get("run"), token)
@@ -207,7 +207,7 @@ def write_beside(
 
 
 def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> dict[str, Any] | None:
-    """The distribution of the token after the prompt; nothing while there is no run."""
+    """The next-token distribution after the prompt; empty without a run."""
     *settings, token = rest
     if not run_id:
         return None
@@ -217,7 +217,7 @@ def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *
 
 
 def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -> tuple[Any, Any]:
-    """The reader chose a branch: remember it, and show what could come after its text."""
+    """Select a branch, and show the next-token distribution after its text."""
     *settings, token = rest
     tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
     number = asked.get("branch")
@@ -231,7 +231,7 @@ def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -
 
 
 def one_token(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> str:
-    """The prompt with one more token, drawn afresh each time."""
+    """The prompt with one more token, sampled with a new random number each time."""
     *settings, token = rest
     config = _config(*settings).replace(max_new_tokens=1, seed=secrets.randbelow(2**32))
     run = chosen_run(services, run_id, token)
@@ -248,7 +248,7 @@ def _ids(run: Run, prompt: str, config: GenerationConfig) -> list[int]:
 def distribution(
     run: Run, model: Transformer, ids: list[int], config: GenerationConfig, drawn: int = 0
 ) -> dict[str, Any]:
-    """What could come after `ids`, and the random number that will choose it when `drawn` were used before."""
+    """The next-token distribution after `ids`, and the next random number after `drawn` were used."""
     whole = DecodingSession(model).feed(ids[-run.model.block_size :])
     logits, padding = whole[: model.n_tokens], softmax(whole)[model.n_tokens :]
     order = np.argsort(-logits, kind="stable")

@@ -1,4 +1,4 @@
-"""Streaming: what the KV cache is worth, what it holds, and what becomes of a model far beyond its context."""
+"""The Streaming tab: the KV cache, its memory and slots, and models far beyond their context."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 from playground.ui.validation import checked_prompt, chosen_run, whole
 
-LONGEST, TIMES_CONTEXT = 2_048, 8  # length of the texts that are read: at most, and in contexts
+LONGEST, TIMES_CONTEXT = 2_048, 8  # maximum length of evaluated texts, in tokens and in contexts
 ENDLESS_TOKENS, ENDLESS_SECONDS = 100_000, 600
 UPDATE_SECONDS = 0.25
 SINK_TEXTS = 32
-READERS = 8  # visitors who may try something at once
-STORY = 40  # tokens whose way into the slots is shown
+READERS = 8  # concurrent computations of all visitors
+STORY = 40  # tokens in the animation of the slots
 STORY_TEXT = "Once there was a small dragon who would not sleep."
 NOTICE = (
     "**What to notice.** With the cache the time per token hardly depends on its position; without it, it grows with the "
@@ -112,12 +112,12 @@ def _build_tries(parts: dict[str, Any]) -> None:
 
 
 def results(words: str, first: Any = None, second: Any = None, table: str = "", text: Any = None) -> tuple[Any, ...]:
-    """What a button shows: a sentence, two charts, a table and text; what it does not have makes room."""
+    """The outputs of a button: a sentence, two charts, a table and text; missing ones are hidden."""
     return words, first, second, table, text
 
 
 def show_three(services: Services) -> tuple[Any, ...]:
-    """What was measured of the three runs that ship; a question where they are missing."""
+    """The results of the three reference runs, or a message if they are missing."""
     found = {}
     for name, sink_logit in ARMS.items():
         with suppress(RunNotFound):
@@ -130,7 +130,7 @@ def show_three(services: Services) -> tuple[Any, ...]:
 
 
 def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
-    """The animated picture of the slots, small enough to be seen whole."""
+    """The animation of the slots."""
     window, n_sink = min(window, 12), min(n_sink, 6)
     steps = [asdict(step) for step in lab.slot_story(window, n_sink, STORY, streams)]
     return {
@@ -140,14 +140,14 @@ def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
 
 
 def show_slots(window: Any, n_sink: Any) -> dict[str, Any]:
-    """The picture for other sliders."""
+    """The animation for new slider values."""
     return story(*_memory(window, n_sink), True)
 
 
 def prove(
     services: Services, run_id: Any, step: Any, window: Any, prompt: Any, token: str
 ) -> Iterator[tuple[Any, ...]]:
-    """The same text with the cache and without; then what caches of other kinds would take."""
+    """Generate the same text with and without the cache; then show the memory of other caches."""
     run, model = _model(services, run_id, step, token)
     ids = encode_prompt(run.tokenizer, checked_prompt(prompt))[-max(1, run.model.block_size // 2) :]
     config, shown, proof = GenerationConfig(max_new_tokens=1024), 0.0, None
@@ -162,7 +162,7 @@ def prove(
 
 
 def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, token: str) -> Iterator[tuple[Any, ...]]:
-    """Perplexity over position, far beyond the context, in five ways of remembering."""
+    """Perplexity over position, far beyond the context, with five strategies."""
     run, model = _model(services, run_id, step, token)
     window, n_sink = _memory(window, n_sink)
     texts = held_out(run, services)
@@ -200,13 +200,13 @@ def held_out(run: Run, services: Services) -> np.ndarray:
 def endless(
     services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, prompt: Any, token: str
 ) -> Iterator[tuple[Any, ...]]:
-    """Write on and on through a cache that forgets, in constant memory, until somebody says stop."""
+    """Generate without end with a rolling or streaming cache, in constant memory, until stopped."""
     run, model = _model(services, run_id, step, token)
     window, n_sink = _memory(window, n_sink)
     lab.check_streaming(run.model, window, n_sink, LONGEST)
     if n_sink:
         cache = KVCache.streaming(run.model, n_sink, window)
-    else:  # the same as a rolling buffer, which the compiled step knows
+    else:  # equivalent to a rolling buffer, which the compiled step supports
         model = lab.windowed(model, window)
         cache = KVCache(model.config)
     began = shown = time.monotonic()
@@ -228,7 +228,7 @@ def endless(
 
 
 def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """How many tokens there are, and the last ones."""
+    """The number of tokens, and the last ones."""
     reader, ids = DecodingSession(model, cache), encode_prompt(run.tokenizer, prompt)
     decoder = StreamDecoder(run.tokenizer, ids)
     tail: list[dict[str, Any]] = []
@@ -239,7 +239,7 @@ def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Itera
 
 
 def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterator[tuple[Any, ...]]:
-    """How much attention each head parks on the first token, checkpoint after checkpoint."""
+    """The attention of each head to the first token, at each checkpoint."""
     run, _ = _model(services, run_id, step, token)
     length = min(sinks.LENGTH, run.model.block_size)
     if (known := measured(run)) is not None:
@@ -256,7 +256,7 @@ def find_sinks(services: Services, run_id: Any, step: Any, token: str) -> Iterat
 
 
 def stopped(words: Any, text: Any) -> tuple[Any, Any]:
-    """What the answer and the text say once nothing goes on."""
+    """The message and text after stopping."""
     said = words.replace(", running**", ", stopped**") if isinstance(words, str) else gr.skip()
     return said, branches.stopped(text)
 
@@ -271,7 +271,7 @@ def _memory(window: Any, n_sink: Any) -> tuple[int, int]:
 
 
 def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> None:
-    """Connect the controls. Each button fills everything: a second event of a click waits for the first to end."""
+    """Connect the controls. Each button updates all outputs; a second click waits for the first to end."""
     wire_picker(tab.picker, services, visitor, tab.tab)
     for slider in (tab.window, tab.n_sink):
         slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)

@@ -1,4 +1,4 @@
-"""What the Streaming tab shows: charts, tables and sentences made from the lab's numbers."""
+"""Charts, tables and sentences of the Streaming tab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playground.reference.make_sinks import TEXTS as TEXTS_READ
 from playground.runs.store.run_store import Run
 from playground.ui.sample import branches
 
-TEXTS, TAIL = 4, 600  # texts that are read and averaged; tokens of an endless text that are shown
+TEXTS, TAIL = 4, 600  # texts that are averaged; tokens of an endless text that are shown
 
 
 def verdict(proof: lab.Proof) -> str:
@@ -50,7 +50,7 @@ def pace(proof: lab.Proof, start: int) -> dict[str, Any]:
 
 
 def memory(run: Run, window: int) -> dict[str, Any]:
-    """What caches of other kinds would take, by the formula and by their tensors."""
+    """The memory of other caches, by formula and as measured."""
     lines: list[dict[str, Any]] = []
     contexts = [round(run.model.block_size * n / 8) for n in range(1, 17)]
     for name, variant in lab.cache_variants(run.model, window).items():
@@ -68,7 +68,7 @@ def memory(run: Run, window: int) -> dict[str, Any]:
 
 
 def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]:
-    """The two texts under each other."""
+    """The two texts, one below the other."""
     roots = []
     for name, ids in (("with cache", proof.cached), ("without", proof.uncached)):
         root = branches.branch(name)
@@ -78,7 +78,7 @@ def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]
 
 
 def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
-    """Perplexity over position in every way of reading so far."""
+    """Perplexity over position with each strategy so far."""
     lines = []
     for reading in found:
         x, y = lab.by_position(reading.nll)
@@ -91,7 +91,7 @@ def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
 
 
 def memory_read(found: list[lab.Reading]) -> dict[str, Any]:
-    """Bytes kept while reading."""
+    """Cache memory of each strategy."""
     n = len(found[0].nll) + 1
     x = np.linspace(0, n, 65)
     all_kept = x / n * found[0].cache_bytes
@@ -106,7 +106,7 @@ def memory_read(found: list[lab.Reading]) -> dict[str, Any]:
 
 
 def table(found: list[lab.Reading], context: int) -> str:
-    """The readings in numbers."""
+    """The results as a table."""
     rows = ["| method | perplexity beyond the context | cache | time |", "| --- | --- | --- | --- |"]
     for each in found:
         kept = f"{each.cache_bytes / 1024:,.0f} KiB" if each.cache_bytes else "none"
@@ -126,7 +126,7 @@ def in_digits(value: float) -> str:
 
 
 def seen(found: list[lab.Reading], context: int) -> str:
-    """What the numbers of this run say, in a sentence or two."""
+    """Describe the results of this run in a sentence or two."""
     late = {each.name: beyond(each, context) for each in found}
     early = float(found[0].nll[context // 2 : context].mean())
     sinks = next(name for name in late if name.startswith("window + "))
@@ -147,7 +147,7 @@ def seen(found: list[lab.Reading], context: int) -> str:
 
 
 def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
-    """How far it has come, and at what cost."""
+    """Describe the progress and cost of endless generation."""
     return (
         f"**{counted(n, 'token')}{', done' if ended else ', running'}**: {cache.n_bytes / 1024:,.0f} KiB of "
         "keys and values, as "
@@ -156,7 +156,7 @@ def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
 
 
 def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
-    """Time per token while it writes on."""
+    """Time per token during endless generation."""
     keep = slice(None, None, max(1, len(x) // 200))
     return {
         "title": "Time per token", "about": "during generation", "x": "tokens written", "y": "time (ms per token)",
@@ -167,7 +167,7 @@ def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
 
 
 def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
-    """The end of an endless text. No branch begins there: what came before is forgotten."""
+    """The end of an endless text. It cannot be branched, because earlier tokens were dropped."""
     root = branches.branch("")
     root["tokens"] = tokens
     note = f"the last {TAIL} tokens" if len(tokens) == TAIL else ""
@@ -175,7 +175,7 @@ def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
 
 
 def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
-    """Attention of every head on the first token through training."""
+    """Attention of every head to the first token during training."""
     x = [point.step for point in points]
     lines = _heads([point.mass for point in points], x)
     lines.append({"name": "uniform attention", "x": x, "y": [100 * sinks.even_mass(length)] * len(x)})
@@ -198,7 +198,7 @@ def _heads(masses: list[np.ndarray], x: list[int]) -> list[dict[str, Any]]:
 
 
 def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
-    """The share of heads that are sinks through training; where a sink logit takes attention, what every head gives it."""
+    """The share of sink heads during training; with a sink logit, each head's attention to it."""
     if any(point.nothing.any() for point in points):
         lines = _heads([point.nothing for point in points], [point.step for point in points])
         return {
@@ -215,12 +215,12 @@ def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
 
 
 def three(found: dict[str, Measured], context: int) -> tuple[str, dict[str, Any], dict[str, Any], str]:
-    """The three runs that ship beside each other: words, two charts and the table."""
+    """The three reference runs compared: a text, two charts and the table."""
     return three_words(found), _three_heads(found), _three_kept(found), three_table(found, context)
 
 
 def three_words(found: dict[str, Measured]) -> str:
-    """What the table shows; twice the standard error is the line between something and nothing."""
+    """Describe the table; differences within two standard errors count as none."""
     ends = {name: each.points[-1] for name, each in found.items()}
     formed = [name for name, end in ends.items() if end.mass.max() > sinks.EPSILON]
     gains = {name: each.gain(max(KEPT)) for name, each in found.items()}

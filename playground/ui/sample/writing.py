@@ -1,4 +1,4 @@
-"""Letting models write for the Sample tab: tokens go onto branches, and the page hears of it now and then."""
+"""Generation for the Sample tab: tokens are appended to branches, and the page is updated at intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playground.ui.sample.branches import Branch, Tree
 
 ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
-CHECKPOINTS = 6  # as many of a run's are shown under each other
+CHECKPOINTS = 6  # maximum number of checkpoints in a comparison
 WAYS = {
     "Decoding": "greedy, sampling, beam",
     "During training": "this run's checkpoints",
@@ -27,7 +27,7 @@ WAYS = {
 
 
 def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: GenerationConfig) -> list[int]:
-    """Ids of a prompt and what was written after it. Raises ValueError for ids that the run's vocabulary does not have."""
+    """Ids of a prompt and what was written after it. Raises ValueError for ids outside the run's vocabulary."""
     ids = [token["id"] for token in tokens]
     if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
         raise ValueError(branches.UNREADABLE)
@@ -44,7 +44,7 @@ def grow(
     drawn: int = 0,
     row: int = 0,
 ) -> Iterator[Tree]:
-    """Write on all `growing` branches, whose text so far is `ids`; yields the tree now and then.
+    """Continue all `growing` branches, whose text so far is `ids`; yields the tree at intervals.
 
     `drawn` and `row`: how many random numbers of which of several samples were used.
     """
@@ -61,7 +61,7 @@ def grow(
 
 @dataclass(frozen=True)
 class Job:
-    """One of several texts under each other."""
+    """One of several texts to compare."""
 
     name: str
     run: Run
@@ -79,7 +79,7 @@ def jobs(
     other: Run | None,
     other_step: int | None,
 ) -> list[Job]:
-    """What is to be written under each other. `other` is the second run of "Two checkpoints"."""
+    """The texts to generate for a comparison. `other` is the second run of "Two checkpoints"."""
     config = config.replace(n_sample=1)
     if way == "During training":
         known = run.steps_available()
@@ -98,7 +98,8 @@ def jobs(
 
 
 def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[Tree]:
-    """Each job on a branch of its own, one after the other. A model that cannot read the prompt says so on its branch."""
+    """Each job on a branch of its own, one after the other. Errors, such as a prompt that cannot be encoded, are shown
+    on the branch."""
     roots = [branches.branch(job.name, run=job.run.id, step=job.step) for job in todo]
     tree = branches.new_tree(prompt, roots)
     for each in roots:
@@ -116,7 +117,7 @@ def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prom
 
 
 def likelihood(tokens: list[dict[str, Any]]) -> str:
-    """How likely the model finds a text, in words; nothing of an empty one."""
+    """The model's probability of a text, as a sentence; empty for an empty text."""
     if not tokens:
         return ""
     total = branches.log_probability(tokens)

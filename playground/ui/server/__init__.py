@@ -1,1 +1,1 @@
-"""What protects and repairs the web server: limits, sessions, uploads, health."""
+"""The web server: request limits, sessions, uploads, health checks."""

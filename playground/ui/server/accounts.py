@@ -1,4 +1,4 @@
-"""Signing in, where the host has switched it on (``hf_oauth: true`` on a Space): runs then follow the account."""
+"""Signing in, if the host has enabled it (``hf_oauth: true`` on a Space): runs then belong to the account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.ui.services import TOKEN, Services
 
 
 def accounts(services: Services) -> Accounts | None:
-    """Where tokens of accounts come from, or None where nobody signs in: locally, and without the libraries for it."""
+    """The source of accounts' tokens, or None without sign-in: locally, and without the required packages."""
     secret = services.hosting.account_secret
     if not services.public or not secret or find_spec("authlib") is None or find_spec("itsdangerous") is None:
         return None
@@ -21,22 +21,22 @@ def accounts(services: Services) -> Accounts | None:
 
 
 def build(services: Services) -> None:
-    """The button in the header, where there is an account to sign in to."""
+    """The button in the header, if sign-in is enabled."""
     if accounts(services) is not None:
         gr.LoginButton("Sign in", "Sign out ({})", size="sm", elem_id="sign-in", min_width=100, scale=0)
 
 
 def keep_private(demo: gr.Blocks) -> None:
-    """What Gradio's button asks when a page opens is no endpoint for programs, and no tool for agents."""
+    """Hide the endpoint of Gradio's login button from the API and from MCP tools."""
     for function in demo.fns.values():
         if getattr(function.fn, "__name__", "") == "_check_login_status":
             function.api_visibility = "private"
 
 
 def token_of(services: Services, known: Any, profile: Mapping[str, Any] | None) -> str:
-    """The token that a browser keeps from now on; `profile` is what the host's session says of who is signed in.
+    """The browser's new token; `profile` is the signed-in user of the session, if any.
 
-    Who signs in takes the runs of this browser along. Who signs out leaves them with the account and is nobody again.
+    Signing in moves the runs of this browser to the account. Signing out leaves them there and creates a new visitor.
     """
     if not services.public:
         return ""

@@ -13,7 +13,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class EarlyScript:
-    """ASGI middleware: puts ``early.js`` first into the head of the page. Everything else passes untouched."""
+    """ASGI middleware: inserts ``early.js`` at the beginning of the page's head. Everything else is unchanged."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app

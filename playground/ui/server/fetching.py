@@ -1,9 +1,9 @@
-"""Nothing is fetched from an address that a visitor names.
+"""Disables fetching of addresses sent by visitors (SSRF).
 
-Gradio does it in two places: for a value of any component that says it is a file with an http address, and for
-``/gradio_api/file=http…``. It asks public addresses only, but that makes the app anybody's proxy, for any amount of data,
-and even a private address is looked up at a public name server first. Here files are uploaded; texts and models of the Hub
-are asked for by name (`data.hub`, `interchange.hub`), at its own hosts.
+Gradio fetches in two places: for component values that are files with an http address, and for
+``/gradio_api/file=http…``. It only allows public addresses, but that makes the app an open proxy without a size limit, and
+even private addresses are first resolved by a public name server. Here files are uploaded, and datasets and models of the
+Hub are requested by name (`data.hub`, `interchange.hub`) from its hosts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ REFUSED = "Files are uploaded here, not fetched from an address. Upload the file
 
 
 def fetch_nothing() -> None:
-    """Refuse, from now on and in this process, every request that Gradio would make for a visitor."""
+    """Reject all requests that Gradio would make for visitors, in this process."""
 
     async def refuse(*_: Any, **__: Any) -> NoReturn:
         raise to_gr_error(ValueError(REFUSED))
 
-    safehttpx.get = refuse  # what a component's file comes through
-    safehttpx.async_validate_url = refuse  # what `file=` asks first
+    safehttpx.get = refuse  # used for files of components
+    safehttpx.async_validate_url = refuse  # used by `file=`

@@ -1,4 +1,4 @@
-"""What is refused before Gradio sees it: requests of other sites' pages or for them, and bodies without end."""
+"""Middleware that rejects cross-site requests and oversized bodies before they reach Gradio."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_BODY = 64_000_000  # bytes of a request that is no upload: a text of 20 MB, pasted, with every letter escaped once
+MAX_BODY = 64_000_000  # bytes of a request other than uploads: a pasted text of 20 MB with every character escaped
 MAX_HELD = 256_000_000  # bytes of all large requests that are being read
-LARGE = 1_000_000  # bytes from which on a request is one of those
+LARGE = 1_000_000  # bytes above which a request counts as large
 SAFE = ("GET", "HEAD", "OPTIONS")
-OWN = ("same-origin", "none")  # what a browser says of a page's own requests, and of an address that was typed
-# What Gradio would do for anybody and this page has no use for: fetch from an address (`fetching` refuses it too), store
-# a session with all that was sent in it, tell what was called how often, take recordings.
+OWN = ("same-origin", "none")  # Sec-Fetch-Site of the page's own requests, and of typed addresses
+# Routes of Gradio that this app does not need: fetching an address (also disabled by `fetching`), storing a session with
+# its inputs, call statistics, recordings.
 UNUSED = re.compile(
     r"/proxy=|/file=\s*\w{2,}:/|/(?:deep_link|monitoring|process_recording|run-history|vibe-[a-z-]+)(?:/|$)"
 )
 
 
 class Refused(Exception):  # noqa: N818 - says itself
-    """A body went on beyond a limit. What the app makes of it is not sent."""
+    """A body exceeded a limit. The app's response is not sent."""
 
 
 class RequestGuard:
     """ASGI middleware.
 
-    On one's own machine everything belongs to whoever sits there, so a page of another site must not be able to press
-    buttons here: its requests that could change anything are refused, by what the browser itself says of them. Programs
-    are no pages and say nothing. Bodies are limited, each and all large ones together, and what is uploaded by `uploads`.
-    Browsers are told to take every answer as what it is declared to be.
+    In a local app all runs belong to the user, so pages of other sites must not be able to act on them (CSRF): their
+    requests that could change anything are rejected by the headers that browsers set. API clients send no such headers.
+    Bodies are limited individually and in total, and uploads by `uploads`. Responses disable content sniffing.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class RequestGuard:
         if status != 200:
             await PlainTextResponse(sentence, status)(scope, receive, send)
             return
-        try:  # the server itself reads no more than was said
+        try:  # the server reads no more than the declared length
             await self.app(scope, receive, _declared(send))
         finally:
             self.uploads.end(size)
@@ -105,7 +104,7 @@ class RequestGuard:
                 await send(message)
 
         async def counted() -> Message:
-            """`receive`, which gives up on a body that was not honest about its size or has none, and on too many."""
+            """`receive` with limits: for bodies beyond or without a declared size, and for all large bodies together."""
             nonlocal total, held, refusal
             message = await receive()
             total += len(message.get("body", b""))
@@ -152,7 +151,7 @@ def _declared(send: Send) -> Send:
 
 
 def _is_own(headers: Headers) -> bool:
-    """Whether a request comes from a page of this app or from no page at all."""
+    """Whether a request comes from a page of this app or from an API client."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in OWN

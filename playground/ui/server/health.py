@@ -1,8 +1,8 @@
-"""Two small pages for whoever hosts the playground: is it well, and how much is going on.
+"""Health check and metrics for the host.
 
-``/health``     for anybody: ``{"status": "ok"}``, or 503 where the store cannot be written.
-``/metrics``    for the host: runs by state, the queue and memory, in Prometheus' text format. On one's own machine for
-                anybody; in public only with ``Authorization: Bearer $PLAYGROUND_METRICS_TOKEN``, else it is not there.
+``/health``     public: ``{"status": "ok"}``, or 503 where the store cannot be written.
+``/metrics``    for the host: runs by state, the queue and memory, in Prometheus' text format. Public in local
+                mode; in public mode only with ``Authorization: Bearer $PLAYGROUND_METRICS_TOKEN``, else it is not there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def routes(services: Services) -> list[Route]:
 
 
 def _problem(services: Services) -> str:
-    """What keeps runs from being stored, or nothing."""
+    """The reason why runs cannot be stored, or nothing."""
     try:
         with services.store.exclusive():
             return ""
@@ -57,7 +57,7 @@ def _is_host(header: str) -> bool:
 
 
 def report(services: Services) -> str:
-    """Runs by state, memory and age, as Prometheus reads it."""
+    """Runs by state, memory and age, in the text format of Prometheus."""
     counts = Counter(job.status().state for job in jobs(services.store))
     process = psutil.Process()
     workers = sum(_resident(child) for child in process.children(recursive=True))

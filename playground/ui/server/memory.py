@@ -1,9 +1,8 @@
-"""The app's memory over hours: what nobody uses any more goes back to the system.
+"""Return unused memory to the operating system in long-running apps.
 
-Some forty threads answer requests in turns. glibc lets each fill an arena of its own, none of which shrinks by itself, and
-puts even megabytes there once it has seen one freed: they grow for hours though little more is in use. So there is one for
-all, large blocks have pages of their own, which go when they go, and once a minute the arena is trimmed. Where the C library
-is another one, nothing of this happens.
+About forty threads handle requests. glibc gives each an arena, which does not shrink by itself, and uses arenas even for
+blocks of megabytes once one was freed, so memory grows for hours although little more is in use. Here all threads share one
+arena, large blocks are mapped separately, and the arena is trimmed once a minute. Has no effect with other C libraries.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from typing import Any
 from playground.runs.worker.malloc import ARENA_MAX, MMAP_THRESHOLD, glibc
 
 MINUTE = 60.0
-LARGE = 128 * 1024  # bytes: where glibc begins, before it learns otherwise
+LARGE = 128 * 1024  # bytes: glibc's initial threshold, before it adapts
 
 
 def limit_malloc_arenas() -> bool:
-    """To be called before Gradio is loaded and threads start. Tells whether this C library can do it."""
-    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # of its last 10,000 requests it would keep something
+    """Must be called before Gradio is imported and threads start. Returns whether the C library supports it."""
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # instead of its last 10,000 requests
     library = glibc()
     if library is None:
         return False
-    library.mallopt(ARENA_MAX, 1)  # Python's own lock lets few allocate at the same moment
+    library.mallopt(ARENA_MAX, 1)  # the GIL keeps contention low
     library.mallopt(MMAP_THRESHOLD, LARGE)
     threading.Thread(target=_every_minute, args=(library,), name="memory", daemon=True).start()
     return True
 
 
 def give_back() -> bool:
-    """Return free memory to the system. Tells whether there was any to return."""
+    """Return free memory to the system. Returns whether there was any."""
     library = glibc()
     return library is not None and bool(library.malloc_trim(0))
 
@@ -39,4 +38,4 @@ def give_back() -> bool:
 def _every_minute(library: Any) -> None:
     while True:
         threading.Event().wait(MINUTE)
-        library.malloc_trim(0)  # milliseconds, and Python goes on meanwhile
+        library.malloc_trim(0)  # takes milliseconds, without holding the GIL

@@ -1,11 +1,11 @@
-"""What a visitor's session costs the server: as little as it can.
+"""Reduce the CPU time and memory of sessions.
 
-For every new session Gradio 6.31 describes each component of the page anew, for links to a session's state, which this page
-does not have. With 560 components that is 50 ms and more in which the server answers nobody else. Here each is described
-once, and a session has copies, as deep as Gradio changes them.
+For every new session Gradio 6.31 describes each component of the page again, for links to a session's state, which this app
+does not have. With 560 components that blocks the server for 50 ms or more. Here each component is described once, and a
+session receives copies, as deep as Gradio modifies them.
 
-For the same links Gradio keeps the last value that each component of a session was sent, as long as there is the session:
-megabytes of pasted text, times 200, and the visitor's secret. Here they are not kept.
+For the same links Gradio stores the last input of each component during a session: possibly megabytes of pasted text for
+each of 200 sessions, and the visitor's secret. Here they are not stored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Description = dict[str, Any]
 
 
 def describe_once(demo: gr.Blocks) -> gr.Blocks:
-    """The app, with sessions that begin quickly. To be called once all of it has been laid out."""
+    """Make new sessions cheap. Call this after the whole layout has been built."""
     demo.default_config = _Parts(demo.default_config)
     return demo
 
 
 class _Props(dict[str, Any]):
-    """What describes a part. Its value stays as it was when the page was laid out."""
+    """The description of a component. Its value stays as it was when the layout was built."""
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key != "value":
@@ -43,7 +43,7 @@ class _Parts(BlocksConfig):
         return _SessionParts(super().__copy__(), self)
 
     def described(self, _id: int, block: Block) -> Description:
-        """How one of the page's own parts looks."""
+        """The description of one of the page's components."""
         if _id not in self._known:
             self._known[_id] = self.config_for_block(_id, [], block)
         found = self._known[_id]
@@ -51,7 +51,7 @@ class _Parts(BlocksConfig):
 
 
 class _SessionParts(BlocksConfig):
-    """The parts of a page as one session sees them: its own as soon as they were changed for it."""
+    """The components of a page for one session, copied when they are modified."""
 
     def __init__(self, parts: BlocksConfig, origin: _Parts) -> None:
         self.__dict__ |= parts.__dict__

@@ -1,7 +1,7 @@
-"""How much strangers may upload: at a time, and all of them together before it is deleted.
+"""Limits on uploads: per request, and in total until they are deleted.
 
-Gradio limits each file, and deletes what was uploaded after an hour. It takes a thousand files at a time, never looks at the
-disk, and leaves what broke off lying for ever.
+Gradio limits the size of each file and deletes uploads after an hour. It accepts a thousand files at a time, does not check
+disk space, and never deletes aborted uploads.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from playground.runs.queue.space import MIN_FREE
 
 MOST_AT_ONCE = 250_000_000  # bytes of a request: a model's files, which may have 40 MB each
-MOST = 2_000_000_000  # bytes of all that has not been deleted yet
+MOST = 2_000_000_000  # bytes of all uploads that are not deleted yet
 MOST_FILES = 20_000
-BROKEN_SECONDS = 600.0  # since its last byte, after which a file that is still unnamed will not be finished
+BROKEN_SECONDS = 600.0  # since its last byte, after which an unfinished upload counts as aborted
 
 
 class Uploads:
-    """Of one app's folder. All methods may be called from any thread."""
+    """The uploads in one app's folder. All methods may be called from any thread."""
 
     def __init__(self, folder: Path, at_once: int = MOST_AT_ONCE, most: int = MOST) -> None:
         self._folder, self._at_once, self._most = folder, at_once, most
@@ -29,7 +29,7 @@ class Uploads:
         self._coming = 0
 
     def begin(self, size: int | None) -> tuple[int, str]:
-        """Make room for an upload of so many bytes: status 200, or another with a sentence. After 200 `end` must follow."""
+        """Reserve space for an upload: status 200, or another status with a message. After 200, `end` must be called."""
         if size is None:
             return 411, "The size of the upload is missing. Send a Content-Length header."
         if size > self._at_once:
@@ -50,23 +50,23 @@ class Uploads:
         return 200, ""
 
     def end(self, size: int) -> None:
-        """An upload is over, however it went."""
+        """An upload has ended, successfully or not."""
         with self._lock:
             self._coming -= size
 
     def _there(self) -> tuple[int, int]:
-        """Bytes and number of files; what broke off some time ago is deleted on the way."""
+        """Bytes and number of files; deletes aborted uploads."""
         total, files = 0, 0
         for place, _, names in os.walk(self._folder):
             for name in names:
                 path = os.path.join(place, name)
                 try:
                     found = os.lstat(path)
-                    # A finished upload lies in a folder that is named by its content.
+                    # A finished upload is in a folder named by a hash of its content.
                     if place == str(self._folder) and time.time() - found.st_mtime > BROKEN_SECONDS:
                         os.unlink(path)
                         continue
-                except OSError:  # gone meanwhile
+                except OSError:  # deleted meanwhile
                     continue
                 total, files = total + found.st_size, files + 1
         return total, files

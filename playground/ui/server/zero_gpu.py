@@ -1,7 +1,7 @@
-"""On ZeroGPU, where a GPU is lent to one call at a time: an app must have such a call, or the Space ends at its start.
+"""ZeroGPU lends a GPU to single calls. An app must register such a call, or the Space fails at startup.
 
-Training stays on the CPU there: it goes on in a process of its own for minutes, and a GPU is only to be had within the call.
-The one call that there is says which GPU it got, for the host, and nobody's click leads to it.
+Training stays on the CPU there, because it runs for minutes in a separate process and a GPU is only available within a
+call. The registered call returns the name of its GPU and is not used by the page.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
-SECONDS = 10  # that the call may take: what is asked for decides how long one waits
+SECONDS = 10  # maximum duration of the call; it determines the waiting time
 
 
 def announce(environment: Mapping[str, str] = os.environ) -> Callable[[], str] | None:
-    """The call, known to ZeroGPU; None anywhere else. To be made before torch is loaded, which ``spaces`` has to see."""
+    """Register the call with ZeroGPU; None elsewhere. Must run before torch is imported, which ``spaces`` has to patch."""
     if environment.get("SPACES_ZERO_GPU", "").lower() not in ("1", "true") or find_spec("spaces") is None:
         return None
     return import_module("spaces").GPU(duration=SECONDS)(which_gpu)

@@ -1,4 +1,4 @@
-"""Take it away: the chosen run as a download, for Transformers, for the playground, or as one Python file."""
+"""Export: download the chosen run for Transformers, for the playground, or as one Python file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ ABOUT = {
     "code": "Defines and trains this model with these settings. Needs only PyTorch; can be pasted into a notebook.",
 }
 PREFIX = "playground-away-"
-KEPT_SECONDS = 3600.0  # a prepared download; Gradio serves a copy of its own
-# The browser is told to take the file as soon as its link is there.
+KEPT_SECONDS = 3600.0  # after which a prepared download is deleted; Gradio serves its own copy
+# The browser downloads the file as soon as its link exists.
 ON_READY = """() => { let tries = 0; const id = setInterval(() => {
   const link = document.querySelector("#away-file a[download]"); tries += 1;
   if (link) link.click();
@@ -68,17 +68,17 @@ def build_take_away(services: Services) -> TakeAway:
 
 
 def show_format(name: str) -> tuple[str, Any]:
-    """What a format is good for; code trains from scratch, so it has no checkpoint."""
+    """A description of the format; code trains from scratch, so it has no checkpoint."""
     return ABOUT.get(name, ""), gr.update(visible=name != "code")
 
 
 def show_steps(services: Services, run_id: str | None, token: str) -> tuple[Any, str, Any]:
-    """The chosen run's checkpoints; what was prepared before belongs to another run."""
+    """The chosen run's checkpoints; an earlier download belongs to another run."""
     return checkpoints(services, run_id, token), "", gr.update(value=None, visible=False)
 
 
 def take(services: Services, run_id: str | None, step: Any, format: str, token: str) -> tuple[str, Any]:
-    """Prepare a download in a folder of its own, and say what it is or why it cannot be."""
+    """Prepare a download in a new folder, and describe it or the error."""
     if not run_id:
         raise ValueError("No run is chosen. Choose one from the list, or start one.")
     run = services.run(run_id, token)
@@ -98,12 +98,12 @@ def take(services: Services, run_id: str | None, step: Any, format: str, token: 
 
 
 def file_name(name: str) -> str:
-    """A run's name as part of a file's name: letters, digits and hyphens of ASCII."""
+    """A run's name for use in a file name: letters, digits and hyphens of ASCII."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:40].strip("-") or "model"
 
 
 def sweep() -> None:
-    """Remove downloads that were prepared long ago."""
+    """Delete old downloads."""
     for place in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             old = time.time() - place.stat().st_mtime > KEPT_SECONDS

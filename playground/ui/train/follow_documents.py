@@ -1,4 +1,4 @@
-"""How documents are kept apart, in a form: it follows the tokenizer as long as it is what is usual (`config.documents`)."""
+"""The document setting of a form: it follows the tokenizer while it has a default value (`config.documents`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playground.ui.picker import QUIET
 
 
 def follow_documents(documents: Any, tokenizer: Any) -> Any:
-    """What is usual for the tokenizer that has just been chosen, in place of what is usual for others."""
+    """The default for the chosen tokenizer, if the current value is another tokenizer's default."""
     new = usual_documents(str(tokenizer))
     if documents == new or documents not in ("joined", "separated"):
         return gr.skip()
@@ -21,7 +21,7 @@ def follow_documents(documents: Any, tokenizer: Any) -> Any:
 
 
 def wire_documents(train: Form, limits: Limits) -> None:
-    """Let the setting follow what a person chooses, unless the host has fixed it."""
+    """Let the setting follow the user's choice, unless the host has frozen it."""
     if "documents" in limits.frozen:
         return
     documents, tokenizer = train["documents"], train["tokenizer"]

@@ -1,4 +1,4 @@
-"""Bring a model in: files from this computer, or a public repository of the Hugging Face Hub, become a run to look at."""
+"""Import a model: files, or a public repository of the Hugging Face Hub, become a run to inspect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BringIn:
 
 
 def build_bring_in(services: Services) -> BringIn:
-    """Lay the panel out, folded. Visitors of a public app bring files only."""
+    """Lay the panel out, folded. Visitors of a public app can only upload files."""
     with gr.Accordion("Import a model", open=False, elem_classes="pg-fold", elem_id="bring-in"):
         gr.Markdown(ABOUT, elem_classes="pg-note")
         files = gr.File(
@@ -49,7 +49,7 @@ def build_bring_in(services: Services) -> BringIn:
 
 
 def bring(services: Services, files: list[str] | None, repository: str, name: str, token: str) -> str:
-    """Make a run of what was chosen and return its id."""
+    """Import the selection as a run and return its id."""
     wanted = repository.strip() if isinstance(repository, str) else ""
     if files and wanted:
         raise ValueError("Choose either files or a repository, not both.")
@@ -85,6 +85,6 @@ def wire_bring_in(
     panel.bring.click(
         services.bind(bring_and_show), [panel.files, panel.repository, panel.name, visitor],
         [*outputs, panel.files, panel.repository, panel.name],
-        # Else a refusal would put its mark on each of the outputs.
+        # Otherwise an error would mark each of the outputs.
         show_progress="minimal", show_progress_on=panel.files, concurrency_limit=2, api_visibility="private",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The learning rate in a form: it follows optimizer and width as long as it is a usual one (`config.rates`)."""
+"""The learning rate of a form: it follows optimizer and width while it has a default value (`config.rates`)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from playground.ui.picker import QUIET
 
 
 def follow_rate(rate: Any, optimizer: Any, width: Any) -> Any:
-    """The usual rate for what has just been chosen, in place of one that is usual elsewhere; any other stays."""
+    """The default rate for the new settings, if the current one is a default; any other rate is kept."""
     try:
         width = ModelConfig.from_dict({"n_embd": width, "n_head": 1, "n_kv_head": 1}).n_embd
         rate = TrainConfig.from_dict({"learning_rate": rate, "optimizer": optimizer}).learning_rate
     except (ValueError, TypeError):
-        return gr.skip()  # what is wrong is said below the form
+        return gr.skip()  # the error is shown below the form
     new = followed_rate(rate, optimizer, width)
     if new == rate:
         return gr.skip()
@@ -27,7 +27,7 @@ def follow_rate(rate: Any, optimizer: Any, width: Any) -> Any:
 
 
 def wire_rate(model: Form, train: Form, limits: Limits) -> None:
-    """Let the rate follow what a person changes, unless the host has fixed it."""
+    """Let the rate follow the user's changes, unless the host has frozen it."""
     if "learning_rate" in limits.frozen:
         return
     rate, followed = train["learning_rate"], [train["optimizer"], model["n_embd"]]

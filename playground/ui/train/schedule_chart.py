@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a run that has not begun, as a small drawing beside the form."""
+"""A small chart of the learning rate schedule next to the form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POINTS = 240
 
 
 def schedule_chart(config: TrainConfig) -> str:
-    """An SVG whose every word is a number or a setting's name; no text of a user is in it."""
+    """The chart as SVG; contains only numbers and names of settings, no user text."""
     steps = np.unique(np.linspace(1, config.steps, min(POINTS, config.steps)).round().astype(int))
     rates = [learning_rate(int(step), config) for step in steps]
     across, up = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -36,7 +36,7 @@ def schedule_chart(config: TrainConfig) -> str:
 
 
 def show_schedule(form: Form, data: Mapping[Any, Any]) -> str:
-    """The drawing for what the form says; nothing while it says something impossible."""
+    """The chart for the form's values; empty while they are invalid."""
     try:
         values = read_form({name: form[name] for name in FIELDS}, data)
         return schedule_chart(TrainConfig.from_dict(values))

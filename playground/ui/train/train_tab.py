@@ -1,4 +1,4 @@
-"""Train: choose a text, a model and a budget; press Start; watch."""
+"""The Train tab: choose a dataset, a model and a budget, start training, and follow it."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ class TrainTab:
 
     @property
     def form(self) -> set[gr.components.Component]:
-        """The controls that decide what a run will be and cost."""
+        """The controls that determine a run and its estimate."""
         return {self.preset, self.token_file, *self.model.values(), *self.train.values()}
 
     @property
     def inputs(self) -> set[gr.components.Component]:
-        """All controls that decide what a run will be."""
+        """All controls that determine a run."""
         return {*self.text.inputs, *self.form}
 
 
@@ -205,14 +205,14 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
 
 
 def show_preset(name: str, n_head: float) -> list[Any]:
-    """The preset's values for the fields that it sets, leaving sizes alone."""
+    """The preset's values for the fields that it sets, without sizes."""
     values = preset(name, n_head=n_head).to_dict()
     return [values[key] for key in _preset_fields()]
 
 
 def show_recipe(name: str, *shown: Any) -> list[Any]:
-    """Text, sizes and training for a preset: its own, if it is a whole recipe. Another one changes nothing of them, unless
-    what is `shown` is still a recipe as it came: that is taken back."""
+    """Dataset, sizes and training settings of a preset that is a whole recipe. Other presets do not change them, unless the
+    form `shown` is an unmodified recipe: that is reset."""
     if name in RECIPES:
         return _whole(name)
     untouched = any(list(shown) == _whole(other) for other in RECIPES)
@@ -234,13 +234,13 @@ def _recipe_fields() -> tuple[list[str], list[str]]:
 
 
 def _preset_fields() -> list[str]:
-    """What any preset sets: choosing one also takes back what another had set."""
+    """The fields that any preset sets: choosing one also resets those set by another."""
     named = {key for values in PRESETS.values() for key in values} - {"n_head"}
     return [item.name for item in fields(ModelConfig) if item.name in named]
 
 
 def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
-    """What the run will need, or what stands in its way; and the architecture in words."""
+    """The estimate of the run, or an error; and a description of the architecture."""
     try:
         train = TrainConfig.from_dict(read_form(tab.train, data))
         size = _expected_vocabulary(train, data[tab.token_file])
@@ -264,7 +264,7 @@ def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) ->
 
 
 def _size(n: int) -> str:
-    """A number of parameters in words: "0.85 M parameters", and a small one in full."""
+    """A formatted number of parameters: "0.85 M parameters", and a small one in full."""
     return f"{n / 1e6:.2f} M parameters" if n >= 10_000 else counted(n, "parameter")
 
 
@@ -282,7 +282,7 @@ def _axes(values: dict[str, Any]) -> dict[str, Any]:
 def start(
     services: Services, tab: TrainTab, visitor: gr.BrowserState, data: Mapping[Any, Any]
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Create a run from the form, queue it, and show it; meanwhile say how far its tokenizer has come."""
+    """Create a run from the form, queue it, and show it; reports the progress of tokenizer training."""
     token, estimated = data[visitor], show_estimate(services, tab, data)[0]
     services.launcher.admit(services.visitor(token))
     try:
@@ -324,7 +324,7 @@ def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: T
 
 
 def numerics_spec(tab: TrainTab, data: Mapping[Any, Any]) -> RaceSpec:
-    """The form's set-up in other arithmetic. Raises ValueError."""
+    """The form's configuration as a race over number formats. Raises ValueError."""
     train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": read_text_source(tab.text, data).corpus})
     if train.tokenizer == "imported":
         raise ValueError("A race cannot use an imported tokenizer. Choose byte, char or BPE.")
@@ -332,7 +332,7 @@ def numerics_spec(tab: TrainTab, data: Mapping[Any, Any]) -> RaceSpec:
 
 
 def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | None:
-    """The tokenizer of the file that was brought, where the form asks for one. Raises ValueError for a wrong file."""
+    """The uploaded tokenizer, if the form selects it. Raises ValueError for a wrong file."""
     file = data[tab.token_file] if data[tab.train["tokenizer"]] == "imported" else None
     return kept(keep(file)) if file else None
 
@@ -393,7 +393,7 @@ def chosen(run_id: str | None) -> str:
 
 
 def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
-    """What a page shows when it opens: the run its address names, else the newest own one."""
+    """The run shown when a page opens: the one in its address, otherwise the visitor's newest."""
     own = [run.id for run in services.store.list(services.visitor(token)) if not run.reference]
     try:
         return follow(services, services.run(wanted, token).id, token)
