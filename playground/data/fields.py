@@ -244,7 +244,7 @@ def text_of(value: Any) -> Any:
 
 
 def chat(messages: list[dict[str, Any]]) -> str | None:
-    """A chat as text, a message a line: ``user: Hello``. None if nobody says anything."""
+    """A chat as text, a message a line: ``user: Hello``. None for a chat without messages."""
     lines = []
     for message in messages:
         role, content = next(

@@ -354,7 +354,7 @@ def _answer(code: int) -> str:
 
 
 def _check_host(hub: Hub, url: str, name: str) -> None:
-    """Refuse addresses that are not the hub's, whoever names them."""
+    """Reject addresses outside the Hub's hosts."""
     parts, home = urlsplit(url), urlsplit(hub.endpoint)
     host = parts.hostname or ""
     allowed = any(host.endswith(known) if known.startswith(".") else host == known for known in hub.hosts)

@@ -131,7 +131,7 @@ def write_text_file(pieces: Iterator[str], folder: Path, name: str) -> TextFile:
 
 
 def _forget(folder: Path, newest: Path) -> None:
-    """Remove all but the latest gathered texts. A run that uses one holds a link of its own to it."""
+    """Remove all but the latest gathered texts. A run that uses one has its own link to it."""
     texts = sorted(folder.glob("*.txt"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in [path for path in texts if path != newest][KEPT - 1 :]:
         path.unlink(missing_ok=True)

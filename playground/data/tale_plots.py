@@ -1,6 +1,6 @@
 """The words and plots of Tales: pure data, read by `playground.data.tales`.
 
-A plot is a tuple of steps; a step is a tuple of templates, of which one is told. In a template, `[a|b|c]` is one of the
+A plot is a tuple of steps; a step is a tuple of templates, of which one is used. In a template, `[a|b|c]` is one of the
 alternatives (never nested) and `{name}` is a role that was cast once for the whole story, so a name, thing or place
 that comes back later is the same one. An empty template means that the step may be left out.
 

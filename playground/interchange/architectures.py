@@ -1,8 +1,8 @@
-"""The architectures of Transformers that this core can express: what stands in a config's way, and both translations.
+"""The supported architectures of Transformers: obstacles to a config, and conversion in both directions.
 
 `choose` finds the one that a model fits, `Architecture.config` and `.rules` write it, `from_transformers` reads a
-stranger's ``config.json``: it takes what it knows, with the defaults of each class, and refuses what would change the
-numbers and cannot be expressed here. Names are those of transformers 5 (``rope_parameters``, ``dtype``); those of
+``config.json``: it takes known keys, with the defaults of each class, and rejects values that would change the results
+and are not supported here. Names are those of transformers 5 (``rope_parameters``, ``dtype``); those of
 transformers 4 are understood.
 """
 
@@ -65,7 +65,7 @@ class Architecture:
     """A class of Transformers. `allowed` names the values that it can express of settings that `_COMMON` leaves out."""
 
     model_type: str
-    name: str  # as people write it
+    name: str  # for display
     allowed: Supported
     config: Callable[[ModelConfig], dict[str, Any]] | None  # None: only read
     rules: Rules
@@ -89,10 +89,10 @@ class Architecture:
             found.append("head_size")
         if self.model_type in ("mixtral", "qwen3_moe", "gpt_oss") and model.n_expert == 1:
             found.append("n_expert")
-        if model.n_expert > 1:  # its product over all experts reads rows of whole sixteen bytes
+        if model.n_expert > 1:  # its grouped product requires rows of a multiple of 16 bytes
             sizes = {"n_embd": model.n_embd, "mlp_width": model.mlp_hidden}
             found += [name for name, size in sizes.items() if size % 4]
-        if self.model_type == "llama" and model.n_embd % model.n_head:  # its class asks for it, whatever the head size
+        if self.model_type == "llama" and model.n_embd % model.n_head:  # its class requires it, whatever the head size
             found.append("n_head")
         return found
 
@@ -104,7 +104,7 @@ def _effective(model: ModelConfig) -> dict[str, Any]:
         values["rope_fraction"] = 1.0
     if model.n_expert == 1:
         values["router_norm"] = True
-    if not 0 < model.window < model.block_size:  # as wide as the context, it hides nothing
+    if not 0 < model.window < model.block_size:  # as wide as the context: no effect
         values["window"] = values["n_sink"] = values["global_every"] = 0
     return values
 
@@ -252,7 +252,7 @@ GPT_OSS = Architecture(
      "n_expert": ANY, **_ANY_WINDOW},
     _gpt_oss_config, gpt_oss_rules,
 )  # fmt: skip
-# These are read, and written as another: what they compute, Llama can express.
+# These are import only, and exported as Llama, which can express them.
 QWEN2 = Architecture("qwen2", "Qwen2", {}, None, llama_rules)
 GEMMA = Architecture("gemma", "Gemma", {}, None, gemma_rules)
 WRITTEN = {item.model_type: item for item in (GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN3, QWEN3_MOE, STARCODER2, GPT_OSS)}
@@ -260,7 +260,7 @@ ARCHITECTURES = WRITTEN | {item.model_type: item for item in (QWEN2, GEMMA)}
 
 
 def choose(model: ModelConfig) -> Architecture:
-    """The first architecture that expresses a model completely. Raises ValueError naming the field that is in the way."""
+    """The first architecture that expresses a model completely. Raises ValueError naming the unsupported field."""
     in_the_way = {item.name: item.obstacles(model) for item in WRITTEN.values()}
     for item in WRITTEN.values():
         if not in_the_way[item.name]:
@@ -284,7 +284,7 @@ def _said(model: ModelConfig, name: str) -> str:
 
 
 def transformers_config(item: Architecture, model: ModelConfig) -> dict[str, Any]:
-    """The ``config.json`` of a model. Beginning and end tokens are off: our tokenizers have none."""
+    """The ``config.json`` of a model. Without beginning and end tokens: our tokenizers have none."""
     assert item.config is not None, "an architecture that is written"
     return {
         "architectures": [item.class_name],

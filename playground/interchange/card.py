@@ -81,7 +81,7 @@ def _prompt(package: Package) -> str:
     prompt = corpus.prompt if corpus is not None and corpus.prompt else "Once there was a"
     try:
         package.tokenizer.encode(prompt)
-    except ValueError:  # a character tokenizer knows only its own
+    except ValueError:  # a character tokenizer knows only its own characters
         return decode(package.tokenizer, range(min(4, package.tokenizer.vocab_size)))
     return prompt
 
@@ -98,5 +98,5 @@ def _table(config: ModelConfig | TrainConfig, names: tuple[str, ...]) -> list[st
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown leaves alone."""
+    """Text with Markdown escaped."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|!" else c for c in text)

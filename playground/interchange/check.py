@@ -1,6 +1,6 @@
-"""The proof of an export: Transformers loads the folder, and its logits are compared with ours.
+"""The check of an export: Transformers loads the folder, and its logits are compared with ours.
 
-Transformers is an optional extra, and slow to import: it is imported here, when it is needed, and nowhere else.
+Transformers is an optional extra, and slow to import: it is imported only here, when it is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from playground.config import counted
 from playground.interchange.package import Package
 
 TOKENS = 256  # compared in each of two texts
-MOST = 1e-3  # difference of logits, as a share of the largest: a hundred times what rounding makes of it
+MOST = 1e-3  # difference of logits relative to the largest: a hundred times the rounding error
 SPEECH = "Once there was a fox.\n\tÉté 😀 12345  x"
 
 
@@ -45,7 +45,7 @@ NOT_INSTALLED = (
 
 
 def installed() -> bool:
-    """Whether the optional extra is there."""
+    """Whether the optional extra is installed."""
     return importlib.util.find_spec("transformers") is not None
 
 
@@ -84,7 +84,7 @@ def _quiet() -> Any:
 
 @contextlib.contextmanager
 def _silent(transformers: Any) -> Iterator[None]:
-    """Without progress bars and advice, which are not for our reader."""
+    """Context manager: without progress bars and warnings."""
     logging = transformers.utils.logging
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -101,7 +101,7 @@ def _compare_ids(tokenizer: Any, package: Package) -> None:
     ours, text = package.tokenizer, SPEECH
     try:
         ours.encode(text)
-    except ValueError:  # a character tokenizer knows only its own
+    except ValueError:  # a character tokenizer knows only its own characters
         known = (n for n in range(package.config.vocab_size) if n != ours.eos)
         text = "".join(ours.token_bytes(n).decode("utf-8", "ignore") for n in known)
     end = "" if ours.eos is None else tokenizer.convert_ids_to_tokens(ours.eos)

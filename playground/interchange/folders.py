@@ -42,7 +42,7 @@ UNTIED = (
 WEIGHTS = ".safetensors"
 # Read in addition to the weights; other files of a folder are not opened.
 READ = ("config.json", "tokenizer.json", "events.jsonl", "generation_config.json", "tokenizer_config.json")
-# These belong to such folders and say nothing that is needed here.
+# These are expected in such folders and are not needed here.
 SILENT = (
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
     "model.safetensors.index.json", "readme.md", "license", ".gitattributes", "events.csv",
@@ -53,7 +53,7 @@ SILENT = (
 
 
 def write_transformers(folder: Path, package: Package) -> Architecture:
-    """Fill an empty folder for Transformers. Raises ValueError for what none of its architectures expresses."""
+    """Fill an empty folder for Transformers. Raises ValueError for settings that no architecture supports."""
     item = choose(package.config)
     config = transformers_config(item, package.config)
     tokens = tokenizers_json(package.tokenizer)
@@ -121,7 +121,7 @@ def _write_tensors(folder: Path, tensors: Tensors) -> None:
     ready = {name: tensor.detach().cpu().float().contiguous() for name, tensor in tensors.items()}
     path = folder / "model.safetensors"
     save_file(ready, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # the library makes it its owner's alone
+    path.chmod(0o644)  # the library creates it readable by the owner only
 
 
 # Reading
@@ -142,10 +142,10 @@ def _is_read(path: Path) -> bool:
 
 
 def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = "", free: int | None = None) -> Package:
-    """The model that some files make up together, known by their names alone: they may lie anywhere.
+    """The model in some files, identified by name; they may be in any folder.
 
     Everything is checked against the config, and against `free` memory, before the first weight is read. `folder` is where
-    they come from, if it is one: its name is the model's, and what else it holds explains what is missing.
+    they come from, if it is one: its name is the model's, and its other files help to explain what is missing.
     """
     files = _by_name(paths)
     weights = [path for file, path in files.items() if file.endswith(WEIGHTS)]
@@ -181,7 +181,7 @@ def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """The files that are read, by name. Raises ValueError for any that does not belong here."""
+    """The files that are read, by name. Raises ValueError for unexpected files."""
     files: dict[str, Path] = {}
     for path in paths:
         name = path.name
@@ -202,7 +202,7 @@ def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _no_weights(paths: list[Path]) -> str:
-    """Why there are no weights: what lies there instead."""
+    """Why there are no weights: which other formats were found."""
     for path in sorted(paths):
         if path.is_file() and not _is_read(path) and path.name.lower() not in SILENT:
             with open(path, "rb") as file:
@@ -238,7 +238,7 @@ def _read_ours(
 
 
 def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
-    """The rows of a log, as they are: whoever reads a log checks each row for itself. Raises ValueError for no JSON."""
+    """The rows of a log, which the reader must validate. Raises ValueError for invalid JSON."""
     if path is None:
         return ()
     if path.stat().st_size > MAX_EVENTS_BYTES:

@@ -1,7 +1,7 @@
-"""Reading a stranger's ``config.json`` of Transformers: known keys, the defaults of their class, and nothing else.
+"""Reading an untrusted ``config.json`` of Transformers: known keys and the defaults of their class.
 
-Keys that change no number are passed over, ``auto_map`` and its like among them: nothing that a config names is ever
-loaded or run. A value that this core cannot express raises ValueError with the key, the value and what is possible.
+Keys that do not affect the results are ignored, including ``auto_map``: nothing that a config names is ever loaded or
+run. An unsupported value raises ValueError with the key, the value and the supported values.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from playground.interchange.refusal import shown
 from playground.interchange.tables import Stored
 
 Values = Mapping[str, Any]
-MOST = 10**9  # of any whole number in a config
+MOST = 10**9  # maximum of any integer in a config
 
-# What a key means when it is absent, where it is not None. From the classes of transformers 5.
+# Defaults of absent keys, where they are not None. From the classes of transformers 5.
 _SHARED: dict[str, Any] = {
     "hidden_act": "silu",
     "rms_norm_eps": 1e-6,
@@ -66,7 +66,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "swiglu_alpha": 1.702, "swiglu_limit": 7.0, "rope_parameters": {"rope_type": "yarn"},
     },
 }  # fmt: skip
-# Keys that must be as here, or absent: anything else computes something that this core does not.
+# Keys that must have these values or be absent: other values are not supported.
 _FIXED: dict[str, dict[str, Any]] = {
     "gpt2": {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False},
     "llama": {},
@@ -105,7 +105,7 @@ def from_transformers(values: Values) -> Foreign:
     nulls = [key for key, value in values.items() if value is None]
     read = _Reader({key: value for key, value in {**_DEFAULTS[kind], **values}.items() if value is not None}, nulls)
     for key, wanted in _FIXED[kind].items():
-        if key in nulls and wanted:  # to Python a null is as good as false or an empty list, and as nothing else
+        if key in nulls and wanted:  # a null is equivalent to false or an empty list, but to nothing else
             raise ValueError(f"Config: {key} is null; only {shown(wanted)} can be expressed here.")
         if wanted is False and key != "use_bidirectional_attention":  # which may be null
             read.used_for_null(key, "false")
@@ -163,7 +163,7 @@ class _Reader:
 
 
 def _model(values: dict[str, Any]) -> ModelConfig:
-    """Our config, its complaints marked as being about the file."""
+    """Our config; its errors are marked as being about the file."""
     try:
         return model_config(values)
     except ValueError as error:
@@ -235,7 +235,7 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
             "sink_logit": "learned" if kind == "gpt_oss" else "none",
             **_experts(kind, read),
             "bias": bias,
-            # Gemma scales what it embeds and not what unembeds, so here these are two matrices.
+            # Gemma scales the embeddings but not the tied head, so here these are two matrices.
             "tie_embeddings": stored.head is False and kind != "gemma",
         }
     )
@@ -294,7 +294,7 @@ def _biases(kind: str, read: _Reader) -> tuple[bool, Stored]:
 
 
 def _rope_theta(read: _Reader) -> float:
-    """The base, from where transformers 5 or 4 keeps it. Raises ValueError for any stretched RoPE."""
+    """The base, from where transformers 5 or 4 keeps it. Raises ValueError for any RoPE scaling."""
     parameters = read.values.get("rope_parameters", {})
     scaling = read.values.get("rope_scaling", {})
     if not isinstance(parameters, dict) or not isinstance(scaling, dict):

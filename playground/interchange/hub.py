@@ -1,7 +1,7 @@
-"""A public model from the Hugging Face Hub, by its repository's id: ``owner/name``, and nothing that looks otherwise.
+"""A public model from the Hugging Face Hub, by its repository id ``owner/name``.
 
-One fixed server; no token is ever sent; one revision for all files; sizes are known before anything is downloaded; only
-``config.json``, ``tokenizer.json``, what else says which tokens are special, and ``*.safetensors`` are taken.
+One fixed server; no token is sent; one revision for all files; sizes are known before anything is downloaded; only
+``config.json``, ``tokenizer.json``, files on special tokens, and ``*.safetensors`` are downloaded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from playground.interchange.refusal import shown
 
 ENDPOINT = "https://huggingface.co"
 HOSTS = (".huggingface.co", ".hf.co")  # where its own redirects may lead
-MAX_BYTES = 600_000_000  # where nobody says how much fits
+MAX_BYTES = 600_000_000  # the default limit
 MAX_JSON = 40_000_000
 MAX_ANSWER = 2_000_000
 TIMEOUT = 20.0
@@ -39,7 +39,7 @@ _REVISION = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Listing:
-    """What a repository holds for us, at one revision: file names with sizes in bytes."""
+    """The needed files of a repository at one revision: file names with sizes in bytes."""
 
     revision: str
     files: dict[str, int]
@@ -97,7 +97,7 @@ def _needed(siblings: Any) -> dict[str, int]:
 
 @contextmanager
 def downloaded(repository: str, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
-    """A temporary folder with what is needed of a repository, at most so many bytes. It is gone afterwards.
+    """Context manager: a temporary folder with the needed files of a repository, up to a size limit.
 
     Raises ValueError.
     """
@@ -116,7 +116,7 @@ def downloaded(repository: str, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
 
 
 def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
-    """The body of an answer, in pieces. Raises ValueError unless it comes, from the hub, within `max_bytes`."""
+    """The body of a response, in pieces. Raises ValueError on errors and beyond `max_bytes`."""
     failed = f"{name} could not be downloaded"
     asked = request.Request(url, headers={"User-Agent": "llm-playground"})  # noqa: S310 - the opener knows http(s) only
     try:
@@ -140,7 +140,7 @@ def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
 
 
 class _Redirects(request.HTTPRedirectHandler):
-    """Follows redirects to the hub's own hosts and to no others, however the first server was fooled."""
+    """Follows redirects to the Hub's own hosts only."""
 
     def __init__(self, failed: str) -> None:
         self._failed = failed

@@ -1,7 +1,7 @@
-"""Tensors that a folder holds besides its model's own: each is compared with what is used instead, and then left out.
+"""Tensors in a folder that are not parameters of its model: each is compared with what is used instead.
 
-Older files keep causal masks and RoPE's frequencies, and many hold a tied head once more. What equals what the model
-computes anyway is no loss; anything else is refused, or used as Transformers uses it.
+Older files contain causal masks and RoPE frequencies, and many contain a copy of a tied head. Tensors that equal what the
+model computes are left out; others are rejected, or used as in Transformers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from playground.interchange.refusal import shown
 from playground.interchange.tensors import Place, chunks
 
 HEAD = "lm_head.weight"
-MASKED = -1e4  # the largest number that was ever added where a query must not look
+MASKED = -1e4  # the largest value used for masked positions
 
 Places = dict[str, Place]
 
@@ -31,7 +31,7 @@ def with_prefix(item: Architecture, places: Mapping[str, Place], expected: Mappi
 
 
 def without_constants(item: Architecture, model: ModelConfig, places: Mapping[str, Place]) -> Places:
-    """The tensors but for masks and frequencies. Raises ValueError for one that is another than the model computes."""
+    """The tensors without masks and frequencies. Raises ValueError if one differs from what the model computes."""
     known = _MASKS if item.model_type == "gpt2" else _FREQUENCIES
     left = {}
     for name, place in places.items():
@@ -46,7 +46,7 @@ def without_constants(item: Architecture, model: ModelConfig, places: Mapping[st
 
 
 def head_differs(item: Architecture, places: Mapping[str, Place]) -> bool:
-    """Whether a folder holds a head of its own that is not the embedding."""
+    """Whether a folder has a head that differs from the embedding."""
     names = ("transformer.wte.weight", "wte.weight") if item.model_type == "gpt2" else _EMBEDDINGS
     embed = next((places[name] for name in names if name in places), None)
     head = places.get(HEAD)
@@ -60,7 +60,7 @@ _EMBEDDINGS = ("model.embed_tokens.weight", "embed_tokens.weight")
 
 
 def with_tied_head(embed: str, places: Places) -> Places:
-    """The tensors of a model with a tied head, which stands there once: under either name."""
+    """The tensors of a model with a tied head, which is stored once, under either name."""
     left = dict(places)
     head = left.pop(HEAD, None)
     if head is not None:

@@ -1,8 +1,8 @@
 """Which of our tensors is which of theirs, as tables: one per architecture, for export, import and the parity tests.
 
-A table is a list of `Rule`s. Everything is said once: names with the layer's number already in them, and how numbers are
-rearranged in both directions. Since rules also work on tensors without storage (device "meta"), the same table tells
-the names and shapes that a folder must hold before a single number of it is read.
+A table is a list of `Rule`s. Each rule has the names, including the layer's number, and the transformation in
+both directions. Since rules also work on tensors without storage (device "meta"), the same table gives the names and
+shapes that a folder must have before any weight is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Convert = Callable[..., tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Rule:
-    """Tensors of ours, tensors of theirs, and the way from one to the other and back."""
+    """Our tensors, their tensors, and the transformations in both directions."""
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
@@ -28,7 +28,7 @@ class Rule:
 
 
 def same(ours: str, theirs: str) -> Rule:
-    """The same numbers under another name."""
+    """The same tensor under another name."""
     return Rule((ours,), (theirs,), _alone, _alone)
 
 
@@ -49,27 +49,27 @@ def joined(ours: Iterable[str], theirs: str, sizes: Iterable[int]) -> Rule:
 
 
 def zeros(theirs: str, shape: tuple[int, ...]) -> Rule:
-    """A bias that they always have and this model does not."""
+    """A bias that the architecture always has and this model does not."""
     return Rule((), (theirs,), lambda: (torch.zeros(shape),), lambda _: ())
 
 
 def missing(ours: str, shape: tuple[int, ...]) -> Rule:
-    """A bias of ours that they do not have: it is zero."""
+    """A bias of ours that the architecture does not have: it is zero."""
     return Rule((ours,), (), lambda _: (), lambda: (torch.zeros(shape),))
 
 
 def shifted(ours: str, theirs: str) -> Rule:
-    """Gemma stores the weight of a norm less one."""
+    """Gemma stores the weight of a norm minus one."""
     return Rule((ours,), (theirs,), lambda weight: (weight - 1,), lambda weight: (weight + 1,))
 
 
 def scaled(ours: str, theirs: str, scale: float) -> Rule:
-    """Gemma multiplies embeddings by a number that is part of ours."""
+    """Gemma multiplies embeddings by a constant, which we fold into the weights."""
     return Rule((ours,), (theirs,), lambda weight: (weight / scale,), lambda weight: (weight * torch.tensor(scale),))
 
 
 def folded(embed: str, head: str, theirs: str, scale: float) -> Rule:
-    """One matrix that embeds, `scale`d, and unembeds, as it is: two of ours."""
+    """One matrix used for embedding (multiplied by `scale`) and head: two matrices of ours."""
     return Rule(
         (embed, head), (theirs,), lambda _, head: (head,), lambda weight: (weight * torch.tensor(scale), weight.clone())
     )
@@ -86,7 +86,7 @@ def one_by_one(ours: str, theirs: Iterable[str]) -> Rule:
 
 
 def interleaved(gate: str, up: str, theirs: str) -> Rule:
-    """gpt-oss weaves gate and up: its last dimension is gate 0, up 0, gate 1, up 1 ..., with inputs before outputs."""
+    """gpt-oss interleaves gate and up: its last dimension is gate 0, up 0, gate 1, up 1 ..., with inputs before outputs."""
     return Rule((gate, up), (theirs,), _woven, _unwoven)
 
 
@@ -112,7 +112,7 @@ def _unwoven(whole: Tensor) -> tuple[Tensor, ...]:
 
 
 def export_tensors(rules: Iterable[Rule], ours: Mapping[str, Tensor]) -> Tensors:
-    """Theirs from ours. Raises KeyError unless the rules use up all of ours: nothing is lost on the way."""
+    """Their tensors from ours. Raises KeyError unless the rules use all of ours."""
     left, theirs = dict(ours), Tensors()
     for rule in rules:
         parts = [left.pop(name).detach() for name in rule.ours]
@@ -123,7 +123,7 @@ def export_tensors(rules: Iterable[Rule], ours: Mapping[str, Tensor]) -> Tensors
 
 
 def import_tensors(rules: Iterable[Rule], read: Callable[[str], Tensor]) -> Tensors:
-    """Ours from theirs, which `read` gives by name, one rule after the other so that few are held twice."""
+    """Our tensors from theirs, which `read` returns by name, rule by rule, to save memory."""
     ours = Tensors()
     for rule in rules:
         ours |= zip(rule.ours, rule.back(*map(read, rule.theirs)), strict=True)

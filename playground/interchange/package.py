@@ -1,4 +1,4 @@
-"""What is exported and imported: a trained model with its tokenizer and history."""
+"""The unit of import and export: a trained model with its tokenizer and log."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Package:
     train: TrainConfig | None = None
     preset: str = ""
     events: tuple[dict[str, Any], ...] = ()
-    precision: str = "float32"  # in which these weights were kept
-    notes: tuple[str, ...] = field(default=())  # what was changed when it was read
+    precision: str = "float32"  # of the stored weights
+    notes: tuple[str, ...] = field(default=())  # changes made on import
 
     def build(self) -> Transformer:
         """The model itself, in eval mode."""

@@ -1,8 +1,8 @@
-"""A model and its training as one Python file that needs PyTorch alone: written from `program.py.txt`.
+"""A model and its training as one Python file that needs only PyTorch, generated from `program.py.txt`.
 
-The template is the whole program with every variant side by side. A line that ends in ``#: if FLAGS`` stays when all of
-the flags hold (``not FLAG`` turns one round), and so does a block between ``#: begin FLAGS`` and ``#: end``; ``{{name}}``
-becomes a value. What stays is only what this configuration needs.
+The template is the whole program with all variants. A line that ends in ``#: if FLAGS`` is kept if all flags hold
+(``not FLAG`` negates one), and so is a block between ``#: begin FLAGS`` and ``#: end``; ``{{name}}`` is replaced by a
+value. Only what this configuration needs is kept.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OPTIMIZERS = {
     "muon": "Muon (Jordan 2024) for matrices inside blocks, AdamW for the rest",
     "sgd": "Gradient descent with momentum",
 }
-# What the file can express of every setting of the model.
+# The values that the file supports, for every setting of the model.
 MODEL: dict[str, Container[Any]] = {
     "position": ("learned", "sinusoidal", "rope", "alibi", "none"), "norm": ("layernorm", "rmsnorm"),
     "norm_placement": ("pre", "post"), "mlp": _ACTIVATIONS, "sink_logit": ("none", "zero", "learned"), "init": _INITS,
@@ -56,7 +56,7 @@ MODEL: dict[str, Container[Any]] = {
         "n_expert_active", "router_norm", "shared_expert", "bias", "tie_embeddings", "logit_softcap", "dropout",
     ), ANY),
 }  # fmt: skip
-# And of training: what the file has, and what changes nothing in it.
+# The same for training settings, including those without effect on the file.
 TRAINING: dict[str, Container[Any]] = {
     "precision": ("fp32", "bf16"), "optimizer": _OPTIMIZERS, "schedule": _SCHEDULES,
     **dict.fromkeys((
@@ -70,7 +70,7 @@ TRAINING: dict[str, Container[Any]] = {
 
 @dataclass(frozen=True)
 class Program:
-    """The file's text, and what must lie beside it: the name and content of its data."""
+    """The file's text, and the name and content of its data file."""
 
     source: str
     data_name: str
@@ -84,7 +84,7 @@ def write_program(
 
     For bytes and characters the data is the text itself; for other tokenizers, whose rules would fill a file of their own,
     and where an end-of-text token separates documents, it is the ids and the bytes of each token. Raises ValueError for a
-    setting that the program does not have.
+    setting that the program does not support.
     """
     _check_known(model, train)
     kind = tokenizer.name if tokenizer.name in ("byte", "char") and tokenizer.eos is None else "tokens"

@@ -1,4 +1,4 @@
-"""How what came from outside is named when it is refused: short, on one line, and without a path."""
+"""How untrusted input is quoted in error messages: short, on one line, and without paths."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BEGINNINGS = (
 
 
 def shown(value: Any) -> str:
-    """A value as an error message repeats it: at most 40 characters, on one line, in quotes if it is text."""
+    """A value for an error message: at most 40 characters, on one line, in quotes if it is text."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def signature(start: bytes) -> str | None:
-    """What a file that begins so is, in words, if it is one of those that must not be opened."""
+    """The format of a file by its first bytes, if it is one that must not be opened."""
     if start[257:262] == b"ustar":
         return "an archive (TAR)"
     return next((kind for magic, kind in _BEGINNINGS if start.startswith(magic)), None)
 
 
 def read_object(path: Path, max_bytes: int) -> dict[str, Any]:
-    """A JSON object from a stranger's file. Raises ValueError that names the file and what is wrong with it."""
+    """A JSON object from an untrusted file. Raises ValueError that names the file and the problem."""
     name = shown(path.name)
     if path.stat().st_size > max_bytes:
         raise ValueError(f"{name} has {counted(path.stat().st_size, 'byte')}; the limit is {max_bytes:,}.")

@@ -1,7 +1,7 @@
-"""Which of a model's tensors is which in each architecture of Transformers: a list of `names.Rule`s for each.
+"""The mapping of tensors for each architecture of Transformers, as lists of `names.Rule`.
 
-Export, import and tests run the same list. A model of ours has biases everywhere or nowhere. Where a folder always has one
-that we lack, zeros are written; where it lacks one that we have, zeros are read.
+Export, import and tests use the same lists. Our models have biases everywhere or nowhere. If an architecture has a bias
+that we lack, zeros are written; if it lacks one that we have, zeros are read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from playground.interchange.names import missing as absent
 
 @dataclass(frozen=True)
 class Stored:
-    """Which tensors a folder has, where that is not the same for all of its architecture: biases, and a head of its own."""
+    """Which optional tensors a folder has: biases, and a separate head."""
 
     qkv_bias: bool = True
     out_bias: bool = True
@@ -53,7 +53,7 @@ def _norm(model: ModelConfig, ours: str, theirs: str, bias: bool = False) -> lis
 
 
 def gpt2_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """GPT-2 has biases everywhere; a model without them gets zeros."""
+    """GPT-2 has biases everywhere; for a model without them, zeros are written."""
     width, hidden = model.n_embd, model.mlp_hidden
     rules = _embeddings(model, "transformer.wte.weight", "transformer.ln_f", "lm_head.weight", norm_bias=True)
     rules.append(same("positions.table.weight", "transformer.wpe.weight"))
@@ -76,7 +76,7 @@ def gpt2_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
 
 
 def llama_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """Llama's names, which all but GPT-2 share, experts aside."""
+    """Llama's names, which all except GPT-2 share, apart from experts."""
     rules = _embeddings(model, "model.embed_tokens.weight", "model.norm", "lm_head.weight")
     for i in range(model.n_layer):
         a, b = f"blocks.{i}", f"model.layers.{i}"
@@ -131,7 +131,7 @@ def starcoder2_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
 
 
 def gemma_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """Gemma multiplies what it embeds by √C and what it norms by 1 + weight: here both are part of the weights."""
+    """Gemma multiplies embeddings by √C and norms by 1 + weight: here both are folded into the weights."""
     scale, rules = math.sqrt(model.n_embd), []
     for rule in llama_rules(model, stored):
         name, theirs = rule.ours[0], "".join(rule.theirs)
@@ -145,7 +145,7 @@ def gemma_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
 
 
 def mixtral_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """On disk Mixtral has its first names still, one tensor an expert: w1 is the gate, w3 up, w2 down."""
+    """On disk Mixtral uses its original names, one tensor per expert: w1 is the gate, w3 up, w2 down."""
     rules = llama_rules(model, stored)
     for i in range(model.n_layer):
         a, b = f"blocks.{i}.mlp", f"model.layers.{i}.block_sparse_moe"
@@ -158,7 +158,7 @@ def mixtral_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
 
 
 def qwen3_moe_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """One tensor an expert. Neither router nor experts have biases."""
+    """One tensor per expert. Neither router nor experts have biases."""
     rules = llama_rules(model, stored)
     experts, hidden = model.n_expert, model.mlp_hidden
     widths = {"gate": hidden, "up": hidden, "down": model.n_embd}
@@ -174,7 +174,7 @@ def qwen3_moe_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
 
 
 def gpt_oss_rules(model: ModelConfig, stored: Stored = ALL) -> list[Rule]:
-    """gpt-oss stores experts as (E, in, out), gate and up woven into each other. Its biases are zeros if we have none."""
+    """gpt-oss stores experts as (E, in, out), gate and up interleaved. Its biases are zeros if we have none."""
     rules = llama_rules(model, stored)
     experts, width, hidden = model.n_expert, model.n_embd, model.mlp_hidden
     queries, kv = model.n_head * model.head_dim, model.n_kv_head * model.head_dim

@@ -1,8 +1,8 @@
-"""Weights from safetensors files that a stranger made: the header is checked completely before any weight is read.
+"""Reading weights from untrusted safetensors files: the header is validated completely before any weight is read.
 
-The format is 8 bytes of little-endian length, a JSON object (name -> dtype, shape, place), then the numbers. The
-safetensors library checks that the places fit the file; it accepts names that occur twice, shapes of 2^62, headers of
-hundreds of megabytes and numbers that are not finite. Here none of these gets further than one sentence.
+The format is 8 bytes of little-endian length, a JSON object (name -> dtype, shape, offsets), then the data. The
+safetensors library checks that the offsets fit the file; it accepts duplicate names, shapes of 2^62, headers of hundreds
+of megabytes and values that are not finite. Here each of these is an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where in which file a tensor's numbers stand, as bytes from its beginning."""
+    """The file and byte offsets of a tensor's data."""
 
     path: Path
     dtype: str
@@ -50,7 +50,7 @@ class Place:
 def read_headers(paths: Iterable[Path]) -> dict[str, Place]:
     """The tensors of some safetensors files, by name. Raises ValueError with the first thing that is wrong.
 
-    Every place lies within its file, has the size that its shape and dtype say, and overlaps no other.
+    All offsets are within their file, match shape and dtype, and do not overlap.
     """
     found: dict[str, Place] = {}
     for path in paths:
@@ -81,9 +81,7 @@ def read_header(path: Path) -> dict[str, Place]:
                 f"The header of {shown(path.name)} has {counted(length, 'byte')}; the limit is {MAX_HEADER_BYTES:,}."
             )
         header = file.read(length)
-    if (
-        header.count(b",") > COMMAS * MAX_TENSORS
-    ):  # before it is parsed: a few bytes of JSON can take a hundred of memory
+    if header.count(b",") > COMMAS * MAX_TENSORS:  # before parsing: JSON can take many times its size in memory
         raise ValueError(f"The header of {shown(path.name)} is not a table of tensors.")
     places = dict(_places(path, header, 8 + length))
     _check_coverage(path, places, 8 + length, size)
@@ -181,12 +179,12 @@ def check_shapes(places: Mapping[str, Place], expected: Shapes) -> None:
 
 
 def size(shape: tuple[int, ...]) -> str:
-    """A shape as people write it: 64x32."""
+    """A shape for display: 64x32."""
     return "x".join(map(str, shape)) or "a single number"
 
 
 def chunks(name: str, place: Place) -> Iterator[Tensor]:
-    """A tensor's numbers as float32 in one dimension, a million at a time: a large one is compared in little room."""
+    """A tensor's numbers as float32 in one dimension, a million at a time, to limit memory."""
     dtype, begin = (DTYPES | MASK_DTYPES)[place.dtype], place.begin
     while begin < place.end:
         end = min(place.end, begin + CHUNK * dtype.itemsize)
@@ -204,7 +202,7 @@ def _numbers(name: str, path: Path, dtype: torch.dtype, begin: int, end: int) ->
 
 
 def read_tensor(name: str, place: Place) -> Tensor:
-    """One tensor as float32. Raises ValueError for a number that is not finite."""
+    """One tensor as float32. Raises ValueError for values that are not finite."""
     tensor = _numbers(name, place.path, DTYPES[place.dtype], place.begin, place.end).reshape(place.shape).float()
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"Tensor {shown(name)} holds numbers that are not finite (NaN or infinity).")

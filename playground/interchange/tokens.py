@@ -1,7 +1,7 @@
-"""Tokenizers in Hugging Face folders: a ``tokenizer.json`` that gives the very ids of ours, and back.
+"""Tokenizers in Hugging Face folders: writing a ``tokenizer.json`` that gives the same ids, and reading one.
 
-On the way back those of the playground are recognised, bytes and characters by what is written for them; any other goes
-through the gate that tokenizers brought to training go through (`tokenizers.imported`).
+Exported byte and character tokenizers of the playground are recognized; any other file is checked like a tokenizer that is
+imported for training (`tokenizers.imported`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from playground.tokenizers.special import Special
 
 @dataclass(frozen=True)
 class SpecialTokenFiles:
-    """What the other files of a folder say of special tokens: its configs, {} and None for what is not there."""
+    """The other files of a folder with special tokens: its configs, {} or None for missing ones."""
 
     config: Mapping[str, Any] = field(default_factory=dict)
     generation: Mapping[str, Any] | None = None  # generation_config.json
@@ -74,8 +74,8 @@ def _content(token: Any) -> str | None:
 
 
 def _special(tokenizer: ImportedTokenizer, files: SpecialTokenFiles) -> Special:
-    """Special tokens as ``generate`` knows them: by the generation config if there is one, else by the model's config; what
-    neither names is taken from the tokenizer's settings, or else from ``tokenizer.json`` itself."""
+    """Special tokens as ``generate`` knows them: by the generation config if there is one, else by the model's config;
+    otherwise from the tokenizer's settings, or else from ``tokenizer.json`` itself."""
     suggested = tokenizer.special
     named = [tokenizer.id_of(_content(files.tokenizer.get(f"{name}_token"))) for name in ("bos", "eos")]
     source = files.config if files.generation is None else files.generation
@@ -119,6 +119,6 @@ def _characters(values: dict[str, Any]) -> Tokenizer | None:
 
 
 def _bytes(tokenizer: Tokenizer) -> Tokenizer:
-    """BPE that merges nothing is the byte tokenizer."""
+    """The byte tokenizer is BPE without merges."""
     bare = isinstance(tokenizer, BPETokenizer) and not tokenizer.merges
     return ByteTokenizer(tokenizer.eos is not None) if bare else tokenizer

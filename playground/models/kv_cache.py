@@ -111,7 +111,7 @@ class KVCache:
 
     @property
     def endless(self) -> bool:
-        """Whether it can be fed for ever: no layer needs to see everything."""
+        """Whether it can be used without a limit on length: no layer has full attention."""
         return all(ring.window for ring in self.layers)
 
     @property

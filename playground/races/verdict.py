@@ -153,7 +153,7 @@ def _final(run: RunCurve, unit: str) -> float:
 def _comparison(
     arm: ArmResult, baseline: ArmResult, difference: Difference, unit: str, level: float, many: bool
 ) -> Comparison:
-    # Of what cannot be told apart, the costs are chance too; between curves on other windows, they depend on these.
+    # Without a clear difference the costs are random too; between curves on other windows they depend on the windows.
     clear = difference.outcome in ("better", "worse") and arm.windows == baseline.windows
     costs = {kind: _ratio(arm, baseline, kind, unit, level) for kind in COSTS} if clear else {}
     known = {kind: ratio for kind, ratio in costs.items() if ratio is not None}

@@ -74,7 +74,7 @@ def read(library: Tokenizer, texts: Sequence[str], special: bool = False) -> lis
 
 
 def read_limited(tokenizer: str, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
-    """`read` in a process of its own. Raises ValueError as `encode_limited` does."""
+    """`read` in a separate process. Raises ValueError as `encode_limited` does."""
     head, data = _ask(tokenizer, texts, SECONDS, special, places=True)
     ends = np.cumsum(head)
     return np.split(np.frombuffer(data, dtype=np.int64).reshape(-1, 4), ends[:-1])
@@ -83,7 +83,7 @@ def read_limited(tokenizer: str, texts: Sequence[str], special: bool = False) ->
 def encode_limited(
     tokenizer: str, texts: Sequence[str], seconds: float = SECONDS, special: bool = False
 ) -> list[np.ndarray]:
-    """`encode` in a process of its own. Raises ValueError if the file is broken or takes too long."""
+    """`encode` in a separate process. Raises ValueError if the file is broken or takes too long."""
     lengths, data = _ask(tokenizer, texts, seconds, special, places=False)
     return np.split(np.frombuffer(data, dtype=np.uint32), np.cumsum(lengths)[:-1])
 

@@ -104,7 +104,7 @@ def checkpoints(services: Services, run_id: str | None, token: str, step: Any = 
 
 
 def beside(services: Services, run_id: str | None, step: Any, first: str | None, token: str) -> tuple[Any, Any]:
-    """The second checkpoint's lists as they are now. Of the first one's own run, its earliest checkpoint is offered."""
+    """Refresh the second checkpoint's lists. For the first one's run, its earliest checkpoint is offered."""
     choices = services.choices(token, trained=True, shared=_shared(services, run_id, token))
     if run_id not in [known for _, known in choices]:
         return gr.update(choices=_or_nothing(choices), value=""), gr.update(choices=[], value=None)

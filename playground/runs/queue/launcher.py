@@ -68,7 +68,7 @@ class Launcher:
         whence: ClientNetworkOf = no_network,
     ) -> None:
         """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
-        `whence` says from which network it is that a button was just pressed.
+        `whence` returns the network of the current request.
 
         Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
         """

@@ -104,7 +104,7 @@ def derive(folder: Path) -> Status:
 def reached(folder: Path) -> str:
     """How far a run came whose process is gone, and what is kept: the end of a sentence and another.
 
-    By its log: the heartbeat begins anew with every process, and is written once a second. A race has no log of its own.
+    By its log: the heartbeat begins anew with every process, and is written once a second. A race has no log.
     """
     step = last_step(folder / "events.jsonl")
     kept = checkpoints.kept(folder)
