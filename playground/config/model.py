@@ -296,7 +296,7 @@ class ImportedModelConfig(ModelConfig):
 
 
 def model_config(values: Mapping[str, Any]) -> ModelConfig:
-    """A model's config from a run's or a stranger's file: a `ModelConfig` if it could be trained here, or else imported.
+    """A model's config from a run's or an untrusted file: a `ModelConfig` if it could be trained here, or else imported.
 
     Raises ValueError as both do.
     """

@@ -1,7 +1,7 @@
 """Texts that know their documents: stories, rows of JSON lines, files that were joined.
 
-Documents follow each other with an empty line in between. Where one ends is kept beside the text, as an offset behind that
-empty line, so nothing in the text has to be taken for a mark. Whoever replaces the two line ends before each offset by an
+Documents follow each other with an empty line in between. Where one ends is stored with the text, as an offset after that
+empty line, so no marker in the text is needed. Whoever replaces the two line ends before each offset by an
 end-of-text token loses nothing.
 """
 
@@ -22,7 +22,7 @@ EncodeEach = Callable[[Sequence[str]], Sequence[np.ndarray]]
 class Text(str):
     """A string that knows where its documents end: `ends`, rising offsets (D,) int64 in characters.
 
-    `notes` are sentences on how it was read, which whoever brings it should know.
+    `notes` are sentences for the user on how it was read.
     Whatever makes another string of it makes one that is a single document.
     """
 

@@ -1,7 +1,7 @@
 """The corpora that are downloaded when asked for, and never shipped: where they are, and a careful `fetch`.
 
 Both files are pinned by SHA-256, so a changed or broken file is never trained on. A download is written to a temporary
-name beside its destination and renamed when it is whole, so a file that exists is complete and a failure leaves none.
+name next to its destination and renamed when it is complete, so a file that exists is complete and a failure leaves none.
 """
 
 import hashlib

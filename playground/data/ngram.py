@@ -77,7 +77,7 @@ def ngram_entropies(
 
 @dataclass(frozen=True)
 class _Counts:
-    """How often each packed n-gram occurred, and each context: sorted keys with numbers beside them."""
+    """How often each packed n-gram occurred, and each context: sorted keys with counts."""
 
     kinds: np.ndarray  # (K,) uint64
     counts: np.ndarray  # (K,)

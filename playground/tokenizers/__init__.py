@@ -1,4 +1,4 @@
-"""From text to token ids and back. A tokenizer is saved as a dictionary beside each run and used everywhere from there."""
+"""From text to token ids and back. A tokenizer is saved as a dictionary with each run."""
 
 from playground.tokenizers.base import (
     Tokenizer,

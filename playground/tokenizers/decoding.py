@@ -16,7 +16,7 @@ _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 def check_replacements(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for replacements that could hang or fill the memory of whoever decodes or encodes with them."""
+    """Raise ValueError for replacements that could hang or exhaust memory when decoding or encoding."""
     for part in ("normalizer", "decoder"):
         nodes = list(_steps(values.get(part)))
         if part == "decoder" and any(_pattern(node, "Regex") is not None for node in nodes):

@@ -108,7 +108,7 @@ class ImportedTokenizer:
         return ImportedTokenizer({**self.to_dict(), SPECIAL: special.to_dict()})
 
     def padded(self, vocab_size: int) -> ImportedTokenizer:
-        """The same tokenizer beside a model whose vocabulary is larger: the ids that are left stand for nothing."""
+        """The same tokenizer for a model with a larger vocabulary: the remaining ids are padding."""
         return ImportedTokenizer({**self.to_dict(), PADDED: vocab_size})
 
     def id_of(self, token: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Whoever means a public app ill: a burst of visitors, bodies of 30 MB, slow and broken connections. Does it answer after?
+"""Behavior of a public app under attack: a burst of visitors, bodies of 30 MB, slow and aborted connections.
 
 ``python -m tests.benchmarks abuse [--bodies 60]``: one attack after the other against an app on loopback, a minute in all;
 memory is watched meanwhile, and after each attack a visitor asks for the page and for what is training.

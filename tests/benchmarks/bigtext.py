@@ -1,4 +1,4 @@
-"""Whether a text of 1 GB can be brought, prepared and trained on with flat memory, and how long that takes.
+"""A text of 1 GB: memory and time to import, tokenize and train on it.
 
 The text is written to a temporary folder, goes through the same gate as an upload, and is trained on by a worker process
 as the app would start it. Needs about four times the text's size on the disk of the temporary folder.

@@ -1,4 +1,4 @@
-"""How fast one text is written: against transformers' generate, against llama2.c, over 100,000 tokens, and through the app.
+"""Generation throughput: compared with transformers and llama2.c, over 100,000 tokens, and through the app.
 
 ``python -m tests.benchmarks decode [--llama2c DIR] [--endless N]``: DIR holds llama2.c's ``run``, built with -Ofast -fopenmp
 -march=native, and its ``tokenizer.bin``. All models have the same shapes, random weights and the same threads; each number

@@ -1,4 +1,4 @@
-"""Random calls to every endpoint, public and private: no error of ours, no hang, no file outside the store.
+"""Random calls to every endpoint, public and private: no server error, no hang, no file outside the store.
 
 ``python -m tests.benchmarks fuzz [--calls 10000] [--seed 0]``: half of the calls run functions of the page through its queue
 and half the server functions of its components. Each value is what the page itself would send, or something hostile.

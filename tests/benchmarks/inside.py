@@ -1,4 +1,4 @@
-"""What looking inside costs: Look to the drawn grid, another head, the slider, every part switched off, snapshots."""
+"""Response times of the Attention and Inside tabs: analyze, another head, the time slider, ablation, snapshots."""
 
 from __future__ import annotations
 

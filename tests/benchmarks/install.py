@@ -1,4 +1,4 @@
-"""A clean install as a Space makes it: a new environment, the README's gradio, requirements.txt, and the app answers there.
+"""A clean installation as on a Space: a new environment, the README's gradio, requirements.txt, and a running app.
 
 ``python -m tests.benchmarks install [--python python3.12] [--resolve-only]``: needs a network and, on Linux without an own
 build of torch, several gigabytes. Gradio comes with its extras ``oauth`` and ``mcp``, and server-side rendering is asked

@@ -1,4 +1,4 @@
-"""How exact interchange is: logits against Transformers for each architecture, and losses of the exported program.
+"""Accuracy of import and export: logits against Transformers per architecture, and losses of the exported program.
 
 Weights are random, five times their initial size; programs run for 20 steps by a Python that cannot import the playground.
 """

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, over worker and app: is anything lost that somebody was told of?
+"""kill -9 at random moments, of worker and app: checks that nothing acknowledged is lost.
 
 ``python -m tests.benchmarks kills [--kills 200] [--seed 0]``: six in ten kills hit a worker while it trains, three in ten an
 app that obeys clicks, one in ten the whole app (its own process over HTTP, its worker, or both). What counts as told: a

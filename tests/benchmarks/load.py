@@ -1,4 +1,4 @@
-"""Thirty students on one Space: what everybody waits for while one run trains, and what it costs the training.
+"""Thirty visitors on one Space: response times while one run trains, and the effect on training throughput.
 
 ``python -m tests.benchmarks load [--seconds 60] [--soak MINUTES]``: 30 clients poll a live chart and the header, 6 let a
 shipped model write, 4 look at attention, on loopback, on the cores that train. The soak goes on for as long and looks at the

@@ -1,4 +1,4 @@
-"""What a mixture of experts costs: as much as its active experts, however many there are.
+"""Cost of a mixture of experts by the number of active and of all experts.
 
 One layer, forward and backward, on the tokens of one default batch; every round times each kind once, in turn. The dense
 loop is the textbook's way: every expert on every token, weighted by zero where it was not chosen.

@@ -1,4 +1,4 @@
-"""Whether the tests would notice: fourteen mistakes, each made in a copy of the source, must each make a test fail.
+"""Mutation testing: fourteen known mistakes, each made in a copy of the source, must make a test fail.
 
 The mistakes are those that public code of this kind has had. A mutation is text for text, found exactly once, so one that no
 longer fits the source stops the run instead of passing for caught. First the tests must pass on an unchanged copy.

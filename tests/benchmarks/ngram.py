@@ -1,4 +1,4 @@
-"""How long the data card and its n-gram entropies take on 4 MB of text."""
+"""Time of the data card and its n-gram entropies on 4 MB of text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a fair race costs and promises: interleaving, redrawing, streaming, and how often identical arms are called
-different.
+"""Races: overhead of interleaving, redrawing, network traffic, and the rate of false claims between identical arms.
 
 python -m tests.benchmarks race [--only interleaving redraw stream claims]
 """

@@ -1,4 +1,4 @@
-"""What a move of a sampling slider costs in the browser: every probability again, for small and large vocabularies.
+"""Time to recompute and redraw the distribution when a sampling slider moves, by vocabulary size.
 
 ``python -m tests.benchmarks sliders``: the arithmetic alone, on a blank page, for logits as the page gets them, and the
 whole redraw in the app, for a reference run.

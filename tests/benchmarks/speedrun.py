@@ -1,4 +1,4 @@
-"""What each choice of the speedrun recipe brings: one of them taken back at a time, steps and seconds to 1.88.
+"""Contribution of each choice of the speedrun recipe: one reverted at a time, steps and seconds to 1.88.
 
 python -m tests.benchmarks speedrun --text FILE [--seeds 3] [--only NAME ...] [--longest 1]
 

@@ -1,4 +1,4 @@
-"""How long the checks take, and how much they check: seconds of `make check` and `make test`, and the number of assertions.
+"""Duration of `make check` and `make test`, and the number of assertions.
 
 ``--before REVISION`` also counts the assertions of an earlier revision: making the tests faster must not lose any.
 """

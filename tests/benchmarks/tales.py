@@ -1,4 +1,4 @@
-"""Whether the long-range structure of Tales is real: a 1M-parameter model against n-grams, in bits per byte.
+"""Long-range structure of Tales: a 1M-parameter model against n-grams, in bits per byte.
 
 Both learn from the same stories and are judged on the same held-out ones. An n-gram of order 6 sees five characters back;
 what it cannot know is who has the key.

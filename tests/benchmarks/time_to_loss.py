@@ -1,4 +1,4 @@
-"""Training speed against nanoGPT's own script: time to a loss, steps and tokens a second, FLOP utilisation, memory.
+"""Training throughput compared with nanoGPT's script: time to a loss, steps and tokens per second, FLOPs, memory.
 
 python -m tests.benchmarks time_to_loss --nanogpt DIR --text FILE [--part readme same large flops memory profile]
 

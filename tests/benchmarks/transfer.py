@@ -1,4 +1,4 @@
-"""Does the usual learning rate serve every size? Half of it, itself and twice as much, by width and depth.
+"""The default learning rate at other widths and depths: half of it, itself, and twice as much.
 
 python -m tests.benchmarks transfer [--preset modern] [--optimizer adamw] [--sizes 4x64 4x128 ...] [--factors 0.5 1 2]
 

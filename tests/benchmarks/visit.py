@@ -1,4 +1,4 @@
-"""What a visitor waits for: the server, the page, the first loss, a readable sample, a stop.
+"""Page load and first results: the server, the page, the first loss, a readable sample, a stop.
 
 Each round starts the app anew, opens the page in Chromium, and starts the default preset.
 """

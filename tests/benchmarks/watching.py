@@ -1,4 +1,4 @@
-"""What watching costs: training speed with the page open against without, and bytes per second for four runs.
+"""Overhead of an open page: training throughput with and without it, and bytes per second for four runs.
 
 The speed with and without a viewer is measured in turns within one run, so that a slow minute of the machine hits both.
 """

@@ -1,4 +1,4 @@
-"""What a sliding window costs in training as the text grows: blocks of the window against the whole masked square.
+"""Cost of a sliding window in training by text length: blocks of the window against the full masked scores.
 
 Forward and backward pass of one attention, 4 texts, 4 heads of 32 numbers, window 64, in turns.
 """

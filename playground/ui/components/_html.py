@@ -1,4 +1,4 @@
-"""How a component is made: its entry in the table, a script read from the file beside it, and server functions.
+"""How a component is made: its entry in the table, a script of the same name, and server functions.
 
 A `gr.HTML` template is evaluated as code in the browser (Handlebars, then a JavaScript template literal), so templates
 are constants; data travels in `value` and through server functions, and the scripts write it with ``textContent``.

@@ -1,6 +1,6 @@
-"""The components that Gradio does not have, one entry each: what an empty one shows, and what its script may ask.
+"""The custom components, one entry each: the empty state, and the server functions that the script can call.
 
-Beside each stands a script of the same name. What a component's `value`, the questions of its script and the answers
+Each has a script of the same name in this folder. What a component's `value`, the questions of its script and the answers
 look like is said by the types in `contracts`.
 """
 
@@ -167,7 +167,7 @@ COMPONENTS = {
         "Choose a model: the similarity of its positions, and the frequencies of RoPE.",
         functions=("positions",),
     ),
-    # What can be read off each layer by linear probes, beside a baseline and a control.
+    # What can be read off each layer by linear probes, with a baseline and a control.
     "probes": Component(
         "pg-probes",
         "What does each layer represent?",
