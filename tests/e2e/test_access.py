@@ -12,6 +12,9 @@ from tests.e2e.steps import SLOW, open_page, open_tab
 
 TABS = ("Train", "Batch", "Tokenizer", "Compare", "Attention", "Inside", "Sample", "Streaming")
 SETTLED = "![...document.querySelectorAll('.pg-waiting')].some((e) => e.offsetParent !== null)"  # nothing is dimmed
+STILL = (
+    "document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getTiming().iterations === Infinity)"
+)
 GRADIOS_OWN = {"image-redundant-alt"}  # the logo in Gradio's footer
 OF_COLOURS = ["color-contrast", "link-in-text-block"]  # axe's rules that another theme can break
 
@@ -21,6 +24,7 @@ def themes(page: Page) -> Iterator[str]:
     for theme in ("light", "dark"):
         page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
         page.wait_for_timeout(200)  # components that draw on a canvas repaint after a change of the class
+        page.wait_for_function(STILL, timeout=SLOW)
         yield theme
 
 

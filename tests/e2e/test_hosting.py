@@ -89,7 +89,9 @@ def test_a_class(watch: Watch, classroom: App) -> None:
     expect(ann.locator("#train-run input")).to_have_value("Modern on Tales (2)", timeout=SLOW)  # her newest
     ann.locator("#train-run input").click()
     ann.get_by_role("option", name="Modern on Tales", exact=True).click()
-    expect(ann.locator("#live-run")).to_contain_text("Time: a run may train for 0.4 minutes here", timeout=SLOW)
+    expect(ann.locator("#live-run")).to_contain_text(
+        "Time: the limit here is 0.4 min of training per run", timeout=SLOW
+    )
     expect(ann.locator("#live-run")).to_contain_text("is kept")
 
 

@@ -14,8 +14,19 @@ from tests.e2e.steps import SLOW, current_step, make_small, open_page, open_tab,
 def choose_run(page: Page, tab: str, name: str) -> None:
     chosen = page.locator(f"#{tab}-run input")
     expect(chosen).not_to_have_value("", timeout=SLOW)  # opening the tab chooses a run: not over this choice
-    chosen.click()
-    page.get_by_role("option", name=name).first.click()
+    option = page.get_by_role("option", name=name).first
+
+    def offered() -> bool:
+        """Open the list, which does not change while it is open, though the tab may still be bringing it up to date."""
+        chosen.click()
+        if option.is_visible():
+            return True
+        page.keyboard.press("Escape")
+        chosen.blur()
+        return False
+
+    wait_for(offered, pause=1)
+    option.click()
 
 
 def test_all_heads_move_through_training(page: Page, app: App) -> None:

@@ -73,7 +73,7 @@ def test_a_hugging_face_folder_comes_in_and_writes(page: Page, app: App, hugging
     page.locator("#bring-model").click()
     expect(page.locator("#train-run input")).to_have_value("From elsewhere", timeout=SLOW)
     expect(page.locator("#live-run")).to_contain_text("Imported from uploaded files", timeout=SLOW)
-    expect(page.locator("#live-run")).to_contain_text("There is no curve")
+    expect(page.locator("#live-run")).to_contain_text("no training log")
     open_tab(page, "Sample")
     expect(page.locator("#sample-run input")).to_have_value("From elsewhere", timeout=SLOW)
     set_slider(page, "Max new tokens", 20)

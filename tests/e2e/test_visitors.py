@@ -86,7 +86,7 @@ def test_a_wrong_file_gets_one_sentence(page: Page, app: App, name: str, content
 def test_settings_that_do_not_fit_are_explained_and_kept(page: Page, app: App) -> None:
     open_page(page, app.url)
     set_slider(page, "Heads", 3)
-    expect(page.locator("#estimate")).to_contain_text("Embedding size 128 is not divisible by 3 heads. Try 126 or 129.")
+    expect(page.locator("#estimate")).to_contain_text("Embedding size 128 is not divisible by 3 heads. Try 126 or 132.")
     page.locator("#start").click()
     expect(page.get_by_text("is not divisible by 3 heads").nth(1)).to_be_visible(timeout=SLOW)
     assert page.get_by_label("number input for Heads", exact=True).input_value() == "3"
@@ -113,7 +113,7 @@ def test_a_text_shorter_than_the_context_is_explained(page: Page, app: App) -> N
     page.get_by_role("radio", name="Your text").check(force=True)
     page.get_by_label("Paste your text").fill("too short " * 30)
     page.locator("#start").click()
-    expect(page.get_by_text("Lower the context or add text").first).to_be_visible(timeout=SLOW)
+    expect(page.get_by_text("Lower the context length or add text").first).to_be_visible(timeout=SLOW)
 
 
 def test_an_unknown_run_in_the_address_is_no_accident(page: Page, app: App) -> None:
