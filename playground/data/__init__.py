@@ -1,4 +1,4 @@
-"""Training text: corpora (generated, downloaded, or the user's own), algorithmic tasks, a counting baseline, batches.
+"""Training text: corpora (generated, downloaded, or the user's own), algorithmic tasks, n-gram baselines, batches.
 
 Text comes as `str`; sizes are bytes of UTF-8. Nothing in this package knows about models.
 """

@@ -16,19 +16,19 @@ _DRAWS = 1_000  # at most, of a step's windows
 
 @dataclass(frozen=True)
 class DocumentWindows:
-    """Windows none of which reaches into another document.
+    """Windows that do not continue into another document.
 
     A document's first window begins with the end-of-text token before it, each further one with the token at which the one
     before ended, so each token is the target of exactly one window (the very first of a stream of none). The last window of
-    a document holds what comes behind it as well, but no targets there.
+    a document also contains the tokens after it, but without targets there.
     """
 
     offsets: np.ndarray  # (W,) where they begin
-    lengths: np.ndarray  # (W,) how many of their targets, from the first on, belong to their document
+    lengths: np.ndarray  # (W,) how many of their first targets belong to their document
 
     @classmethod
     def of(cls, tokens: np.ndarray, eos: int, block_size: int) -> DocumentWindows:
-        """Those of a stream in which `eos` ends each document."""
+        """The windows of a stream in which `eos` ends each document."""
         marks = [np.flatnonzero(tokens[at : at + _SCANNED] == eos) + at for at in range(0, len(tokens), _SCANNED)]
         _release(tokens)
         last = np.array([len(tokens) - 1])
@@ -50,8 +50,8 @@ def windows(
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets, each (B, T) int64, of the windows that start at `offsets` (B,).
 
-    `mask` (N,) says which tokens are targets; nothing is learned from predicting the others. Flags say it for every
-    window. Integers say how many tokens before a target that begins from which it can be known, -1 for no target: a window
+    `mask` (N,) says which tokens are targets; the others are ignored. Booleans apply to every
+    window. Integers give the distance to the first token that is needed to predict a target, -1 for no target: a window
     that begins later ignores it. With `lengths` (B,) only so many targets count in each window, which may then reach beyond
     the end of the stream.
     """
@@ -76,8 +76,8 @@ def counted_targets(mask: np.ndarray) -> np.ndarray:
 
 
 def _release(tokens: np.ndarray) -> None:
-    """Give the pages of a mapped token file back. They stay in the system's cache, which can be taken away at any time;
-    without this a run that has visited the whole of a large text would count all of it as its own memory."""
+    """Release the pages of a mapped token file. They stay in the page cache, which the kernel can reclaim; without this, all
+    of a large text would eventually count as memory of the process."""
     pages: object = tokens.base
     if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
@@ -135,8 +135,8 @@ class Spread:
     ) -> Spread:
         """`count` windows of a stream of `length` tokens, drawn for a step: any, or some of those of documents.
 
-        They depend on seed and step alone, so two runs see the same text in the same order whatever their architecture, and
-        a resumed run needs no memory of where it was. Windows of which none has a target, which can happen with a `mask`
+        They depend only on seed and step, so runs with different architectures see the same text in the same order, and a
+        resumed run needs no additional state. Windows of which none has a target, which can happen with a `mask`
         of integers, are drawn again.
         """
         rng = np.random.default_rng([seed, step])
@@ -152,7 +152,7 @@ class Spread:
         return cls(offsets)
 
     def split(self, parts: int) -> list[Spread]:
-        """The windows in order, in so many parts at most, none of them empty."""
+        """The windows in order, in at most this many non-empty parts."""
         numbers = np.array_split(np.arange(len(self.offsets)), min(len(self.offsets), parts))
         lengths = self.lengths
         return [Spread(self.offsets[part], None if lengths is None else lengths[part]) for part in numbers]

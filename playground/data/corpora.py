@@ -1,9 +1,8 @@
-"""Every text that a model can be trained on, by name, and the one check of a text that a user brings along.
+"""The datasets by name, and the validation of users' own texts.
 
-`CORPORA` describes them for forms and help pages, `load_text` makes or fetches one, `training_text` gives that of a run,
-and `check_text` is the gate that
-forms, API and command line share: what it returns is valid Unicode with `\\n` newlines, and what it refuses it refuses
-in one or two sentences that say what was given and what to do.
+`CORPORA` describes them for forms and help pages, `load_text` generates or downloads one, `training_text` returns that of
+a run, and `check_text` validates a user's text for forms, API and command line: it returns valid Unicode with `\\n`
+newlines, or raises an error of one or two sentences that say what is wrong and what to do.
 """
 
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ _MARKER = "\n<|endoftext|>\n"  # between two stories of TinyStories
 
 @dataclass(frozen=True)
 class Corpus:
-    """One training text. `prompt` is a fitting beginning for samples; `default_bytes` is how much of it is loaded
-    unless asked otherwise; `blurb` says what it is and, where it is downloaded, whose and how large. Only what
-    `find_corpus` makes of a name that is not in `CORPORA` is of the kind "unknown"."""
+    """One training text. `prompt` is the default prompt of samples; `default_bytes` is the default size;
+    `blurb` describes it and, for downloads, its source and size. The kind "unknown" is only used by
+    `find_corpus`, for names that are not in `CORPORA`."""
 
     name: str
     label: str
@@ -165,19 +164,19 @@ def training_text(
 
 
 def holds_out_problems(train: TrainConfig) -> bool:
-    """Whether a run's text is a task whose validation part has problems of its own (task version 2)."""
+    """Whether a run's text is a task whose validation part has held-out problems (task version 2)."""
     return train.corpus in TASKS and train.task_version >= 2
 
 
 def check_text(data: bytes | str, *, max_bytes: int = MAX_BYTES, name: str = "text", stored: bool = False) -> str:
-    """Return a user's text, from a box (str) or a file (bytes of UTF-8), ready for training.
+    """Return a user's text, pasted (str) or from a file (bytes of UTF-8), ready for training.
 
-    A `documents.Text` in which there is nothing to change stays one. Byte order marks at the start are dropped and
-    `\\r\\n` and `\\r` become `\\n`, because a model should not spend its capacity on what kind of computer wrote the file;
+    A `documents.Text` that needs no change is returned as such. Byte order marks at the start are dropped and
+    `\\r\\n` and `\\r` become `\\n`, so that a model need not learn line ending conventions;
     everything else, a few control characters included, is kept. Raises ValueError, naming the text by `name`, if it is empty
     or only white space, not UTF-8 or text of another encoding in disguise (with a guess what it is instead), contains a lone
     surrogate, or has more than `max_bytes` bytes.
-    A `stored` text, which a run has been trained on, is never refused for looking odd. Linear in time and memory.
+    A `stored` text, which a run has been trained on, is not checked for other formats. Linear in time and memory.
     """
     if not isinstance(data, (bytes, str)):  # an API call can send anything
         raise ValueError(f"The {name} must be text; a {type(data).__name__} was sent. Send a string or a UTF-8 file.")

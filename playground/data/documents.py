@@ -1,8 +1,8 @@
 """Texts that know their documents: stories, rows of JSON lines, files that were joined.
 
 Documents follow each other with an empty line in between. Where one ends is stored with the text, as an offset after that
-empty line, so no marker in the text is needed. Whoever replaces the two line ends before each offset by an
-end-of-text token loses nothing.
+empty line, so no marker in the text is needed. Replacing the two line ends before each offset by an
+end-of-text token loses no information.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-SEPARATOR = "\n\n"  # what an end-of-text token stands for
+SEPARATOR = "\n\n"  # what an end-of-text token replaces
 
 NO_ENDS = np.empty(0, np.int64)
 
@@ -20,10 +20,10 @@ EncodeEach = Callable[[Sequence[str]], Sequence[np.ndarray]]
 
 
 class Text(str):
-    """A string that knows where its documents end: `ends`, rising offsets (D,) int64 in characters.
+    """A string with its document boundaries: `ends`, increasing offsets (D,) int64 in characters.
 
     `notes` are sentences for the user on how it was read.
-    Whatever makes another string of it makes one that is a single document.
+    String operations return a plain string, which counts as a single document.
     """
 
     ends: np.ndarray
@@ -49,7 +49,7 @@ class Text(str):
 
     @classmethod
     def from_bytes(cls, data: bytes, ends: np.ndarray) -> Text:
-        """The text of some UTF-8 and the ends of its documents in bytes; what is cut off at the end is left out."""
+        """The text of some UTF-8 and the ends of its documents in bytes; an incomplete character at the end is left out."""
         text = data.decode("utf-8", errors="ignore")
         starts = np.cumsum(np.frombuffer(data, dtype=np.uint8) & 0xC0 != 0x80)  # characters begun, by byte
         return cls(text, starts[ends[ends <= len(data)] - 1])
@@ -72,7 +72,7 @@ class Seam(str):
 
 
 def held(pieces: Iterable[str]) -> str:
-    """A text from its pieces, which knows its documents if there are seams among them."""
+    """A text from its pieces, with document boundaries if there are seams among them."""
     parts: list[str] = []
     ends: list[int] = []
     size = 0
@@ -85,12 +85,12 @@ def held(pieces: Iterable[str]) -> str:
 
 
 def ends_of(text: str) -> np.ndarray:
-    """Where the documents of a text end; nowhere in one that does not know."""
+    """The document boundaries of a text; empty for a plain string."""
     return text.ends if isinstance(text, Text) else NO_ENDS
 
 
 def notes_of(text: str) -> tuple[str, ...]:
-    """What should be known of how a text was read."""
+    """The notes on how a text was read."""
     return text.notes if isinstance(text, Text) else ()
 
 
@@ -112,7 +112,7 @@ def documents(text: str, ends: np.ndarray) -> Iterator[tuple[str, bool]]:
 def encode_documents(text: str, ends: np.ndarray, encode_each: EncodeEach, eos: int) -> np.ndarray:
     """Ids (T,) of the documents of a text, one after the other, with `eos` where each ends.
 
-    A document is encoded by itself: what stands in one changes no id of another.
+    Each document is encoded separately, so its ids do not depend on other documents.
     """
     parts = list(documents(text, ends))
     return packed([part for part, _ in parts], [ended for _, ended in parts], encode_each, eos)
@@ -128,19 +128,19 @@ def packed(parts: Sequence[str], ended: Sequence[bool], encode_each: EncodeEach,
 
 
 def cut_near(ends: np.ndarray, mark: int, limit: int) -> int | None:
-    """The first end of a document that is at `mark` or up to `limit` behind it, or None."""
+    """The first end of a document at `mark` or up to `limit` after it, or None."""
     at = int(np.searchsorted(ends, mark))
     return int(ends[at]) if at < len(ends) and ends[at] <= limit else None
 
 
 def write_ends(path: Path, ends: np.ndarray) -> None:
-    """Keep where documents end, in bytes, as little-endian int64."""
+    """Write document boundaries in bytes, as little-endian int64."""
     with open(path, "xb") as file:
         file.write(np.asarray(ends, dtype="<i8").tobytes())
 
 
 def read_ends(path: Path) -> np.ndarray:
-    """What `write_ends` kept; nothing where there is no such file. Raises ValueError for a damaged one."""
+    """Read what `write_ends` wrote; empty if there is no such file. Raises ValueError for a damaged one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

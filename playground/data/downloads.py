@@ -1,4 +1,4 @@
-"""The corpora that are downloaded when asked for, and never shipped: where they are, and a careful `fetch`.
+"""The datasets that are downloaded on request: their addresses, and a verified `fetch`.
 
 Both files are pinned by SHA-256, so a changed or broken file is never trained on. A download is written to a temporary
 name next to its destination and renamed when it is complete, so a file that exists is complete and a failure leaves none.
@@ -67,7 +67,7 @@ def fetch(
     """Return `destination` holding the file whose SHA-256 (hex) is `sha256`, downloading it from `url` if need be.
 
     A file already there is used if its hash is right and replaced if not. `timeout` is the longest silence of the
-    server in seconds; `progress` hears of every chunk. Raises ValueError, which names the file, what went wrong and
+    server in seconds; `progress` is called for every chunk. Raises ValueError, which names the file, what went wrong and
     what to do, if the URL is not http(s), the server cannot be reached or refuses, the connection is cut, the file is
     larger than `max_bytes` or another one, or it cannot be stored; nothing is left behind then.
     """

@@ -1,8 +1,8 @@
-"""Whether bytes and strings are text, and if not, what they are instead.
+"""Detect whether bytes and strings are text, and if not, what they are.
 
-UTF-8 that decodes is not yet text: Cyrillic in UTF-16 decodes, as letters among control characters. So a text is read in
-pieces by a `Checker`, which counts the characters that no text has many of and looks at its beginning for what is text of
-another encoding in disguise. A complaint names the encoding that is most likely.
+Valid UTF-8 is not always text: Cyrillic in UTF-16 is valid UTF-8, as letters among control characters. So a text is read
+in pieces by a `Checker`, which counts characters that are rare in text and checks whether its beginning is text in another
+encoding. Error messages name the most likely encoding.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import Counter
 
 from charset_normalizer import CharsetMatches, from_bytes
 
-SAMPLE_BYTES = 16_384  # of which an encoding is guessed: enough for any, and quick
-_BEGINNING = 65_536  # characters of a text that are looked at for encodings in disguise
+SAMPLE_BYTES = 16_384  # used to guess an encoding
+_BEGINNING = 65_536  # characters of a text that are checked for other encodings
 _FEW = 3  # characters that are nothing strange in a short text
 _SHARE = 0.01  # of a text's characters
 
@@ -29,16 +29,16 @@ _SIGNATURES = (
     *((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32")),
     *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"{\\rtf", "RTF")),
 )
-# These are valid UTF-8 as far as they go, but no text begins so.
+# These are valid UTF-8, but text does not begin like this.
 _NEVER_TEXT = ("ZIP", "PDF", "SQLite", "RTF", "TAR", "UTF-16", "UTF-32")
-# What is inside a ZIP file that a word processor wrote; its first entry begins at byte 30.
+# The contents of a word processor's ZIP file; its first entry begins at byte 30.
 _INSIDE_ZIP = (
     *((b"mimetypeapplication/epub+zip", "an EPUB book"), (b"mimetypeapplication/vnd.oasis", "an OpenDocument file")),
     (b"[Content_Types].xml", "a document of Word, Excel or PowerPoint"),
 )
 
 _LATIN = "Latin-1, Windows-1252 or Windows-1250"
-# The encodings that texts are really found in, by Python's names, and what people call them.
+# The encodings that are common in practice: Python's names, and names for messages.
 _ENCODINGS = {
     "cp1252": _LATIN, "cp1250": _LATIN, "iso8859_15": _LATIN, "iso8859_2": _LATIN, "cp1258": _LATIN,
     "cp1254": "Windows-1254", "cp1251": "Windows-1251", "koi8_r": "KOI8-R", "koi8_u": "KOI8-U", "cp866": "code page 866",
@@ -88,7 +88,7 @@ class Checker:
             self._lost += len(_LOST.findall(piece))
 
     def finish(self, name: str) -> None:
-        """Raise ValueError, naming the text by `name`, if it is no text."""
+        """Raise ValueError, naming the text by `name`, if it is not text."""
         if self._strange > _FEW and self._strange > _SHARE * self._length:
             raise ValueError(self._complaint(name))
         hidden = _disguised(self._start)
@@ -116,7 +116,7 @@ def decode_utf8(data: bytes, name: str = "This file") -> str:
 
 
 def refuse_other_formats(start: bytes, name: str) -> None:
-    """Raise ValueError if a file that begins with `start` is something that is valid UTF-8 and yet no text."""
+    """Raise ValueError if a file that begins with `start` is in a format that is valid UTF-8 but not text."""
     kind = _signature(start)
     if kind == "RTF":
         raise ValueError(f"{name} is RTF, a word processor's file, and not plain text. Save it as plain text (.txt).")
@@ -136,12 +136,12 @@ def check_beginning(start: bytes, name: str) -> None:
 
 
 def first_wrong(at: int) -> str:
-    """Where a file stops to be UTF-8, in a sentence; `at` counts from 0."""
+    """A sentence on where a file stops being UTF-8; `at` counts from 0."""
     return f"The first wrong byte is number {at + 1:,}."
 
 
 def not_utf8(data: bytes, wrong: int = 0, name: str = "This file") -> str:
-    """The complaint about bytes that are not UTF-8, the first wrong one at `wrong`."""
+    """The error message for bytes that are not UTF-8, the first wrong one at `wrong`."""
     kind = _signature(data) or _cut_off(data, wrong) or guess_encoding(data[max(0, wrong - SAMPLE_BYTES // 4) :])
     return _not_text(name, kind)
 

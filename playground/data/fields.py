@@ -1,6 +1,6 @@
-"""Rows with fields: which field holds the text, asked for by name or found over many rows, and the text in it.
+"""Rows with fields: choose the field that holds the text, by name or from a sample of rows, and read it.
 
-What was chosen or left out without being asked for is said in notes.
+Notes say what was chosen or left out automatically.
 
 A field is a key, or keys joined by dots for objects within objects: ``meta.title``. It holds text, or a chat: a list of
 messages, each with a role and its content.
@@ -18,8 +18,8 @@ from playground.config import counted, listed
 
 SAMPLE_ROWS = 1_000  # over which a field is chosen
 SAMPLE_BYTES = 4_000_000  # of these rows, except that there is always one
-_NAMED = 3  # bad rows that a complaint names
-_DEPTH = 3  # of objects within objects in which fields are looked for
+_NAMED = 3  # bad rows named in an error message
+_DEPTH = 3  # of nested objects that are searched for fields
 _DEFAULT = "text"
 _MOST = 0.9  # of the text of a sample: a field with so much of it is the one that is meant
 ROLES = (("role", "content"), ("from", "value"))
@@ -33,7 +33,7 @@ _ABOUT = re.compile(
 
 @dataclass(frozen=True)
 class Row:
-    """A row as a person counts them, and about how many bytes it takes."""
+    """A row with its number, counting from 1, and its approximate size in bytes."""
 
     number: int
     value: dict[str, Any]
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass
 class Seen:
-    """What a field was found to hold in the rows of a sample."""
+    """Statistics of a field in a sample of rows."""
 
     texts: int = 0
     characters: int = 0
@@ -52,9 +52,9 @@ class Seen:
 
 @dataclass
 class Rows:
-    """The rows of a file, which messages name, and those among them that cannot be used. A `noun` is "line" or "entry".
+    """The rows of a file, and those of them that cannot be used. `noun` is "line" or "entry", for messages.
 
-    To `notes` is added, once all rows were read, what should be known of their texts although nothing is wrong.
+    Once all rows were read, information for the user on their texts is added to `notes`.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Rows:
     n_bad: int = 0
 
     def complain(self, number: int, reason: str) -> None:
-        """Remember that a row cannot be used."""
+        """Record that a row cannot be used."""
         self.n_bad += 1
         if len(self.bad) < _NAMED:
             self.bad.append((number, reason))
@@ -72,8 +72,8 @@ class Rows:
     def texts(self, rows: Iterator[Row], wanted: str = "") -> Iterator[str]:
         """The texts in the field `wanted` of the rows, or in the field that holds the text in most of what comes first.
 
-        A null is a text that is not there. Raises ValueError where the field cannot be told, and at the end if a row was
-        bad or none had text.
+        A null counts as a missing text. Raises ValueError if the field cannot be determined, and at the end if a row was
+        invalid or none had text.
         """
         sample, n_bytes = [], 0
         for row in rows:
@@ -94,7 +94,7 @@ class Rows:
         self.notes += self._left_out(chosen, total - found, total, seen, bool(wanted.strip()))
 
     def _left_out(self, chosen: str, n_left: int, total: int, seen: dict[str, Seen], asked: bool) -> list[str]:
-        """What is not read of the rows: those without text in the chosen field, and other fields that hold text as well."""
+        """A note on what is left out: rows without text in the chosen field, and other fields that hold text."""
         others = [name for name in offered(seen) if name != chosen and not _ABOUT.fullmatch(name)]
         said = f"; other fields with text: {', '.join(name[:40] for name in others[:8])}" if others else ""
         if n_left:
@@ -158,7 +158,7 @@ class Rows:
 
 
 def choice(seen: dict[str, Seen]) -> str:
-    """What there is to choose from, as the end of a sentence and one more."""
+    """The available fields, as the end of a sentence and one more."""
     names = [f"{name[:40]} (a chat)" if seen[name].chats else name[:40] for name in offered(seen)[:8]]
     if not names:
         return "no field has text. Choose another file."
@@ -195,7 +195,7 @@ def _look(value: dict[str, Any], before: str, depth: int, seen: dict[str, Seen])
 
 
 def usual_field(seen: dict[str, Seen], n_rows: int) -> str:
-    """The field that holds the text of `n_rows` rows as far as can be told, else "".
+    """The field that most likely holds the text of `n_rows` rows, otherwise "".
 
     That is "text" if at least half of the rows have it; else the only field that is not about the text, or the one of those
     that holds nearly all of their text.
@@ -239,7 +239,7 @@ def holds(value: dict[str, Any], name: str) -> bool:
 
 
 def text_of(value: Any) -> Any:
-    """What stands in a field as text: a chat as lines, everything else as it is."""
+    """The value of a field as text: a chat as lines, other text unchanged."""
     return chat(value) if is_chat(value) else value
 
 
@@ -259,7 +259,7 @@ def chat(messages: list[dict[str, Any]]) -> str | None:
 
 
 def value_at(value: Any, name: str) -> Any:
-    """What stands in a field: the key itself where there is such a one, else key by key at the dots."""
+    """The value of a field: of the key itself if it exists, otherwise following the dots."""
     if isinstance(value, dict) and name in value:
         return value[name]
     head, dot, rest = name.partition(".")
@@ -274,7 +274,7 @@ def _has(value: Any, name: str) -> bool:
 
 
 def _is_null(value: Any, name: str) -> bool:
-    """Whether a field, or an object on the way to it, is there and null."""
+    """Whether a field, or an object containing it, is null."""
     if isinstance(value, dict) and name in value:
         return value[name] is None
     head, dot, rest = name.partition(".")

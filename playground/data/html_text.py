@@ -1,7 +1,8 @@
 """The text of an HTML page, without its tags, scripts and styles.
 
-The standard library's parser is quick with honest pages, but hostile ones can keep it busy for long, and nothing can
-interrupt it. So it runs in a process that can be ended: this file as a program reads a page and writes its text.
+The standard library's parser is fast on ordinary pages, but malicious ones can keep it busy for long, and it cannot be
+interrupted. So it runs in a separate process that can be killed: this file, run as a program, reads a page and writes its
+text.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def text_of(data: bytes, name: str) -> str:
 
 
 class _Page(HTMLParser):
-    """Collects what a reader of the page would see."""
+    """Collects the visible text of a page."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

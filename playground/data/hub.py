@@ -1,9 +1,9 @@
-"""Text from a data set on the Hugging Face Hub: one column of its Parquet files, streamed until there is enough.
+"""Text from a dataset on the Hugging Face Hub: one column of its Parquet files, streamed until there is enough.
 
-The hub lists the Parquet files of every public data set (``/api/datasets/{name}/parquet``). They are read where they lie:
-the footer first, then the column's pieces row group by row group, each by a ranged request, so of a data set of many
-gigabytes only as much is fetched as is asked for. A request that fails is asked again, from where the bytes stopped; if
-that does not help either, nothing is kept. No token is ever sent, and redirects leave the hub's own hosts never.
+The Hub lists the Parquet files of every public dataset (``/api/datasets/{name}/parquet``). They are read remotely: the
+footer first, then the column row group by row group, each with a range request, so only the needed part of a large dataset
+is downloaded. A failed request is retried from where it stopped; if retries fail, nothing is kept. No token is sent, and
+redirects are followed only to the Hub's own hosts.
 
 Reading Parquet needs pyarrow, an optional extra: ``pip install pyarrow``.
 """
@@ -43,13 +43,13 @@ _CHUNK_BYTES = 64 * 1024
 _ROWS = 512
 _TEXT_TYPES = ("string", "large_string", "string_view")
 _LISTS = ("list", "large_list", "fixed_size_list")
-_HIDDEN = (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # all of them mean: not for us
+_HIDDEN = (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # all of them mean: not accessible
 _REMEDY = "Check the connection and try again, or choose a built-in text such as Tales."
 
 
 @dataclass(frozen=True)
 class Hub:
-    """Where the hub is, whom its redirects may lead to, and how patient we are. `attempts` is per request."""
+    """The Hub's address, the hosts that redirects may lead to, and timeouts. `attempts` is per request."""
 
     endpoint: str = "https://huggingface.co"
     hosts: tuple[str, ...] = ("huggingface.co", ".huggingface.co", ".hf.co")
@@ -163,7 +163,7 @@ def _texts(
 ) -> Iterator[str]:
     """The column's texts with newlines normalised, until they are enough.
 
-    A null or an empty text is one that is not there; `notes` are told how many of those there were.
+    A null or an empty text counts as missing; their number is added to `notes`.
     """
     done = n_rows = n_empty = 0
     checker = Checker()
@@ -249,7 +249,7 @@ def _inner(kind: Any) -> list[Any]:
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file on the hub that can be read from any place. Raises ValueError when it cannot be had."""
+    """A file on the hub that can be read from any place. Raises ValueError if it cannot be read."""
 
     def __init__(self, hub: Hub, url: str, name: str) -> None:
         self._hub, self._url, self._name = hub, url, name
@@ -294,7 +294,7 @@ def _fetch(hub: Hub, url: str, name: str, start: int, stop: int) -> bytes:
 
 
 def _patiently(hub: Hub, url: str, name: str, attempt: Callable[[], T]) -> T:
-    """What `attempt` returns. Its network errors are forgiven as often as the hub allows; then they are a ValueError."""
+    """Call `attempt`, retrying on network errors; after the last attempt they become a ValueError."""
     for number in range(hub.attempts):
         if number:
             time.sleep(hub.pause * 2 ** (number - 1))

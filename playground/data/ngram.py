@@ -1,4 +1,4 @@
-"""Baselines that count: what a text costs if only the last few bytes may be looked at."""
+"""N-gram baselines: the bits per byte of a text given only the last few bytes."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ NAMES = ("unigram", "bigram", "trigram", "4-gram", "5-gram", "6-gram", "7-gram",
 
 @dataclass(frozen=True)
 class NgramEntropy:
-    """What a byte n-gram of one order knows of a text, in bits per byte.
+    """The entropies of a byte n-gram of one order, in bits per byte.
 
     `held_out` is the cross-entropy of text that was not counted (`ngram_bits_per_byte`): what a model's loss compares with.
     `counted` is the entropy of the next byte given the order - 1 before it, within the counted text itself,
     -Σ count(h, c) log2(count(h, c) / count(h)) / Σ count(h, c). It falls with every order, in the end to nothing, because
-    long contexts occur only once: what is below the held-out number is learnt by heart.
+    long contexts occur only once: the difference to the held-out value is memorization.
     """
 
     order: int

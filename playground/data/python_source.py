@@ -1,4 +1,4 @@
-"""Python source as training text: the standard library of the interpreter that runs us, which is always at hand."""
+"""Python source as training text: the standard library of the running interpreter, which is always available."""
 
 import os
 import sysconfig

@@ -21,7 +21,7 @@ ReadRows = Callable[[BinaryIO, str, str, list[str]], Iterator[str]]
 
 
 def json_lines(file: BinaryIO, name: str, wanted: str, notes: list[str]) -> Iterator[str]:
-    """The texts in one field of JSON lines, an object a line."""
+    """The texts in one field of JSON lines, one object per line."""
     rows = Rows(name, notes=notes)
     return rows.texts(_objects(file, rows), wanted)
 
@@ -68,7 +68,7 @@ def json_file(file: BinaryIO, name: str, wanted: str, notes: list[str]) -> Itera
 
 
 def _whole(data: bytes) -> bytes:
-    """What was read if it is a whole file, else nothing, which is no JSON."""
+    """The content if it is a complete file, otherwise an empty string, which is invalid JSON."""
     return data if len(data) <= MAX_JSON_BYTES else b""
 
 
@@ -155,7 +155,7 @@ def has_fields(path: Path) -> bool:
 
 
 def rows_reader(suffix: str) -> ReadRows | None:
-    """What reads the rows of a file with this ending, None for one that has none."""
+    """The reader for rows of a file with this suffix, or None."""
     readers: dict[str, ReadRows] = {
         ".jsonl": json_lines, ".ndjson": json_lines, ".json": json_file, ".ipynb": json_file,
         ".csv": comma_separated, ".tsv": comma_separated,
@@ -164,7 +164,7 @@ def rows_reader(suffix: str) -> ReadRows | None:
 
 
 def markup_note(text: str) -> str:
-    """What should be known of a text that is trained on as it is though it is rows or a page, else ""."""
+    """A note on a pasted text that looks like rows or an HTML page, otherwise ""."""
     start = text[:_LOOKED_AT].lstrip()
     kind = None
     if start[:20].lower().startswith(("<!doctype html", "<html")):

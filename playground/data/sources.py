@@ -1,9 +1,8 @@
-"""Text that a person brings as files: several at once, text as it is, or what `rows` and `html_text` take out, of any size.
+"""Text from users' files of any size: plain text, or the text extracted by `rows` and `html_text`.
 
-`gather` is the gate: everything is read, decoded, checked and joined piece by piece, so memory stays flat. What is small
-enough to be held comes back as a string, as from a paste; what is larger as a `TextFile` in a folder of ours, named after
-its content and put there by a rename, so that nothing is ever half there. Names of files are only shown and never become
-part of a path of ours.
+`gather` reads, decodes, checks and joins everything piece by piece, so memory stays constant. Small texts are returned as a
+string; larger ones as a `TextFile` in the cache, named by a hash of its content and created atomically. File names are only
+displayed and never become part of a path.
 """
 
 import codecs
@@ -28,9 +27,9 @@ from playground.data.html_text import MAX_BYTES as MAX_HTML_BYTES
 from playground.data.html_text import text_of
 from playground.data.rows import has_fields, rows_reader
 
-MAX_FILE_BYTES = 1_000_000_000  # of all files together, where a person's own machine reads them
+MAX_FILE_BYTES = 1_000_000_000  # of all files together, in local mode
 MAX_FILES = 1_000
-_NOTES = 4  # on files that are told
+_NOTES = 4  # on files that are shown
 KEPT = 4  # gathered texts that no run uses and that are kept for the next one
 _CHUNK_BYTES = 1 << 20
 _HTML = (".html", ".htm", ".xhtml")
@@ -42,8 +41,8 @@ Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 class TextFile:
     """A gathered text: UTF-8 with ``\\n`` newlines and not empty. `name` says where it comes from.
 
-    `ends` (D,) says where documents end, in bytes, each behind its empty line; `notes` what should be known of how it was
-    read.
+    `ends` (D,) says where documents end, in bytes, each behind its empty line; `notes` are sentences for the user on
+    how it was read.
     """
 
     path: Path
@@ -138,7 +137,7 @@ def _forget(folder: Path, newest: Path) -> None:
 
 
 def shown(path: Path) -> str:
-    """A file's name as messages show it: without its folders, on one line, not too long."""
+    """A file's name for messages: without its folders, on one line, not too long."""
     name = "".join(character if character.isprintable() else "?" for character in path.name)
     return name if len(name) <= 60 else f"{name[:40]}…{name[-15:]}"
 
@@ -164,7 +163,7 @@ def _joined(
 ) -> Iterator[str]:
     """The texts of all files in pieces: two documents of a file have an empty line between them, and so have two files.
 
-    To `notes` is added what should be known of how they were read.
+    Information for the user on how they were read is added to `notes`.
     """
     done = 0
     last = ""  # the latest piece that is not empty
@@ -219,7 +218,7 @@ def documents(path: Path, field: str = "", notes: list[str] | None = None) -> It
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """What the system says of a file that it cannot read becomes a ValueError."""
+    """Context manager: OSErrors of reading a file become a ValueError."""
     try:
         yield
     except OSError as error:

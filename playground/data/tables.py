@@ -1,7 +1,7 @@
-"""Tables: CSV with commas, semicolons, tabs or bars between its cells, with or without a line that names its columns.
+"""Tables: CSV with commas, semicolons, tabs or bars as delimiter, with or without a header.
 
-What separates cells is found over the first lines, outside of quotation marks. Whether the first line names the columns is
-decided by what stands in it and below it; where that is no more than likely, a note quotes the line.
+The delimiter is detected from the first lines, outside of quotation marks. Whether the first line is a header is decided by
+its cells and those below it; if that is not certain, a note quotes the line.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _first_line(cells: list[str], named: bool) -> str:
 
 
 def _dialect(file: BinaryIO, name: str, wanted: str) -> tuple[str, bool]:
-    """What stands between cells, and whether quotation marks enclose cells. The file is rewound."""
+    """The delimiter, and whether quotation marks enclose cells. The file is rewound."""
     sample, size = [], 0
     for line in lines_of(file, name):
         sample.append(line.decode("utf-8", "replace"))
@@ -182,7 +182,7 @@ def _bare_marks(file: BinaryIO, name: str) -> bool:
 
 
 def names_columns(first: list[str], below: list[list[str]], wanted: str) -> tuple[bool, bool]:
-    """Whether a first line names the columns, and whether that is certain.
+    """Whether the first line is a header, and whether that is certain.
 
     Certain are a name that is asked for or usual. Else a value that comes again in its column is none; a word above numbers
     is one; and what reads like the longest cells below it is text.

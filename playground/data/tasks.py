@@ -1,13 +1,13 @@
-"""Algorithmic tasks as text: one example a line, `prompt answer newline`, the prompt ending in the task's marker.
+"""Algorithmic tasks as text: one example per line, `prompt answer newline`, the prompt ending in the task's marker.
 
-Each task can be solved exactly, so a model is judged by exact match and not by a loss. Nothing about a prompt can be
+Each task can be solved exactly, so a model is evaluated by exact match. Nothing about a prompt can be
 predicted, only the answer (and the newline that ends it) can: `answer_mask` says where a loss makes sense, and
 `answer_distance` in which windows of the text.
 
 Held-out problems never occur in training text, whatever the seeds and however small the task's space: a prompt belongs
 to the held-out tenth if its CRC-32 is divisible by ten, `task_text` writes only the others, `examples` only these.
 `task_parts` gives a run's text: the training part is made of the others, the validation part of held-out problems. A
-problem is its prompt as it is written: 37+85 and 85+37 are two.
+problem is identified by its prompt: 37+85 and 85+37 are different.
 """
 
 import zlib

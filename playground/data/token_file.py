@@ -1,11 +1,11 @@
-"""A text as a file of tokens that is mapped into memory, not read into it: made once, in one go through the text.
+"""A text as a memory-mapped file of tokens, created once in a single pass over the text.
 
-    folder/<key>/               key: SHA-256 over text, split and tokenizer; the folder appears whole, by a rename
+    folder/<key>/               key: SHA-256 over text, split and tokenizer; the folder is created atomically
         tokens.bin              the training part's tokens, then the validation part's, in the smallest type that fits
         tokens.json             how many of each there are, of which type
 
-Whatever is done here to a text of 1 GB is done piece by piece. The result is that of `train.dataset.split` and of encoding
-each part in one go, token for token.
+A text of 1 GB is processed piece by piece. The result equals that of `train.dataset.split` and of encoding each part at
+once, token for token.
 """
 
 import codecs
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 @dataclass(frozen=True)
 class Parts:
-    """Where a text is cut, in bytes: training text up to `cut`, validation text up to `end`. `sha256` is the text's."""
+    """The split of a text, in bytes: training text up to `cut`, validation text up to `end`. `sha256` is the text's."""
 
     cut: int
     end: int
@@ -61,24 +61,24 @@ class Comparison(Protocol):
 
     @property
     def exact(self) -> bool:
-        """Whether all that was fed came back as it was."""
+        """Whether everything so far was reproduced."""
 
     @property
     def lost(self) -> float:
-        """The share (0 to 1) of its characters that did not."""
+        """The share (0 to 1) of characters that were not reproduced."""
 
     def feed(self, text: str, ids: np.ndarray) -> None:
         """A part of the text and its ids."""
 
     def finish(self) -> None:
-        """No more text comes."""
+        """End of the text."""
 
     def next_text(self) -> None:
-        """What was fed is a text by itself, and so is what comes."""
+        """End of one text and beginning of the next."""
 
 
 def compared(encode_each: EncodeEach, comparison: Comparison | None) -> EncodeEach:
-    """The same, but `comparison` is told of each text."""
+    """The same, but each text is passed to `comparison`."""
 
     def each(texts: Sequence[str]) -> Sequence[np.ndarray]:
         found = encode_each(texts)
@@ -223,7 +223,7 @@ def encoded(
 class Packing:
     """How the documents of a text become tokens: `ends` (D,) in bytes, and the token `eos` where one ends.
 
-    `encode_each` encodes several texts, each by itself.
+    `encode_each` encodes several texts separately.
     """
 
     ends: np.ndarray
@@ -283,7 +283,7 @@ def token_type(vocab_size: int) -> np.dtype:
 
 
 def key_of(parts: Parts, tokenizer: Mapping[str, Any], packing: Packing | None = None) -> str:
-    """The name of a token file: what it was made of, and nothing else."""
+    """The name of a token file: a digest of its inputs."""
     made_of = [FORMAT, parts.sha256, parts.cut, parts.end, tokenizer]
     if packing is not None:
         made_of += [packing.eos, hashlib.sha256(packing.ends.astype("<i8").tobytes()).hexdigest()]

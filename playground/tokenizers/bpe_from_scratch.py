@@ -1,11 +1,11 @@
 """Byte pair encoding, from scratch, on one page.
 
-A text is a row of bytes. Count which two neighbours stand next to each other most often, give that pair a number of its
-own, and write the text down again with it. Then count again. That is all of `learn`; `encode` repeats the merges on another
-text, in the order in which they were learned.
+A text is a sequence of bytes. Count which two adjacent tokens occur most often, make that pair a new token, and replace it
+in the text. Then count again. That is all of `learn`; `encode` repeats the merges on another text, in the order in which
+they were learned.
 
-The playground trains models with `bpe`, which does the same a thousand times as fast. The tests hold `encode` to the
-`tokenizers` library and to tiktoken.
+The playground trains models with `bpe`, which does the same a thousand times as fast. Tests compare `encode` with the
+`tokenizers` library and with tiktoken.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Merge:
 
     pair: Pair
     token: int  # its new id
-    count: int  # how often the pair stood in the text
+    count: int  # how often the pair occurred in the text
     candidates: tuple[tuple[Pair, int], ...]  # the most frequent pairs and their counts, the winner first
 
 
 def learn(text: str, vocab_size: int, n_candidates: int = 8) -> Iterator[Merge]:
-    """Yield every merge until there are `vocab_size` tokens, or until no pair stands in the text twice."""
+    """Yield every merge until there are `vocab_size` tokens, or until no pair occurs twice."""
     # Pairs never cross the end of a word, so it is enough to know each word once, and how often it occurs.
     vocabulary = Counter(tuple(word.encode()) for part in words(text) for word in part)
     for token in range(256, vocab_size):

@@ -1,6 +1,6 @@
-"""Any other ``tokenizer.json``: GPT-2's, Llama's, BERT's, a file of one's own, read by the `tokenizers` library.
+"""Any other ``tokenizer.json``: GPT-2's, Llama's, BERT's, a user's own file, read by the `tokenizers` library.
 
-`import_tokenizer` is the gate: what it returns has been tried in a process that can be ended (`limited`).
+`import_tokenizer` validates a file by trying it in a separate process that can be killed (`limited`).
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ class ImportedTokenizer:
 
 
 def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
-    """The tokenizer of a ``tokenizer.json`` that somebody brought. Raises ValueError, one sentence, for any other file."""
+    """The tokenizer of a user's ``tokenizer.json``. Raises ValueError with one sentence for an invalid file."""
     values = _parse(data)
     try:
         return BPETokenizer.from_dict(values)

@@ -1,8 +1,7 @@
-"""Encoding with a file that somebody brought, in a process that can be ended.
+"""Encoding with an untrusted file, in a separate process that can be killed.
 
-The patterns in a ``tokenizer.json`` run on a backtracking engine: a short hostile one can keep it busy for years, inside
-native code that no thread can interrupt. So a file is tried here first, and one with patterns that we do not know is
-never used anywhere else.
+The patterns in a ``tokenizer.json`` run on a backtracking engine: a short malicious one can keep it busy for years, in
+native code that cannot be interrupted. So a file is tried here first, and one with unknown patterns is only used here.
 
     python -m playground.tokenizers.limited     reads {"tokenizer": text, "texts": [text, ...], "special": bool,
                                                 "places": bool} from standard input and writes one line,
@@ -22,7 +21,7 @@ from itertools import chain
 import numpy as np
 from tokenizers import Tokenizer
 
-SECONDS = 10.0  # that any text may take
+SECONDS = 10.0  # time limit per text
 SECONDS_PER_MEGABYTE = 3.0
 MEMORY = 4_000_000_000
 AT_ONCE = 4  # texts
