@@ -197,6 +197,6 @@ def capital_analogies(vectors: Vectors) -> AnalogyTest | None:
     return AnalogyTest(len(found), right, lazy, len(vectors.names) - 3)
 
 
-def names_near(vectors: Vectors, found: Sequence[tuple[int, float]]) -> list[list[object]]:
-    """Numbers with their names, as JSON carries them."""
-    return [[vectors.names[i], round(score, 4)] for i, score in found]
+def names_near(vectors: Vectors, found: Sequence[tuple[int, float]]) -> list[tuple[str, float]]:
+    """Names in place of numbers."""
+    return [(vectors.names[i], round(score, 4)) for i, score in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import cast
 
 from playground.analysis.doctor import diagnose
 from playground.analysis.queue_eta import seconds_until_start
@@ -12,21 +12,23 @@ from playground.config import counted
 from playground.reference.bands import find_band
 from playground.runs.races import Race, list_races
 from playground.runs.store.run_store import Run, RunNotFound
-from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.components.contracts.shared import CurvesAnswer, RunNews, TimelineAnswer
+from playground.ui.components.contracts.training import BandAnswer, LiveAnswer
+from playground.ui.json_endpoints import Asked, json_endpoint
 from playground.ui.services import NOBODY, Services
 
 MAX_RUNS = 8
 
 
 @json_endpoint
-def curves(services: Services, asked: dict[str, Any]) -> Answer:
+def curves(services: Services, asked: Asked) -> CurvesAnswer:
     """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
     cursors = asked.get("cursors")
-    answer: Answer = {"runs": []}
+    answer: CurvesAnswer = {"runs": []}
     for run_id, cursor in list(cursors.items() if isinstance(cursors, dict) else ())[:MAX_RUNS]:
         try:
             run = services.run(run_id, asked.get("visitor"))
-            news = services.curves.since(run, cursor)
+            news = cast(RunNews, services.curves.since(run, cursor))
             news["waiting"] = waiting(services, run_id) or ""
             if {"state", "train", "validation"} & news.keys():
                 news["notice"] = diagnose(run, services.curves.columns(run)).sentence
@@ -37,7 +39,7 @@ def curves(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def band(services: Services, asked: dict[str, Any]) -> Answer:
+def band(services: Services, asked: Asked) -> BandAnswer:
     """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `bands.Band`, or null}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     references = [other for other in services.store.list(NOBODY) if other.reference]
@@ -46,7 +48,7 @@ def band(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def live(services: Services, asked: dict[str, Any]) -> Answer:
+def live(services: Services, asked: Asked) -> LiveAnswer:
     """What is training now, as text: ``{"visitor"}`` -> ``{"state", "text"}``."""
     visitor = services.visitor(asked.get("visitor"))
     for race in list_races(services.store, visitor):
@@ -95,7 +97,7 @@ def _in_words(services: Services, run: Run) -> str:
 
 
 @json_endpoint
-def timeline(services: Services, asked: dict[str, Any]) -> Answer:
+def timeline(services: Services, asked: Asked) -> TimelineAnswer:
     """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
 
     `last` is the newest trained step, `curve` the training loss (nats) by step, with the validation loss at

@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,16 +19,18 @@ from playground.config import counted
 from playground.inference.generation import encode_prompt
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
+from playground.ui.components.contracts.shared import Failure
 from playground.ui.services import Services
 
-Answer = dict[str, Any]
+Asked = dict[str, Any]  # a question as it arrived; what it ought to hold is said in `components.table`
+T = TypeVar("T")
 MAX_TEXT = 20_000  # characters of a text to inspect
 
 
-def json_endpoint(answer: Callable[[Services, dict[str, Any]], Answer]) -> Callable[[Services, object], Answer]:
+def json_endpoint(answer: Callable[[Services, Asked], T]) -> Callable[[Services, object], T | Failure]:
     """Make a server function of `answer`: the request becomes a dictionary, and a ValueError an error message."""
 
-    def server_function(services: Services, request: object) -> Answer:
+    def server_function(services: Services, request: object) -> T | Failure:
         try:
             return answer(services, request if isinstance(request, dict) else {})
         except ValueError as error:
@@ -48,7 +50,7 @@ class Look:
     note: str  # a note on what of the text was left out, or ""
 
 
-def look_at(services: Services, asked: dict[str, Any], field: str = "text") -> Look:
+def look_at(services: Services, asked: Asked, field: str = "text") -> Look:
     """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError if either is missing.
 
     With ``"special": false`` the text is read without special tokens, else as a prompt is.

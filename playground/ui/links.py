@@ -19,6 +19,7 @@ import gradio as gr
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, counted, preset
 from playground.data.corpora import CORPORA
+from playground.ui.components.contracts.training import LinkValue
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
 from playground.ui.services import Services, for_toast
@@ -67,7 +68,7 @@ def _picked(picker: Picker, text: gr.Textbox | None = None) -> Place:
     return Place(picker.run, picker.step, text)
 
 
-def view_link(services: Services, where: Mapping[str, Place], tab: Any, token: str, *values: Any) -> dict[str, Any]:
+def view_link(services: Services, where: Mapping[str, Place], tab: Any, token: str, *values: Any) -> LinkValue:
     """The query of the selected tab's address; `values` are those of all places, in order."""
     rest = iter(values)
     found = {name: {key: next(rest) for key in place.controls} for name, place in where.items()}
@@ -97,13 +98,13 @@ def _private(services: Services, query: Mapping[str, str], token: str) -> bool:
     return False
 
 
-def share(services: Services, run_id: str | None, token: str) -> dict[str, Any]:
+def share(services: Services, run_id: str | None, token: str) -> LinkValue:
     """Share a run with everyone who has the link, and return the link."""
     run = services.store.share(chosen(run_id), True, services.visitor(token))
     return _box({"tab": "train", "run": run.id}, SHARED)
 
 
-def setup_link(tab: TrainTab, data: Mapping[Any, Any]) -> dict[str, Any]:
+def setup_link(tab: TrainTab, data: Mapping[Any, Any]) -> LinkValue:
     """An address that fills the Train tab's form as it is now. Raises ValueError for a form that could not be started."""
     setup = Setup.of(
         data[tab.preset],
@@ -114,7 +115,7 @@ def setup_link(tab: TrainTab, data: Mapping[Any, Any]) -> dict[str, Any]:
     return _box({"tab": "train", "setup": setup.to_json()}, OWN_TEXT if setup.corpus == "own" else "")
 
 
-def _box(query: dict[str, str], note: str) -> dict[str, Any]:
+def _box(query: dict[str, str], note: str) -> LinkValue:
     return {"query": query, "note": note, "nonce": time.monotonic_ns()}
 
 
@@ -246,7 +247,7 @@ def wire(box: gr.HTML, built: Mapping[str, Any], services: Services, visitor: gr
     """Connect the header's button, and the one that copies a set-up."""
     where = places(built)
 
-    def ask(services: Services, event: gr.EventData, token: str, *values: Any) -> dict[str, Any]:
+    def ask(services: Services, event: gr.EventData, token: str, *values: Any) -> LinkValue:
         return view_link(
             services, where, event._data.get("tab") if isinstance(event._data, dict) else None, token, *values
         )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -16,6 +16,7 @@ from playground.data.rows import has_fields
 from playground.data.sources import MAX_FILE_BYTES, TextFile
 from playground.data.tasks import TASKS
 from playground.tokenizers import Tokenizer
+from playground.ui.components.contracts.training import DataCardValue
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.texts import CARDS, TextSource, described, loaded, own_text, size_of
@@ -190,12 +191,13 @@ def _cap(size: Any) -> int:
     return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
 
 
-def about_text(services: Services, wish: TextSource, train: TrainConfig, imported: Tokenizer | None) -> dict[str, Any]:
+def about_text(services: Services, wish: TextSource, train: TrainConfig, imported: Tokenizer | None) -> DataCardValue:
     """The data card's value. Takes seconds for a new text. Raises ValueError."""
     own = own_text(services, wish, train.corpus_bytes)
     text = loaded(services, own, train)
     title = own.name if isinstance(own, TextFile) else find_corpus(train.corpus).label
-    return {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
+    card = {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}
+    return cast(DataCardValue, card)
 
 
 def wire_text_card(

@@ -85,7 +85,7 @@ def test_of_a_long_text_one_layer_is_sent_at_a_time(local, make_run: MakeRun, mo
 def test_windows_are_told_by_layer(local, make_run: MakeRun, variant):
     run = make_run(**variant)
     answer = attention_endpoints.attention(local, {"run": run.id, "text": "the cat"})
-    assert answer["windows"] == run.model.windows
+    assert answer["windows"] == list(run.model.windows)
     assert answer["n_sink"] == run.model.n_sink
 
 
@@ -127,7 +127,7 @@ def test_scores_of_heads_are_those_of_the_model(local, make_run: MakeRun):
 
 def test_a_part_switched_off_changes_loss_next_token_and_continuation(local, make_run: MakeRun):
     run = make_run()
-    assert inside_endpoints.parts(local, {"run": run.id})["parts"][:2] == [[0, "head", 0], [0, "head", 1]]
+    assert inside_endpoints.parts(local, {"run": run.id})["parts"][:2] == [(0, "head", 0), (0, "head", 1)]
     asked = {"run": run.id, "step": 20, "text": "the cat", "parts": [[0, "head", 2], [1, "mlp", -1]]}
     answer = inside_endpoints.ablate(local, asked)
     model, data = local.models.get(run, 20), dataset(run, None)

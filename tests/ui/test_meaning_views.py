@@ -126,7 +126,7 @@ def test_a_search_finds_the_passage_that_was_typed(local, make_run: MakeRun, mon
     passage = semantics_endpoints.search(local, asked)["ngrams"][3][0]
     answer = semantics_endpoints.search(local, {**asked, "query": passage})
     assert answer["model"][0][0] == answer["ngrams"][0][0] == passage
-    assert answer["ngrams"][0][1:] == [1.0, 1]
+    assert answer["ngrams"][0][1:] == (1.0, 1)
     assert answer["trial"]["n"] >= 5
     assert answer["depth"] == 1
     lines = semantics_endpoints.similar(local, {**asked, "lines": f"{passage}\n\n  {passage}  \nzzz"})

@@ -93,7 +93,7 @@ def test_the_replay_holds_bytes_boundaries_and_counts(services):
     answer = tokenizer_endpoints.replay(services, {"text": "aaabdaaabac", "learned": "text"})
     assert base64.b64decode(answer["bytes"]) == b"aaabdaaabac"
     assert [step["pair"] for step in answer["merges"]] == [["a", "a"], ["a", "b"], ["aa", "ab"]]
-    assert answer["merges"][0]["rivals"][:2] == [["a", "a", 4], ["a", "b", 2]]
+    assert answer["merges"][0]["rivals"][:2] == [("a", "a", 4), ("a", "b", 2)]
     assert answer["stopped"]
     assert (
         len(tokenizer_endpoints.replay(services, {"text": "x", "learned": "python_source"})["merges"])

@@ -22,6 +22,7 @@ from playground.ui import endpoints
 from playground.ui.compare import race_tab
 from playground.ui.compare.race_tab import EXAMPLE, RaceTab
 from playground.ui.components import component
+from playground.ui.components.contracts.training import CompareValue, Continuation, LossesValue, SideBySideValue
 from playground.ui.endpoints import MAX_RUNS
 from playground.ui.forms import Form, build_form
 from playground.ui.picker import QUIET
@@ -140,7 +141,7 @@ def _build_beside(name: str) -> Beside:
 def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
     """Chart, differences and results of the chosen runs."""
     runs = _runs(services, run_ids, token)
-    value = {"visitor": token, "runs": [run.id for run in runs], "nonce": time.monotonic_ns()}
+    value: CompareValue = {"visitor": token, "runs": [run.id for run in runs], "nonce": time.monotonic_ns()}
     return value, differences(runs), _table(services, runs)
 
 
@@ -191,13 +192,13 @@ def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
 
 def write(
     runs: Named, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, services: Services
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[SideBySideValue]:
     """Every run continues the prompt with the same seed; streams the texts with token probabilities."""
     config = GenerationConfig(temperature=temperature, max_new_tokens=tokens, seed=seed, special_tokens=special)
     services.limits.check_writing(config.max_new_tokens)
     if not runs:
         raise ValueError("No run with saved weights is chosen. Choose at least one above.")
-    items: list[dict[str, Any]] = [
+    items: list[Continuation] = [
         {"name": name, "role": run.preset or "other", "tokens": [], "note": "waiting"} for name, run in runs
     ]
     shown, apart = 0.0, told_apart([run for _, run in runs])
@@ -215,25 +216,25 @@ def write(
         yield _side_by_side(prompt, items, apart)
 
 
-def _texts(services: Services, run: Run, prompt: str, config: GenerationConfig) -> Iterator[list[list[Any]]]:
+def _texts(services: Services, run: Run, prompt: str, config: GenerationConfig) -> Iterator[list[tuple[str, float]]]:
     """The texts so far, as tokens with their probabilities before any filter."""
     model, tokenizer = services.models.get(run), run.tokenizer
     ids = encode_prompt(tokenizer, prompt, config.special_tokens)
     decoder = StreamDecoder(tokenizer, ids)
-    written: list[list[Any]] = []
+    written: list[tuple[str, float]] = []
     for token in until_end(generate(model, ids, config), tokenizer, config):
-        written.append([decoder.feed(token.id), round(token.probability, 5)])
+        written.append((decoder.feed(token.id), round(token.probability, 5)))
         yield written
     if (rest := decoder.finish()) and written:
-        written[-1] = [written[-1][0] + rest, written[-1][1]]  # of the last token's bytes: no token of its own
+        written[-1] = (written[-1][0] + rest, written[-1][1])  # of the last token's bytes: no token of its own
     yield written
 
 
-def _side_by_side(prompt: str, items: list[dict[str, Any]], apart: list[str]) -> dict[str, Any]:
-    return {"prompt": prompt, "items": [dict(item) for item in items], "differs": apart, "nonce": time.monotonic_ns()}
+def _side_by_side(prompt: str, items: list[Continuation], apart: list[str]) -> SideBySideValue:
+    return {"prompt": prompt, "items": [item.copy() for item in items], "differs": apart, "nonce": time.monotonic_ns()}
 
 
-def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict[str, Any]:
+def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> LossesValue:
     """The losses of the first and the last run on a text, piece by piece."""
     if len(runs) < 2:
         raise ValueError("Two runs with saved weights are needed to compare. Choose two above.")
@@ -244,7 +245,7 @@ def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> dict
         name_a, name_b = f"{name_a} (first)", f"{name_b} (last)"
     pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
     spans, note = compare_text(pair[0], pair[1], text)
-    rows = [[span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)] for span in spans]
+    rows = [(span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)) for span in spans]
     apart = told_apart([a, b])
     return {"a": name_a, "b": name_b, "spans": rows, "differs": apart, "note": note, "nonce": time.monotonic_ns()}
 
@@ -287,10 +288,10 @@ def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Servi
 
     def writes(
         s: Services, ids: Any, prompt: str, temperature: Any, tokens: Any, seed: Any, special: Any, token: str
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[SideBySideValue]:
         yield from write(runs(s, ids, token), prompt, temperature, tokens, seed, special, s)
 
-    def reads(s: Services, ids: Any, text: str, token: str) -> dict[str, Any]:
+    def reads(s: Services, ids: Any, text: str, token: str) -> LossesValue:
         return read(s, runs(s, ids, token), text)
 
     beside.write.click(

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from playground.races.payload import race_news
 from playground.ui.compare import report
+from playground.ui.components.contracts.training import FileAnswer, RaceAnswer
 from playground.ui.endpoints import waiting
-from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.json_endpoints import Asked, json_endpoint
 from playground.ui.services import Services
 
 
 @json_endpoint
-def race(services: Services, asked: dict[str, Any]) -> Answer:
+def race(services: Services, asked: Asked) -> RaceAnswer:
     """What has changed in a race: ``{"visitor", "race", "cursor"}`` -> as `races.payload.race_news` says."""
     found = services.race(asked.get("race"), asked.get("visitor"))
-    news = race_news(found, services.curves, asked.get("cursor"))
+    news = cast(RaceAnswer, race_news(found, services.curves, asked.get("cursor")))
     place = waiting(services, found.id)
     return {**news, "message": f"Waiting, {place}."} if place else news
 
 
 @json_endpoint
-def race_file(services: Services, asked: dict[str, Any]) -> Answer:
+def race_file(services: Services, asked: Asked) -> FileAnswer:
     """A race as a file to download: ``{"visitor", "race", "kind"}`` -> ``{"name", "type", "text"}``."""
     kind = asked.get("kind")
     if kind not in report.KINDS:
         raise ValueError(f"A race can be saved as {', '.join(report.KINDS)}.")
-    return report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
+    return cast(
+        FileAnswer, report.race_file(services.race(asked.get("race"), asked.get("visitor")), services.curves, str(kind))
+    )

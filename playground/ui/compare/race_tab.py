@@ -30,6 +30,7 @@ from playground.ui import allowance
 from playground.ui.compare import race_endpoints, race_form
 from playground.ui.compare.race_form import RaceForm, build_race_form
 from playground.ui.components import component
+from playground.ui.components.contracts.training import RaceValue
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
 from playground.ui.text_card import wire_text_choice
@@ -122,18 +123,18 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
 # What the buttons do
 
 
-def follow(services: Services, race_id: str | None, token: str) -> tuple[Any, dict[str, Any]]:
+def follow(services: Services, race_id: str | None, token: str) -> tuple[Any, RaceValue]:
     """The list of races with this one chosen, and the view of it."""
     shared = services.race(race_id, token) if race_id else None
     return gr.update(choices=services.race_choices(token, shared), value=race_id or None), show(race_id, token)
 
 
-def show(race_id: str | None, token: str) -> dict[str, Any]:
+def show(race_id: str | None, token: str) -> RaceValue:
     """The view's value."""
     return {"visitor": token, "race": race_id or "", "nonce": time.monotonic_ns()}
 
 
-def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, dict[str, Any]]:
+def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, RaceValue]:
     """Validate, create, queue and show a race, on the user's own or a built-in dataset."""
     services.launcher.admit(services.visitor(token))
     prepared = prepare_race(spec, own, cache_dir=services.cache_dir, limits=services.limits)
@@ -142,7 +143,7 @@ def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tu
     return follow(services, race.id, token)
 
 
-def again(services: Services, race_id: str | None, token: str) -> tuple[Any, dict[str, Any]]:
+def again(services: Services, race_id: str | None, token: str) -> tuple[Any, RaceValue]:
     """Run the same race again, as a new race of the visitor."""
     race = services.race(_chosen(race_id), token)
     services.launcher.admit(services.visitor(token))
@@ -157,7 +158,7 @@ def _own_text(race: Race) -> str | None:
     return read_text(race.path) if (race.path / "text.txt").exists() else None
 
 
-def act(services: Services, action: str, race_id: str | None, token: str) -> dict[str, Any]:
+def act(services: Services, action: str, race_id: str | None, token: str) -> RaceValue:
     """Pause, resume or stop the chosen race."""
     race = own_race(services.store, _chosen(race_id), services.visitor(token))
     getattr(services.launcher, action)(race.id, services.visitor(token))

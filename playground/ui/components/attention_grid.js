@@ -5,6 +5,13 @@
 // are the same bytes. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ words: string, step: number, heads: [number, number][], token: number, off: string }} TourStage */
+/** @typedef {{ title: string, stages: TourStage[] }} Tour */
+/** @typedef {{ visitor: string, run: string, nonce: number | string, text: string, special: boolean, reading?: Tour }} AttentionValue */
+/** @typedef {{ visitor: string, run: string, step: number | null, text: string, special?: boolean, layer?: number | null }} AttentionQuestion */
+/** @typedef {{ tokens: string[], n_layer: number, n_head: number, layers: number[], size: number, png: string, note: string, windows: number[], n_sink: number }} AttentionAnswer */
+
 const P = window.Playground;
 const THUMB = 96; // device pixels of a thumbnail; larger maps are shrunk by maximum, so that thin lines survive
 const PATIENCE = 2000; // milliseconds between two looks at whether a live run has saved another step

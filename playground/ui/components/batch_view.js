@@ -2,6 +2,13 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ ids: number[], pieces: string[], loss: (number | null)[] | null, counts: boolean[] }} BatchRow */
+/** @typedef {{ n_rows: number, title: string, rows: BatchRow[], note: string, code: Object<string, string>[], nonce: number | string, visitor: string, run: string, step: number | null, batch: any }} BatchValue */
+/** @typedef {{ visitor: string, run: string, step: number | null, ids: number[], position: number, target: number }} ExplainQuestion */
+/** @typedef {{ token: number, piece: string, logit: number, weight: number, p: number }} ExplainCandidate */
+/** @typedef {{ candidates: ExplainCandidate[], target: number, largest: number, total: number, p: number, loss: number, others: number, p_others: number }} ExplainAnswer */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-batch");
 const empty = element.querySelector(".pg-batch-empty");

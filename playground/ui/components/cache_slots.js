@@ -2,6 +2,10 @@
 // `watch`.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ held: number[], inside: number[], slot: number, evicted: number }} SlotStep */
+/** @typedef {{ capacity: number, n_sink: number, streams: boolean, tokens: string[], steps: SlotStep[], nonce: number | string }} SlotsValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-slots");
 const PACE = 700; // milliseconds a token

@@ -2,6 +2,9 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ n_layer: number, n_head: number, parts: [number, string, number][] }} PartsAnswer */
+
 const P = window.Playground;
 const SHOWN = 24; // rows of the ranking
 

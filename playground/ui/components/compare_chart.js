@@ -2,6 +2,9 @@
 // Gradio runs this file as a function body with `element`, `props`, `server`, `trigger` and `watch`.
 /* global element, props, server, trigger, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, runs: string[], nonce: number | string }} CompareValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-compare");
 const empty = element.querySelector(".pg-compare-empty");

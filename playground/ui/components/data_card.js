@@ -2,6 +2,11 @@
 // `element`, `props` and `watch`.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ name: string, held_out: number, counted: number, nats_per_token: number | null }} Gram */
+/** @typedef {{ sentences: number | null, n_sentences: number, lines: number | null, n_lines: number, windows: number | null, n_windows: number, examples: string[] }} Duplicates */
+/** @typedef {{ title: string, nonce: number | string, n_bytes: number, n_characters: number, n_distinct: number, train_bytes: number, validation_bytes: number, train_tokens: number, validation_tokens: number, tokens_exact: boolean, bytes_per_token: number, vocab_size: number, grams: Gram[], counted_bytes: number, held_out_bytes: number, answers_only: boolean, duplicates: Duplicates, samples: [string, string][], no_bits: string }} DataCardValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-data");
 

@@ -3,6 +3,15 @@
 // a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, anchor: number, axes: "fixed" | "own" }} EmbeddingsQuestion */
+/** @typedef {{ names: string[], kinds: string[], counts: number[], points: number[][], shares: number[], depth: number }} EmbeddingsAnswer */
+/** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, name: string }} NearQuestion */
+/** @typedef {{ name: string, count: number, near: [string, number][] }} NearAnswer */
+/** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, a: string, b: string, c: string, expected: string }} AnalogyQuestion */
+/** @typedef {{ n: number, right: number, lazy: number, candidates: number }} AnalogyTest */
+/** @typedef {{ ranked: [string, number][], raw: string, raw_given: boolean, expected: string | null, rank: number | null, lazy: number | null, of: number, test: AnalogyTest | null }} AnalogyAnswer */
+
 const P = window.Playground;
 const HEIGHT = 460;
 const PATIENCE = 3000; // milliseconds between two looks at a live run

@@ -2,6 +2,13 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, step: number | null, brief?: boolean }} ExpertsQuestion */
+/** @typedef {{ bits: number, shuffled: number, spread: number }} Information */
+/** @typedef {{ expert: number, kind: Information, token: Information }} ExpertsBits */
+/** @typedef {{ n_expert: number, n_active?: number, n_tokens?: number, load?: number[][], effective?: number[], kinds?: [string, number][], table?: number[][][], information?: ExpertsBits[] }} ExpertsAnswer */
+/** @typedef {{ tokens: string[], chosen: number[][][], odds: number[][][], note: string }} RoutesAnswer */
+
 const P = window.Playground;
 const PATIENCE = 3000; // milliseconds between two looks at a live run
 const HUES = 8; // experts beyond get a colour again; their number stands beside it

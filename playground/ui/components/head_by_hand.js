@@ -2,6 +2,10 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, step: number | null, text: string, special?: boolean, layer: number | null, head: number | null, position: number | null, key: number | null }} HandQuestion */
+/** @typedef {{ tokens: string[], n_layer: number, n_head: number, size: number, layer: number, head: number, position: number, key: number, query: (number | null)[], key_vector: (number | null)[], rows: ([number | null, number | null, boolean, number | null, number | null])[], sink: number | null, top: ([number, number | null, (number | null)[]])[], output: (number | null)[], difference: number, source: string, note: string }} HandAnswer */
+
 const P = window.Playground;
 
 // ---- layout -------------------------------------------------------------------------------------------------------

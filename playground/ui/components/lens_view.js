@@ -3,6 +3,12 @@
 // file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ run: string, step: number | null }} SecondCheckpoint */
+/** @typedef {{ visitor: string, run: string, nonce: number | string, step: number | null, text: string, beside: SecondCheckpoint | null }} LensValue */
+/** @typedef {{ top: (([string, number | null])[])[], entropy: (number | null)[], divergence: (number | null)[], actual: (number | null)[] }} LensDepth */
+/** @typedef {{ name: string, tokens: string[], depths: LensDepth[], note: string }} LensAnswer */
+
 const P = window.Playground;
 
 // What a cell's colour can say: name, what is read from a depth, the scale's end, its unit, and where it is bright.

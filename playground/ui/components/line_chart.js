@@ -2,6 +2,11 @@
 // ones. Gradio runs this file as a function body with `element`, `props` and `watch`.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ name: string, x: any[], y: any[], dots?: boolean, label?: string }} ChartLine */
+/** @typedef {{ x: number, text: string }} ChartMark */
+/** @typedef {{ title: string, about: string, x: string, y: string, lines: ChartLine[], note: string, nonce: number | string, log?: boolean, marks?: ChartMark[], ticks?: number[] }} LineChartValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-lines");
 const COLOURS = ["blue", "vermilion", "green", "purple", "orange", "sky"];

@@ -2,6 +2,9 @@
 // Gradio runs this file as a function body with `element`, `props`, `trigger` and `watch`.
 /* global element, props, trigger, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ query: Object<string, string>, note: string, nonce: number | string }} LinkValue */
+
 const P = window.Playground;
 const button = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this view" });
 const address = P.el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });

@@ -2,6 +2,11 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, nonce: number | string }} RunValue */
+/** @typedef {{ name: string, seeds: number, parameters: number, step: number[], tokens: number[], seconds: number[], mean: number[], low: number[], high: number[] }} Band */
+/** @typedef {{ band: Band | null }} BandAnswer */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-live");
 const page = element.closest(".pg-main") ?? root; // the style sheet shows the buttons that fit what its data-can says

@@ -2,6 +2,9 @@
 // Gradio runs this file as a function body with `element`, `props` and `watch`. The text is anyone's: textContent only.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ a: string, b: string, spans: ([string, number | null, number | null])[], differs: string[], note: string, nonce: number | string }} LossesValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-losses");
 const empty = element.querySelector(".pg-losses-empty");

@@ -2,6 +2,13 @@
 // alike several lines are. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, step: number | null, depth: number | null, query: string }} SearchQuestion */
+/** @typedef {{ n: number, model: number, model_error: number, ngrams: number, ngrams_error: number, difference: number, error: number, words: string }} SearchTrial */
+/** @typedef {{ depths: string[], depth: number, n_passages: number, model: [string, number, number][], ngrams: [string, number, number][], same: number, trial: SearchTrial | null, note: string }} SearchAnswer */
+/** @typedef {{ visitor: string, run: string, step: number | null, depth: number | null, lines: string }} SimilarQuestion */
+/** @typedef {{ lines: string[], model: number[][], ngrams: number[][] }} SimilarAnswer */
+
 const P = window.Playground;
 const LINES = ["Mia gave her red kite to Tom.", "Anna handed the blue ball to Ben.", "Tom was very sad that night.", "Ben cried all evening.", "\u201cOpen the door!\u201d said the queen.", "It began to rain in the valley."];
 

@@ -2,6 +2,12 @@
 // there on the slider asks nobody. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ text: string, nonce: number | string }} ReplayValue */
+/** @typedef {{ text: string, learned: string }} ReplayQuestion */
+/** @typedef {{ token: number, pair: string[], ids: number[], count: number, rivals: [string, string, number][] }} Merge */
+/** @typedef {{ bytes: string, removed: number[], merges: Merge[], learned: string, stopped: boolean }} ReplayAnswer */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-replay");
 const SHOWN = 1200; // bytes of the text that are drawn

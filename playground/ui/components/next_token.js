@@ -3,6 +3,10 @@
 // Gradio runs this file as a function body with `element`, `props` and `watch`.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ p: number, entropy: number }} Padding */
+/** @typedef {{ labels: string[], logits: string, low: number, high: number, by_id: string, uniform: number, seen: number[], temperature: number, top_k: number, top_p: number, min_p: number, repetition_penalty: number, padding: Padding, note: string, nonce: number | string }} NextTokenValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-next");
 const ROWS = 12;

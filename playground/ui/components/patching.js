@@ -3,6 +3,11 @@
 // goes the other way. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, run: string, nonce: number | string, "clean prompt": string, "corrupted prompt": string, "clean answer": string, "corrupted answer": string, step: number | null }} PatchingValue */
+/** @typedef {{ visitor: string, run: string, step: number | null, "clean prompt": string, "corrupted prompt": string, "clean answer": string, "corrupted answer": string, special?: boolean }} PatchQuestion */
+/** @typedef {{ tokens: string[], others: string[], answers: string[], clean: number | null, corrupted: number | null, residual: ((number | null)[])[], heads: ((number | null)[])[], mlps: (number | null)[], note: string }} PatchAnswer */
+
 const P = window.Playground;
 const LITTLE = 0.5; // logits
 

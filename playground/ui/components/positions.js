@@ -2,6 +2,10 @@
 // function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ plane: number, frequency: number, wavelength: number, turns: number }} Frequency */
+/** @typedef {{ scheme: string, block_size: number, at: number[], similarity: number[][] | null, frequencies: Frequency[] | null, theta: number, untouched: number, slopes: number[] | null, window: number }} PositionsAnswer */
+
 const P = window.Playground;
 const ROOM = { left: 54, top: 8, right: 10, bottom: 40 };
 

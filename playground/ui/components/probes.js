@@ -2,6 +2,10 @@
 // numbers also as a table. Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ id: string, name: string, question: string, n_class: number, n_train: number, n_test: number, majority: [number, number | null], real: ([number, number | null])[], shuffled: ([number, number | null])[], words: string }} ProbeLabel */
+/** @typedef {{ depths: string[], labels: ProbeLabel[], skipped: string[], n_tokens: number }} ProbesAnswer */
+
 const P = window.Playground;
 
 const cards = P.el("div", { class: "pg-two-cards" });

@@ -2,6 +2,20 @@
 // Gradio runs this file as a function body with `element`, `props`, `server`, `trigger` and `watch`; so does a saved report.
 /* global element, props, server, trigger, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, race: string, nonce: number | string }} RaceValue */
+/** @typedef {{ visitor: string, race: string, cursor: string | null }} RaceQuestion */
+/** @typedef {{ name: string, role: string, short: string, steps: number, tokens_per_step: number, flops_per_token: number, parameters: number, bits_per_nat: number | null, tokens: string, text: string, solved: string, runs: string[] }} RaceArm */
+/** @typedef {{ name: string, reference: boolean, notes: string, seeds: number[], arms: RaceArm[], differs: string[], matched: string, families: number[][], conditions: string }} RaceHead */
+/** @typedef {{ mean: number, half: number | null, n: number, outcome: "better" | "worse" | "unclear" | "identical" | "one seed" }} Difference */
+/** @typedef {{ mean: number, low: number, high: number, n: number }} Ratio */
+/** @typedef {{ arm: string, difference: Difference, costs: Object<string, Ratio>, token_time: Ratio | null, words: string[] }} Comparison */
+/** @typedef {{ headline: string, sentences: string[], rule: string, table: Object<string, any>[], comparisons: Comparison[], waterfall: Object<string, any>[], best: number[], unit: string, table_note: string }} Verdict */
+/** @typedef {{ i: number, reset: boolean, train?: Object<string, (number | null)[]>, validation?: Object<string, (number | null)[]> }} RaceRow */
+/** @typedef {{ id: string, state: string, message: string, steps: number[], states: string, cursor: string, head?: RaceHead, summary?: Verdict, rows?: RaceRow[] }} RaceAnswer */
+/** @typedef {{ visitor: string, race: string, kind: "report" | "csv" | "json" }} FileQuestion */
+/** @typedef {{ name: string, type: string, text: string }} FileAnswer */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-race");
 const empty = element.querySelector(".pg-race-empty");

@@ -2,6 +2,10 @@
 // textContent only. Gradio runs this file as a function body with `element`, `props` and `watch`.
 /* global element, props, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ name: string, role: string, tokens: [string, number][], note: string }} Continuation */
+/** @typedef {{ prompt: string, items: Continuation[], differs: string[], nonce: number | string }} SideBySideValue */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-beside");
 const invitation = root.firstElementChild;

@@ -2,6 +2,10 @@
 // Gradio runs this file as a function body with `element`, `props` and `server`.
 /* global element, props, server */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string }} LiveValue */
+/** @typedef {{ state: string, text: string }} LiveAnswer */
+
 const P = window.Playground;
 const pill = element.querySelector(".pg-pill");
 const text = P.el("span", { class: "pg-pill-text", text: "Nothing is training" });

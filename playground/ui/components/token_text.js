@@ -3,6 +3,11 @@
 // `props`, `watch` and `trigger`.
 /* global element, props, watch, trigger */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ id: number, text: string, p: number, alternatives: [number, string, number][] }} WrittenToken */
+/** @typedef {{ name: string, note: string, parent: number | null, at: number, tokens: WrittenToken[], writing: boolean, run?: string, step?: number | null }} Branch */
+/** @typedef {{ prompt: string, branches: Branch[], chosen: number, state: string, note: string, nonce?: number | string, plain?: boolean, fixed?: boolean }} TextTree */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-tokens");
 

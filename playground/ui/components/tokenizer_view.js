@@ -2,6 +2,13 @@
 // Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
 /* global element, props, server, watch */
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @typedef {{ visitor: string, text: string, tokenizers: string[], learned: string, width: any, nonce: number | string }} TokenizeValue */
+/** @typedef {{ visitor: string, text: string, tokenizers: string[], learned: string, width: any }} TokenizeQuestion */
+/** @typedef {{ key: string, name: string, error?: string, note?: string, vocab?: number, tokens?: number, bytes_per_token?: number, tokens_per_word?: number | null, share?: number | null, ids?: number[], pieces?: string[] }} TokenizedText */
+/** @typedef {{ size: number, ratio: number }} VocabularySize */
+/** @typedef {{ rows: TokenizedText[], curve: VocabularySize[], bytes: number, characters: number, words: number, learned: string, notice: string }} TokenizeAnswer */
+
 const P = window.Playground;
 const root = element.querySelector(".pg-readings");
 const empty = element.querySelector(".pg-readings-empty");

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import cast
 
 from playground.analysis.batch import explain
 from playground.tokenizers import pieces
-from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.components.contracts.training import ExplainAnswer
+from playground.ui.json_endpoints import Asked, json_endpoint
 from playground.ui.services import Services
 
 
 @json_endpoint
-def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
+def explain_loss(services: Services, asked: Asked) -> ExplainAnswer:
     """How one position's loss is computed: ``{"visitor", "run", "step", "ids", "position", "target"}`` -> `Explained`."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     step, ids = asked.get("step"), asked.get("ids")
@@ -25,4 +26,4 @@ def explain_loss(services: Services, asked: dict[str, Any]) -> Answer:
         row["candidates"], pieces(run.tokenizer, [c["token"] for c in row["candidates"]]), strict=True
     ):
         candidate["piece"] = piece
-    return row
+    return cast(ExplainAnswer, row)

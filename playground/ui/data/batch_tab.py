@@ -19,6 +19,7 @@ from playground.runs.texts import beginning_of
 from playground.tokenizers import Tokenizer, pieces
 from playground.train.dataset import prepare
 from playground.ui.components import component
+from playground.ui.components.contracts.training import BatchContent, BatchRow, BatchValue
 from playground.ui.data import batch_endpoints
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.services import Services
@@ -63,7 +64,7 @@ def build(services: Services) -> BatchTab:
     return BatchTab(**parts)
 
 
-def show_run(services: Services, run_id: str | None, step: Any, number: Any, token: str) -> dict[str, Any]:
+def show_run(services: Services, run_id: str | None, step: Any, number: Any, token: str) -> BatchValue | dict[str, Any]:
     """The batch of a run's training step, with the losses of a checkpoint. Raises ValueError."""
     if not run_id:
         return {}
@@ -78,8 +79,8 @@ def show_run(services: Services, run_id: str | None, step: Any, number: Any, tok
         if isinstance(step, int) and cost is not None
         else run.name
     )
-    value = _value(run.tokenizer, batch, cost, title, note)
-    return value | {"visitor": token, "run": run.id, "step": step, "batch": _whole(number)}
+    content = _content(run.tokenizer, batch, cost, title, note)
+    return {**content, "visitor": token, "run": run.id, "step": step, "batch": _whole(number)}
 
 
 def show_again(services: Services, of: str, *asked: Any) -> Any:
@@ -94,7 +95,7 @@ def show_text(
     train: Mapping[str, Any],
     number: Any,
     imported: Tokenizer | None = None,
-) -> dict[str, Any]:
+) -> BatchValue:
     """The batch that training would read, from the settings of a form; without losses, because there is no model yet.
 
     Raises ValueError.
@@ -109,20 +110,16 @@ def show_text(
     data = prepare(text, tokenizer, shape, config)
     batch = batch_of_step(data, config, shape.block_size, _whole(number))
     title = f"of {find_corpus(config.corpus).label}, with a vocabulary of {counted(tokenizer.vocab_size, 'token')}"
-    return _value(tokenizer, batch, None, title, note) | {
-        "visitor": "",
-        "run": "",
-        "step": None,
-        "batch": _whole(number),
-    }
+    content = _content(tokenizer, batch, None, title, note)
+    return {**content, "visitor": "", "run": "", "step": None, "batch": _whole(number)}
 
 
 def _whole(number: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _value(tokenizer: Tokenizer, batch: Batch, cost: Any, title: str, note: str) -> dict[str, Any]:
-    rows = []
+def _content(tokenizer: Tokenizer, batch: Batch, cost: Any, title: str, note: str) -> BatchContent:
+    rows: list[BatchRow] = []
     n = min(POSITIONS, batch.inputs.shape[1])
     for i, (x, y) in enumerate(zip(batch.inputs[:, :n].tolist(), batch.targets[:, :n].tolist(), strict=True)):
         last = y[-1] if y[-1] != IGNORED else _after(batch, i, n)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,8 +33,9 @@ from playground.tokenizers import (
     round_trip,
 )
 from playground.tokenizers.bpe import MAX_VOCAB, MIN_VOCAB
+from playground.ui.components.contracts.texts import ReplayAnswer, TokenizeAnswer, TokenizedText, VocabularySize
 from playground.ui.imports import kept
-from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.json_endpoints import Asked, json_endpoint
 from playground.ui.services import Services
 
 MAX_TEXT = 10_000  # characters
@@ -55,7 +55,7 @@ class Chosen:
 
 
 @json_endpoint
-def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
+def tokenize(services: Services, asked: Asked) -> TokenizeAnswer:
     """A text under several tokenizers: ``{"visitor", "text", "tokenizers", "learned", "width"}`` -> rows, curve, notice."""
     text, width = checked_text(asked.get("text")), _width(asked.get("width"))
     learned = _learned(asked.get("learned"))
@@ -64,7 +64,9 @@ def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
     rows = [_row(services, key, text, learned, width, asked.get("visitor")) for key in dict.fromkeys(keys)]
     start = text[:MAX_CURVE]
     largest = learn_bpe(text, LARGEST) if learned == "text" else corpus_bpe(learned)
-    curve = [{"size": size, "ratio": round(ratio, 3)} for size, ratio in compression(largest, start)]
+    curve: list[VocabularySize] = [
+        {"size": size, "ratio": round(ratio, 3)} for size, ratio in compression(largest, start)
+    ]
     n_bytes, n_characters = len(text.encode()), len(text)
     return {
         "rows": rows,
@@ -77,7 +79,7 @@ def tokenize(services: Services, asked: dict[str, Any]) -> Answer:
     }
 
 
-def _row(services: Services, key: str, text: str, learned: str, width: int, visitor: object) -> Answer:
+def _row(services: Services, key: str, text: str, learned: str, width: int, visitor: object) -> TokenizedText:
     try:
         chosen = _tokenizer(services, key, text, learned, visitor)
         reading = read(chosen.tokenizer, text)
@@ -136,7 +138,7 @@ def _label(key: str) -> str:
     return names.get(kind, f"BPE {rest}")
 
 
-def _notice(rows: list[Answer], n_bytes: int, n_characters: int, learned_from: str) -> str:
+def _notice(rows: list[TokenizedText], n_bytes: int, n_characters: int, learned_from: str) -> str:
     """One sentence on what to notice, true of the numbers it quotes."""
     learned = [row for row in rows if row["key"].startswith("bpe") and "error" not in row]
     if not learned:
@@ -151,12 +153,12 @@ def _notice(rows: list[Answer], n_bytes: int, n_characters: int, learned_from: s
         )
     return (
         f"A token of {best['name']} holds {ratio:.1f} bytes: the same context covers {ratio:.1f} times as much text as with "
-        f"bytes. The cost is an embedding with {100 * best['share']:.0f} % of the parameters of the model."
+        f"bytes. The cost is an embedding with {100 * (best['share'] or 0):.0f} % of the parameters of the model."
     )
 
 
 @json_endpoint
-def replay(services: Services, asked: dict[str, Any]) -> Answer:
+def replay(services: Services, asked: Asked) -> ReplayAnswer:
     """How BPE learns, merge by merge: ``{"text", "learned"}`` -> the text's bytes, when each boundary goes, the counts."""
     text, learned = checked_text(asked.get("text")), _learned(asked.get("learned"))
     merges = lesson(lesson_text(learned, text), LESSON_MERGES)
@@ -171,7 +173,7 @@ def replay(services: Services, asked: dict[str, Any]) -> Answer:
                 "pair": [names[token] for token in step.pair],
                 "ids": list(step.pair),
                 "count": step.count,
-                "rivals": [[names[left], names[right], count] for (left, right), count in step.candidates],
+                "rivals": [(names[left], names[right], count) for (left, right), count in step.candidates],
             }
             for step in merges
         ],

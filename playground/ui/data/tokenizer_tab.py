@@ -16,6 +16,7 @@ from playground.races import tokenizer_comparison
 from playground.runs.create import create_run, prepare_run
 from playground.tokenizers import bpe_from_scratch, in_words
 from playground.ui.components import component
+from playground.ui.components.contracts.texts import ReplayValue, TokenizeValue
 from playground.ui.data import tokenizer_endpoints
 from playground.ui.data.tokenizer_endpoints import CORPUS_LABELS, MAX_TOKENIZERS
 from playground.ui.forms import RANGES
@@ -176,13 +177,13 @@ def _duel_number(name: str, label: str, value: int, low: int) -> gr.Number:
 # What the controls do
 
 
-def look(
-    text: str, keys: list[str] | None, learned: str, width: Any, token: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def look(text: str, keys: list[str] | None, learned: str, width: Any, token: str) -> tuple[TokenizeValue, ReplayValue]:
     """The requests of the two views."""
-    asked = {"visitor": token, "text": text or "", "tokenizers": keys or [], "learned": learned, "width": width}
-    nonce = time.monotonic_ns()
-    return {**asked, "nonce": nonce}, {"text": text or "", "nonce": nonce}
+    nonce, text = time.monotonic_ns(), text or ""
+    asked: TokenizeValue = {
+        "visitor": token, "text": text, "tokenizers": keys or [], "learned": learned, "width": width, "nonce": nonce,
+    }  # fmt: skip
+    return asked, {"text": text, "nonce": nonce}
 
 
 def refresh(services: Services, files: list[tuple[str, str]], token: str) -> Any:

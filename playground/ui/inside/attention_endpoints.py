@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from playground.interp.attention import as_sprite, attention_patterns
 from playground.tokenizers import pieces
-from playground.ui.json_endpoints import Answer, json_endpoint, look_at, png
+from playground.ui.components.contracts.inside import AttentionAnswer
+from playground.ui.json_endpoints import Asked, json_endpoint, look_at, png
 from playground.ui.services import Services
 
 SPRITE_PIXELS = 36 * 256 * 256  # above this one layer is sent at a time
 
 
 @json_endpoint
-def attention(services: Services, asked: dict[str, Any]) -> Answer:
+def attention(services: Services, asked: Asked) -> AttentionAnswer:
     """Patterns of a checkpoint on a text: ``{"visitor", "run", "step", "text", "layer"}`` -> tokens, sizes and a sprite.
 
     If the text is longer than the context, its beginning is dropped, and the note says so.
@@ -32,6 +31,6 @@ def attention(services: Services, asked: dict[str, Any]) -> Answer:
         "size": len(look.ids),
         "png": png(as_sprite(attention_patterns(look.model, look.ids, layers))),
         "note": look.note,
-        "windows": config.windows,
+        "windows": list(config.windows),
         "n_sink": config.n_sink,
     }

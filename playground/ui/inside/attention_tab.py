@@ -12,6 +12,7 @@ import gradio as gr
 
 from playground.ui import endpoints
 from playground.ui.components import component
+from playground.ui.components.contracts.inside import AttentionValue
 from playground.ui.inside import attention_endpoints, inside_endpoints
 from playground.ui.inside.guided_tours import READINGS, Reading
 from playground.ui.picker import QUIET, build_run, wire_run
@@ -86,13 +87,15 @@ def show_special(services: Services, run_id: str | None, token: str) -> Any:
     return gr.update(visible=tokenizer is not None and (tokenizer.bos, tokenizer.eos) != (None, None))
 
 
-def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, dict[str, Any]]]:
+def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, AttentionValue]]:
     """A handler that selects the run and text of a guided tour, and shows the grid at its first stage."""
 
-    def read(services: Services, token: str) -> tuple[Any, str, dict[str, Any]]:
+    def read(services: Services, token: str) -> tuple[Any, str, AttentionValue]:
         run = gr.update(choices=services.choices(token, trained=True), value=reading.run)
-        asked = {"visitor": token, "run": reading.run, "text": reading.text, "special": True}
-        return run, reading.text, {**asked, "nonce": time.monotonic_ns(), "reading": reading.as_value()}
+        return run, reading.text, {
+            "visitor": token, "run": reading.run, "text": reading.text, "special": True,
+            "reading": reading.as_value(), "nonce": time.monotonic_ns(),
+        }  # fmt: skip
 
     return read
 

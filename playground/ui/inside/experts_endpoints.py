@@ -10,7 +10,8 @@ import numpy as np
 from playground.interp.activations import KINDS, kind_of, text_windows
 from playground.interp.experts import by_kind, effective, entropy, information, route
 from playground.tokenizers import pieces
-from playground.ui.json_endpoints import Answer, json_endpoint, look_at
+from playground.ui.components.contracts.inside import ExpertsAnswer, RoutesAnswer
+from playground.ui.json_endpoints import Asked, json_endpoint, look_at
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -19,7 +20,7 @@ FEWEST = 20  # tokens of a kind that gets a row
 
 
 @json_endpoint
-def experts(services: Services, asked: dict[str, Any]) -> Answer:
+def experts(services: Services, asked: Asked) -> ExpertsAnswer:
     """The load and specialization of a checkpoint's experts on validation text: ``{"visitor", "run", "step", "brief"?}``.
 
     -> ``{"n_expert", "n_active", "n_tokens", "load", "effective"}``: shares of all choices (L, E), and as how many
@@ -36,7 +37,7 @@ def experts(services: Services, asked: dict[str, Any]) -> Answer:
     sequences = text_windows(tokens, run.model.block_size, N_TOKENS)
     routes = route(model, sequences)
     load = routes.load
-    answer: Answer = {
+    answer: ExpertsAnswer = {
         "n_expert": run.model.n_expert, "n_active": run.model.n_expert_active, "n_tokens": int(sequences.size),
         "load": _rounded(load), "effective": _rounded(effective(load)),
     }  # fmt: skip
@@ -50,7 +51,7 @@ def experts(services: Services, asked: dict[str, Any]) -> Answer:
     firsts = routes.chosen[:, :, 0]
     return {
         **answer,
-        "kinds": [[KINDS[kind], int(counts[kind])] for kind in rows],
+        "kinds": [(KINDS[kind], int(counts[kind])) for kind in rows],
         "table": [_rounded(by_kind(kinds, first, len(KINDS), run.model.n_expert)[rows]) for first in firsts],
         "information": [
             {
@@ -64,7 +65,7 @@ def experts(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def routes(services: Services, asked: dict[str, Any]) -> Answer:
+def routes(services: Services, asked: Asked) -> RoutesAnswer:
     """The routing of a text's tokens: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "chosen", "odds", "note"}``.
 
     `chosen` are experts by layer and token, most likely first, `odds` the router's probabilities of them.

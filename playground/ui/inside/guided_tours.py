@@ -6,9 +6,10 @@ They are data, so that tests can check every claim against the reference weights
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 from playground.reference.make_runs import reference_id
+from playground.ui.components.contracts.inside import Tour, TourStage
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Reading:
     text: str
     stages: tuple[Stage, ...]
 
-    def as_value(self) -> dict[str, Any]:
+    def as_value(self) -> Tour:
         """The value for the attention grid's script."""
-        return {"title": self.title, "stages": [asdict(stage) for stage in self.stages]}
+        return {"title": self.title, "stages": [cast(TourStage, asdict(stage)) for stage in self.stages]}
 
 
 READINGS = {

@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from playground.interp.patching import patching, telling
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, Tokenizer, pieces
-from playground.ui.json_endpoints import MAX_TEXT, Answer, Look, json_endpoint, look_at, numbers, plain
+from playground.ui.components.contracts.inside import HandAnswer, LensAnswer, LensDepth, PartsAnswer, PatchAnswer
+from playground.ui.components.contracts.shared import AblateAnswer, Consequences, HeadsAnswer
+from playground.ui.json_endpoints import MAX_TEXT, Asked, Look, json_endpoint, look_at, numbers, plain
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -31,7 +32,7 @@ NEXT = 8  # rows of the next-token table
 
 
 @json_endpoint
-def lens(services: Services, asked: dict[str, Any]) -> Answer:
+def lens(services: Services, asked: Asked) -> LensAnswer:
     """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"name", "tokens", "depths", "note"}``.
 
     A depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, see `logit_lens.Lens`.
@@ -40,16 +41,15 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
     few = (look.run.model.n_layer + 1) * len(look.ids) > CELLS
     found = logit_lens(look.model, look.ids, 2 if few else TOP)
     names = dict(zip(ids := sorted(set(found.top.ravel().tolist())), pieces(look.run.tokenizer, ids), strict=True))
-    depths = [
+    depths: list[LensDepth] = [
         {
             "top": [
-                [[names[token], plain(p)] for token, p in zip(tokens, odds, strict=True)]
+                [(names[token], plain(p)) for token, p in zip(tokens, odds, strict=True)]
                 for tokens, odds in zip(found.top[depth].tolist(), found.top_probability[depth].tolist(), strict=True)
             ],
-            **{
-                name: [plain(value) for value in getattr(found, name)[depth]]
-                for name in ("entropy", "divergence", "actual")
-            },
+            "entropy": numbers(found.entropy[depth]),
+            "divergence": numbers(found.divergence[depth]),
+            "actual": numbers(found.actual[depth]),
         }
         for depth in range(len(found.top))
     ]
@@ -59,7 +59,7 @@ def lens(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def heads(services: Services, asked: dict[str, Any]) -> Answer:
+def heads(services: Services, asked: Asked) -> HeadsAnswer:
     """Scores of every head: ``{"visitor", "run", "step", "text"}`` -> ``{"scores": [...], "values", "note"}``.
 
     `values` maps a score's id to numbers (L, H).
@@ -75,7 +75,7 @@ def heads(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
+def head_by_hand(services: Services, asked: Asked) -> HandAnswer:
     """One head for one token: ``{"visitor", "run", "step", "text", "layer", "head", "position", "key"}`` -> its numbers.
 
     ``{"tokens", "n_layer", "n_head", "size", "layer", "head", "position", "key", "query", "key_vector", "rows", "sink",
@@ -101,11 +101,11 @@ def head_by_hand(services: Services, asked: dict[str, Any]) -> Answer:
         "size": config.head_dim, "layer": layer, "head": head, "position": position, "key": key,
         "query": numbers(found.query), "key_vector": numbers(found.keys[key]),
         "rows": [
-            [plain(dot), plain(bias), bool(seen), plain(score) if seen else None, plain(weight)]
+            (plain(dot), plain(bias), bool(seen), plain(score) if seen else None, plain(weight))
             for dot, bias, seen, score, weight in rows
         ],
         "sink": found.sink, "output": numbers(found.output), "difference": found.difference,
-        "top": [[int(s), plain(found.weights[s]), numbers(found.values[s])] for s in heaviest],
+        "top": [(int(s), plain(found.weights[s]), numbers(found.values[s])) for s in heaviest],
         "source": source(), "note": look.note,
     }  # fmt: skip
 
@@ -134,7 +134,7 @@ PROBES = Probes()
 
 
 @json_endpoint
-def parts(services: Services, asked: dict[str, Any]) -> Answer:
+def parts(services: Services, asked: Asked) -> PartsAnswer:
     """The parts that can be ablated: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head],
     ...]}``."""
     run = services.run(asked.get("run"), asked.get("visitor"))
@@ -142,12 +142,12 @@ def parts(services: Services, asked: dict[str, Any]) -> Answer:
     return {
         "n_layer": run.model.n_layer,
         "n_head": run.model.n_head,
-        "parts": [[part.layer, part.kind, part.head] for part in listed],
+        "parts": [(part.layer, part.kind, part.head) for part in listed],
     }
 
 
 @json_endpoint
-def ablate(services: Services, asked: dict[str, Any]) -> Answer:
+def ablate(services: Services, asked: Asked) -> AblateAnswer:
     """Ablate parts: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
 
     ``{"loss", "change", "standard_error", "n_tokens", "n_windows"}`` in nats per token of the validation text, the
@@ -162,17 +162,17 @@ def ablate(services: Services, asked: dict[str, Any]) -> Answer:
     with PROBES.lock:
         model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
         found = effect(model, on, chosen, how)
-    answer: Answer = {
+    answer: AblateAnswer = {
         "loss": plain(on.loss), "change": plain(found.change), "standard_error": plain(found.error),
         "n_tokens": on.n_tokens, "n_windows": len(on.inputs),
     }  # fmt: skip
     if "text" in asked:
-        answer |= _consequences(look_at(services, asked), chosen, on if how == "mean" else None)
+        return {**answer, **_consequences(look_at(services, asked), chosen, on if how == "mean" else None)}
     return answer
 
 
 @json_endpoint
-def patch(services: Services, asked: dict[str, Any]) -> Answer:
+def patch(services: Services, asked: Asked) -> PatchAnswer:
     """Patch a corrupted prompt with a clean one's activations: ``{"visitor", "run", "step", "clean prompt", "corrupted
     prompt", "clean answer", "corrupted answer"}`` -> which of them carry the difference.
 
@@ -223,7 +223,7 @@ def _parts(sent: object) -> list[Part]:
     return found
 
 
-def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Answer:
+def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Consequences:
     """The next token and the continuation with and without the parts."""
     average = None if on is None else on.average
     tokenizer = look.run.tokenizer
@@ -233,7 +233,7 @@ def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Answer:
     shown = [int(token) for token in np.argsort(-likely, kind="stable")[:NEXT]]
     rows = zip(pieces(tokenizer, shown), before.probabilities[shown], after.probabilities[shown], strict=True)
     return {
-        "next": [[piece, plain(p), plain(q)] for piece, p, q in rows],
+        "next": [(piece, plain(p), plain(q)) for piece, p, q in rows],
         "before": _text(tokenizer, look.ids, before.ids),
         "after": _text(tokenizer, look.ids, after.ids),
         "note": look.note,

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -31,7 +31,19 @@ from playground.interp.positions import rope_frequencies, shown_positions, simil
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import decode
-from playground.ui.json_endpoints import Answer, json_endpoint
+from playground.ui.components.contracts.inside import (
+    AnalogyAnswer,
+    EmbeddingsAnswer,
+    Fit,
+    NearAnswer,
+    PositionsAnswer,
+    ProbeLabel,
+    ProbesAnswer,
+    SearchAnswer,
+    SearchTrial,
+    SimilarAnswer,
+)
+from playground.ui.json_endpoints import Asked, json_endpoint
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -64,7 +76,7 @@ class Kept:
 _VECTORS, _PROBES, _TEXTS, _INDEXES = Kept(24), Kept(24), Kept(4), Kept(6)
 
 
-def _checkpoint(services: Services, asked: dict[str, Any]) -> tuple[Run, int, Transformer]:
+def _checkpoint(services: Services, asked: Asked) -> tuple[Run, int, Transformer]:
     """The run, step and model of a question. Raises ValueError if they are missing."""
     run = services.run(asked.get("run"), asked.get("visitor"))
     step = asked.get("step")
@@ -72,12 +84,12 @@ def _checkpoint(services: Services, asked: dict[str, Any]) -> tuple[Run, int, Tr
     return run, step, services.models.get(run, step)
 
 
-def _depth(asked: dict[str, Any], run: Run, otherwise: int) -> int:
+def _depth(asked: Asked, run: Run, otherwise: int) -> int:
     depth = asked.get("depth")
     return depth if type(depth) is int and 0 <= depth <= run.model.n_layer else otherwise
 
 
-def _text(asked: dict[str, Any], name: str, words: str, limit: int = QUERY, blank: bool = False) -> str:
+def _text(asked: Asked, name: str, words: str, limit: int = QUERY, blank: bool = False) -> str:
     """A text field of a question. Raises ValueError naming it when it is empty (or blank) or too long."""
     value = asked.get(name)
     if not isinstance(value, str) or not (value if blank else value.strip()):
@@ -90,7 +102,7 @@ def _text(asked: dict[str, Any], name: str, words: str, limit: int = QUERY, blan
 # ---- vectors ----------------------------------------------------------------------------------------------------------
 
 
-def _vectors(services: Services, asked: dict[str, Any], step: object) -> Vectors:
+def _vectors(services: Services, asked: Asked, step: object) -> Vectors:
     """The vectors that a question is about, at a step."""
     run, step, model = _checkpoint(services, {**asked, "step": step})
     words = asked.get("what") == "words"
@@ -110,13 +122,13 @@ def _vectors(services: Services, asked: dict[str, Any], step: object) -> Vectors
     return _VECTORS.get((run.id, step, words, depth if words else 0), make)
 
 
-def _word_depth(asked: dict[str, Any], run: Run) -> int:
+def _word_depth(asked: Asked, run: Run) -> int:
     """The depth of word vectors: by default after the last layer but one, because the last encodes the next token."""
     return _depth(asked, run, max(1, run.model.n_layer - 1))
 
 
 @json_endpoint
-def embeddings(services: Services, asked: dict[str, Any]) -> Answer:
+def embeddings(services: Services, asked: Asked) -> EmbeddingsAnswer:
     """Vectors in three dimensions: ``{"visitor", "run", "step", "anchor", "what": "tokens" | "words", "depth", "axes"}``.
 
     -> ``{"names", "kinds", "counts", "points": [[x, y, z], ...], "shares", "depth"}``, the depth that of words. With `axes`
@@ -152,7 +164,7 @@ def _shares(axes: Axes, matrix: np.ndarray) -> np.ndarray:
 
 
 @json_endpoint
-def near(services: Services, asked: dict[str, Any]) -> Answer:
+def near(services: Services, asked: Asked) -> NearAnswer:
     """Neighbours of a vector: as `embeddings`, with ``"name"`` -> ``{"name", "count", "near": [[name, cosine], ...]}``."""
     vectors = _vectors(services, asked, asked.get("step"))
     index = vectors.find(_text(asked, "name", "The name", 60, blank=True))
@@ -161,7 +173,7 @@ def near(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def analogies(services: Services, asked: dict[str, Any]) -> Answer:
+def analogies(services: Services, asked: Asked) -> AnalogyAnswer:
     """An analogy: as `embeddings`, with ``"a", "b", "c", "expected"``.
 
     -> ``{"ranked": [[name, cosine], ...], "raw", "raw_given", "expected", "rank", "lazy", "of", "test"}``, see
@@ -192,7 +204,7 @@ def analogies(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def positions(services: Services, asked: dict[str, Any]) -> Answer:
+def positions(services: Services, asked: Asked) -> PositionsAnswer:
     """How positions differ: ``{"visitor", "run", "step"}`` -> ``{"scheme", "block_size", "at", "similarity", ...}``.
 
     `similarity` is (T, T) over the positions `at`, or null; RoPE also has `frequencies` (`positions.Frequency`), `theta`
@@ -214,7 +226,7 @@ def positions(services: Services, asked: dict[str, Any]) -> Answer:
 
 
 @json_endpoint
-def probes(services: Services, asked: dict[str, Any]) -> Answer:
+def probes(services: Services, asked: Asked) -> ProbesAnswer:
     """Linear probes of a checkpoint: ``{"visitor", "run", "step"}`` -> ``{"depths", "labels", "skipped", "n_tokens"}``.
 
     A label is ``{"id", "name", "question", "n_class", "n_train", "n_test", "majority", "real", "shuffled", "words"}``, its
@@ -229,7 +241,7 @@ def probes(services: Services, asked: dict[str, Any]) -> Answer:
     text = _TEXTS.get((run.id, "probes"), read)
     found = _PROBES.get((run.id, step), lambda: linear_probes.probe_model(model, text))
     names = depth_names(run.model.n_layer)
-    labels = [
+    labels: list[ProbeLabel] = [
         {
             "id": label.id, "name": label.name, "question": label.question,
             "n_class": len(np.unique(label.values[label.values >= 0])), "n_train": measured.n_train,
@@ -248,8 +260,8 @@ def depth_names(n_layer: int) -> list[str]:
     return ["embedding", *(f"layer {layer}" for layer in range(1, n_layer + 1))]
 
 
-def _fit(fit: linear_probes.Fit) -> list[float | None]:
-    return [round(fit.accuracy, 4), None if math.isnan(fit.error) else round(fit.error, 4)]
+def _fit(fit: linear_probes.Fit) -> Fit:
+    return round(fit.accuracy, 4), None if math.isnan(fit.error) else round(fit.error, 4)
 
 
 # ---- search -----------------------------------------------------------------------------------------------------------
@@ -287,7 +299,7 @@ def _text_of(run: Run, tokens: np.ndarray) -> str:
 
 
 @json_endpoint
-def search(services: Services, asked: dict[str, Any]) -> Answer:
+def search(services: Services, asked: Asked) -> SearchAnswer:
     """Passages nearest to a query: ``{"visitor", "run", "step", "depth", "query"}``.
 
     -> ``{"depths", "depth", "n_passages", "model", "ngrams", "same", "trial", "note"}``: two lists of ``[passage, cosine,
@@ -301,20 +313,20 @@ def search(services: Services, asked: dict[str, Any]) -> Answer:
     found = semantic_search.search(index, model, run.tokenizer, query)
     n_tokens, limit = len(run.tokenizer.encode(query)), run.model.block_size
 
-    def rows(hits: tuple[semantic_search.Hit, ...]) -> list[list[Any]]:
-        return [[passages[hit.index].text, round(hit.score, 3), hit.other] for hit in hits]
+    def rows(hits: tuple[semantic_search.Hit, ...]) -> list[tuple[str, float, int]]:
+        return [(passages[hit.index].text, round(hit.score, 3), hit.other) for hit in hits]
 
     return {
         "depths": depth_names(run.model.n_layer), "depth": depth, "n_passages": len(passages),
         "model": rows(found.model), "ngrams": rows(found.ngrams),
         "same": len({hit.index for hit in found.model} & {hit.index for hit in found.ngrams}),
-        "trial": None if trial is None else {**asdict(trial), "words": semantic_search.in_words(trial)},
+        "trial": None if trial is None else cast(SearchTrial, {**asdict(trial), "words": semantic_search.in_words(trial)}),
         "note": f"The query has {counted(n_tokens, 'token')}; the first {limit} are read." if n_tokens > limit else "",
     }  # fmt: skip
 
 
 @json_endpoint
-def similar(services: Services, asked: dict[str, Any]) -> Answer:
+def similar(services: Services, asked: Asked) -> SimilarAnswer:
     """Lines of text against each other: ``{"visitor", "run", "step", "depth", "lines": text}``.
 
     -> ``{"lines", "model", "ngrams"}``, two matrices of cosines; the model's vectors less the mean of the corpus's passages.

@@ -8,32 +8,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
 from playground.inference.generation import GeneratedText, GeneratedToken
 from playground.tokenizers import StreamDecoder, Tokenizer, pieces
+from playground.ui.components.contracts.texts import Branch, TextTree, WrittenToken
 
-Branch = dict[str, Any]
-Tree = dict[str, Any]
 MAX_BRANCHES, MAX_TOKENS = 60, 40_000
 UNREADABLE = "The text on the page cannot be continued: press Generate to begin a new one."
 
 
-def new_tree(prompt: str, branches: Sequence[Branch], note: str = "") -> Tree:
+def new_tree(prompt: str, branches: Sequence[Branch], note: str = "") -> TextTree:
     """A new, empty tree."""
     return {"prompt": prompt, "branches": list(branches), "chosen": 0, "state": "writing", "note": note}
 
 
 def branch(name: str = "", parent: int | None = None, at: int = 0, **more: Any) -> Branch:
     """A branch without tokens yet; `more` can be ``run`` and ``step``, the model of the branch."""
-    return {"name": name, "note": "", "parent": parent, "at": at, "tokens": [], "writing": True, **more}
+    empty: Branch = {"name": name, "note": "", "parent": parent, "at": at, "tokens": [], "writing": True}
+    return cast(Branch, {**empty, **more})
 
 
-def snapshot(tree: Tree, state: str, note: str | None = None) -> Tree:
+def snapshot(tree: TextTree, state: str, note: str | None = None) -> TextTree:
     """A copy of the current tree, for the page."""
-    branches = [
+    branches: list[Branch] = [
         {**each, "tokens": list(each["tokens"]), "writing": each.get("writing", False) and state == "writing"}
         for each in tree["branches"]
     ]
@@ -47,7 +47,7 @@ def stopped(text: Any) -> Any:
     return {**text, "state": "stopped", "nonce": time.monotonic_ns()} if being_written else gr.skip()
 
 
-def read_tree(value: object) -> Tree:
+def read_tree(value: object) -> TextTree:
     """Validate a tree from the page. Raises ValueError if it is invalid or too large."""
     try:
         return _checked_tree(value)
@@ -55,7 +55,7 @@ def read_tree(value: object) -> Tree:
         raise ValueError(UNREADABLE) from error
 
 
-def _checked_tree(value: Any) -> Tree:
+def _checked_tree(value: Any) -> TextTree:
     branches = [_checked_branch(each, number) for number, each in enumerate(value["branches"][: MAX_BRANCHES + 1])]
     if not branches or not isinstance(value["prompt"], str):
         raise ValueError(UNREADABLE)
@@ -76,16 +76,16 @@ def _checked_branch(value: Any, number: int) -> Branch:
     parent = value["parent"]
     if parent is not None and not (type(parent) is int and 0 <= parent < number):
         raise ValueError(UNREADABLE)
-    found = branch(str(value["name"])[:80], parent, _number(value["at"], int))
-    found |= {name: value[name] for name in ("run", "step") if name in value}
+    whose = {name: value[name] for name in ("run", "step") if name in value}
+    found = branch(str(value["name"])[:80], parent, _number(value["at"], int), **whose)
     found["note"] = str(value["note"])[:200]
     found["writing"] = False
     found["tokens"] = [_checked_token(token) for token in value["tokens"][: MAX_TOKENS + 1]]
     return found
 
 
-def _checked_token(value: Any) -> dict[str, Any]:
-    others = [[_number(id, int), str(text)[:200], _number(p, int, float)] for id, text, p in value["alternatives"][:10]]
+def _checked_token(value: Any) -> WrittenToken:
+    others = [(_number(id, int), str(text)[:200], _number(p, int, float)) for id, text, p in value["alternatives"][:10]]
     id, p = _number(value["id"], int), _number(value["p"], int, float)
     return {"id": id, "text": str(value["text"])[:200], "p": p, "alternatives": others}
 
@@ -96,7 +96,7 @@ def _number(value: Any, *kinds: type) -> Any:
     return value
 
 
-def path(tree: Tree, number: int) -> list[dict[str, Any]]:
+def path(tree: TextTree, number: int) -> list[WrittenToken]:
     """The tokens of a branch's whole text: those inherited from its parents, then its own."""
     each = tree["branches"][number]
     if each["parent"] is None:
@@ -104,7 +104,7 @@ def path(tree: Tree, number: int) -> list[dict[str, Any]]:
     return [*path(tree, each["parent"])[: each["at"]], *each["tokens"]]
 
 
-def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
+def sprout(tree: TextTree, number: object, at: object, token: object) -> Branch:
     """A new branch in the tree, with another token instead of number `at` of a branch's whole text.
 
     Raises ValueError if there is no such position or the token is not among its alternatives.
@@ -130,10 +130,10 @@ def sprout(tree: Tree, number: object, at: object, token: object) -> Branch:
     return new
 
 
-def as_token(tokenizer: Tokenizer, token: GeneratedToken, text: str) -> dict[str, Any]:
+def as_token(tokenizer: Tokenizer, token: GeneratedToken, text: str) -> WrittenToken:
     """A generated token as JSON for the page."""
     labels = pieces(tokenizer, [other for other, _ in token.alternatives])
-    others = [[other, name, round(p, 4)] for name, (other, p) in zip(labels, token.alternatives, strict=True)]
+    others = [(other, name, round(p, 4)) for name, (other, p) in zip(labels, token.alternatives, strict=True)]
     return {"id": token.id, "text": text, "p": round(token.probability, 6), "alternatives": others}
 
 
@@ -158,7 +158,7 @@ def note_end(tokenizer: Tokenizer, each: Branch) -> None:
     each["note"] = " · ".join(filter(None, (each["note"], end)))
 
 
-def cut(tokens: list[dict[str, Any]], n: int) -> None:
+def cut(tokens: list[WrittenToken], n: int) -> None:
     """Remove n characters from the end of a text."""
     while n > 0 and tokens:
         text = tokens[-1]["text"]
@@ -175,7 +175,7 @@ def spelled_out(
     probabilities: Sequence[float],
     context: Sequence[int] = (),
     ends: Collection[int] = (),
-) -> list[dict[str, Any]]:
+) -> list[WrittenToken]:
     """Tokens without alternatives, as beam search finds them, behind those of a `context`; those of `ends` have no text."""
     decoder = StreamDecoder(tokenizer, context)
     texts = ["" if id in ends else decoder.feed(id) for id in ids]
@@ -186,6 +186,6 @@ def spelled_out(
     ]
 
 
-def log_probability(tokens: Sequence[dict[str, Any]]) -> float:
+def log_probability(tokens: Sequence[WrittenToken]) -> float:
     """Of the tokens as a whole, in nats."""
     return math.fsum(math.log(max(token["p"], 1e-6)) for token in tokens)

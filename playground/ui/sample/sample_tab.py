@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -21,6 +21,7 @@ from playground.tokenizers import StreamDecoder, pieces
 from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import component
+from playground.ui.components.contracts.texts import Branch, NextTokenValue, TextTree
 from playground.ui.forms import Form, as_it_comes, build_form
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches, writing
@@ -40,7 +41,7 @@ ON_INPUT = """(...values) => {
   const names = ["temperature", "top_k", "top_p", "min_p", "repetition_penalty"];
   const detail = Object.fromEntries(names.map((name, n) => [name, values[n]]));
   document.dispatchEvent(new CustomEvent("playground:sampling", { detail })); }"""
-Shown = tuple[dict[str, Any], dict[str, Any]]  # the texts, the next-token distribution
+Shown = tuple[TextTree, NextTokenValue | None]  # the texts, the next-token distribution
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -
     yield from _longer(services, tree, _config(*settings), token)
 
 
-def _longer(services: Services, tree: branches.Tree, config: GenerationConfig, token: str) -> Iterator[Shown]:
+def _longer(services: Services, tree: TextTree, config: GenerationConfig, token: str) -> Iterator[Shown]:
     """Continue the selected branch with the model that generated it."""
     services.limits.check_writing(config.max_new_tokens)
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
@@ -169,8 +170,8 @@ def _grown(
     model: Transformer,
     ids: list[int],
     config: GenerationConfig,
-    tree: branches.Tree,
-    growing: list[branches.Branch],
+    tree: TextTree,
+    growing: list[Branch],
     drawn: int = 0,
     row: int = 0,
 ) -> Iterator[Shown]:
@@ -194,7 +195,7 @@ def write_beside(
     step: Any,
     prompt: str,
     *rest: Any,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[TextTree]:
     """The same prompt continued in several ways, or by several checkpoints, with the same random numbers."""
     *settings, token = rest
     config, run = _config(*settings), chosen_run(services, run_id, token)
@@ -206,7 +207,7 @@ def write_beside(
     yield from writing.beside(services.models.get, jobs, checked_prompt(prompt))
 
 
-def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> dict[str, Any] | None:
+def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> NextTokenValue | None:
     """The next-token distribution after the prompt; empty without a run."""
     *settings, token = rest
     if not run_id:
@@ -247,14 +248,14 @@ def _ids(run: Run, prompt: str, config: GenerationConfig) -> list[int]:
 
 def distribution(
     run: Run, model: Transformer, ids: list[int], config: GenerationConfig, drawn: int = 0
-) -> dict[str, Any]:
+) -> NextTokenValue:
     """The next-token distribution after `ids`, and the next random number after `drawn` were used."""
     whole = DecodingSession(model).feed(ids[-run.model.block_size :])
     logits, padding = whole[: model.n_tokens], softmax(whole)[model.n_tokens :]
     order = np.argsort(-logits, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return {
+    value = {
         "labels": pieces(run.tokenizer, order[:LABELS].tolist()),
         **packed(logits[order]),
         "by_id": base64.b64encode(rank.astype("<u2").tobytes()).decode("ascii"),
@@ -265,6 +266,7 @@ def distribution(
         "note": padding_note(padding),
         "nonce": time.monotonic_ns(),
     }
+    return cast(NextTokenValue, value)
 
 
 def padding_note(padding: np.ndarray) -> str:

@@ -23,6 +23,7 @@ from playground.tokenizers import StreamDecoder
 from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import component
+from playground.ui.components.contracts.texts import SlotsValue, WrittenToken
 from playground.ui.forms import as_it_comes
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches
@@ -129,7 +130,7 @@ def show_three(services: Services) -> tuple[Any, ...]:
     return results(*view.three(found, run.model.block_size))
 
 
-def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
+def story(window: int, n_sink: int, streams: bool) -> SlotsValue:
     """The animation of the slots."""
     window, n_sink = min(window, 12), min(n_sink, 6)
     steps = [asdict(step) for step in lab.slot_story(window, n_sink, STORY, streams)]
@@ -139,7 +140,7 @@ def story(window: int, n_sink: int, streams: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def show_slots(window: Any, n_sink: Any) -> dict[str, Any]:
+def show_slots(window: Any, n_sink: Any) -> SlotsValue:
     """The animation for new slider values."""
     return story(*_memory(window, n_sink), True)
 
@@ -211,7 +212,7 @@ def endless(
         cache = KVCache(model.config)
     began = shown = time.monotonic()
     counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
-    tail: list[dict[str, Any]] = []
+    tail: list[WrittenToken] = []
     for n, tail in _written(run, model, cache, checked_prompt(prompt)):
         now = time.monotonic()
         if now - shown < UPDATE_SECONDS:
@@ -227,11 +228,11 @@ def endless(
     yield results(words, view.endless_pace(*lines), text=view.tail(tail, "done"))
 
 
-def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _written(run: Run, model: Transformer, cache: KVCache, prompt: str) -> Iterator[tuple[int, list[WrittenToken]]]:
     """The number of tokens, and the last ones."""
     reader, ids = DecodingSession(model, cache), encode_prompt(run.tokenizer, prompt)
     decoder = StreamDecoder(run.tokenizer, ids)
-    tail: list[dict[str, Any]] = []
+    tail: list[WrittenToken] = []
     for n, (token,) in enumerate(continue_batch(reader, ids, GenerationConfig(), ENDLESS_TOKENS), start=1):
         tail.append(branches.as_token(run.tokenizer, token, decoder.feed(token.id)))
         del tail[: len(tail) - TAIL]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from playground.models.kv_cache import KVCache
 from playground.reference.make_sinks import KEPT, TOKENS, TOTAL, Measured
 from playground.reference.make_sinks import TEXTS as TEXTS_READ
 from playground.runs.store.run_store import Run
+from playground.ui.components.contracts.texts import ChartLine, LineChartValue, TextTree, WrittenToken
 from playground.ui.sample import branches
 
 TEXTS, TAIL = 4, 600  # texts that are averaged; tokens of an endless text that are shown
@@ -34,10 +34,10 @@ def verdict(proof: lab.Proof) -> str:
     )
 
 
-def pace(proof: lab.Proof, start: int) -> dict[str, Any]:
+def pace(proof: lab.Proof, start: int) -> LineChartValue:
     """Time per token over its position."""
 
-    def line(name: str, times: list[float]) -> dict[str, Any]:
+    def line(name: str, times: list[float]) -> ChartLine:
         parts = np.array_split(np.arange(len(times)), min(40, len(times)))
         middles = [float(np.median(np.array(times)[part])) for part in parts]
         return {"name": name, "x": [start + float(part.mean()) for part in parts], "y": middles}
@@ -49,9 +49,9 @@ def pace(proof: lab.Proof, start: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def memory(run: Run, window: int) -> dict[str, Any]:
+def memory(run: Run, window: int) -> LineChartValue:
     """The memory of other caches, by formula and as measured."""
-    lines: list[dict[str, Any]] = []
+    lines: list[ChartLine] = []
     contexts = [round(run.model.block_size * n / 8) for n in range(1, 17)]
     for name, variant in lab.cache_variants(run.model, window).items():
         lines.append({"name": name, "x": contexts, "y": [lab.cache_formula(variant, n) / 1024 for n in contexts]})
@@ -67,7 +67,7 @@ def memory(run: Run, window: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]:
+def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> TextTree:
     """The two texts, one below the other."""
     roots = []
     for name, ids in (("with cache", proof.cached), ("without", proof.uncached)):
@@ -77,9 +77,9 @@ def twice(run: Run, prompt: str, proof: lab.Proof, state: str) -> dict[str, Any]
     return {**branches.snapshot(branches.new_tree(prompt, roots), state), "plain": True}
 
 
-def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
+def perplexity(run: Run, found: list[lab.Reading]) -> LineChartValue:
     """Perplexity over position with each strategy so far."""
-    lines = []
+    lines: list[ChartLine] = []
     for reading in found:
         x, y = lab.by_position(reading.nll)
         lines.append({"name": reading.name, "x": x, "y": y})
@@ -90,12 +90,12 @@ def perplexity(run: Run, found: list[lab.Reading]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def memory_read(found: list[lab.Reading]) -> dict[str, Any]:
+def memory_read(found: list[lab.Reading]) -> LineChartValue:
     """Cache memory of each strategy."""
     n = len(found[0].nll) + 1
     x = np.linspace(0, n, 65)
     all_kept = x / n * found[0].cache_bytes
-    lines = [
+    lines: list[ChartLine] = [
         {"name": each.name, "x": x.tolist(), "y": (np.minimum(all_kept, each.cache_bytes) / 1024).tolist()}
         for each in found if each.cache_bytes
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def endless_words(n: int, cache: KVCache, seconds: float, ended: bool) -> str:
     )
 
 
-def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
+def endless_pace(x: list[float], y: list[float]) -> LineChartValue:
     """Time per token during endless generation."""
     keep = slice(None, None, max(1, len(x) // 200))
     return {
@@ -166,7 +166,7 @@ def endless_pace(x: list[float], y: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
+def tail(tokens: list[WrittenToken], state: str) -> TextTree:
     """The end of an endless text. It cannot be branched, because earlier tokens were dropped."""
     root = branches.branch("")
     root["tokens"] = tokens
@@ -174,7 +174,7 @@ def tail(tokens: list[dict[str, Any]], state: str) -> dict[str, Any]:
     return {**branches.snapshot(branches.new_tree("", [root], note), state), "fixed": True}
 
 
-def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
+def masses(points: list[sinks.SinkPoint], length: int) -> LineChartValue:
     """Attention of every head to the first token during training."""
     x = [point.step for point in points]
     lines = _heads([point.mass for point in points], x)
@@ -186,7 +186,7 @@ def masses(points: list[sinks.SinkPoint], length: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _heads(masses: list[np.ndarray], x: list[int]) -> list[dict[str, Any]]:
+def _heads(masses: list[np.ndarray], x: list[int]) -> list[ChartLine]:
     n_layer, n_head = masses[0].shape
     return [
         {
@@ -197,7 +197,7 @@ def _heads(masses: list[np.ndarray], x: list[int]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
+def rates(points: list[sinks.SinkPoint]) -> LineChartValue:
     """The share of sink heads during training; with a sink logit, each head's attention to it."""
     if any(point.nothing.any() for point in points):
         lines = _heads([point.nothing for point in points], [point.step for point in points])
@@ -214,7 +214,7 @@ def rates(points: list[sinks.SinkPoint]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def three(found: dict[str, Measured], context: int) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+def three(found: dict[str, Measured], context: int) -> tuple[str, LineChartValue, LineChartValue, str]:
     """The three reference runs compared: a text, two charts and the table."""
     return three_words(found), _three_heads(found), _three_kept(found), three_table(found, context)
 
@@ -264,8 +264,8 @@ def three_table(found: dict[str, Measured], context: int) -> str:
     return "\n".join(rows) + f"\n\n{about}"
 
 
-def _three_heads(found: dict[str, Measured]) -> dict[str, Any]:
-    lines: list[dict[str, Any]] = []
+def _three_heads(found: dict[str, Measured]) -> LineChartValue:
+    lines: list[ChartLine] = []
     for name, each in found.items():
         x = [point.step for point in each.points]
         lines.append({"name": name, "x": x, "y": [100 * float(point.mass.max()) for point in each.points]})
@@ -281,8 +281,10 @@ def _three_heads(found: dict[str, Measured]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _three_kept(found: dict[str, Measured]) -> dict[str, Any]:
-    lines = [{"name": name, "x": list(KEPT), "y": [each.perplexity(n) for n in KEPT]} for name, each in found.items()]
+def _three_kept(found: dict[str, Measured]) -> LineChartValue:
+    lines: list[ChartLine] = [
+        {"name": name, "x": list(KEPT), "y": [each.perplexity(n) for n in KEPT]} for name, each in found.items()
+    ]
     return {
         "title": "Effect of keeping the first tokens", "about": f"in a cache of {TOTAL}, far beyond the context",
         "x": "first tokens kept", "y": "perplexity", "lines": lines, "ticks": list(KEPT), "nonce": time.monotonic_ns(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from playground.config import GenerationConfig, counted
 from playground.inference.beam import beam_search
@@ -12,9 +11,9 @@ from playground.inference.generation import encode_prompt, end_tokens, generate_
 from playground.models.transformer import Transformer
 from playground.runs.store.run_store import Run
 from playground.tokenizers import Tokenizer, n_tokens
+from playground.ui.components.contracts.texts import Branch, TextTree, WrittenToken
 from playground.ui.progress import paced
 from playground.ui.sample import branches
-from playground.ui.sample.branches import Branch, Tree
 
 ALTERNATIVES = 6
 UPDATES_PER_SECOND = 8
@@ -26,7 +25,7 @@ WAYS = {
 }
 
 
-def whole_ids(run: Run, prompt: str, tokens: list[dict[str, Any]], config: GenerationConfig) -> list[int]:
+def whole_ids(run: Run, prompt: str, tokens: list[WrittenToken], config: GenerationConfig) -> list[int]:
     """Ids of a prompt and what was written after it. Raises ValueError for ids outside the run's vocabulary."""
     ids = [token["id"] for token in tokens]
     if not all(0 <= token < n_tokens(run.tokenizer) for token in ids):
@@ -39,17 +38,17 @@ def grow(
     tokenizer: Tokenizer,
     ids: list[int],
     config: GenerationConfig,
-    tree: Tree,
+    tree: TextTree,
     growing: list[Branch],
     drawn: int = 0,
     row: int = 0,
-) -> Iterator[Tree]:
+) -> Iterator[TextTree]:
     """Continue all `growing` branches, whose text so far is `ids`; yields the tree at intervals.
 
     `drawn` and `row`: how many random numbers of which of several samples were used.
     """
 
-    def growth() -> Iterator[Callable[[], Tree]]:
+    def growth() -> Iterator[Callable[[], TextTree]]:
         for pieces in generate_text_batch(model, tokenizer, ids, config, ALTERNATIVES, drawn, row):
             branches.add(tokenizer, growing, pieces)
             yield lambda: branches.snapshot(tree, "writing")
@@ -97,7 +96,7 @@ def jobs(
     ]
 
 
-def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[Tree]:
+def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[TextTree]:
     """Each job on a branch of its own, one after the other. Errors, such as a prompt that cannot be encoded, are shown
     on the branch."""
     roots = [branches.branch(job.name, run=job.run.id, step=job.step) for job in todo]
@@ -116,7 +115,7 @@ def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prom
     yield branches.snapshot(tree, "done", "Same prompt, same seed; log probabilities are those of the model itself.")
 
 
-def likelihood(tokens: list[dict[str, Any]]) -> str:
+def likelihood(tokens: list[WrittenToken]) -> str:
     """The model's probability of a text, as a sentence; empty for an empty text."""
     if not tokens:
         return ""
@@ -124,7 +123,7 @@ def likelihood(tokens: list[dict[str, Any]]) -> str:
     return f"log probability {total / len(tokens):.2f} nats per token, {total:.1f} in total".replace("-", "−")
 
 
-def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch) -> Iterator[Tree]:
+def _written(model: Transformer, job: Job, prompt: str, tree: TextTree, each: Branch) -> Iterator[TextTree]:
     tokenizer = job.run.tokenizer
     ids = encode_prompt(tokenizer, prompt, job.config.special_tokens)
     if not job.n_beam:
@@ -133,7 +132,7 @@ def _written(model: Transformer, job: Job, prompt: str, tree: Tree, each: Branch
 
     last = end_tokens(tokenizer, job.config)
 
-    def growth() -> Iterator[Callable[[], Tree]]:
+    def growth() -> Iterator[Callable[[], TextTree]]:
         for beams in beam_search(model, ids, job.config.max_new_tokens, job.n_beam, last):
             each["tokens"] = branches.spelled_out(tokenizer, beams[0].ids, beams[0].probabilities, ids, last)
             yield lambda: branches.snapshot(tree, "writing")

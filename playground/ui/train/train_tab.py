@@ -33,6 +33,7 @@ from playground.train.race import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
+from playground.ui.components.contracts.shared import RunValue
 from playground.ui.endpoints import duration
 from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
@@ -355,18 +356,18 @@ def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any
     return gr.update(choices=services.choices(token, shared=run), value=run_id), show_run(run_id, token)
 
 
-def show_run(run_id: str | None, token: str) -> dict[str, Any]:
+def show_run(run_id: str | None, token: str) -> RunValue:
     """The live view's value."""
     return {"visitor": token, "run": run_id or "", "nonce": time.monotonic_ns()}
 
 
-def act(services: Services, action: str, run_id: str | None, token: str) -> dict[str, Any]:
+def act(services: Services, action: str, run_id: str | None, token: str) -> RunValue:
     """Pause, resume or stop the chosen run."""
     getattr(services.launcher, action)(chosen(run_id), services.visitor(token))
     return show_run(run_id, token)
 
 
-def go_on(services: Services, run_id: str | None, steps: Any, token: str) -> dict[str, Any]:
+def go_on(services: Services, run_id: str | None, steps: Any, token: str) -> RunValue:
     """Train the chosen run for more steps."""
     if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 1 <= steps <= 1_000_000:
         raise ValueError(f"More steps must be 1 to 1,000,000; {steps!r} is not.")
