@@ -13,11 +13,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 the training failed, 2 wrong input, 130 interrupted."""
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
-    from playground.cli import race as race_command  # only now: torch reads the environment when it is loaded
-    from playground.cli.commands import Command, run_command
+    from playground.cli.commands import run_command  # only now: torch reads the environment when it is loaded
 
-    race = Command(race_command.NAME, race_command.HELP, race_command.add_options, race_command.run)
-    return run_command(arguments, [race])
+    return run_command(arguments)
 
 
 if __name__ == "__main__":

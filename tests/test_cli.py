@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.__main__ import main
-from playground.cli import commands
+from playground.cli import train
 from playground.data.sources import TextFile, write_text_file
 from playground.runs.store.paths import code_root
 from playground.runs.store.run_store import RunStore
@@ -156,7 +156,7 @@ def test_a_data_set_of_the_hub(root: Path, tmp_path: Path, capsys: Captured, mon
         asked.append((name, column, split, max_bytes))
         return write_text_file(iter(["once upon a time\n" * 200]), folder, f"{name} ({column})")
 
-    monkeypatch.setattr(commands, "dataset_text", dataset_text)
+    monkeypatch.setattr(train, "dataset_text", dataset_text)
     run = RunStore(root).get(trained(capsys, "--dataset", "ann/stories", "--column", "story", "--split", "test"))
     assert asked == [("ann/stories", "story", "test", 20_000)]
     assert run.own_text() == "once upon a time\n" * 200

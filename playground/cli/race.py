@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from playground.cli.command import Command
 from playground.config import counted
 from playground.data.sources import gather
 from playground.races.comparison import with_error
@@ -29,11 +30,8 @@ from playground.runs.worker.racing import execute_race
 from playground.train.events import Evaluated, Event
 from playground.train.race import RaceSpec
 
-NAME, HELP = "race", "train several models and compare them; the race's id is the last line printed"
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The command's own options."""
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE.json", help="race configuration, as saved by “Config” in the Compare tab"
     )
@@ -44,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every measurement as CSV")
 
 
-def run(options: argparse.Namespace, store: RunStore) -> int:
+def _race(options: argparse.Namespace, store: RunStore) -> int:
     """Race, print the verdict, and return the exit code: 0 finished, 1 failed, 130 interrupted. Raises ValueError."""
     race = _find(store, options.resume) if options.resume else _new(options, store)
     print(f"{race.name}: {conditions(race)}", file=sys.stderr)
@@ -124,3 +122,6 @@ def _reporter() -> Callable[[Run, Event], None]:
             )
 
     return report
+
+
+RACE = Command("race", "train several models and compare them; the race's id is the last line printed", _options, _race)

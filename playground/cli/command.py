@@ -1,0 +1,45 @@
+"""What every command is made of."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playground.config import (
+    counted,
+)
+from playground.runs.store.run_store import Run, RunStore
+
+PROGRAM = "python -m playground"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: `run` prints its result and returns the exit code, or raises ValueError with one sentence."""
+
+    name: str
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, RunStore], int]
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a run, see `find_run`."""
+    parser.add_argument("run", metavar="RUN", help="id, the beginning of one, or a name")
+
+
+def find_run(store: RunStore, text: str) -> Run:
+    """The run whose id begins with `text`, or whose name it is. Raises ValueError unless there is exactly one."""
+    runs = store.list()
+    found = [run for run in runs if run.name.casefold() == text.casefold()]
+    found = found or [run for run in runs if text and run.id.startswith(text.lower())]
+    if not found:
+        raise ValueError(
+            f"No run is called {text[:40]!r} or has an id that begins with it. List them with: {PROGRAM} runs"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"{counted(len(found), 'run')} match {text[:40]!r}. Give more of the id. List them with: {PROGRAM} runs"
+        )
+    return found[0]
