@@ -69,9 +69,8 @@ Means = dict[str, Tensor]
 
 def means(model: Transformer, sequences: Tensor) -> Means:
     """The mean outputs of heads, MLPs and attention layers over token ids (B, T), by activation name, for `edits`."""
-    trace = Trace(keep=["*.z", "*.mlp_out", "*.attn_out"])
-    with torch.inference_mode():
-        model.hidden(sequences.to(model.embed.weight.device), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=["*.z", "*.mlp_out", "*.attn_out"]) as trace:
+        model.hidden(sequences.to(model.embed.weight.device))
     return {name: value.mean(dim=(0, -2)) for name, value in trace.kept.items()}  # (H, D) of z, else (C,)
 
 
@@ -135,10 +134,9 @@ def _losses(model: Transformer, inputs: Tensor, targets: Tensor, changes: dict[s
     """Loss summed over each window (N,), in nats, float64."""
     device, size = model.embed.weight.device, max(1, BATCH_TOKENS // inputs.size(1))
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), Trace(model, edit=changes):
         for x, y in zip(inputs.split(size), targets.split(size), strict=True):
-            trace = Trace(edit=changes) if changes else None
-            logits = model.unembed(model.hidden(x.to(device), trace=trace)).float()
+            logits = model.unembed(model.hidden(x.to(device))).float()
             loss = F.cross_entropy(logits.transpose(1, 2), y.to(device), ignore_index=IGNORED, reduction="none")
             parts.append(loss.double().sum(1).cpu())
     return torch.cat(parts)
@@ -181,14 +179,13 @@ def continuation(
 ) -> Continuation:
     """The greedy continuation of a text with these parts ablated (none: the whole model), within the context."""
     check_parts(model, parts)
-    trace = Trace(edit=edits(parts, average))
     cache, device = KVCache(model.config), model.embed.weight.device
     feed, first = [int(token) for token in ids[-model.config.block_size :]], None
     written: list[int] = []
     n_tokens = min(n_tokens, LONGEST, model.config.block_size - len(feed) + 1)
-    with torch.inference_mode():
+    with torch.inference_mode(), Trace(model, edit=edits(parts, average)):
         while len(written) < max(1, n_tokens):
-            logits = model.unembed(model.hidden(torch.tensor([feed], device=device), cache=cache, trace=trace)[0, -1])
+            logits = model.unembed(model.hidden(torch.tensor([feed], device=device), cache=cache)[0, -1])
             first = logits.double().softmax(-1).cpu().numpy() if first is None else first
             feed = [int(logits[: model.n_tokens].argmax())]  # padding ids are never generated
             written += feed

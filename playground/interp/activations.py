@@ -31,10 +31,9 @@ def streams(model: Transformer, sequences: np.ndarray, depths: Sequence[int]) ->
     names = ["embed" if depth == 0 else f"blocks.{depth - 1}.resid_post" for depth in depths]
     device, size = model.embed.weight.device, max(1, BATCH_TOKENS // max(1, sequences.shape[1]))
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), Trace(model, keep=names) as trace:
         for batch in torch.from_numpy(sequences).split(size):
-            trace = Trace(keep=names)
-            model.hidden(batch.to(device), trace=trace)
+            model.hidden(batch.to(device))
             parts.append(torch.stack([trace.kept[name].float().cpu() for name in names]))
     return torch.cat(parts, dim=1)
 
@@ -52,7 +51,7 @@ def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: 
     order = sorted(range(len(cut)), key=lambda i: len(cut[i]))  # batches of similar length need less padding
     found = np.zeros((len(cut), model.config.n_embd))
     start = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), Trace(model, keep=[name]) as trace:
         while start < len(order):
             longest = len(cut[order[start]]) + 16
             rows = order[start : start + max(1, BATCH_TOKENS // longest)]
@@ -60,8 +59,7 @@ def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: 
             ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(cut[i]) for i in rows], batch_first=True)
             lengths = torch.tensor([len(cut[i]) for i in rows])
             valid = torch.arange(ids.size(1)) < lengths[:, None]
-            trace = Trace(keep=[name])
-            model.hidden(ids.to(device), trace=trace, valid=valid.to(device))
+            model.hidden(ids.to(device), valid=valid.to(device))
             stream = trace.kept[name].double().cpu().masked_fill(~valid[..., None], 0)  # padding has undefined values
             found[rows] = (stream.sum(1) / lengths[:, None]).numpy()
             start += len(rows)

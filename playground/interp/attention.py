@@ -22,9 +22,8 @@ def attention_patterns(model: Transformer, ids: Sequence[int], layers: Sequence[
     if not 1 <= len(ids) <= limit:
         raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
     wanted = [f"blocks.{layer}.pattern" for layer in (range(model.config.n_layer) if layers is None else layers)]
-    trace = Trace(keep=wanted)
-    with torch.inference_mode():
-        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=wanted) as trace:
+        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
     return torch.stack([trace.kept[name][0] for name in wanted]).float().cpu().numpy()
 
 

@@ -77,9 +77,8 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
 def _traced(model: Transformer, ids: Sequence[int], layer: int, head: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Query, key and value of a head, each (1, 1, T, D), before RoPE, and its pattern (T, T)."""
     name = f"blocks.{layer}"
-    trace = Trace(keep=[f"{name}.{part}" for part in ("q", "k", "v", "pattern")])
-    with torch.inference_mode():
-        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=[f"{name}.{part}" for part in ("q", "k", "v", "pattern")]) as trace:
+        model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
     kept = {part: trace.kept[f"{name}.{part}"].cpu() for part in ("q", "k", "v", "pattern")}
     group = head * model.config.n_kv_head // model.config.n_head
     q, k, v = kept["q"][:, head : head + 1], *(kept[part][:, group : group + 1] for part in ("k", "v"))

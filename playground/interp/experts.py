@@ -42,10 +42,9 @@ def route(model: Transformer, sequences: np.ndarray) -> Routes:
         )
     chosen, probabilities = [], []
     size = max(1, BATCH_TOKENS // max(1, sequences.shape[1]))
-    with torch.inference_mode():
+    with torch.inference_mode(), Trace(model, keep=["*.router", "*.experts"]) as trace:
         for batch in torch.from_numpy(np.asarray(sequences, dtype=np.int64)).split(size):
-            trace = Trace(keep=["*.router", "*.experts"])
-            model.hidden(batch.to(model.embed.weight.device), trace=trace)
+            model.hidden(batch.to(model.embed.weight.device))
             kept = [
                 (trace.kept[f"blocks.{i}.experts"], trace.kept[f"blocks.{i}.router"]) for i in range(config.n_layer)
             ]

@@ -68,9 +68,8 @@ def repeated_tokens(vocabulary: Sequence[int], block_size: int, seed: int = 0) -
 
 def patterns_of(model: Transformer, ids: np.ndarray) -> np.ndarray:
     """Attention (N, L, H, T, T) of sequences (N, T) that fit the context."""
-    trace = Trace(keep=["*.pattern"])
-    with torch.inference_mode():
-        model.hidden(torch.from_numpy(ids).to(model.embed.weight.device), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=["*.pattern"]) as trace:
+        model.hidden(torch.from_numpy(ids).to(model.embed.weight.device))
     layers = [trace.kept[f"blocks.{layer}.pattern"] for layer in range(model.config.n_layer)]
     return torch.stack(layers, dim=1).double().cpu().numpy()
 

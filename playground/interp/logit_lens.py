@@ -57,9 +57,8 @@ def _by_depth(model: Transformer, ids: Sequence[int]) -> Tensor:
     limit, layers = model.config.block_size, range(model.config.n_layer)
     if not 1 <= len(ids) <= limit:
         raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
-    trace = Trace(keep=["embed", "*.resid_post"])
-    with torch.inference_mode():
-        final = model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=["embed", "*.resid_post"]) as trace:
+        final = model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
         streams = [trace.kept["embed"], *(trace.kept[f"blocks.{layer}.resid_post"] for layer in layers[:-1])]
         hidden = torch.cat([*(model.norm(stream) for stream in streams), final])
         return model.unembed(hidden).double().log_softmax(-1).cpu()

@@ -56,9 +56,8 @@ def patching(model: Transformer, clean: Sequence[int], corrupted: Sequence[int],
     """
     _check(model, clean, corrupted, answers)
     config, n_tokens = model.config, len(clean)
-    trace = Trace(keep=[*streams(config), "*.z", "*.mlp_out"])
-    with torch.inference_mode():
-        model.hidden(_tokens(model, clean), trace=trace)
+    with torch.inference_mode(), Trace(model, keep=[*streams(config), "*.z", "*.mlp_out"]) as trace:
+        model.hidden(_tokens(model, clean))
     whole, broken = (logit_difference(model, ids, answers).item() for ids in (clean, corrupted))
     if abs(whole - broken) < 1e-6:
         raise ValueError("The two prompts change nothing between these answers. Change a prompt or an answer.")
@@ -124,9 +123,9 @@ def logit_difference(
     """
     found = []
     for rows in torch.arange(copies, device=model.embed.weight.device).split(ROWS):
-        trace = Trace(edit={name: partial(_apply, patch, rows) for name, patch in (patches or {}).items()})
-        with torch.inference_mode():
-            hidden = model.hidden(_tokens(model, ids).expand(len(rows), -1), trace=trace)[:, -1]
+        edit = {name: partial(_apply, patch, rows) for name, patch in (patches or {}).items()}
+        with torch.inference_mode(), Trace(model, edit=edit):
+            hidden = model.hidden(_tokens(model, ids).expand(len(rows), -1))[:, -1]
             logits = model.unembed(hidden).double()
         found.append((logits[:, answers[0]] - logits[:, answers[1]]).cpu().numpy())
     return np.concatenate(found)

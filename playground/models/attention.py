@@ -19,7 +19,7 @@ from playground.config import ModelConfig
 from playground.models.kv_cache import KVCache
 from playground.models.normalization import HeadNorm
 from playground.models.positional import Rotation, apply_rotary_emb
-from playground.models.trace import Trace
+from playground.models.trace import HookPoint
 
 PatternHook = Callable[[Tensor], Tensor]
 
@@ -162,21 +162,11 @@ class LayerContext:
 
 @dataclass(frozen=True)
 class ForwardContext:
-    """What all layers share in one forward pass: contexts by window, the cache, and what is recorded."""
+    """What all layers share in one forward pass: contexts by window, the cache, and the routers' decisions."""
 
     by_window: Mapping[int, LayerContext]
     cache: KVCache | None = None
-    trace: Trace | None = None
     routings: list[Any] | None = None  # of `moe.Routing`: routers append their decisions for the auxiliary losses
-
-    def note(self, name: str, value: Tensor) -> Tensor:
-        """Let the trace, if there is one, record or replace an activation."""
-        return value if self.trace is None else self.trace(name, value)
-
-    def hook(self, name: str) -> PatternHook | None:
-        """For `attend`: a hook for the pattern called `name`, or None if it is neither recorded nor edited."""
-        trace = self.trace
-        return None if trace is None or not trace.wants(name) else lambda pattern: trace(name, pattern)
 
 
 SINK_LOGITS: dict[str, Callable[[int], Tensor | None]] = {
@@ -193,7 +183,7 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.layer, self.name = layer, f"blocks.{layer}"
+        self.layer = layer
         self.head_dim, self.dropout, self.window = config.head_dim, config.dropout, config.windows[layer]
         q_width, kv_width = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
         self.query = nn.Linear(config.n_embd, q_width, bias=config.bias)
@@ -208,18 +198,19 @@ class Attention(nn.Module):
             self.sinks = sinks
         else:
             self.register_buffer("sinks", sinks, persistent=False)
+        self.hook_pattern = HookPoint()
 
     def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
-        q = ctx.note(f"{self.name}.q", self.query_norm(self._heads(self.query(x))))  # (B, H, T, D)
-        k = ctx.note(f"{self.name}.k", self.key_norm(self._heads(self.key(x))))  # (B, K, T, D)
-        v = ctx.note(f"{self.name}.v", self._heads(self.value(x)))  # (B, K, T, D)
+        q = self.query_norm(self._heads(self.query(x)))  # (B, H, T, D)
+        k = self.key_norm(self._heads(self.key(x)))  # (B, K, T, D)
+        v = self._heads(self.value(x))  # (B, K, T, D)
         if ctx.cache is not None:
             k, v = ctx.cache.extend(self.layer, k, v)  # (B, K, S, D): keys are cached before RoPE
         layer = ctx.by_window[self.window]
         q, k = apply_rotary_emb(q, layer.query_rotation), apply_rotary_emb(k, layer.key_rotation)
         dropout = self.dropout if self.training else 0.0
-        z = attend(q, k, v, layer.mask, ctx.hook(f"{self.name}.pattern"), dropout, self.sinks, layer.window)
-        z = ctx.note(f"{self.name}.z", z)  # (B, H, T, D)
+        hook = self.hook_pattern if self.hook_pattern.is_hooked() else None
+        z = attend(q, k, v, layer.mask, hook, dropout, self.sinks, layer.window)  # (B, H, T, D)
         return self.out(z.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:  # (B, T, heads * D) -> (B, heads, T, D)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from playground.config import GATED, ModelConfig
 from playground.models.attention import ForwardContext
 from playground.models.mlp import ACTIVATIONS, MLPS
+from playground.models.trace import HookPoint
 
 # On CPUs, products whose rows are no multiple of four, and the last numbers of a vectorised function when they do not fill
 # this many, are rounded in their own way. Filled up with zeros, what an expert answers to a token does not depend, to the
@@ -67,14 +68,14 @@ class MoE(nn.Module):
     gpt-oss) and unchanged if not (Switch). A shared expert, if there is one, is applied to every token.
     """
 
-    def __init__(self, config: ModelConfig, layer: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.name = f"blocks.{layer}"
         self.n_expert, self.n_active, self.normalise = config.n_expert, config.n_expert_active, config.router_norm
         shape = config.n_embd, config.mlp_hidden, config.bias
         self.router = nn.Linear(config.n_embd, config.n_expert, bias=config.bias)
         self.experts = Experts(config.mlp, config.n_expert, *shape)
         self.shared = MLPS[config.mlp](*shape) if config.shared_expert else None
+        self.hook_router, self.hook_experts = HookPoint(), HookPoint()
 
     def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
         weights, chosen = (part.flatten(0, 1) for part in self._route(x, ctx))  # (N, k) each
@@ -92,8 +93,8 @@ class MoE(nn.Module):
         """Weights and ids (B, T, k) of each token's experts. The softmax is taken in fp32 at least."""
         logits = self.router(x)  # (B, T, E)
         wide = torch.promote_types(logits.dtype, torch.float32)
-        probabilities = ctx.note(f"{self.name}.router", logits.softmax(-1, dtype=wide))
-        chosen = ctx.note(f"{self.name}.experts", probabilities.topk(self.n_active).indices)
+        probabilities = self.hook_router(logits.softmax(-1, dtype=wide))
+        chosen = self.hook_experts(probabilities.topk(self.n_active).indices)
         weights = probabilities.gather(-1, chosen)
         if ctx.routings is not None:
             ctx.routings.append(Routing(logits.flatten(0, 1), chosen.flatten(0, 1)))

@@ -22,7 +22,7 @@ from playground.models.mlp import MLPS
 from playground.models.moe import MoE, Routing
 from playground.models.normalization import NORMS
 from playground.models.positional import POSITIONS
-from playground.models.trace import Trace
+from playground.models.trace import HookPoint
 
 
 class Block(nn.Module):
@@ -32,20 +32,18 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.name = f"blocks.{layer}"
         self.attn_norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps)
         self.attn = Attention(config, layer)
         self.mlp_norm = NORMS[config.norm](config.n_embd, config.bias, config.norm_eps)
         dense = config.n_expert == 1
-        self.mlp = MLPS[config.mlp](config.n_embd, config.mlp_hidden, config.bias) if dense else MoE(config, layer)
+        self.mlp = MLPS[config.mlp](config.n_embd, config.mlp_hidden, config.bias) if dense else MoE(config)
         self.drop = nn.Dropout(config.dropout)
+        self.hook_resid_mid = HookPoint()
 
     def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = ctx.note(f"{self.name}.resid_pre", x)
-        x = x + ctx.note(f"{self.name}.attn_out", self.drop(self.attn(self.attn_norm(x), ctx)))
-        x = ctx.note(f"{self.name}.resid_mid", x)
-        x = x + ctx.note(f"{self.name}.mlp_out", self.drop(self.mlp(self.mlp_norm(x), ctx)))
-        return ctx.note(f"{self.name}.resid_post", x)
+        x = x + self.drop(self.attn(self.attn_norm(x), ctx))
+        x = self.hook_resid_mid(x)
+        return x + self.drop(self.mlp(self.mlp_norm(x), ctx))
 
 
 class PostNormBlock(Block):
@@ -54,11 +52,9 @@ class PostNormBlock(Block):
     leaves_normed = True
 
     def forward(self, x: Tensor, ctx: ForwardContext) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = ctx.note(f"{self.name}.resid_pre", x)
-        x = self.attn_norm(x + ctx.note(f"{self.name}.attn_out", self.drop(self.attn(x, ctx))))
-        x = ctx.note(f"{self.name}.resid_mid", x)
-        x = self.mlp_norm(x + ctx.note(f"{self.name}.mlp_out", self.drop(self.mlp(x, ctx))))
-        return ctx.note(f"{self.name}.resid_post", x)
+        x = self.attn_norm(x + self.drop(self.attn(x, ctx)))
+        x = self.hook_resid_mid(x)
+        return self.mlp_norm(x + self.drop(self.mlp(x, ctx)))
 
 
 BLOCKS: dict[str, type[Block]] = {"pre": Block, "post": PostNormBlock}
@@ -99,7 +95,6 @@ class Transformer(nn.Module):
         self,
         tokens: Tensor,
         cache: KVCache | None = None,
-        trace: Trace | None = None,
         valid: Tensor | None = None,
         routings: list[Routing] | None = None,
     ) -> Tensor:
@@ -112,15 +107,15 @@ class Transformer(nn.Module):
         if cache is not None and len(sizes := cache.chunk_sizes(tokens.size(1))) > 1:
             masks = [None] * len(sizes) if valid is None else valid.split(sizes, dim=1)
             parts = zip(tokens.split(sizes, dim=1), masks, strict=True)
-            return torch.cat([self.hidden(part, cache, trace, mask, routings) for part, mask in parts], dim=1)
-        query_pos, ctx = self._context(tokens, cache, trace, valid, routings)
-        x = ctx.note("embed", self.drop(self.positions.add(self.embed(tokens), query_pos)))
+            return torch.cat([self.hidden(part, cache, mask, routings) for part, mask in parts], dim=1)
+        query_pos, ctx = self._context(tokens, cache, valid, routings)
+        x = self.drop(self.positions.add(self.embed(tokens), query_pos))
         again = self.gradient_checkpointing and torch.is_grad_enabled()
         for block in self.blocks:
             x = checkpoint(block, x, ctx, use_reentrant=False) if again else block(x, ctx)
         if cache is not None:
             cache.advance()
-        return ctx.note("final", self.norm(x))
+        return self.norm(x)
 
     def unembed(self, hidden: Tensor) -> Tensor:
         """Logits (..., V) of hidden states (..., C)."""
@@ -136,7 +131,6 @@ class Transformer(nn.Module):
         self,
         tokens: Tensor,
         cache: KVCache | None,
-        trace: Trace | None,
         valid: Tensor | None,
         routings: list[Routing] | None,
     ) -> tuple[Tensor, ForwardContext]:
@@ -152,7 +146,7 @@ class Transformer(nn.Module):
             self.positions.check(int(query_pos.max()) + 1)
         plain = cache is None and valid is None
         by_window = {window: self._layer_context(window, query_pos, cache, plain) for window in self.windows}
-        return query_pos, ForwardContext(by_window, cache, trace, routings)
+        return query_pos, ForwardContext(by_window, cache, routings)
 
     def _layer_context(self, window: int, query_pos: Tensor, cache: KVCache | None, plain: bool) -> LayerContext:
         """Mask and rotations for the layers with a window. `*_at` are positions for RoPE, which a streaming cache shifts."""

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _layer(n_expert: int, active: int) -> MoE:
-    moe = MoE(preset("modern", n_expert=n_expert, n_expert_active=active), 0)
+    moe = MoE(preset("modern", n_expert=n_expert, n_expert_active=active))
     for parameter in moe.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return moe

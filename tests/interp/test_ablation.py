@@ -24,8 +24,8 @@ CONFIGS = {
 
 
 def logits(model, ids, changes):
-    with torch.no_grad():
-        return model.unembed(model.hidden(ids, trace=Trace(edit=changes)))
+    with torch.no_grad(), Trace(model, edit=changes):
+        return model.unembed(model.hidden(ids))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -63,11 +63,10 @@ def test_a_head_set_to_its_mean_writes_the_same_everywhere():
     config = VARIANTS["classic"]
     model, ids = build(config), tokens(config, n=30)
     average = means(model, ids)
-    trace = Trace(keep=["blocks.1.z"], edit=edits([Part(1, "head", 2)], average))
-    plain = Trace(keep=["blocks.1.z"])
-    with torch.no_grad():
-        model.hidden(ids, trace=trace)
-        model.hidden(ids, trace=plain)
+    with torch.no_grad(), Trace(model, ["blocks.1.z"], edits([Part(1, "head", 2)], average)) as trace:
+        model.hidden(ids)
+    with torch.no_grad(), Trace(model, ["blocks.1.z"]) as plain:
+        model.hidden(ids)
     before, after = plain.kept["blocks.1.z"], trace.kept["blocks.1.z"]
     by_hand = torch.stack([before[b, 2, t] for b in range(2) for t in range(30)]).mean(0)
     torch.testing.assert_close(after[:, 2], by_hand.expand(2, 30, -1))
@@ -92,9 +91,10 @@ def test_watching_everything_changes_no_logit(name):
     config = CONFIGS[name]
     ids = tokens(config, n=40)
     for model in (build(config, scale=1), build(config).double()):
-        trace = Trace(keep=["*.pattern", "*.z", "*.q", "*.resid_post"])
+        with torch.no_grad(), Trace(model, keep=["*.pattern", "*.z", "*.q", "*.resid_post"]) as trace:
+            seen = model.unembed(model.hidden(ids))
         with torch.no_grad():
-            seen, unseen = model.unembed(model.hidden(ids, trace=trace)), model(ids)
+            unseen = model(ids)
         assert len(trace.kept) == 4 * config.n_layer
         torch.testing.assert_close(seen, unseen, atol=1e-6, rtol=0)
 

@@ -21,9 +21,8 @@ CONFIGS = {
 def test_every_number_leads_to_what_the_head_writes(name):
     config = CONFIGS[name]
     model, ids = build(config, scale=2), tokens(config, n=30, batch=1)
-    trace = Trace(keep=["*.pattern", "*.z"])
-    with torch.no_grad():
-        model.hidden(ids, trace=trace)
+    with torch.no_grad(), Trace(model, keep=["*.pattern", "*.z"]) as trace:
+        model.hidden(ids)
     for layer, head, t in ((0, 0, 29), (1, 3, 12), (2, 2, 0)):
         found = by_hand(model, ids[0].tolist(), layer, head, t)
         pattern, z = (trace.kept[f"blocks.{layer}.{part}"][0, head, t].double().numpy() for part in ("pattern", "z"))

@@ -91,9 +91,8 @@ def test_patching_everything_restores_the_clean_run_and_patching_nothing_changes
     names = [*streams(model.config), *(f"blocks.{layer}.{part}" for layer in range(3) for part in ("z", "mlp_out"))]
     kept = {}
     for ids in (clean, corrupted):
-        trace = Trace(keep=names)
-        with torch.no_grad():
-            model.hidden(torch.tensor([ids]), trace=trace)
+        with torch.no_grad(), Trace(model, keep=names) as trace:
+            model.hidden(torch.tensor([ids]))
         kept[ids is clean] = trace.kept
     whole, broken = (logit_difference(model, ids, ANSWERS).item() for ids in (clean, corrupted))
     assert abs(whole - broken) > 1e-5

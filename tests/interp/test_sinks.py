@@ -15,9 +15,8 @@ def test_mass_is_the_mean_attention_on_the_first_token():
     model = build(VARIANTS["modern"])
     expected = torch.zeros(3, 4, dtype=torch.float64)
     for text in TEXTS:
-        trace = Trace(keep=["*.pattern"])
-        with torch.no_grad():
-            model.hidden(torch.from_numpy(text)[None], trace=trace)
+        with torch.no_grad(), Trace(model, keep=["*.pattern"]) as trace:
+            model.hidden(torch.from_numpy(text)[None])
         for layer in range(3):
             for head in range(4):
                 weights = [trace.kept[f"blocks.{layer}.pattern"][0, head, i, 0].item() for i in range(20)]

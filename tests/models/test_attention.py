@@ -1,7 +1,6 @@
 """Who sees whom, and that seeing is softmax(q kᵀ / sqrt(D)) v."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -83,10 +82,10 @@ def test_a_sink_takes_its_share_of_the_softmax(n_kv_head):
         weights = scores.exp() * mask
         pattern = weights / (weights.sum(-1, keepdim=True) + sinks.double().exp()[:, None, None])
         expected = pattern @ v.double().repeat_interleave(group, 1)
-        trace = Trace(keep=["pattern"])
-        for look in (None, partial(trace, "pattern")):
-            assert (attend(q, k, v, given, look, sinks=sinks) - expected).abs().max() < 5e-6
-        assert (trace.kept["pattern"] - pattern).abs().max() < 1e-6
+        seen = []
+        for hook in (None, lambda found, seen=seen: seen.append(found) or found):
+            assert (attend(q, k, v, given, hook, sinks=sinks) - expected).abs().max() < 5e-6
+        assert (seen[0] - pattern).abs().max() < 1e-6
 
 
 def test_padding_and_empty_slots_are_seen_by_no_token():
@@ -134,10 +133,10 @@ def test_the_pattern_shown_is_the_pattern_used(name):
     said. It sums to one, or to less where a sink logit takes the rest."""
     config = VARIANTS[name]
     model, x = build(config), tokens(config)
-    trace = Trace(keep=["*.pattern", "*.v", "*.z", "*.attn_out"])
     with torch.no_grad():
         plain = model.unembed(model.hidden(x))
-        traced = model.unembed(model.hidden(x, trace=trace))
+    with torch.no_grad(), Trace(model, keep=["*.pattern", "*.v", "*.z", "*.attn_out"]) as trace:
+        traced = model.unembed(model.hidden(x))
     assert (plain - traced).abs().max() < 2e-5
     positions = torch.arange(x.size(1))
     for layer, window in enumerate(config.windows):
@@ -157,9 +156,7 @@ def test_editing_a_pattern_changes_what_the_head_says():
     """A head forced to look at itself alone passes its own value on."""
     config = VARIANTS["classic"]
     model, x = build(config), tokens(config)
-    trace = Trace(
-        keep=["blocks.0.z", "blocks.0.v"], edit={"blocks.0.pattern": lambda p: torch.eye(p.size(-1)).expand_as(p)}
-    )
-    with torch.no_grad():
-        model.hidden(x, trace=trace)
+    edit = {"blocks.0.pattern": lambda p: torch.eye(p.size(-1)).expand_as(p)}
+    with torch.no_grad(), Trace(model, keep=["blocks.0.z", "blocks.0.v"], edit=edit) as trace:
+        model.hidden(x)
     assert torch.equal(trace.kept["blocks.0.z"], trace.kept["blocks.0.v"])

@@ -224,16 +224,17 @@ def test_bfloat16_stays_close_in_one_pass_and_through_a_cache(name, device):
     """
     config = VARIANTS[name]
     model, x = build(config).to(device), tokens(config, n=60).to(device)
-    choice = Trace(keep=["*.experts"])
-    with torch.no_grad():
-        exact = model.unembed(model.hidden(x, trace=choice))
+    with torch.no_grad(), Trace(model, keep=["*.experts"]) as choice:
+        exact = model.unembed(model.hidden(x))
 
     def frozen(start, stop):
-        return Trace(edit={layer: (lambda _, ids=ids: ids[:, start:stop]) for layer, ids in choice.kept.items()})
+        return Trace(model, edit={layer: (lambda _, ids=ids: ids[:, start:stop]) for layer, ids in choice.kept.items()})
 
     def rough(model, cache, size):
-        starts = range(0, 60, size)
-        parts = [model.hidden(x[:, at : at + size], cache=cache, trace=frozen(at, at + size)) for at in starts]
+        parts = []
+        for at in range(0, 60, size):
+            with frozen(at, at + size):
+                parts.append(model.hidden(x[:, at : at + size], cache=cache))
         return model.unembed(torch.cat(parts, dim=1)).float()
 
     with torch.no_grad(), torch.autocast(device.split(":")[0], torch.bfloat16):

@@ -17,7 +17,7 @@ SHAPE = dict(vocab_size=61, n_embd=32, n_layer=2)
 
 
 def mixture(config: ModelConfig) -> MoE:
-    moe = MoE(config, 0).double()
+    moe = MoE(config).double()
     for number, parameter in enumerate(moe.parameters()):
         parameter.data = 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)).double()
     return moe
@@ -62,7 +62,7 @@ def test_a_mixture_is_a_loop_over_experts_gradients_included(n_expert, active, n
 def test_one_expert_is_the_dense_mlp(kind, bias, device):
     """A mixture of one, with the dense model's weights, gives its answers and its gradients."""
     config = preset("modern", **SHAPE, mlp=kind, bias=bias)
-    dense, moe = build(config).to(device).double().blocks[0].mlp, MoE(config, 0).to(device).double()
+    dense, moe = build(config).to(device).double().blocks[0].mlp, MoE(config).to(device).double()
     for name, parameter in dense.named_parameters():
         part, what = name.split(".")
         own = getattr(moe.experts, part if what == "weight" else f"{part}_bias")
@@ -165,17 +165,17 @@ def test_the_routers_choice_can_be_seen_and_changed():
     """`blocks.i.router` are probabilities, `blocks.i.experts` ids; sending all tokens elsewhere changes what they become."""
     config = VARIANTS["mixture"]
     model, x = build(config), tokens(config)
-    trace = Trace(keep=["*.router", "*.experts"])
-    with torch.no_grad():
-        model.hidden(x, trace=trace)
+    with torch.no_grad(), Trace(model, keep=["*.router", "*.experts"]) as trace:
+        model.hidden(x)
         probabilities, chosen = trace.kept["blocks.1.router"], trace.kept["blocks.1.experts"]
         assert probabilities.shape == (2, 64, 4)
         assert (probabilities.sum(-1) - 1).abs().max() < 1e-6
         assert torch.equal(chosen, probabilities.topk(2).indices)
-        forced = Trace(keep=["blocks.1.mlp_out"], edit={"blocks.1.experts": lambda ids: torch.zeros_like(ids)})
-        model.hidden(x, trace=forced)
-        plain = Trace(keep=["blocks.1.mlp_out"])
-        model.hidden(x, trace=plain)
+        edit = {"blocks.1.experts": lambda ids: torch.zeros_like(ids)}
+        with Trace(model, keep=["blocks.1.mlp_out"], edit=edit) as forced:
+            model.hidden(x)
+        with Trace(model, keep=["blocks.1.mlp_out"]) as plain:
+            model.hidden(x)
     first_already = (chosen == 0).all(-1)
     assert not first_already.any()
     assert (forced.kept["blocks.1.mlp_out"] - plain.kept["blocks.1.mlp_out"]).abs().amax(-1).min() > 1e-4

@@ -111,9 +111,10 @@ def test_logits_and_every_layer_equal_transformers(name, device, tmp_path):
     config = CASES[name]
     ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
     theirs = twin(ours, tmp_path)
-    heard, trace = listen(theirs), Trace(keep=["*.resid_pre", "final", "*.mlp_out", "*.router", "*.experts"])
+    heard, keep = listen(theirs), ["*.resid_pre", "final", "*.mlp_out", "*.router", "*.experts"]
+    with torch.no_grad(), Trace(ours, keep) as trace:
+        logits = ours.unembed(ours.hidden(x))
     with torch.no_grad():
-        logits = ours.unembed(ours.hidden(x, trace=trace))
         reference = theirs(x, output_hidden_states=True)
         alone = ours(x[1:2])
     assert logits.std() > 0.5, "weights are large enough that a mistake would show"
@@ -137,12 +138,14 @@ def test_in_bfloat16_ours_stays_as_near_as_theirs(name, device, tmp_path):
     """Both in bfloat16 throughout, against fp32 logits; the experts are those of fp32, since near ties may flip."""
     config = CASES[name]
     ours, x = build(config).to(device), tokens(config, n=96, batch=3).to(device)
-    theirs, choice = twin(ours, tmp_path), Trace(keep=["*.experts"])
+    theirs = twin(ours, tmp_path)
+    with torch.no_grad(), Trace(ours, keep=["*.experts"]) as choice:
+        ours.hidden(x)
+    frozen = {layer: (lambda _, ids=ids: ids) for layer, ids in choice.kept.items()}
     with torch.no_grad():
-        ours.hidden(x, trace=choice)
-        frozen = Trace(edit={layer: (lambda _, ids=ids: ids) for layer, ids in choice.kept.items()})
         exact = theirs(x).logits
-        rough = ours.to(torch.bfloat16).unembed(ours.hidden(x, trace=frozen)).float()
+        with Trace(ours.to(torch.bfloat16), edit=frozen):
+            rough = ours.unembed(ours.hidden(x)).float()
         limit = 0.1 * exact.std()
         if config.n_expert == 1:
             limit = min(limit, 1.3 * (theirs.to(torch.bfloat16)(x).logits.float() - exact).square().mean().sqrt())

@@ -90,9 +90,8 @@ def test_what_goes_to_nothing_is_what_the_extra_score_takes(name):
     texts = np.random.default_rng(0).integers(0, 61, (2, 20))
     found = np.zeros((3, 4))
     for text in texts:
-        trace = Trace(keep=["*.q", "*.k", "*.pattern"])
-        with torch.no_grad():
-            model.hidden(torch.from_numpy(text)[None], trace=trace)
+        with torch.no_grad(), Trace(model, keep=["*.q", "*.k", "*.pattern"]) as trace:
+            model.hidden(torch.from_numpy(text)[None])
         for layer in range(3):
             pattern = trace.kept[f"blocks.{layer}.pattern"][0].double()
             for head in range(4):

@@ -142,8 +142,8 @@ def test_without_its_induction_heads_or_what_they_read_the_model_can_no_longer_r
     assert len(previous) == 1
 
     def right(parts):
-        with torch.inference_mode():
-            hidden = model.hidden(torch.from_numpy(ids), trace=Trace(edit=edits(parts)))
+        with torch.inference_mode(), Trace(model, edit=edits(parts)):
+            hidden = model.hidden(torch.from_numpy(ids))
             guess = model.unembed(hidden).argmax(-1).numpy()
         return (guess[:, 21:-1] == ids[:, 22:]).mean()
 
