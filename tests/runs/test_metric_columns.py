@@ -10,7 +10,7 @@ from typing import Annotated
 
 import pytest
 
-from playground.interchange.package import write_csv
+from playground.interchange.folders import write_csv
 from playground.races.report import CSV_COLUMNS
 from playground.runs.curves import Curves
 from playground.runs.store import history
