@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from playground.config import ADDED, GenerationConfig, ModelConfig, counted
+from playground.inference.decoders import prefill
 from playground.inference.generation import sequence_rng
 from playground.inference.sampling import filter_distribution, sample_token
 from playground.models.kv_cache import KVCache
@@ -116,7 +117,7 @@ def _in_one_pass(model: Transformer, tokens: Tensor) -> Tensor:
 
 
 def _through(model: Transformer, cache: KVCache, tokens: Tensor, chunk: int) -> Tensor:
-    parts = [model.unembed(model.hidden(part, cache=cache)) for part in tokens[:, :-1].split(chunk, dim=1)]
+    parts = [model.unembed(prefill(model, part, cache)) for part in tokens[:, :-1].split(chunk, dim=1)]
     return _nll(torch.cat(parts, dim=1), tokens[:, 1:])
 
 
@@ -154,7 +155,7 @@ def _sinks(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tupl
     cache = KVCache.streaming(model.config, n_sink, window, batch_size=len(tokens))
     nll = _through(model, cache, tokens, chunk=tokens.size(1))
     one = KVCache.streaming(model.config, n_sink, window)
-    model.hidden(tokens[:1, : window + n_sink + 8], cache=one)
+    prefill(model, tokens[:1, : window + n_sink + 8], one)
     return nll, one.n_bytes, lambda: model.hidden(tokens[:1, :1], cache=one)
 
 

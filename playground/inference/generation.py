@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 import numpy as np
-import torch
 
 from playground.config import GenerationConfig
-from playground.inference.native.decode_step import AHEAD, DecodeStep, Floats, Marks, covers
-from playground.inference.sampling import filtered_probs, sample_token, softmax, topk
+from playground.inference.decoders import Decoder, GeneratedToken, NativeDecoder, PlainDecoder, choose
+from playground.inference.native.decode_step import AHEAD, Floats, Marks, covers
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer
 from playground.tokenizers import StreamDecoder, Tokenizer, end_ids
@@ -33,13 +32,12 @@ class DecodingSession:
     def __init__(self, model: Transformer, cache: KVCache | None = None) -> None:
         """`cache`: an empty cache to use instead of the model's default, such as `KVCache.streaming`."""
         config = model.config
-        self.model = model
-        self.cache = cache or KVCache(config)
+        self.model, self.cache = model, cache or KVCache(config)
+        self.decoder: Decoder = PlainDecoder(model, self.cache)
         # Learned positions are limited; sinusoidal positions and sinks beyond the context were never trained.
         unbounded = not config.n_sink and config.position in ("rope", "alibi", "none")
         self.rolls = self.cache.endless and (self.cache.streams or unbounded)
         self.contexts: list[list[int]] = [[]]
-        self._steps: list[DecodeStep] = []  # compiled, one for each text, once they have taken over from the cache
 
     @property
     def context(self) -> list[int]:
@@ -64,67 +62,51 @@ class DecodingSession:
                 context += new
             limit = self.model.config.block_size
             if len(self.context) > limit:
-                nothing_read = self.cache.length == 0 and not self._steps
-                keep = limit if nothing_read else max(1, limit // 2)
+                keep = max(1, limit // 2) if self._has_read else limit
                 fresh = [context[-keep:] for context in self.contexts]
                 self.contexts = [list(context) for context in fresh]
-                self.cache, self._steps = KVCache(self.model.config, len(fresh)), []
-        short = len(fresh[0]) <= (1 if self.cache.length else SHORT)
-        if self._steps or (short and self._taken_over()):
-            return np.stack(
-                [[step.feed(token) for token in row][-1] for step, row in zip(self._steps, fresh, strict=True)]
-            )
-        with torch.inference_mode():
-            tokens = torch.tensor(fresh, device=self.model.embed.weight.device)
-            hidden = self.model.hidden(tokens, cache=self.cache)
-            return self.model.unembed(hidden[:, -1]).float().cpu().numpy()
+                self.cache = KVCache(self.model.config, len(fresh))
+                self.decoder = PlainDecoder(self.model, self.cache)
+        if len(fresh[0]) <= (1 if self._has_read else SHORT):
+            self._use_native()
+        return self.decoder.feed(fresh)
 
-    def ahead(self) -> int:
-        """How many tokens compiled steps can generate from here; 0 without compiled steps."""
-        room = AHEAD if self.rolls else self.model.config.block_size - len(self.context)
-        return min(room, AHEAD) if room > 0 and self._taken_over() else 0
-
-    def write_rows(
-        self,
-        tokens: Sequence[int],
-        uniforms: Floats,
-        config: GenerationConfig,
-        seen: Marks,
-        n_alternatives: int,
-    ) -> list[np.ndarray]:
-        """Let compiled steps go on with each text after one more token, as many tokens as `uniforms` (B, n) has numbers.
-
-        n may be `ahead()` at most. What they drew, and what `seen` is, stands at `DecodeStep.write`.
-        """
-        drawn = [
-            step.write(token, numbers, config, before, n_alternatives)
-            for step, token, numbers, before in zip(self._steps, tokens, uniforms, seen, strict=True)
-        ]
+    def decode(
+        self, tokens: Sequence[int], uniforms: Floats, config: GenerationConfig, seen: Marks, n_alternatives: int
+    ) -> list[list[GeneratedToken]]:
+        """Feed one token to each text and draw `uniforms.shape[1]` more, `max_burst` at most: see `Decoder.decode`."""
+        if not self._room():  # the context is full, and its last half is read again
+            logits = self.feed_rows([[token] for token in tokens])
+            return [choose(logits, uniforms[:, 0], config, seen, n_alternatives)]
+        self._use_native()
+        drawn = self.decoder.decode(tokens, uniforms, config, seen, n_alternatives)
         if not self.rolls:
-            for context, token, row in zip(self.contexts, tokens, drawn, strict=True):
-                context += [int(token), *row["id"][:-1, 0].tolist()]
+            for row, context in enumerate(self.contexts):
+                context += [int(tokens[row]), *(step[row].id for step in drawn[:-1])]
         return drawn
 
-    def _taken_over(self) -> bool:
-        """Whether compiled steps continue the texts, taking over the contents of the cache if necessary."""
-        if not self._steps and covers(self.model, self.cache):
-            self._steps = [DecodeStep(self.model, self.cache, row) for row in range(len(self.contexts))]
-        return bool(self._steps)
+    @property
+    def max_burst(self) -> int:
+        """How many tokens `decode` can draw at a time."""
+        return max(1, min(self._room(), AHEAD))
 
     def fork(self, rows: Sequence[int]) -> None:
         """Continue with these texts, by index; an index that occurs several times becomes several texts."""
         self.contexts = [list(self.contexts[row]) for row in rows]
-        self.cache.select(rows)
-        self._steps = [self._steps[row].copy() for row in rows] if self._steps else []
+        self.decoder.select(rows)
 
+    @property
+    def _has_read(self) -> bool:
+        return self.cache.length > 0 or isinstance(self.decoder, NativeDecoder)
 
-@dataclass(frozen=True)
-class GeneratedToken:
-    """A token, and the distribution it was drawn from."""
+    def _room(self) -> int:
+        """How many tokens can be fed before the context is full."""
+        return AHEAD if self.rolls else self.model.config.block_size - len(self.context)
 
-    id: int
-    probability: float  # under the model itself (the softmax over its whole vocabulary), before any filter
-    alternatives: tuple[tuple[int, float], ...]  # the most likely tokens with their probabilities, before any filter
+    def _use_native(self) -> None:
+        """Let compiled steps continue the texts from now on, if they can."""
+        if isinstance(self.decoder, PlainDecoder) and covers(self.model, self.cache):
+            self.decoder = NativeDecoder(self.model, self.cache)
 
 
 def generate(
@@ -157,7 +139,7 @@ def generate_batch(
 
 
 def continue_batch(
-    reader: DecodingSession,
+    session: DecodingSession,
     ids: Sequence[int],
     config: GenerationConfig,
     n_tokens: int,
@@ -167,38 +149,20 @@ def continue_batch(
 ) -> Iterator[list[GeneratedToken]]:
     """`generate_batch` with a given, unused session, without a limit on the number of tokens."""
     rngs = [sequence_rng(config.seed, first_row + row, drawn) for row in range(config.n_sample)]
-    logits = reader.feed(ids)[None].repeat(config.n_sample, axis=0)
-    reader.fork([0] * config.n_sample)
-    seen = np.zeros((config.n_sample, reader.model.n_tokens), dtype=np.uint8)
+    logits = session.feed(ids)[None].repeat(config.n_sample, axis=0)
+    session.fork([0] * config.n_sample)
+    seen = np.zeros((config.n_sample, session.model.n_tokens), dtype=np.uint8)
     seen[:, [token for token in ids if token < seen.shape[1]]] = 1
-    left, burst = n_tokens, 1
-    while True:
-        tokens = [
-            _choose(scores, config, rng, before, n_alternatives)
-            for scores, rng, before in zip(logits, rngs, seen, strict=True)
-        ]
-        yield tokens
-        left -= 1
-        for token, before in zip(tokens, seen, strict=True):
-            before[token.id] = 1
-        while n := min(left, burst, reader.ahead()):
-            began = time.perf_counter()
-            uniforms = np.stack([rng.random(n) for rng in rngs])
-            written = reader.write_rows([token.id for token in tokens], uniforms, config, seen, n_alternatives)
-            burst = max(1, burst // 2) if time.perf_counter() - began > BURST_SECONDS else 2 * burst
-            left -= n
-            for at in range(n):
-                tokens = [_as_generated(row[at]) for row in written]
-                yield tokens
-        if not left:
-            return
-        logits = reader.feed_rows([[token.id] for token in tokens])
-
-
-def _as_generated(drawn: np.ndarray) -> GeneratedToken:
-    """A token as a compiled step drew it."""
-    (token, probability), *others = drawn.tolist()
-    return GeneratedToken(token, probability, tuple(others))
+    steps = [choose(logits, np.array([rng.random() for rng in rngs]), config, seen, n_alternatives)]
+    yield steps[0]
+    left, burst = n_tokens - 1, 1
+    while left > 0:
+        began, n = time.perf_counter(), min(left, burst, session.max_burst)
+        uniforms = np.stack([rng.random(n) for rng in rngs])
+        steps = session.decode([token.id for token in steps[-1]], uniforms, config, seen, n_alternatives)
+        burst = max(1, burst // 2) if time.perf_counter() - began > BURST_SECONDS else min(2 * burst, AHEAD)
+        left -= n
+        yield from steps
 
 
 def sequence_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
@@ -206,19 +170,6 @@ def sequence_rng(seed: int, row: int, drawn: int = 0) -> np.random.Generator:
     rng = np.random.default_rng([seed, row] if row else seed)
     rng.random(drawn)
     return rng
-
-
-def _choose(
-    logits: np.ndarray, config: GenerationConfig, rng: np.random.Generator, seen: np.ndarray, n_alternatives: int
-) -> GeneratedToken:
-    """Draw one of the ids that a tokenizer has, as many as `seen` has marks; logits of more ids are those of padding."""
-    possible = logits[: len(seen)]
-    penalised = np.flatnonzero(seen) if config.repetition_penalty != 1 else ()
-    token = sample_token(filtered_probs(possible, config, penalised), rng)
-    before = softmax(logits)
-    top = topk(possible, n_alternatives) if n_alternatives else ()
-    alternatives = tuple((int(other), float(before[other])) for other in top)
-    return GeneratedToken(token, float(before[token]), alternatives)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,14 @@ def topk(logits: np.ndarray, n: int) -> np.ndarray:
 
 
 def sample_token(probabilities: np.ndarray, rng: np.random.Generator) -> int:
-    """One token id from probabilities (V,), by inverting their cumulative sum; ids of probability 0 are never drawn."""
+    """One token id from probabilities (V,)."""
+    return token_at(probabilities, rng.random())
+
+
+def token_at(probabilities: np.ndarray, uniform: float) -> int:
+    """The token id that a random number from 0 to 1 draws from probabilities (V,), by inverting their cumulative sum.
+
+    Ids of probability 0 are never drawn.
+    """
     cumulative = probabilities.cumsum()
-    return min(int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right")), len(probabilities) - 1)
+    return min(int(cumulative.searchsorted(uniform * cumulative[-1], side="right")), len(probabilities) - 1)

@@ -148,8 +148,14 @@ class KVCache:
     def next_positions(self, n: int, valid: Tensor | None = None) -> Tensor:
         """Positions (B, n) of the next n tokens, EMPTY where `valid` (B, n) is False; nothing is stored yet.
 
-        Raises ValueError when a layer with full attention has no room for them.
+        Raises ValueError when a layer with full attention has no room for them, and when a streaming cache cannot take
+        them at once (`chunk_sizes`).
         """
+        if len(sizes := self.chunk_sizes(n)) > 1:
+            raise ValueError(
+                f"A streaming cache shifts at every token once it is full: feed {n} tokens in chunks of {sizes[0]} and "
+                "then 1, as `inference.decoders.prefill` does."
+            )
         steps = torch.arange(n, device=self.lengths.device) if valid is None else valid.cumsum(1) - 1
         positions = self.lengths[:, None] + steps
         if valid is not None:

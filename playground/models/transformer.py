@@ -104,10 +104,6 @@ class Transformer(nn.Module):
         row's tokens: padding is masked, positions do not count it, and its outputs are meaningless. Raises ValueError for
         more positions than the model has.
         """
-        if cache is not None and len(sizes := cache.chunk_sizes(tokens.size(1))) > 1:
-            masks = [None] * len(sizes) if valid is None else valid.split(sizes, dim=1)
-            parts = zip(tokens.split(sizes, dim=1), masks, strict=True)
-            return torch.cat([self.hidden(part, cache, mask, routings) for part, mask in parts], dim=1)
         query_pos, ctx = self._context(tokens, cache, valid, routings)
         x = self.drop(self.positions.add(self.embed(tokens), query_pos))
         again = self.gradient_checkpointing and torch.is_grad_enabled()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from playground.config import GenerationConfig
+from playground.inference.decoders import NativeDecoder
 from playground.inference.generation import SHORT, DecodingSession, generate, generate_batch
 from playground.inference.native import decode_step
 from playground.inference.native.decode_step import COMPILERS, DecodeStep, covers
@@ -136,7 +137,7 @@ def test_halves_follow_the_weights():
     def last():
         reader = DecodingSession(model)
         reader.feed([1, 2])
-        return reader.feed([3]), reader._steps[0]._session.half
+        return reader.feed([3]), reader.decoder.steps[0]._session.half
 
     before, halved = last()
     assert halved
@@ -227,4 +228,4 @@ def test_short_prompts_are_read_by_the_step_and_long_ones_by_the_model():
         with torch.no_grad():
             expected = model(torch.tensor([ids]))[0, -1].numpy()
         assert np.abs(reader.feed(ids) - expected).max() < 2e-5
-        assert bool(reader._steps) == (n <= SHORT)
+        assert isinstance(reader.decoder, NativeDecoder) == (n <= SHORT)

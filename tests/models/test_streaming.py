@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from playground.config import GenerationConfig
+from playground.inference.decoders import prefill
 from playground.inference.generation import DecodingSession, generate
 from playground.models.kv_cache import KVCache
 from tests.models.oracle import oracle, streamed
@@ -18,9 +19,9 @@ def closed_form(config):
     return [streamed(N, SINKS, min(own or WINDOW, WINDOW)) for own in config.windows]
 
 
-def read(model, x, cache, chunk, **options):
+def read(model, x, cache, chunk):
     with torch.no_grad():
-        parts = [model.unembed(model.hidden(part, cache=cache, **options)) for part in x.split(chunk, dim=1)]
+        parts = [model.unembed(prefill(model, part, cache)) for part in x.split(chunk, dim=1)]
     return torch.cat(parts, dim=1)
 
 
@@ -161,7 +162,7 @@ def test_prompts_of_different_lengths_can_stream(name):
     padded = torch.stack([torch.cat((torch.zeros(25, dtype=torch.long), x[0, :15])), x[1, :40]])
     cache = KVCache.streaming(config, SINKS, WINDOW, batch_size=2)
     with torch.no_grad():
-        model.hidden(padded, cache=cache, valid=valid)
+        prefill(model, padded, cache, valid)
         rest = [
             model.unembed(model.hidden(torch.stack([x[0, 15 + i], x[1, 40 + i]])[:, None], cache=cache))
             for i in range(30)
@@ -169,3 +170,12 @@ def test_prompts_of_different_lengths_can_stream(name):
         for row, n in enumerate((15, 40)):
             expected = oracle(model, x[row : row + 1], closed_form(config))[0, n : n + 30]
             assert (torch.cat(rest, dim=1)[row] - expected).abs().max() < 2e-5
+
+
+def test_a_streaming_cache_refuses_more_tokens_than_it_can_take_at_once():
+    """Beyond its capacity positions shift at every token, so a longer chunk would be another model's answer."""
+    config = VARIANTS["modern"]
+    model, x = build(config), tokens(config, n=N)
+    cache = KVCache.streaming(config, SINKS, WINDOW, batch_size=2)
+    with torch.no_grad(), pytest.raises(ValueError, match="feed 90 tokens in chunks of 13 and then 1"):
+        model.hidden(x, cache=cache)

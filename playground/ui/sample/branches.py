@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import gradio as gr
 
-from playground.inference.generation import GeneratedText, GeneratedToken
+from playground.inference.decoders import GeneratedToken
+from playground.inference.generation import GeneratedText
 from playground.tokenizers import StreamDecoder, Tokenizer, pieces
 from playground.ui.components.contracts.texts import Branch, TextTree, WrittenToken
 
