@@ -113,7 +113,7 @@ def test_with_and_without_the_cache_the_text_is_the_same(name):
     expected = [t.id for t in generate(model, [1, 2, 3], config.replace(max_new_tokens=len(proof.cached)))]
     assert proof.cached == proof.uncached == expected
     assert len(proof.cached_ms) == len(proof.uncached_ms) == len(proof.cached)
-    with pytest.raises(ValueError, match="room to write"):
+    with pytest.raises(ValueError, match="leave room for new ones"):
         next(cache_proof(model, [1] * 96, config))
 
 

@@ -41,7 +41,7 @@ def slow(monkeypatch):
         finally:
             under_way.discard(mine)
 
-    monkeypatch.setattr(generation, "continue_rows", counted)
+    monkeypatch.setattr(generation, "continue_batch", counted)
     return under_way
 
 
