@@ -20,8 +20,8 @@ import gradio as gr
 import pytest
 
 from playground.__main__ import main
-from playground.cli import commands
-from playground.config import TrainConfig, preset
+from playground.cli import commands, sample, train
+from playground.config import TrainConfig, preset, setting_kinds
 from playground.interchange.folders import write_transformers
 from playground.runs.curves import Curves
 from playground.runs.limits import PUBLIC
@@ -146,7 +146,7 @@ def doors(
 
     monkeypatch.setattr(subprocess, "Popen", never("a process was started"))
     monkeypatch.setattr(socket.socket, "connect", never("a connection was opened"))
-    monkeypatch.setattr(commands, "execute", never("training began"))
+    monkeypatch.setattr(train, "execute", never("training began"))
     monkeypatch.setattr(Launcher, "begin", never("a run was queued"))
     monkeypatch.setenv("PLAYGROUND_DATA", str(store.root))
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
@@ -223,7 +223,7 @@ LIMITED: list[tuple[dict[str, Any], str]] = [  # in range, and too much for a vi
     ({"n_layer": 12, "n_embd": 512, "n_head": 4}, "Parameters: this model has"),
     ({"batch_size": 512}, "Batch: a step reads"),
 ]
-KINDS = commands.setting_kinds()
+KINDS = setting_kinds()
 
 
 def _setup(settings: dict[str, Any]) -> dict[str, Any]:
@@ -360,7 +360,7 @@ WRITING: list[tuple[str, str, Any, str]] = [
     ("seed", "Seed", -1, "must be 0 to"),
     ("n_sample", "Samples", 0, "must be 1 to"),
 ]
-OPTIONS = {name: option for option, name in commands._SAMPLING.items()}
+OPTIONS = {name: option for option, name in sample._SAMPLING.items()}
 
 
 def _write(doors: Doors, prompt: Any = "the", step: Any = None, run: Any = None, **settings: Any) -> str:

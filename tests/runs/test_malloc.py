@@ -10,8 +10,8 @@ from playground.runs.worker import malloc
 
 STEPS = """
 import resource, threading, torch
-from playground.runs import heap
-assert not {keep} or heap.keep()
+from playground.runs.worker import malloc
+assert not {keep} or malloc.configure_malloc()
 pages = []
 def lane():
     torch.set_num_threads(1)

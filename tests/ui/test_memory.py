@@ -9,8 +9,8 @@ from playground.ui.server import memory
 
 CHILD = """
 import psutil, threading
-from playground.ui import memory
-assert memory.keep_flat()
+from playground.ui.server import memory
+assert memory.limit_malloc_arenas()
 resident = psutil.Process().memory_info
 def fill():
     parts = [bytearray(5_000) for _ in range(20_000)]

@@ -108,7 +108,7 @@ def test_the_three_softmaxes_are_there_at_once(services):
     assert all(line["x"] == [0, 1, 2, 4] for line in kept["lines"])
     assert len(heads["lines"]) == 5  # two of the three can attend to nothing
     *_, (told, masses, idle, *_) = streaming_tab.find_sinks(services, run_id("learned"), None, "")
-    assert "To nothing" in told
+    assert "The sink logits take" in told
     assert [line["label"] for line in masses["lines"][:-1]] == [line["label"] for line in idle["lines"]]
     assert idle["lines"][5]["label"] == "layer 2 head 2"
     assert idle["title"] == "Attention on the sink logit"
