@@ -220,7 +220,7 @@ def test_weights_come_from_either_kind(tmp_path: Path) -> None:
     assert torch.equal(load_weights(tmp_path, 10, SHAPES)["b"], tensors(10)["model"]["b"])
     os.truncate(files(tmp_path, 10)[1], 5)
     assert torch.equal(load_weights(tmp_path, 10, SHAPES)["b"], tensors(10)["model"]["b"])
-    with pytest.raises(DamagedError, match="step 11 cannot be used: it is not there"):
+    with pytest.raises(DamagedError, match="step 11 cannot be used: it no longer exists"):
         load_weights(tmp_path, 11, SHAPES)
 
 
