@@ -33,7 +33,7 @@ from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
 from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui import links
 from playground.ui.api import Api
 from playground.ui.compare import compare_tab, race_tab

@@ -23,7 +23,7 @@ from playground.config import (
     preset,
 )
 from playground.runs.limits import Limits
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui.links import Setup
 
 BAD = [

@@ -13,7 +13,7 @@ from playground.runs.races import create_race, get_race, prepare_race
 from playground.runs.store.history import History
 from playground.runs.store.run_store import RunStore
 from playground.runs.worker.racing import execute_race
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 
 SHARED = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "corpus_bytes": 50_000}
 RACE = {"arms": ["classic", "modern"], "shared": SHARED, "amount": 12, "seeds": 2}

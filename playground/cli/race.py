@@ -28,7 +28,7 @@ from playground.runs.store.processes import cores, interruptible
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.worker.racing import execute_race
 from playground.train.events import Evaluated, Event
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -80,9 +80,7 @@ class Transformer(nn.Module):
         self.head = None if config.tie_embeddings else nn.Linear(config.n_embd, config.vocab_size, bias=False)
         self.softcap = config.logit_softcap
         self.windows, self.n_sink = sorted(set(config.windows)), config.n_sink
-        self.gradient_checkpointing = (
-            False  # gradient checkpointing: keep only the inputs of blocks for the backward pass
-        )
+        self.gradient_checkpointing = False  # keep only the inputs of blocks for the backward pass
 
     def forward(self, tokens: Tensor, routings: list[Routing] | None = None) -> Tensor:
         """Logits (B, T, V) of the token that follows each of `tokens` (B, T).

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from playground.config import listed
-from playground.train.race import Arm, RaceSpec, arm_name
+from playground.train.race_spec import Arm, RaceSpec, arm_name
 
 RATE = "learning_rate"
 RULE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.config import ModelConfig, TrainConfig
-from playground.train.race import Arm, RaceSpec
+from playground.train.race_spec import Arm, RaceSpec
 
 MOST_STEPS = 300  # of each arm: effects of arithmetic show early
 MOST_PARTS = 4

@@ -22,7 +22,8 @@ from playground.runs.races import Race
 from playground.runs.store.log import finite
 from playground.train.estimate import count_parameters
 from playground.train.flops import training_flops
-from playground.train.race import tokens_per_step, written
+from playground.train.race import tokens_per_step
+from playground.train.race_spec import written
 
 FOLLOW = {"tokens", "learning_rate", "bits_per_byte"}  # columns that follow from others and the arm, and are not sent
 MATCHED = {"none": "", "parameters": "parameters", "flops": "FLOPs per token"}

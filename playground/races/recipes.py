@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
 from playground.config import RACE_START, setting_kinds
-from playground.train.race import BudgetKind, Match, MatchBy, RaceSpec, parse_arm
+from playground.train.race_spec import BudgetKind, Match, MatchBy, RaceSpec, parse_arm
 
 
 @dataclass(frozen=True)

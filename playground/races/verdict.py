@@ -32,7 +32,7 @@ from playground.races.verdict_words import COSTS, claim, cost, different_tokens,
 from playground.runs.comparable import OTHER_WINDOWS, common_unit
 from playground.runs.curves import Curves
 from playground.runs.races import Race
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 
 RUNGS = 3  # with fewer changes, the comparisons with the first arm are enough
 

@@ -10,7 +10,8 @@ from playground.races.comparison import HARMLESS, in_short, unequal_settings
 from playground.runs.comparable import same_batches, text_of
 from playground.runs.races import Race
 from playground.runs.store.run_store import Run
-from playground.train.race import UNITS, tokens_per_step
+from playground.train.race import tokens_per_step
+from playground.train.race_spec import UNITS
 
 
 def what_differs(race: Race) -> list[str]:

@@ -29,7 +29,7 @@ from playground.runs.store.paths import cache_root, gallery_root
 from playground.runs.store.run_store import FORMAT, RACE_SUFFIX, Run, RunStore
 from playground.runs.worker.racing import execute_race
 from playground.train.events import Evaluated, Event
-from playground.train.race import Arm, RaceSpec
+from playground.train.race_spec import Arm, RaceSpec
 
 EVERY = 4
 

@@ -43,7 +43,8 @@ from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare
 from playground.train.estimate import estimate, race_memory
 from playground.train.events import StepDone
-from playground.train.race import PlannedArm, RaceSpec, plan
+from playground.train.race import PlannedArm, plan
+from playground.train.race_spec import RaceSpec
 from playground.train.trainer import TrainState, train
 
 _RACE_ID = re.compile(r"[0-9a-f]{28}" + RACE_SUFFIX)

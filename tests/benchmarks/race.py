@@ -27,7 +27,8 @@ from playground.runs.store.run_store import RunStore
 from playground.tokenizers import build_tokenizer
 from playground.train.dataset import Dataset, prepare
 from playground.train.events import Evaluated, Started, StepDone
-from playground.train.race import Lane, RaceSpec, interleave
+from playground.train.race import Lane, interleave
+from playground.train.race_spec import RaceSpec
 from playground.train.trainer import TrainState, train
 from tests.benchmarks._report import figure, machine, row
 

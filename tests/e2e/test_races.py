@@ -15,7 +15,7 @@ from playground.runs.races import Race, create_race, list_races, prepare_race
 from playground.runs.store import status
 from playground.runs.store.run_store import RunStore
 from playground.runs.worker.racing import execute_race
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from tests.e2e.conftest import App, Watch
 from tests.e2e.steps import SLOW, open_tab, set_slider, unfold, wait_for
 

@@ -31,7 +31,7 @@ from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Sampled
-from playground.train.race import Arm, RaceSpec
+from playground.train.race_spec import Arm, RaceSpec
 from tests.e2e.conftest import App, Watch, end_workers
 from tests.e2e.steps import SLOW, open_page, open_tab
 

@@ -13,7 +13,7 @@ from playground.runs.store.log import LogWriter
 from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
 from playground.train.events import Evaluated, Finished, Started, StepDone
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 
 SHARED = {
     "n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 16, "batch_size": 2, "eval_tokens": 64, "corpus_bytes": 50_000,

@@ -21,7 +21,8 @@ from playground.runs.store.run_store import RunStore
 from playground.runs.worker import racing
 from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
-from playground.train.race import RaceSpec, plan
+from playground.train.race import plan
+from playground.train.race_spec import RaceSpec
 from tests.races.conftest import SHARED
 
 VOCABULARIES = ("Small: modern + tokenizer=bpe + bpe_vocab=270", "Large: modern + tokenizer=bpe + bpe_vocab=330")

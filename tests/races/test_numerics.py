@@ -5,7 +5,7 @@ import pytest
 from playground.config import TrainConfig, preset
 from playground.races.numerics import numerics_race
 from playground.runs.races import plan_race
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 
 MODEL = preset("speedrun", n_layer=1, n_embd=16, n_head=2, block_size=16)
 

@@ -25,7 +25,8 @@ from playground.runs.worker.racing import execute_race
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated
 from playground.train.flops import training_flops
-from playground.train.race import RaceSpec, plan
+from playground.train.race import plan
+from playground.train.race_spec import RaceSpec
 from tests.races.conftest import NATS, SHARED
 
 

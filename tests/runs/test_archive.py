@@ -16,7 +16,7 @@ from playground.runs.store import status
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
 from playground.runs.worker.execution import execute
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from tests.runs.conftest import TEXT, MakeRun
 from tests.runs.test_worker import losses, wait_until, weights
 

@@ -26,7 +26,7 @@ from playground.runs.worker.racing import execute_race
 from playground.runs.worker.watchdog import Watchdog, WorkerLimits
 from playground.runs.worker.worker import JobSpec
 from playground.train.estimate import estimate
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.train.trainer import TrainState
 from tests.runs.conftest import TEXT, MakeRun
 

@@ -28,7 +28,7 @@ from playground.runs.store.run_store import RunNotFound, RunStore
 from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.train.events import StepDone
-from playground.train.race import Arm, RaceSpec
+from playground.train.race_spec import Arm, RaceSpec
 from tests.runs.conftest import TEXT
 from tests.runs.test_worker import assert_same_course, losses, validation
 

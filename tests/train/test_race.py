@@ -11,7 +11,8 @@ from playground.models.transformer import Transformer, initialise
 from playground.train.estimate import count_parameters
 from playground.train.events import Diverged, Finished, StepDone
 from playground.train.flops import training_flops
-from playground.train.race import Arm, Lane, RaceSpec, interleave, match_model, parse_arm, plan, written
+from playground.train.race import Lane, interleave, match_model, plan
+from playground.train.race_spec import Arm, RaceSpec, parse_arm, written
 
 SHARED = {"n_layer": 2, "n_embd": 32, "n_head": 4, "block_size": 32, "batch_size": 4, "corpus_bytes": 100_000}
 TWO = (Arm("Classic", "classic"), Arm("Modern", "modern"))

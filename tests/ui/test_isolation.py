@@ -35,7 +35,7 @@ from playground.runs.store.run_store import RunStore
 from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.tokenizers import build_tokenizer
-from playground.train.race import Arm, RaceSpec
+from playground.train.race_spec import Arm, RaceSpec
 from playground.ui.app import build_app, launch_options, queued
 from playground.ui.services import Services
 from tests.ui.conftest import SHAPE, TEXT

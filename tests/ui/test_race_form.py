@@ -11,7 +11,7 @@ import pytest
 
 from playground.races.recipes import RECIPES, race_of
 from playground.runs.races import get_race, plan_race
-from playground.train.race import UNITS, parse_arm
+from playground.train.race_spec import UNITS, parse_arm
 from playground.ui import text_card
 from playground.ui.app import start_numerics
 from playground.ui.compare import race_form, race_tab

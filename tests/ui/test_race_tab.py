@@ -9,7 +9,7 @@ from playground.runs.store import status
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui.compare import race_tab
 from playground.ui.compare.compare_tab import suit
 from playground.ui.compare.race_tab import moved, reading

@@ -10,7 +10,7 @@ from playground.runs.curves import Curves
 from playground.runs.races import create_race, list_races, prepare_race
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui.compare.report import race_file, race_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"

@@ -17,7 +17,7 @@ from playground.races.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
 from playground.runs.texts import beginning_of
 from playground.train.estimate import estimate
-from playground.train.race import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
+from playground.train.race_spec import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
 from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services

@@ -25,7 +25,7 @@ from playground.runs.races import (
     share_race,
 )
 from playground.runs.store.run_store import read_text
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui import allowance
 from playground.ui.compare import race_endpoints, race_form
 from playground.ui.compare.race_form import RaceForm, build_race_form

@@ -29,7 +29,7 @@ from playground.runs.create import Prepared, create_run, prepare_run
 from playground.tokenizers import Tokenizer
 from playground.tokenizers.imported import MAX_BYTES as MAX_TOKENIZER_BYTES
 from playground.train.estimate import estimate
-from playground.train.race import RaceSpec
+from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
