@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playground.config import ADDED, ModelConfig
+from playground.config import ADDED, ModelConfig, counted
 
 EMPTY = -1  # the position of padding and of an empty slot
 
@@ -153,7 +153,7 @@ class KVCache:
         """
         if len(sizes := self.chunk_sizes(n)) > 1:
             raise ValueError(
-                f"A streaming cache shifts at every token once it is full: feed {n} tokens in chunks of {sizes[0]} and "
+                f"A streaming cache shifts at every token once it is full: feed {counted(n, 'token')} in chunks of {sizes[0]} and "
                 "then 1, as `inference.decoders.prefill` does."
             )
         steps = torch.arange(n, device=self.lengths.device) if valid is None else valid.cumsum(1) - 1

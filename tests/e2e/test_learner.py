@@ -116,7 +116,7 @@ def test_the_app_and_the_worker_are_killed_and_nothing_is_lost(page: Page, own_a
     from playground.runs.store.run_store import RunStore
 
     open_page(page, own_app.url)
-    make_small(page, steps=4000)
+    make_small(page, steps=40_000)
     start(page)
     wait_for(lambda: tile(page, "train loss"))
     own_app.stop(signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_the_worker_is_killed_and_the_page_says_so(page: Page, own_app: App) -> 
     from playground.runs.store.run_store import RunStore
 
     open_page(page, own_app.url)
-    make_small(page, steps=4000)
+    make_small(page, steps=40_000)
     unfold(page, "All training settings")
     page.get_by_label("Checkpoint every").fill("20")
     start(page)
