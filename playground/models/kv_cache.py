@@ -153,8 +153,8 @@ class KVCache:
         """
         if len(sizes := self.chunk_sizes(n)) > 1:
             raise ValueError(
-                f"A streaming cache shifts at every token once it is full: feed {counted(n, 'token')} in chunks of {sizes[0]} and "
-                "then 1, as `inference.decoders.prefill` does."
+                f"A streaming cache shifts at every token once it is full: feed {counted(n, 'token')} in chunks of "
+                f"{sizes[0]} and then 1, as `inference.decoders.prefill` does."
             )
         steps = torch.arange(n, device=self.lengths.device) if valid is None else valid.cumsum(1) - 1
         positions = self.lengths[:, None] + steps
