@@ -101,13 +101,18 @@ def prepare_run(
     own = own_text if train.corpus == "own" else None
     how_read = own.notes if isinstance(own, TextFile) else notes_of(own or "")
     notes = (*how_read, *_notes(train, tokenizer, text if own is not None else None, lost, separated))
-    if "learning_rate" not in asked and train.learning_rate != TrainConfig().learning_rate:
-        notes = (
-            *notes,
-            f"The learning rate is {train.learning_rate:g}, the default for this optimizer at embedding size "
-            f"{model.n_embd}.",
-        )
+    if "learning_rate" not in asked:
+        notes = (*notes, *_rate_note(model, train))
     return Prepared(preset, model, train, tokenizer, own, notes)
+
+
+def _rate_note(model: ModelConfig, train: TrainConfig) -> tuple[str, ...]:
+    """A sentence on the learning rate that was chosen, where it is not the setting's own default."""
+    if train.learning_rate == TrainConfig().learning_rate:
+        return ()
+    return (
+        f"The learning rate is {train.learning_rate:g}, the default for this optimizer at embedding size {model.n_embd}.",
+    )
 
 
 def _check_task(train: TrainConfig) -> None:

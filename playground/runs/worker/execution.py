@@ -17,6 +17,7 @@ from pathlib import Path
 
 from playground.data.token_file import Progress
 from playground.runs import baselines
+from playground.runs.races import Race
 from playground.runs.store import checkpoints, status
 from playground.runs.store.files import Lock, sweep
 from playground.runs.store.log import LogWriter
@@ -60,16 +61,28 @@ def execute(
     `interrupted`, once set, pauses the run within one step, as its control file does. `watch` sees every event. In a
     `group` of processes this is for the first; the others `run_secondary_rank`. `guard` says what may be used.
     """
-    lock = Lock(run.path / "lock")
+    guard = guard or WorkerLimits()
+
+    def train_run(dog: Watchdog) -> Status:
+        go = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, guard, dog, group)
+        return go.guarded()
+
+    return execute_alone(run, guard, train_run)
+
+
+def execute_alone(job: Run | Race, guard: WorkerLimits, train: Callable[[Watchdog], Status]) -> Status:
+    """Train a run or race as its only worker, under a watchdog, and write and return how it ended.
+
+    Raises AlreadyRunningError if another process is training it.
+    """
+    lock = Lock(job.path / "lock")
     if not lock.acquire(CLAIM_SECONDS):
         raise AlreadyRunningError
     try:
-        status.declare(run.path, status.running(os.getpid()))
-        guard = guard or WorkerLimits()
-        with Watchdog(run, guard) as dog:
-            go = _Execution(run, cache_dir, interrupted or threading.Event(), watch or _unwatched, guard, dog, group)
-            ending = go.guarded()
-        write_final_status(run.path, ending)
+        status.declare(job.path, status.running(os.getpid()))
+        with Watchdog(job, guard) as dog:
+            ending = train(dog)
+        write_final_status(job.path, ending)
         return ending
     finally:
         lock.release()

@@ -7,7 +7,6 @@ is bit-identical in a race, alone, and after any interruption.
 
 from __future__ import annotations
 
-import os
 import threading
 import traceback
 from collections.abc import Callable
@@ -18,17 +17,15 @@ from pathlib import Path
 from playground.config import counted
 from playground.runs.races import Race
 from playground.runs.store import checkpoints, status
-from playground.runs.store.files import Lock, sweep
+from playground.runs.store.files import sweep
 from playground.runs.store.log import LogWriter
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Heartbeat, Status
 from playground.runs.texts import dataset
 from playground.runs.worker.execution import (
-    CLAIM_SECONDS,
-    AlreadyRunningError,
     divergence,
+    execute_alone,
     restored,
-    write_final_status,
 )
 from playground.runs.worker.failures import explained
 from playground.runs.worker.watchdog import Watchdog, WorkerLimits, newest
@@ -50,21 +47,15 @@ def execute_race(
 ) -> Status:
     """Train a race from its runs' newest checkpoints until all have ended or it is asked to stop; return how it ended.
 
-    As `worker.execute`: only bugs and AlreadyRunningError are raised. `watch` sees every event with its run.
+    As `execution.execute`: only bugs and AlreadyRunningError are raised. `watch` sees every event with its run.
     """
-    lock = Lock(race.path / "lock")
-    if not lock.acquire(CLAIM_SECONDS):
-        raise AlreadyRunningError
-    try:
-        status.declare(race.path, status.running(os.getpid()))
-        guard = guard or WorkerLimits()
-        with Watchdog(race, guard) as dog:
-            heard = watch or (lambda run, event: None)
-            ending = _Race(race, cache_dir, interrupted or threading.Event(), heard, guard, dog).guarded()
-        write_final_status(race.path, ending)
-        return ending
-    finally:
-        lock.release()
+    guard = guard or WorkerLimits()
+
+    def train_all(dog: Watchdog) -> Status:
+        heard = watch or (lambda run, event: None)
+        return _Race(race, cache_dir, interrupted or threading.Event(), heard, guard, dog).guarded()
+
+    return execute_alone(race, guard, train_all)
 
 
 @dataclass
