@@ -2,7 +2,7 @@
 
 Weights, gradients and optimizer state are always fp32. At a lower `precision` the matrix products read rounded copies
 of weights and activations (autocast). fp16 has no numbers below 6e-8, so its loss is multiplied before the backward
-pass and the gradients divided after it (Micikevicius et al. 2018).
+pass and the gradients divided after it (Micikevicius et al. 2018), by PyTorch's `GradScaler`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.amp import GradScaler
 
 from playground.config import TrainConfig
 from playground.data.batches import IGNORED
@@ -26,6 +27,7 @@ ForwardBackward = Callable[
 ]  # as `compiled.CompiledForwardBackward` and `fastest_forward_backward`; for models without experts
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+UNSCALED = GradScaler("cpu", enabled=False)  # has no state and returns losses as they are
 
 
 def accumulate(
@@ -36,7 +38,7 @@ def accumulate(
     *,
     targets: int,
     count: int,
-    scale: float = 1.0,
+    scaler: GradScaler = UNSCALED,
     passes: ForwardBackward | None = None,
 ) -> float:
     """Add the gradients of sequences x, y (B, T), micro-batch by micro-batch, to the model's; return their part of the loss.
@@ -45,7 +47,8 @@ def accumulate(
     and z-loss are means over the targets of the step, and the router z-loss is one over its tokens, however they are
     dealt out to micro-batches, lanes and processes. The balance loss is not a mean over tokens: it is that of each
     micro-batch, weighted by its sequences. Only the cross-entropy is part of the loss that is returned, in nats per
-    target. The gradients are `scale` times too long; the loss is not. `passes` computes micro-batches of full size.
+    target. The gradients are multiplied by the scale of `scaler`; the loss is not. `passes` computes micro-batches of
+    full size.
     """
     loss = 0.0
     for inputs, wanted in zip(x.split(config.batch_size), y.split(config.batch_size), strict=True):
@@ -54,7 +57,7 @@ def accumulate(
             continue
         lm_loss, aux_loss = compute_losses(model, inputs, wanted, config)
         total = (lm_loss + aux_loss.z_loss) / targets + aux_loss.router * (len(inputs) / count)
-        (total * scale if scale != 1.0 else total).backward()
+        scaler.scale(total).backward()
         loss += lm_loss.item() / targets
     return loss
 
@@ -124,9 +127,3 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def logit_z_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Summed (log Σ exp logits)² over targets (PaLM, Chowdhery et al. 2022, section 5)."""
     return (logits.float().logsumexp(-1).square() * (targets != IGNORED)).sum()
-
-
-def unscale(model: nn.Module, scale: float) -> None:
-    """Divide all gradients by the scale that their loss was multiplied by."""
-    if scale != 1.0:
-        torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], 1 / scale)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 from playground.config import GenerationConfig, ModelConfig, TrainConfig
 from playground.data.batches import IGNORED, sample_batch
@@ -29,7 +30,7 @@ from playground.train.dataset import Dataset
 from playground.train.distributed import SINGLE, Group, dropout_seed
 from playground.train.evaluation import evaluate, exact_match
 from playground.train.events import Diverged, Evaluated, Event, Finished, Sampled, Snapshot, Started, StepDone
-from playground.train.gradients import ForwardBackward, accumulate, fastest_forward_backward, unscale
+from playground.train.gradients import UNSCALED, ForwardBackward, accumulate, fastest_forward_backward
 from playground.train.optimizer import (
     Optimizers,
     build_optimizer,
@@ -40,7 +41,10 @@ from playground.train.optimizer import (
 from playground.train.schedule import learning_rate
 
 SAMPLE_TOKENS = 120
-SCALE, SCALE_MOST, SCALE_STEPS = 2.0**15, 2.0**24, 200  # of fp16's loss: at first, at most, steps until it is doubled
+SCALE, GROWTH_INTERVAL = (
+    2.0**15,
+    200,
+)  # of the fp16 loss: its first scale, and steps without overflow until it is doubled
 
 
 @dataclass
@@ -52,7 +56,7 @@ class TrainState:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0  # spent in training steps, without evaluation and pauses
-    scale: float = 1.0  # that the loss is multiplied by; more than 1 for fp16 only
+    scaler: GradScaler = UNSCALED  # of the loss; enabled for fp16 only
     average: dict[str, Tensor] | None = None  # of the weights, by name
     passes: ForwardBackward | None = None  # faster forward and backward pass, if there is one
     compiled_from: int = -1  # step after which they were used; below zero: not at all
@@ -62,9 +66,10 @@ class TrainState:
         """A freshly initialised model, at step 0."""
         transformer = initialise(Transformer(model), config.seed).to(device)
         transformer.gradient_checkpointing = config.gradient_checkpointing
-        state = cls(
-            transformer, build_optimizer(transformer, config), scale=SCALE if config.precision == "fp16" else 1.0
-        )
+        state = cls(transformer, build_optimizer(transformer, config))
+        if config.precision == "fp16":
+            kind = transformer.embed.weight.device.type
+            state.scaler = GradScaler(kind, init_scale=SCALE, growth_interval=GROWTH_INTERVAL)
         if config.ema:
             state.average = {name: weight.clone() for name, weight in state._weights().items()}
         return state
@@ -80,10 +85,12 @@ class TrainState:
         return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
 
     def counters(self) -> dict[str, int | float]:
-        """Step, tokens and seconds; the fp16 loss scale and the step since which passes are compiled, if applicable."""
+        """Step, tokens and seconds; the fp16 loss scale with the steps since it changed, and the step since which passes
+        are compiled, if applicable."""
         found: dict[str, int | float] = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}
-        if self.scale != 1.0:
-            found["scale"] = self.scale
+        if self.scaler.is_enabled():
+            scaler = self.scaler.state_dict()
+            found |= {"scale": scaler["scale"], "scale_steps": scaler["_growth_tracker"]}
         if self.compiled_from >= 0:
             found["compiled_from"] = self.compiled_from
         return found
@@ -103,7 +110,10 @@ class TrainState:
         load_optimizer_tensors(self.optimizer, self.model, tensors["optimizer"])
         self.step, self.tokens = int(counters["step"]), int(counters["tokens"])
         self.seconds = float(counters["seconds"])
-        self.scale = float(counters.get("scale", self.scale))
+        if "scale" in counters:  # scale_steps is missing where the scale was doubled at multiples of the interval
+            steps = int(counters.get("scale_steps", self.step % GROWTH_INTERVAL))
+            changed = {"scale": float(counters["scale"]), "_growth_tracker": steps}
+            self.scaler.load_state_dict(self.scaler.state_dict() | changed)
         self.compiled_from = int(counters.get("compiled_from", -1))
 
     def update_ema(self, decay: float) -> None:
@@ -178,21 +188,22 @@ def _step(
         if model.config.dropout:
             torch.manual_seed(dropout_seed(config.seed, number, group.rank))
         optimizer.zero_grad()
-        loss = accumulate(model, *mine, config, targets=targets, count=count, scale=state.scale, passes=state.passes)
+        loss = accumulate(model, *mine, config, targets=targets, count=count, scaler=state.scaler, passes=state.passes)
         loss = group.all_reduce(model, loss)
-        unscale(model, state.scale)
+        for each in optimizer.parts:
+            state.scaler.unscale_(each)
         grad_norm = clip_gradients(model, config.grad_clip)
+        scale = state.scaler.get_scale()
+        state.scaler.update()
         if math.isfinite(loss) and math.isfinite(grad_norm):
             break
-        if state.scale <= 1.0:
+        if scale <= 1.0 or state.scaler.get_scale() >= scale:
             return Diverged(number, rate, tuple(recent))
-        state.scale /= 2  # fp16 overflowed: the same step again
+        # fp16 overflowed and the scale is lower now: the same step again, so that steps and batches stay aligned
     optimizer.step()
     recent.append(loss)
     state.step, state.tokens = number, state.tokens + x.numel()
     state.update_ema(config.ema)
-    if config.precision == "fp16" and number % SCALE_STEPS == 0:
-        state.scale = min(SCALE_MOST, 2 * state.scale)
     state.seconds += time.perf_counter() - began
     return StepDone(number, state.tokens, state.seconds, loss, grad_norm, rate)
 

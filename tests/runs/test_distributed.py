@@ -14,6 +14,7 @@ from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run
 from playground.runs.worker.execution import execute
 from playground.train.distributed import Group
+from playground.train.trainer import TrainState
 from tests.runs.conftest import MODEL, MakeRun
 from tests.runs.test_worker import losses, validation, weights
 
@@ -100,6 +101,23 @@ def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: Ma
     assert run.state() == "finished"
     assert steps_logged(run) == list(range(1, 21))
     assert_close(run, reference)
+
+
+@pytest.mark.slow
+def test_two_processes_overflow_in_fp16_at_the_same_steps_as_one(make_run: MakeRun) -> None:
+    """Both resume a run whose loss scale is far too large, and repeat their first step until it fits."""
+    wish = dict(steps=6, batch_size=2, grad_accum=2, precision="fp16")
+    model = MODEL.replace(dropout=0.0)
+    reference, run = make_run(model, **wish), make_run(model, **wish)
+    for one in (reference, run):
+        state = TrainState.new(one.model, one.train)
+        checkpoints.save_checkpoint(one.path, state.tensors(), state.counters() | {"scale": 2.0**40})
+    execute(reference)
+    code, words = torchrun(run.path)
+    assert code == 0, words
+    scales = [checkpoints.counters(one.path, 6)["scale"] for one in (reference, run)]
+    assert scales[0] == scales[1] < 2.0**40
+    assert max(abs(losses(run)[step] - losses(reference)[step]) for step in range(1, 7)) < 1e-3
 
 
 @pytest.mark.slow

@@ -49,17 +49,59 @@ def test_weights_and_moments_stay_in_fp32_at_any_precision():
     assert losses(events)[-1] < losses(events)[0]
 
 
+def test_a_step_in_fp16_moves_the_weights_along_the_float64_gradient():
+    """Gradient descent, so that the step is the gradient times the rate, whatever the loss was multiplied by."""
+    config = TrainConfig(**FAST).replace(
+        precision="fp16", optimizer="sgd", weight_decay=0.0, grad_clip=0.0, warmup_steps=0, steps=1, grad_accum=2
+    )
+    state = TrainState.new(MODEL, config)
+    model = initialise(Transformer(MODEL), config.seed).double()
+    x, y = sample_batch(DATA.train, DATA.train_mask, block_size=16, count=8, seed=config.seed, step=1)
+    accumulate(model, x, y, config.replace(precision="fp32"), targets=y.numel(), count=8)
+    exact = torch.cat([p.grad.flatten() for p in model.parameters()])
+    before = torch.cat([p.detach().double().flatten() for p in state.model.parameters()])
+    step = next(event for event in train(state, DATA, config, BYTES) if isinstance(event, StepDone))
+    moved = before - torch.cat([p.detach().double().flatten() for p in state.model.parameters()])
+    assert (moved / step.learning_rate - exact).norm() < 3e-2 * exact.norm()
+    assert step.grad_norm == pytest.approx(exact.norm().item(), rel=1e-2)
+
+
 def test_an_overflow_of_fp16_halves_the_scale_and_repeats_the_step(monkeypatch):
     config = TrainConfig(**FAST).replace(precision="fp16", steps=3)
     _, calm = run(config)
     monkeypatch.setattr(trainer, "SCALE", 2.0**40)
     state, events = run(config)
     assert [e.step for e in events if isinstance(e, StepDone)] == [1, 2, 3]
-    assert 1 < state.scale < 2.0**40
+    assert 1 < state.scaler.get_scale() < 2.0**40
     assert losses(events) == pytest.approx(losses(calm), abs=2e-3)
     second = TrainState.new(MODEL, config)
     second.load(state.tensors(), state.counters())
-    assert second.scale == state.scale
+    assert second.scaler.state_dict() == state.scaler.state_dict()
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["saved now", "saved before scale_steps"])
+def test_the_scale_of_fp16_doubles_and_a_resumed_run_keeps_its_rhythm(monkeypatch, older):
+    monkeypatch.setattr(trainer, "GROWTH_INTERVAL", 4)
+    config = TrainConfig(**FAST).replace(precision="fp16", steps=11)
+    whole, events = run(config)
+    assert whole.counters()["scale"] == 4 * trainer.SCALE
+    first, before = run(config, until=6)
+    counters = first.counters()
+    assert counters.pop("scale_steps") == 2 if older else counters["scale_steps"] == 2
+    second = TrainState.new(MODEL, config)
+    second.load({part: {n: t.clone() for n, t in group.items()} for part, group in first.tensors().items()}, counters)
+    resumed, after = run(config, state=second)
+    assert losses(before) + losses(after) == losses(events)
+    assert resumed.scaler.state_dict() == whole.scaler.state_dict()
+    plain = TrainState.new(MODEL, config.replace(precision="bf16"))
+    assert plain.counters().keys() == {"step", "tokens", "seconds"}
+
+
+def test_a_gradient_that_is_too_long_although_no_number_overflowed_is_a_divergence(monkeypatch):
+    """The scale would stay as it is, so repeating the step would not end."""
+    config = TrainConfig(**FAST).replace(precision="fp16")
+    monkeypatch.setattr(trainer, "clip_gradients", lambda *_: math.inf)
+    assert isinstance(list(train(TrainState.new(MODEL, config), DATA, config, BYTES))[-1], Diverged)
 
 
 def test_what_is_broken_at_any_scale_is_a_divergence():
