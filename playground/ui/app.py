@@ -27,6 +27,7 @@ from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.picker import QUIET
 from playground.ui.sample import sample_tab, streaming_tab
 from playground.ui.server import accounts, health
+from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
 from playground.ui.server.guard import LARGE, MAX_HELD, RequestGuard
@@ -201,7 +202,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "css_paths": [CSS_PATH],
         "head": head_html(),
         "app_kwargs": {
-            "middleware": [Middleware(RequestGuard, uploads=uploads), Middleware(EarlyScript)],
+            "middleware": [Middleware(RequestGuard, uploads=uploads), Middleware(Delivery), Middleware(EarlyScript)],
             "routes": health.routes(services),
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
