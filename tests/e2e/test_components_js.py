@@ -294,3 +294,26 @@ def test_opening_the_attention_tab_leaves_a_guided_reading_that_goes_on_there(sh
     assert ask(shared, opening, "r", "text", True, "v", {**asked, "nonce": 1}) == asked
     assert ask(shared, opening, "r", "text", False, "v", None) == {**asked, "special": False}
     assert ask(shared, attention_tab.LOOK, "r", "text", True, "v") == asked
+
+
+def test_a_new_subject_is_announced_at_once_and_the_latest_sentence_of_one_is_never_lost(page: Any) -> None:
+    page.clock.install()
+    page.set_content("<!doctype html><body></body>")
+    page.add_script_tag(content=shared_script())
+    page.evaluate("() => { window.announce = Playground.announcer(document.body); }")
+
+    def announced(text: str, subject: str) -> str:
+        page.evaluate("([text, subject]) => announce(text, subject)", [text, subject])
+        return heard()
+
+    def heard() -> str:
+        return page.locator("[aria-live]").text_content()
+
+    assert announced("A leads.", "first race") == "A leads."
+    assert announced("B leads.", "first race") == "A leads."
+    assert announced("B has won.", "first race") == "A leads."
+    page.clock.fast_forward(10_000)
+    assert heard() == "B has won."
+    assert announced("C has won.", "second race") == "C has won."
+    page.clock.fast_forward(60_000)
+    assert heard() == "C has won."

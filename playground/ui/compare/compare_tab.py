@@ -151,7 +151,10 @@ def measured(services: Services, run_ids: list[str] | None, token: str) -> Any:
 
 
 def _table(services: Services, runs: list[Run]) -> Any:
-    return results(runs, services.curves).style.format(precision=4, thousands=",", na_rep="–")
+    table, common = results(runs, services.curves).style, {"thousands": ",", "na_rep": "–"}
+    for digits, columns in ((4, None), (3, ["perplexity"]), (1, ["seconds"])):
+        table = table.format(precision=digits, subset=columns, **common)
+    return table
 
 
 def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run]:

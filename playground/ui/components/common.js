@@ -41,15 +41,30 @@ window.Playground = (() => {
     if (node.textContent !== text) node.textContent = text;
   }
 
-  /** A voice for sentences that change while a model trains: heard at most every ten seconds, never seen. */
+  /** Announces sentences that change while a model trains, for screen readers: of one subject at most one every ten seconds,
+   *  and always the latest. */
   function announcer(host) {
     const region = el("p", { class: "pg-unseen", "aria-live": "polite" });
     let last = -Infinity;
-    host.append(region);
-    return (text) => {
-      if (performance.now() - last < 10_000 || region.textContent === text) return;
+    let latest = "";
+    let timer = 0;
+    let about;
+    const speak = () => {
+      timer = 0;
+      if (region.textContent === latest) return;
       last = performance.now();
-      region.textContent = text;
+      region.textContent = latest;
+    };
+    host.append(region);
+    return (text, subject) => {
+      latest = text;
+      if (subject !== about) {
+        clearTimeout(timer);
+        about = subject;
+        return speak();
+      }
+      timer ||= setTimeout(speak, Math.max(0, last + 10_000 - performance.now()));
+      return undefined;
     };
   }
 

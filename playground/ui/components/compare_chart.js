@@ -161,7 +161,7 @@ function draw() {
   drawLegend();
   const seen = list.filter((run) => !hidden.has(run.id));
   P.say(verdict, whoIsAhead(seen));
-  announce(verdict.textContent);
+  announce(verdict.textContent, wanted.join());
   return chart.draw(seen);
 }
 

@@ -168,7 +168,7 @@ function drawRun(run) {
   P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
   P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
   P.say(notice, [run.notice, run.no_bits, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see analysis/doctor.py
-  announce(notice.textContent);
+  announce(notice.textContent, run.id);
   drawSamples(run);
   return chart.draw([run]);
 }

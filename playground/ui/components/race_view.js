@@ -353,7 +353,7 @@ function drawSummary() {
   P.say(headline, (race.state !== "finished" && summary.comparisons.length ? "So far: " : "") + summary.headline);
   more.replaceChildren(...summary.sentences.map((text) => P.el("p", { text })));
   P.say(rule, `${summary.rule} ${summary.table_note} Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
-  announce(headline.textContent);
+  announce(headline.textContent, race.id);
   const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
   const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.loss_se, null, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : P.percent(row.accuracy), P.whole(row.parameters),
     `${(row.flops_per_token / 1e6).toFixed(2)} M`, P.whole(row.steps), row.tokens_per_second ? P.rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
