@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from playground.__main__ import main
 from playground.cli import train
+from playground.cli.commands import COMMANDS
 from playground.data.sources import TextFile, write_text_file
 from playground.runs.store.paths import code_root
 from playground.runs.store.run_store import RunStore
@@ -33,6 +35,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PLAYGROUND_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("PLAYGROUND_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("playground.cli.commands.gallery_root", lambda: tmp_path / "gallery")
+    monkeypatch.setattr(
+        "playground.cli.serve.prepare_process", lambda: None
+    )  # changes how this process allocates memory
     return tmp_path / "data"
 
 
@@ -172,7 +177,8 @@ def test_the_same_seed_is_the_same_run(root: Path, capsys: Captured) -> None:
 
 
 WRONG = [
-    ([], "See python -m playground --help."),
+    (["--dance"], "Unrecognized arguments: --dance. See python -m playground --help."),
+    (["serve", "--port", "http"], "invalid int value: 'http'. See python -m playground serve --help."),
     (["dance"], "invalid choice: 'dance'"),
     (["train", "--steps"], "expected one argument"),
     (["train", "--steps", "3.7"], "Steps must be a whole number; 3.7 is not."),
@@ -210,6 +216,21 @@ def test_wrong_input_is_one_sentence_and_exit_code_two(
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert not root.exists() or RunStore(root).list() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port", "folder"),
+    [([], None, "data"), (["--port", "7000"], 7000, "data"), (["serve", "--data", "own"], None, "own")],
+)
+def test_the_app_is_the_default(
+    arguments: list[str], port: int | None, folder: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = []
+    serve = replace(COMMANDS["serve"], run=lambda options, store: served.append((options.port, store.root)) or 0)
+    monkeypatch.setitem(COMMANDS, "serve", serve)
+    monkeypatch.chdir(root.parent)
+    assert main(arguments) == 0
+    assert served == [(port, root.parent / folder)]
 
 
 def test_wrong_sampling(capsys: Captured) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from playground.config import (
-    counted,
-)
+from playground.config import counted
 from playground.runs.store.run_store import Run, RunStore
 
-PROGRAM = "python -m playground"
+PROGRAM = "llm-playground" if Path(sys.argv[0]).stem == "llm-playground" else "python -m playground"
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from playground.cli.files import EXPORT, IMPORT
 from playground.cli.race import RACE
 from playground.cli.runs import RUNS
 from playground.cli.sample import SAMPLE
+from playground.cli.serve import SERVE
 from playground.cli.train import RESUME, TRAIN
-from playground.runs.store.paths import data_root, gallery_root
+from playground.runs.store.paths import data_root, default_root, gallery_root
 from playground.runs.store.run_store import RunStore
 
-COMMANDS = {command.name: command for command in (TRAIN, SAMPLE, RUNS, RESUME, EXPORT, IMPORT, RACE)}
+COMMANDS = {command.name: command for command in (SERVE, TRAIN, SAMPLE, RUNS, RESUME, EXPORT, IMPORT, RACE)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +33,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; wrong input becomes one sentence on standard error and code 2."""
     try:
         options = _parser().parse_args(arguments)
-        return COMMANDS[options.command].run(options, RunStore(options.data or data_root(), gallery_root()))
+        root = options.data.expanduser().resolve() if options.data else data_root()
+        return COMMANDS[options.command].run(options, RunStore(root, gallery_root()))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -42,10 +44,13 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog=PROGRAM, description="Train and inspect small language models from the command line.")
+    parser = _Parser(
+        prog=PROGRAM, description="Train and inspect small language models, in a browser or from the command line."
+    )
     common = _Parser(add_help=False)
+    usual = str(default_root() / "runs").replace("%", "%%")  # argparse formats help texts
     common.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder of runs (default: $PLAYGROUND_DATA or checkpoints/runs)"
+        "--data", type=Path, metavar="DIR", help=f"folder of runs (default: $PLAYGROUND_DATA or {usual})"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS.values():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from playground.cli.command import Command
+from playground.cli.command import PROGRAM, Command
 from playground.config import counted
 from playground.data.sources import gather
 from playground.races.comparison import with_error
@@ -59,14 +59,14 @@ def _race(options: argparse.Namespace, store: RunStore) -> int:
         if options.csv:
             write_csv(race, curves, options.csv)
     if ending.state in ("paused", "stopped"):
-        print(f"Resume with: python -m playground race --resume {race.id[:8]}", file=sys.stderr)
+        print(f"Resume with: {PROGRAM} race --resume {race.id[:8]}", file=sys.stderr)
     print(race.id)
     return {"finished": 0, "paused": 130, "stopped": 0}.get(ending.state, 1)
 
 
 def _new(options: argparse.Namespace, store: RunStore) -> Race:
     if (options.file is None) == (options.recipe is None):
-        raise ValueError("Give either a race's JSON file or --recipe. See python -m playground race --help.")
+        raise ValueError(f"Give either a race's JSON file or --recipe. See {PROGRAM} race --help.")
     spec = race_of(RECIPES[options.recipe]) if options.recipe else read_spec(Path(options.file))
     own: str | None = None
     if options.text is None and spec.shared.get("corpus") == "own":

@@ -47,12 +47,12 @@ class Services:
     archive: Archive | None = None
 
     @classmethod
-    def create(cls, public: bool | None = None) -> Services:
+    def create(cls, public: bool | None = None, store: RunStore | None = None) -> Services:
         """Create the services from environment variables (`queue.hosting`); public by default on a Hugging Face
         Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for an invalid variable."""
         hosting = Hosting.read(os.environ, public)
         decode_step.warm()
-        store = RunStore(data_root(), gallery_root())
+        store = store or RunStore(data_root(), gallery_root())
         launcher = Launcher(
             store,
             cache_dir=cache_root(),

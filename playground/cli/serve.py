@@ -1,0 +1,60 @@
+"""Starting the app."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+from playground.cli.command import Command
+from playground.runs.store.run_store import RunStore
+
+# How long one thread may keep Python to itself. While somebody's text is written, Python's own 5 ms would make every page
+# wait several times, once for each thing that its request does.
+SWITCH_SECONDS = 0.001
+
+
+def prepare_process() -> None:
+    """What has to be set before torch and Gradio are imported."""
+    from playground.ui.server import memory, zero_gpu
+
+    zero_gpu.announce()
+    memory.limit_malloc_arenas()
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    parser.add_argument("--public", action="store_true", help="visitors see only their own runs, as on a Space")
+    parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
+
+
+def _serve(options: argparse.Namespace, store: RunStore) -> int:
+    """Build the app and serve it until Ctrl-C."""
+    import torch
+
+    from playground.ui.app import build_app, launch_options, queued
+    from playground.ui.services import Services
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
+    hosted = bool(os.environ.get("SPACE_ID"))
+    services = Services.create(public=True if options.public or options.share else None, store=store)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
+    demo = queued(build_app(services))
+    try:
+        demo.launch(
+            server_name=options.host or ("0.0.0.0" if hosted else None),  # noqa: S104 - a Space must listen everywhere
+            server_port=options.port,
+            share=options.share,
+            inbrowser=not (hosted or options.no_browser or os.environ.get("CI")),
+            **launch_options(services),
+        )
+    finally:
+        services.close()
+    return 0
+
+
+SERVE = Command("serve", "start the app and open it in a browser; the default", _serve_options, _serve)
