@@ -151,9 +151,9 @@ def measured(services: Services, run_ids: list[str] | None, token: str) -> Any:
 
 
 def _table(services: Services, runs: list[Run]) -> Any:
-    table, common = results(runs, services.curves).style, {"thousands": ",", "na_rep": "–"}
+    table: Any = results(runs, services.curves).style  # the types of `format` are stricter than the function
     for digits, columns in ((4, None), (3, ["perplexity"]), (1, ["seconds"])):
-        table = table.format(precision=digits, subset=columns, **common)
+        table = table.format(precision=digits, subset=columns, thousands=",", na_rep="–")
     return table
 
 
