@@ -1,4 +1,5 @@
-# make run: start the app.   make check: the fast checks.   make test: every check.   make nightly: what takes hours.
+# make run: start the app.   make dev: start it again when a file changes.
+# make check: the fast checks.   make test: every check.   make nightly: what takes hours.
 # Each sets up what it needs, with nothing but Python, git and make.
 
 PYTHON ?= python3
@@ -7,10 +8,13 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run check test nightly lint fast everything browser gallery screenshots clean
+.PHONY: run dev check test nightly lint fast everything browser gallery screenshots wheel clean
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
+
+dev: $(VENV)/.installed
+	$(BIN)/python app.py --reload $(ARGS)
 
 # Minutes: what to run before every commit. Types are checked beside the tests.
 check: $(VENV)/.installed-dev
@@ -52,6 +56,11 @@ gallery: $(VENV)/.installed
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots
 
+# Of a folder without old builds, whose files setuptools would add.
+wheel: $(VENV)/.installed
+	rm -rf build dist
+	$(PIP:install=wheel) --no-deps --wheel-dir dist .
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +74,4 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/pyth
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

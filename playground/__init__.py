@@ -1,7 +1,3 @@
-"""LLM Playground: build, train, compare and take apart a small language model.
-
-The layers, each importing only what stands to its right (an import-linter contract holds this):
-``ui -> lab -> runs -> train -> inference -> models | tokenizers | data -> config``.
-"""
+"""LLM Playground: build, train, compare and take apart a small language model. The packages are in docs/architecture.md."""
 
 __version__ = "0.1.0"

@@ -8,6 +8,8 @@ import signal
 import sys
 
 from playground.cli.command import Command
+from playground.cli.reload import Reloader, free_port
+from playground.runs.store.paths import code_root
 from playground.runs.store.run_store import RunStore
 
 # How long one thread may keep Python to itself. While somebody's text is written, Python's own 5 ms would make every page
@@ -29,10 +31,13 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--public", action="store_true", help="visitors see only their own runs, as on a Space")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")
+    parser.add_argument("--reload", action="store_true", help="start again when a file of the program changes")
 
 
 def _serve(options: argparse.Namespace, store: RunStore) -> int:
     """Build the app and serve it until Ctrl-C."""
+    if options.reload:
+        return _serve_again_and_again(options, store)
     import torch
 
     from playground.ui.app import build_app, launch_options, queued
@@ -54,6 +59,19 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
         )
     finally:
         services.close()
+    return 0
+
+
+def _serve_again_and_again(options: argparse.Namespace, store: RunStore) -> int:
+    """Serve the app in a process of its own that is started again after each change, on the same port."""
+    command = [sys.executable, "-m", "playground", "serve", "--data", str(store.root)]
+    command += ["--port", str(options.port or free_port()), *(["--host", options.host] if options.host else [])]
+    command += [f"--{name}" for name in ("public", "share") if getattr(options, name)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["PYTHONPATH"] = str(code_root())
+    Reloader([*command, *(["--no-browser"] if options.no_browser else [])], code_root() / "playground").run(
+        "--no-browser"
+    )
     return 0
 
 
