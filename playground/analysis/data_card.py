@@ -108,9 +108,10 @@ def data_card(text: str | TextFile, tokenizer: Tokenizer, config: TrainConfig) -
     back = RoundTrip(tokenizer)
     train_tokens = _tokens(parts.encoded[0], parts.train_bytes, tokenizer, config)
     validation_tokens = _tokens(parts.encoded[1], validation_bytes, tokenizer, config, back)
-    if not round(min(train_tokens, validation_tokens)):
-        raise ValueError("The tokenizer finds no tokens in this text. Choose another tokenizer or text.")
-    no_bits = "" if back.exact else lost_words(back.lost)
+    for part, n_tokens in (("training", train_tokens), ("validation", validation_tokens)):
+        if not round(n_tokens):
+            raise ValueError(f"The tokenizer finds no tokens in the {part} text. Choose another tokenizer or text.")
+    no_bits = "" if back.exact else lost_words(back.lost, "the validation text")
     task = find_corpus(config.corpus).kind == "task"
     mask = answer_mask(config.corpus, parts.held_out.decode("ascii")) if task else None
     return DataCard(

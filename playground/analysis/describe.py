@@ -32,7 +32,8 @@ def _mlp(config: ModelConfig) -> list[str]:
 
 def _attention(config: ModelConfig) -> list[str]:
     grouped = "grouped-query" if 1 < config.n_kv_head < config.n_head else "multi-query"
-    words = ["multi-head" if config.n_kv_head == config.n_head else grouped]
+    every = "multi-head" if config.n_head > 1 else "one head"
+    words = [every if config.n_kv_head == config.n_head else grouped]
     words += [f"heads of {config.head_size}"] if config.head_size else []
     words.append("biases" if config.bias else "no biases")
     if config.window:

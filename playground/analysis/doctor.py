@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.config import ModelConfig, TrainConfig, counted, moved, usual_rate
+from playground.config import ModelConfig, TrainConfig, counted, moved, nonzero, usual_rate
 from playground.runs.curves import Columns
 from playground.runs.store.run_store import Run
 
@@ -117,9 +117,9 @@ def _lower_rate(rate: float) -> str:
 
 
 def _perplexity(loss: float) -> str:
-    """A loss in nats as a perplexity. Above e^20 it only says so, because the number is meaningless."""
-    if loss > 20:
-        return f"perplexity above {math.exp(20):.0e}"
+    """A loss in nats as a perplexity. Above 5e8 it only says so, because the number is meaningless."""
+    if loss > math.log(5e8):
+        return "perplexity above 5e+08"
     return f"perplexity {math.exp(loss):.3g}, that of a uniform choice among as many tokens"
 
 
@@ -188,8 +188,9 @@ def flat(chart: Chart) -> Finding | None:
     rate, usual = chart.train.learning_rate, usual_rate(chart.train.optimizer, chart.model.n_embd)
     if chart.steps[-1] <= chart.train.warmup_steps:
         if chart.state in ENDED:
-            return Finding("warm-up", "The run ended during its warm-up, before the learning rate reached its peak.")
-        return Finding("warm-up", "Warming up: the learning rate is still increasing from zero.")
+            return Finding("warm-up", "The run ended within its warm-up, in which the learning rate rises to its peak.")
+        end = f"{chart.train.warmup_steps:,}"
+        return Finding("warm-up", f"Warming up: the learning rate rises from zero to its peak until step {end}.")
     low = rate < usual and chart.smooth[-1] <= 1.05 * ignorance
     higher = f"{usual:g}" if usual <= rate * 10 else _one_digit(rate * 10)
     advice = f"Try {higher}." if low else _lower_rate(rate)
@@ -229,10 +230,12 @@ def clipped(chart: Chart) -> Finding | None:
     if not limit or len(late) < 10 or late[len(late) // 10] < 3 * limit:
         return None
     middle = late[len(late) // 2]
+    higher = _one_digit(2 * middle, 0.0, 1000.0)
+    advice = f"Try Gradient clipping {higher}." if float(higher) > limit else _lower_rate(chart.train.learning_rate)
     return Finding(
         "clipped",
-        f"Nearly every gradient is clipped: the median norm is {middle:.2g}, and gradients are rescaled to {limit:g}. Try "
-        f"Gradient clipping {_one_digit(2 * middle, 0.0, 1000.0)}.",
+        f"Nearly every gradient is clipped: the median norm is {middle:.2g}, and gradients are rescaled to {limit:g}. "
+        f"{advice}",
         True,
     )
 
@@ -317,8 +320,9 @@ def levelling(chart: Chart) -> Finding | None:
     if n < 6:
         return None
     start = math.floor(n * 0.6)
-    change = abs(chart.measured[start] - chart.measured[-1])
-    if change >= 0.01 * chart.first:
+    late = chart.measured[start:]
+    change = abs(late[0] - late[-1])
+    if max(late) - min(late) >= 0.01 * chart.first:
         return None
     span = chart.measured_at[-1] - chart.measured_at[start]
     shown = f"{change:.3f}" if change >= 0.0005 else "less than 0.001"
@@ -339,9 +343,9 @@ def beginning(chart: Chart) -> Finding | None:
 def unclear(chart: Chart) -> Finding | None:
     """No significant decrease."""
     noise = chart.noise(0, -1) if chart.measured else 0.0
-    if chart.first - chart.now > max(noise, 0.005):
+    if chart.first - chart.now > max(noise, 0.01):  # less may read the same at two digits
         return None
-    within = f", within its noise of ±\u00a0{noise:.2f}" if noise > abs(chart.now - chart.first) else ""
+    within = f", within its noise of ±\u00a0{nonzero(noise, 2)}" if noise > abs(chart.now - chart.first) else ""
     yet = "" if chart.state in ENDED else " yet"
     return Finding("unclear", f"The loss has not clearly decreased{yet}: it {moved(chart.first, chart.now)}{within}.")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from playground.config import apart
 from playground.interp.activations import passage_means
 from playground.interp.embeddings import cosines, unit
 from playground.models.transformer import Transformer
@@ -199,9 +200,10 @@ def right_pairs(scores: np.ndarray, same: np.ndarray) -> float:
 
 def in_words(trial: Trial) -> str:
     """Describe the evaluation in a sentence."""
+    by_model, by_ngrams = apart(100 * trial.model, 100 * trial.ngrams)
     numbers = (
         f"Given a passage from the same story or paragraph and one from another, the model ranks the related one higher in "
-        f"{100 * trial.model:.1f} % of pairs and n-grams in {100 * trial.ngrams:.1f} %; chance is 50 %."
+        f"{by_model} % of pairs and n-grams in {by_ngrams} %; chance is 50 %."
     )
     if trial.difference < -2 * trial.error:
         return f"{numbers} N-grams are better than the model here."

@@ -246,8 +246,8 @@ def cache_variants(config: ModelConfig, window: int) -> dict[str, ModelConfig]:
     plain = config.replace(window=0, n_sink=0, global_every=0)
     some = max((n for n in range(1, config.n_head) if config.n_head % n == 0 and n > 1), default=1)
     variants = {
-        f"MHA, {config.n_head} KV heads": plain.replace(n_kv_head=config.n_head),
-        f"GQA, {some} KV heads": plain.replace(n_kv_head=some),
+        f"MHA, {counted(config.n_head, 'KV head')}": plain.replace(n_kv_head=config.n_head),
+        f"GQA, {counted(some, 'KV head')}": plain.replace(n_kv_head=some),
         "MQA, 1 KV head": plain.replace(n_kv_head=1),
         f"window of {window}, all kept": plain,  # a mask alone frees nothing
         f"rolling buffer of {window}": config.replace(window=window, n_sink=0, global_every=0),

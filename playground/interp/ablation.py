@@ -67,11 +67,21 @@ def check_parts(model: Transformer, parts: Iterable[Part]) -> None:
 Means = dict[str, Tensor]
 
 
-def means(model: Transformer, sequences: Tensor) -> Means:
-    """The mean outputs of heads, MLPs and attention layers over token ids (B, T), by activation name, for `edits`."""
+def means(model: Transformer, sequences: Tensor, lengths: Tensor | None = None) -> Means:
+    """The mean outputs of heads, MLPs and attention layers over token ids (B, T), by activation name, for `edits`.
+
+    With `lengths` (B,), over so many tokens of each sequence: what follows is not part of it."""
     with torch.inference_mode(), Trace(model, keep=["*.z", "*.mlp_out", "*.attn_out"]) as trace:
         model.hidden(sequences.to(model.embed.weight.device))
-    return {name: value.mean(dim=(0, -2)) for name, value in trace.kept.items()}  # (H, D) of z, else (C,)
+    if lengths is None:
+        lengths = torch.full((len(sequences),), sequences.size(1))
+    own = (torch.arange(sequences.size(1)) < lengths[:, None]).to(model.embed.weight.device)  # (B, T)
+    return {
+        name: (value.transpose(1, 2) if value.ndim == 4 else value)[own].mean(
+            dim=0
+        )  # (H, D) of z (B, H, T, D), else (C,)
+        for name, value in trace.kept.items()
+    }
 
 
 def edits(parts: Iterable[Part], average: Means | None = None) -> dict[str, Edit]:
@@ -127,7 +137,8 @@ def probe(model: Transformer, data: Dataset, n_tokens: int) -> Probe:
     where = Spread.of(len(data.validation), size, n_tokens, data.validation_windows)
     inputs, targets = windows(data.validation, data.validation_mask, where.offsets, size, where.lengths)
     counts = (targets != IGNORED).sum(1)
-    return Probe(inputs, targets, _losses(model, inputs, targets, {}), counts, means(model, inputs))
+    lengths = None if where.lengths is None else torch.from_numpy(where.lengths)
+    return Probe(inputs, targets, _losses(model, inputs, targets, {}), counts, means(model, inputs, lengths))
 
 
 def _losses(model: Transformer, inputs: Tensor, targets: Tensor, changes: dict[str, Edit]) -> Tensor:

@@ -47,7 +47,7 @@ def passage_means(model: Transformer, passages: Sequence[Sequence[int]], depth: 
     name = "embed" if depth == 0 else f"blocks.{depth - 1}.resid_post"
     cut = [list(passage[:limit]) for passage in passages]
     if not all(cut):
-        raise ValueError("A passage is empty. Write some words.")
+        raise ValueError("A passage has no tokens: it is empty, or the tokenizer drops all of it. Write some words.")
     order = sorted(range(len(cut)), key=lambda i: len(cut[i]))  # batches of similar length need less padding
     found = np.zeros((len(cut), model.config.n_embd))
     start = 0

@@ -42,6 +42,8 @@ class ByHand:
 def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, position: int) -> ByHand:
     """Compute one head for the token at `position`. Raises ValueError for an invalid layer, head or position."""
     config = model.config
+    if not ids:
+        raise ValueError("The text has no tokens. Write some words.")
     for name, value, size in (
         ("Layer", layer, config.n_layer),
         ("Head", head, config.n_head),

@@ -31,14 +31,20 @@ class Vectors:
 
     def find(self, name: str) -> int:
         """The number of a name, as typed or without the spaces around it. Raises ValueError if it does not exist."""
-        for wanted in (name, name.strip(), " " + name.strip()):
-            if wanted in self.names:
-                return self.names.index(wanted)
+        if (found := self._index(name)) is not None:
+            return found
         shown = name if len(name) <= 30 else name[:29] + "…"
-        known = " ".join(self.names[i].strip() for i in np.argsort(-self.counts, kind="stable")[:8])
+        stripped = (self.names[i].strip() for i in np.argsort(-self.counts, kind="stable"))
+        known = [word for word in dict.fromkeys(stripped) if word and self._index(word) is not None][:8]
+        such = f", such as: {' '.join(known)}" if known else ""
         raise ValueError(
-            f"“{shown}” is not among the {counted(len(self.names), 'vector')} shown. Take one that is, such as: {known}."
+            f"“{shown}” is not among the {counted(len(self.names), 'vector')} shown. Take one that is{such}."
         )
+
+    def _index(self, name: str) -> int | None:
+        stripped = name.strip()
+        found = (wanted for wanted in (name, stripped, " " + stripped) if wanted in self.names)
+        return next((self.names.index(wanted) for wanted in found), None)
 
 
 def token_vectors(model: Transformer, tokenizer: Tokenizer, tokens: np.ndarray | None, most: int) -> Vectors:
@@ -70,7 +76,10 @@ def word_vectors(model: Transformer, tokenizer: Tokenizer, sequences: np.ndarray
                 counts[name] += 1
     known = sorted((name for name in counts if counts[name] >= RAREST), key=lambda name: (-counts[name], name))[:most]
     if len(known) < 4:
-        raise ValueError(f"Fewer than four words occur {RAREST} times in the text read. Look at the tokens instead.")
+        raise ValueError(
+            f"Fewer than four words of the letters a to z occur whole {RAREST} times in the windows read. Look at the "
+            "tokens instead."
+        )
     matrix = np.stack([sums[name] / counts[name] for name in known])
     return Vectors(tuple(known), matrix, np.array([counts[name] for name in known]))
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from playground.config import counted
+from playground.config import apart, counted
 from playground.data.tale_plots import BOYS, FAMILY, GIRLS
 from playground.interp.activations import KINDS, kind_of, streams, text_of
 from playground.models.transformer import Transformer
@@ -258,9 +258,10 @@ def in_words(label: Label, measured: Measured, depth_names: Sequence[str]) -> st
     fit, base = measured.real[best], measured.majority
     gain = fit.accuracy - base.accuracy
     error = math.hypot(fit.error, base.error)
+    reached, common = apart(100 * fit.accuracy, 100 * base.accuracy)
     numbers = (
-        f"{label.name}: accuracy {100 * fit.accuracy:.1f} % at best ({depth_names[best]}), {100 * base.accuracy:.1f} % for "
-        "always predicting the most common class"
+        f"{label.name}: accuracy {reached} % at best ({depth_names[best]}), {common} % for always predicting the most "
+        "common class"
     )
     if not gain > 2 * error:
         return f"{numbers}: no clear difference."

@@ -89,11 +89,12 @@ def _check(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], a
             "them equally long."
         )
     if not 1 <= len(clean) <= limit:
+        remedy = "Shorten both" if clean else "Write some words"
         raise ValueError(
-            f"A prompt has {counted(len(clean), 'token')}; patching this model takes 1 to {limit}. Shorten both."
+            f"A prompt has {counted(len(clean), 'token')}; patching this model takes 1 to {limit}. {remedy}."
         )
     if list(clean) == list(corrupted):
-        raise ValueError("The two prompts are the same. Change a word in one of them.")
+        raise ValueError("The two prompts are the same tokens. Change a word in one of them.")
     if answers[0] == answers[1]:
         raise ValueError(
             "Both prompts have the same answer, so patching has nothing to measure. Change a prompt or an answer."

@@ -83,7 +83,7 @@ def in_words(points: Sequence[SinkPoint], length: int) -> str:
     n, above = last.mass.size, int((last.mass > EPSILON).sum())
     layer, head = np.unravel_index(int(last.mass.argmax()), last.mass.shape)
     strongest = f"The strongest is layer {layer + 1} head {head + 1} with {100 * last.mass.max():.1f} %"
-    even = f"uniform attention would give {100 * even_mass(length):.1f} %"
+    even = f"uniform attention to all tokens so far would give {100 * even_mass(length):.1f} %"
     if not above:
         found = f"No head of {n} puts more than 30 % of its attention on the first token."
     else:

@@ -104,7 +104,7 @@ def test_tokens_of_a_file_that_is_sampled(documents: str, tmp_path: Path, monkey
 
 def test_a_text_without_tokens_is_refused() -> None:
     inner = Tokenizer(BPE({"w": 0}, []))  # no unknown token: what is not "w" leaves nothing
-    with pytest.raises(ValueError, match="finds no tokens in this text"):
+    with pytest.raises(ValueError, match="finds no tokens in the training text"):
         data_card(TEXT, ImportedTokenizer(json.loads(inner.to_str())), CONFIG)
 
 

@@ -110,7 +110,7 @@ def test_what_cannot_be_patched_is_refused():
         ([1, 2, 3], [1, 2], (1, 2), "The clean prompt has 3 tokens, the corrupted one 2. Make them equally long."),
         ([], [], (1, 2), "takes 1 to 96"),
         ([1] * 97, [2] * 97, (1, 2), "takes 1 to 96"),
-        ([1, 2], [1, 2], (1, 2), "The two prompts are the same."),
+        ([1, 2], [1, 2], (1, 2), "The two prompts are the same tokens."),
         ([1, 2], [1, 3], (4, 4), "Both prompts have the same answer"),
     ):
         with pytest.raises(ValueError, match=complaint):

@@ -175,7 +175,7 @@ def test_patches_are_those_of_the_model_and_answers_are_tokens(local, make_run: 
             {"corrupted prompt": "the cats sat"},
             "The clean prompt has 11 tokens, the corrupted one 12. Make them equally",
         ),
-        ({"corrupted prompt": "the cat sat"}, "The two prompts are the same."),
+        ({"corrupted prompt": "the cat sat"}, "The two prompts are the same tokens."),
         ({"corrupted answer": " x"}, "Both prompts have the same answer"),
         ({"step": 7777}, "There are no weights of step 7777"),
     ],

@@ -1,0 +1,313 @@
+"""What the data card, the streaming lab, the run doctor and a description state, against other ways to know it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Library
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from playground.analysis import streaming
+from playground.analysis.data_card import data_card
+from playground.analysis.describe import describe
+from playground.analysis.doctor import RULES, Chart, smoothed
+from playground.analysis.semantic_search import Trial, in_words
+from playground.analysis.streaming import cache_proof, cache_variants, check_streaming, readings
+from playground.config import GenerationConfig, ModelConfig, TrainConfig, preset
+from playground.interp.attention import attention_patterns
+from playground.models.transformer import Transformer, initialise
+from playground.tokenizers import ImportedTokenizer, build_tokenizer
+from playground.train.schedule import learning_rate
+from tests.models.variants import SMALL, VARIANTS, build
+
+OWN = TrainConfig(corpus="own", validation_fraction=0.2)
+BYTES = build_tokenizer("byte", "")
+
+
+# The data card
+
+
+@pytest.mark.parametrize("text", ["", "a"])
+def test_a_text_that_is_too_short_is_split_when_some_is_added(text: str) -> None:
+    with pytest.raises(ValueError, match=r"too short to be split into training and validation text\. Add some text\."):
+        data_card(text, BYTES, OWN)
+    card = data_card(text + "and so on", BYTES, OWN)
+    assert card.train_bytes + card.validation_bytes == card.n_bytes and min(card.train_bytes, card.validation_bytes) > 0
+
+
+def imported(model: object, normalizer: object = None) -> ImportedTokenizer:
+    library = Library(model)
+    library.normalizer = normalizer
+    return ImportedTokenizer(json.loads(library.to_str()))
+
+
+@pytest.mark.parametrize(
+    ("text", "part"), [("w" * 80 + "x" * 20, "validation"), ("x" * 80 + "w" * 20, "training"), ("x" * 100, "training")]
+)
+def test_the_part_that_has_no_tokens_is_named(text: str, part: str) -> None:
+    only_w = imported(models.BPE({"w": 0}, []))
+    head, tail = (len(only_w.encode(some)) for some in (text[:80], text[80:]))
+    assert (tail == 0) if part == "validation" else (head == 0)
+    with pytest.raises(ValueError, match=f"no tokens in the {part} text. Choose another tokenizer or text"):
+        data_card(text, only_w, OWN)
+    assert data_card(text, BYTES, OWN).train_tokens == 80
+    assert data_card("w" * 100, only_w, OWN).validation_tokens == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"), [("A" * 80 + "a" * 15 + "A" * 5, "25"), ("A" * 80 + "a" * 20, ""), ("a" * 99 + "A", "5")]
+)
+def test_what_a_lossy_tokenizer_loses_is_counted_in_the_text_that_is_named(text: str, lost: str) -> None:
+    lower = Library(models.BPE({"a": 0}, []))
+    lower.normalizer, lower.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Split("", "isolated")
+    lower.decoder = decoders.Fuse()
+    found = data_card(text, ImportedTokenizer(json.loads(lower.to_str())), OWN)
+    share = sum(character != character.lower() for character in text[80:]) / 20
+    assert found.no_bits == (
+        f"{lost}\u00a0% of the characters of the validation text do not come back from this tokenizer, so there are no "
+        "bits per byte."
+        if share
+        else ""
+    )
+    assert not share or float(lost) == pytest.approx(100 * share)
+    assert all((gram.nats_per_token is None) == bool(share) for gram in found.grams)
+
+
+# Streaming
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("Window", 1, 1024), ("Sinks", 0, 64), ("Text", 16, 16_384)])
+def test_the_range_that_is_named_is_the_one_that_is_accepted(name: str, low: int, high: int) -> None:
+    config = VARIANTS["modern"]
+    given_ = {"Window": 8, "Sinks": 2, "Text": 40}
+    for value in (low, high):
+        check_streaming(config, *{**given_, name: value}.values())
+    for value in (low - 1, high + 1, 2.5, True, None):
+        with pytest.raises(
+            ValueError, match=f"^{name} must be a whole number from {low} to {high:,}. You sent {value}.$"
+        ):
+            check_streaming(config, *{**given_, name: value}.values())
+
+
+@pytest.mark.parametrize(("window", "n_sink"), [(1, 0), (1024, 64), (15, 1)])
+def test_the_shortest_text_streams_with_any_window(window: int, n_sink: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "TIMED", 1)
+    model = build(VARIANTS["modern"].replace(n_layer=1))
+    text = np.random.default_rng(0).integers(0, 61, (1, 16))
+    found = {reading.name: reading.nll for reading in readings(model, text, window, n_sink)}
+    assert all(len(nll) == 15 and np.isfinite(nll).all() for nll in found.values())
+    if window >= 15:  # everything is visible, so all of them are full attention
+        for nll in found.values():
+            np.testing.assert_allclose(nll, found["dense"], atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["learned", "sinusoidal"])
+def test_the_runs_that_are_recommended_can_stream(kind: str) -> None:
+    config = preset("classic", **SMALL, position=kind)
+    with pytest.raises(ValueError, match=f"has {kind} positions.* up to the context of 96 tokens, so it cannot stream"):
+        check_streaming(config, 8, 2, 40)
+    for other in ("rope", "alibi", "none"):  # RoPE, ALiBi or no positions
+        check_streaming(config.replace(position=other), 8, 2, 40)
+        with torch.no_grad():
+            assert torch.isfinite(build(config.replace(position=other))(torch.zeros(1, 120, dtype=torch.long))).all()
+    if kind == "learned":
+        assert Transformer(config).positions.table.weight.shape[0] == 96  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("n", [0, 96, 97])
+def test_the_lengths_of_a_prompt_that_leave_room_are_the_named_ones(n: int) -> None:
+    model, config = build(VARIANTS["modern"]), GenerationConfig(max_new_tokens=2)
+    with pytest.raises(ValueError, match=f"The prompt has {n} tokens; it needs 1 to 95 to leave room for new ones"):
+        next(cache_proof(model, [1] * n, config))
+    for length, new in ((1, 2), (95, 1)):
+        *_, last = cache_proof(model, [1] * length, config)
+        assert len(last.cached) == new and last.same
+
+
+@pytest.mark.parametrize("n_head", [1, 2, 3, 4, 6, 8])
+def test_a_cache_has_the_heads_of_its_name(n_head: int) -> None:
+    for name, config in cache_variants(preset("modern", n_layer=1, n_embd=48, n_head=n_head, n_kv_head=1), 16).items():
+        if heads := re.fullmatch(r"(MHA|GQA|MQA), (\d+) KV head(s?)", name):
+            assert (config.n_kv_head, heads[3]) == (int(heads[2]), "" if heads[2] == "1" else "s"), name
+            assert heads[1] != "GQA" or 1 < config.n_kv_head < config.n_head
+        else:
+            assert name in ("window of 16, all kept", "rolling buffer of 16")
+
+
+# An architecture in words
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "one head"])
+def test_every_word_of_a_description_is_true_of_the_model(name: str) -> None:
+    config = VARIANTS.get(name) or preset("modern", **SMALL, n_head=1, n_kv_head=1)
+    words, model = describe(config).split(" · "), Transformer(config)
+    names = dict(model.named_parameters())
+    heads = {"one head": (1, 1), "multi-query": (config.n_head, 1), "multi-head": (config.n_head, config.n_head)}
+    (sharing,) = [word for word in words if word in (*heads, "grouped-query")]
+    key = names["blocks.0.attn.key.weight"].shape[0] // config.head_dim
+    query = names["blocks.0.attn.query.weight"].shape[0] // config.head_dim
+    assert 1 < key < query if sharing == "grouped-query" else (query, key) == heads[sharing]
+    assert sharing != "multi-head" or query > 1
+    linear_bias = any(part.endswith(("query.bias", "down.bias", "down_bias")) for part in names)
+    assert ("biases" in words, "no biases" in words) == (linear_bias, not linear_bias)
+    assert ("learned sink logits" in words) == any(part.endswith("sinks") for part in names)
+    assert ("untied head" in words) == ("head.weight" in names)
+    assert (words[0] == "learned positions") == any(part.startswith("positions.") for part in names)
+    norm = next(word for word in words if "Norm" in word)
+    assert norm.startswith("LayerNorm") == isinstance(model.blocks[0].attn_norm, torch.nn.LayerNorm)
+    assert norm.endswith("after each sublayer") == isinstance(model.norm, torch.nn.Identity)
+    assert ("QK-norm" in words) == any("query_norm" in part for part in names)
+    rotated = model.positions.rotation(torch.arange(1))
+    if found := re.fullmatch(r"RoPE(?: on (\d+) of (\d+) dimensions)?", words[0]):
+        assert rotated is not None and 2 * rotated[0].shape[-1] == int(found[1] or config.head_dim)
+        assert int(found[2] or config.head_dim) == config.head_dim
+    else:
+        assert rotated is None
+    experts = [re.fullmatch(r"(\d+) of (\d+) experts?( and a shared one)?", word) for word in words]
+    for match in filter(None, experts):
+        n_active, n_expert, shared = int(match[1]), int(match[2]), bool(match[3])
+        routed: list[object] = []
+        with torch.no_grad():
+            model(torch.zeros(1, 4, dtype=torch.long), routed)
+        assert routed[0].chosen.shape[-1] == n_active  # type: ignore[attr-defined]
+        assert routed[0].logits.shape[-1] == n_expert  # type: ignore[attr-defined]
+        assert shared == any("shared" in part for part in names)
+    assert any(experts) == (config.n_expert > 1)
+
+
+@pytest.mark.parametrize("name", ["window and sinks", "local and global", "gpt-oss", "alibi", "partial rope"])
+def test_a_window_and_its_exceptions_are_those_that_attention_has(name: str) -> None:
+    config = VARIANTS[name]
+    text = describe(config)
+    pattern = attention_patterns(build(config), list(range(30)))[:, :, -1] > 0  # (L, H, 30): what the last token sees
+    found = re.search(r"window (\d+)(?: \+ (\d+) sinks?)?(?: but in layers ([\d, ]+))?", text)
+    full = [] if not found else [int(layer) for layer in (found[3] or "").split(", ") if layer.strip()]
+    for layer, seen in enumerate(pattern.any(1), 1):
+        expected = np.ones(30, bool)
+        if found and layer not in full:
+            expected[int(found[2] or 0) : 30 - int(found[1])] = False
+        np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize("init", ["gpt2", "depth_scaled", "zero"])
+@pytest.mark.parametrize("cap", [0.0, 2.0])
+def test_a_start_and_a_cap_are_those_of_the_weights_and_logits(init: str, cap: float) -> None:
+    config = preset("modern", **SMALL, init=init, logit_softcap=cap)
+    text = describe(config)
+    out = [block.attn.out.weight.std().item() for block in initialise(Transformer(config), 0).blocks]
+    assert ("blocks start at zero" in text) == (max(out) == 0)
+    assert ("depth-scaled start" in text) == (0 < out[2] < 0.8 * out[0])
+    with torch.no_grad():
+        largest = build(config, scale=200)(torch.arange(40)[None]).abs().max().item()
+    assert ("logits capped at 2" in text) == (largest <= 2)
+
+
+# The run doctor
+
+
+def chart(measured: list[float], losses: list[float], state: str = "running", **values: object) -> Chart:
+    steps = [10.0 * (i + 1) for i in range(len(losses))]
+    at = [10 * i for i in range(len(measured))]
+    model = ModelConfig(vocab_size=256)
+    made = Chart(
+        state, model, TrainConfig(), steps, losses, smoothed(losses), [0.1] * len(losses), at, measured, [], 1.0
+    )
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def said(found: Chart) -> tuple[str, str]:
+    finding = next(finding for rule in RULES if (finding := rule(found)) is not None)
+    return finding.rule, finding.sentence
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "finished", "failed"])
+@pytest.mark.parametrize("warmup", [100, 101, 500])
+def test_what_is_said_of_a_warm_up_holds_to_its_last_step(state: str, warmup: int) -> None:
+    train = TrainConfig(warmup_steps=warmup, steps=1000)
+    rule, sentence = said(chart([], [5.545] * 10, state, train=train))
+    assert rule == "warm-up"
+    rates = [learning_rate(step, train) for step in range(1, warmup + 2)]
+    assert rates.index(max(rates)) + 1 == warmup and rates[:warmup] == sorted(rates[:warmup]), "it rises to its peak"
+    assert "from zero to its peak until step" in sentence or "in which the learning rate rises to its peak" in sentence
+    assert state in ("finished", "failed") or f"step {warmup}." in sentence
+
+
+@given(st.floats(1e-4, 1000.0), st.floats(3.0, 1e6))
+@settings(max_examples=80, deadline=None)
+def test_the_clipping_that_is_advised_is_allowed_and_clips_less(limit: float, times: float) -> None:
+    train = TrainConfig(grad_clip=limit, warmup_steps=0)
+    norms = [max(3.0001, times) * limit] * 40
+    rule, sentence = said(chart([3.0], [2.0] * 40, grad_norms=norms, train=train))
+    assert rule == "clipped" and all(norm > limit for norm in norms)
+    if advised := re.search(r"Try Gradient clipping (\S+)\.$", sentence):
+        assert train.replace(grad_clip=float(advised[1])).grad_clip > limit
+    else:
+        rate = re.search(r"Try (\S+)\.$", sentence)
+        assert rate and 0 < train.replace(learning_rate=float(rate[1])).learning_rate < train.learning_rate
+
+
+@given(st.lists(st.floats(1.0, 6.0), min_size=6, max_size=12), st.sampled_from(["running", "paused", "stopped"]))
+@settings(max_examples=150, deadline=None)
+def test_a_plateau_has_no_valley(tail: list[float], state: str) -> None:
+    measured = [6.0, *tail]
+    rule, sentence = said(chart(measured, [], state))
+    if rule == "levelling":
+        late = measured[int(len(measured) * 0.6) :]
+        assert max(late) - min(late) < 0.06
+        assert f"over the last {10 * (len(late) - 1)} steps" in sentence
+    assert rule != "steady" or "stayed" not in sentence
+
+
+def test_a_valley_is_no_plateau() -> None:
+    assert said(chart([3.0, 2.5, 2.2, 2.0, 1.2, 2.0], []))[0] == "past best"
+
+
+@pytest.mark.parametrize("fall", [0.004, 0.006, 0.0099, 0.011, 0.02])
+def test_who_learns_steadily_went_down_in_the_digits_shown(fall: float) -> None:
+    rule, sentence = said(chart([5.594, 5.594 - fall], [5.6, 5.5]))
+    numbers = re.findall(r"\d+\.\d+", sentence)
+    assert (rule == "steady") == (fall > 0.01)
+    assert rule != "steady" or float(numbers[0]) > float(numbers[1]), sentence
+
+
+@pytest.mark.parametrize("error", [1e-4, 1e-3, 0.02])
+def test_a_noise_that_is_not_zero_does_not_read_as_zero(error: float) -> None:
+    _, sentence = said(chart([5.59, 5.59 - error / 10], [5.6], errors=(error, error)))
+    shown = re.search(r"within its noise of ±\u00a0(\S+)\.$", sentence)
+    assert shown and float(shown[1]) == pytest.approx(2 * 2**0.5 * error, rel=0.2)
+
+
+@pytest.mark.parametrize("loss", [1.0, 19.9, 20.0, 20.01, 20.02, 20.03, 20.04, 25.0, 1e6])
+def test_a_perplexity_above_a_bound_is_above_it(loss: float) -> None:
+    _, sentence = said(chart([loss], []))
+    if bound := re.search(r"perplexity above (\S+?)\)", sentence):
+        assert loss > np.log(float(bound[1]))
+    else:
+        shown = re.search(r"perplexity (\S+?), that of a uniform choice among as many tokens", sentence)
+        assert shown and float(shown[1]) == pytest.approx(np.exp(loss), rel=0.01)
+
+
+# Semantic search
+
+
+@pytest.mark.parametrize("model", [0.5, 0.61, 0.61003, 0.9])
+@pytest.mark.parametrize("ngrams", [0.5, 0.61, 0.8])
+@pytest.mark.parametrize("error", [0.0, 1e-5, 0.02, float("nan")])
+def test_who_is_called_better_has_the_larger_number(model: float, ngrams: float, error: float) -> None:
+    difference = model - ngrams
+    words = in_words(Trial(20, model, error, ngrams, error, difference, error))
+    shown = [float(number) for number in re.findall(r"(\d+\.\d+) %", words)]
+    assert shown[0] > shown[1] or "The model is better" not in words
+    assert shown[0] < shown[1] or "N-grams are better" not in words
+    significant = abs(difference) > 2 * error
+    assert ("within two standard errors" in words) == (not significant)
+    assert ("not clearly better than chance" in words) == (
+        significant and difference > 0 and not model > 0.5 + 2 * error
+    )
