@@ -40,7 +40,7 @@ from playground.ui.compare import compare_tab, race_tab
 from playground.ui.forms import HIDDEN
 from playground.ui.sample import sample_tab
 from playground.ui.services import Services, show_errors
-from playground.ui.train import train_tab
+from playground.ui.train import run_actions, train_tab
 from playground.ui.train.import_panel import bring
 from tests.interchange.models import CASES, package
 
@@ -413,7 +413,7 @@ IDS = ["../" * 6 + "etc/passwd", "f" * 32, "x", "%2e%2e%2f", "a/b", "\x00", "\ud
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_wrong_name_is_named(doors: Doors, name: str) -> None:
     small = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_kv_head": 1, "block_size": 16, "corpus_bytes": 20_000}
-    rename = functools.partial(train_tab.rename, doors.services, doors.run.id, name, ANN)
+    rename = functools.partial(run_actions.rename, doors.services, doors.run.id, name, ANN)
     told = [doors.form(small, name=name), doors.api(settings=small, name=name), doors.said(rename)]
     if "\x00" not in name and "\ud800" not in name:  # no argument can hold those
         told.append(doors.command("train", *(f"--set={key}={value}" for key, value in small.items()), "--name", name))
@@ -426,11 +426,11 @@ def test_a_run_that_is_not_there_is_not_found(doors: Doors, wrong: str) -> None:
     api = Api(doors.services)
     told = [
         *(
-            doors.said(functools.partial(train_tab.act, doors.services, what, wrong, ANN))
+            doors.said(functools.partial(run_actions.act, doors.services, what, wrong, ANN))
             for what in ("stop", "pause", "resume")
         ),
-        doors.said(lambda: train_tab.delete(doors.services, wrong, ANN)),
-        doors.said(lambda: train_tab.rename(doors.services, wrong, "new", ANN)),
+        doors.said(lambda: run_actions.delete(doors.services, wrong, ANN)),
+        doors.said(lambda: run_actions.rename(doors.services, wrong, "new", ANN)),
         doors.said(lambda: links.share(doors.services, wrong, ANN)),
         _write(doors, run=wrong),
         *(
@@ -441,7 +441,7 @@ def test_a_run_that_is_not_there_is_not_found(doors: Doors, wrong: str) -> None:
     ]
     assert set(told) == {"Run not found."}, told
     assert links.open_view(doors.services, links.Place(gr.Dropdown()), {"run": wrong}, ANN) == {}
-    page = train_tab.arrive(doors.services, ANN, wrong)[1]
+    page = run_actions.arrive(doors.services, ANN, wrong)[1]
     assert page["run"] == doors.run.id  # as if the address had named none
     if not any(letter in wrong for letter in ("\x00", "\ud800")):
         for command in (["sample", wrong], ["resume", wrong], ["export", wrong, str(doors.root / "away")]):
@@ -532,17 +532,19 @@ def test_a_wrong_tokenizer_is_named(doors: Doors, file: bytes) -> None:
 
 
 def test_buttons_at_the_wrong_time_are_answered(doors: Doors) -> None:
-    act = functools.partial(train_tab.act, doors.services, run_id=doors.run.id, token=ANN)
+    act = functools.partial(run_actions.act, doors.services, run_id=doors.run.id, token=ANN)
     is_a_sentence(doors.said(lambda: act(action="stop")), "This run has already finished.")
     is_a_sentence(doors.said(lambda: act(action="resume")), "finished")
     is_a_sentence(doors.said(lambda: Api(doors.services).stop(doors.run.id, ANN)), "This run has already finished.")
     is_a_sentence(doors.command("resume", doors.run.id), "already finished")
     for steps in (NAN, None, "many", 0, 10**9, [1]):
         is_a_sentence(
-            doors.said(functools.partial(train_tab.go_on, doors.services, doors.run.id, steps, ANN)),
+            doors.said(functools.partial(run_actions.continue_training, doors.services, doors.run.id, steps, ANN)),
             "More steps must be 1 to 1,000,000",
         )
-    is_a_sentence(doors.said(lambda: train_tab.act(doors.services, "stop", None, ANN)), "No run is chosen. Choose one")  # type: ignore[arg-type]
+    is_a_sentence(
+        doors.said(lambda: run_actions.act(doors.services, "stop", None, ANN)), "No run is chosen. Choose one"
+    )  # type: ignore[arg-type]
 
 
 def test_no_more_room_is_said_at_both_doors(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from playground.data.downloads import Progress
 from playground.data.rows import markup_note
 from playground.data.sources import TextFile
 from playground.runs.limits import LOCAL, Limits, starting_values
-from playground.runs.store.run_store import NAME_LENGTH, Run, RunStore, checked_name
+from playground.runs.store.names import NAME_LENGTH, checked_name
+from playground.runs.store.run_store import Run, RunStore
 from playground.runs.texts import beginning, beginning_of, fitted, fitted_tokenizer, with_documents
 from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_words, round_trip
 from playground.tokenizers.bpe import Learning

@@ -21,7 +21,8 @@ from playground.runs.create import free_memory
 from playground.runs.store import checkpoints, status
 from playground.runs.store.files import write_bytes
 from playground.runs.store.log import frame
-from playground.runs.store.run_store import NAME_LENGTH, Run, RunStore, checked_name
+from playground.runs.store.names import NAME_LENGTH, checked_name
+from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
 from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_share, lost_words
 from playground.tokenizers.imported import PROBES

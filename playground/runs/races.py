@@ -24,6 +24,7 @@ from playground.runs.create import free_memory
 from playground.runs.limits import LOCAL, Limits, starting_values
 from playground.runs.store import status
 from playground.runs.store.files import discard, read_json, write_json
+from playground.runs.store.names import checked_name, free_name
 from playground.runs.store.processes import STOP_SECONDS, end
 from playground.runs.store.run_store import (
     ARMS,
@@ -32,8 +33,6 @@ from playground.runs.store.run_store import (
     Run,
     RunNotFound,
     RunStore,
-    checked_name,
-    free_name,
     hashed,
     read_run,
     write_text,

@@ -36,7 +36,7 @@ from playground.ui.server.uploads import Uploads
 from playground.ui.services import Services, json_safe, json_safe_outputs
 from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
-from playground.ui.train import train_tab
+from playground.ui.train import run_actions, train_tab
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
@@ -138,7 +138,7 @@ def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[An
     """A browser opens the page: its token, and the tab, run and race that its address names."""
     tab = asked.get("tab") if asked.get("tab") in TABS else "train"
     run, race = (
-        train_tab.arrive(services, token, asked.get("run", "")),
+        run_actions.arrive(services, token, asked.get("run", "")),
         race_tab.arrive(services, token, asked.get("race", "")),
     )
     return token, {"visitor": token}, gr.update(selected=tab), *run, *race

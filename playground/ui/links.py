@@ -24,7 +24,8 @@ from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
 from playground.ui.services import Services, for_toast
 from playground.ui.text_card import read_text_source
-from playground.ui.train.train_tab import TrainTab, chosen
+from playground.ui.train.run_actions import chosen
+from playground.ui.train.train_tab import TrainTab
 
 MAX_TEXT = 2_000  # maximum characters of a text in an address
 MAX_SETUP = 8_000

@@ -60,7 +60,7 @@ class Services:
             limits=hosting.limits,
             keep_days=hosting.keep_days,
             tell=standard_output if hosting.public else null_sink,
-            whence=client_network if hosting.public else no_network,
+            client_network=client_network if hosting.public else no_network,
         )
         for sentence in store.unreadable():
             print(f"store: {sentence}", flush=True)

@@ -209,7 +209,7 @@ def test_new_browsers_of_one_network_have_no_more_of_the_queue(
     """Somebody drops the token each time; the bound is what they cannot drop."""
     office = Office(store, monkeypatch, Limits(running_runs=1, waiting_runs=4, network_runs=3, queue_length=10))
     here = ["8.8.8.8"]
-    monkeypatch.setattr(office.launcher, "_whence", lambda: here[0])
+    monkeypatch.setattr(office.launcher, "_client_network", lambda: here[0])
     for n in range(3):
         office.launcher.admit(f"browser {n}")
         office.launcher.begin(make_run(owner=f"browser {n}"), f"browser {n}")
@@ -234,7 +234,7 @@ def test_a_network_that_has_used_much_comes_after_those_who_have_not(
 ) -> None:
     office = Office(store, monkeypatch, Limits(running_runs=1))
     here = ["8.8.8.8"]
-    monkeypatch.setattr(office.launcher, "_whence", lambda: here[0])
+    monkeypatch.setattr(office.launcher, "_client_network", lambda: here[0])
     first = make_run(name="first", owner="browser 0")
     office.launcher.start(first, "browser 0")
     office.tick()

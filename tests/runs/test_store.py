@@ -10,7 +10,8 @@ import pytest
 from playground.runs.store import status
 from playground.runs.store.checkpoints import save_checkpoint
 from playground.runs.store.files import read_json
-from playground.runs.store.run_store import Run, RunNotFound, RunStore, checked_name
+from playground.runs.store.names import checked_name
+from playground.runs.store.run_store import Run, RunNotFound, RunStore
 from playground.runs.store.status import Status
 from playground.tokenizers import build_tokenizer
 from tests.runs.conftest import MODEL, TEXT, TRAIN, MakeRun

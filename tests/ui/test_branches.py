@@ -46,7 +46,7 @@ def test_two_halves_are_the_whole_for_each_of_several_samples(services, run):
     half, _ = written(sample_tab.write(services, run.id, None, PROMPT, *settings(10, 3), ""))
     for number in range(3):
         half["chosen"] = number
-        half, ahead = written(sample_tab.go_on(services, half, PROMPT, *settings(14, 3), ""))
+        half, ahead = written(sample_tab.continue_text(services, half, PROMPT, *settings(14, 3), ""))
         assert text(half, number) == text(whole, number)
     assert len({text(whole, number) for number in range(3)}) == 3
     assert ahead["labels"]
@@ -144,7 +144,7 @@ def test_branches_that_cannot_be_are_refused(services, run, asked):
         branches.sprout(branches.read_tree(tree), 0, 1, "no token")
     tree["branches"][0]["tokens"][0]["id"] = 10**6
     with pytest.raises(ValueError, match="cannot be continued"):
-        list(sample_tab.go_on(services, tree, PROMPT, *settings(3), ""))
+        list(sample_tab.continue_text(services, tree, PROMPT, *settings(3), ""))
 
 
 def test_wrong_settings_are_one_sentence(services, run):

@@ -30,7 +30,7 @@ from playground.ui.sample import sample_tab
 from playground.ui.server import fetching
 from playground.ui.services import Services
 from playground.ui.texts import TextSource, own_text
-from playground.ui.train import train_tab
+from playground.ui.train import run_actions
 from playground.ui.train.import_panel import bring
 
 PLACES = [
@@ -133,7 +133,7 @@ def _in_links_and_the_api(services: Services, url: str) -> None:
     ):
         quietly(lambda setup=setup: links.Setup.from_json(setup))
     quietly(lambda: next(sample_tab.write(services, url, None, url, 1, 0, 1, 0, 1, 5, 1, 0, url, url)))
-    quietly(lambda: train_tab.rename(services, url, url, url))
+    quietly(lambda: run_actions.rename(services, url, url, url))
     quietly(lambda: list(tokenizer_tab.start_duel(services, url, url, 10, 64, 256, 300)))
 
 

@@ -30,7 +30,7 @@ from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
 from playground.ui.services import Services
 from playground.ui.texts import TextSource, own_text
-from playground.ui.train import train_tab
+from playground.ui.train import run_actions
 from playground.ui.train.import_panel import bring
 
 CANARY = "the canary of this test"
@@ -103,7 +103,7 @@ def test_no_word_of_a_visitor_leads_out(stage: tuple[Services, gr.Blocks, list[s
 
 def _calls(services: Services, api: Api, way: str) -> Iterator[Callable[[], Any]]:
     for action in ("stop", "pause", "resume"):
-        yield lambda action=action: train_tab.act(services, action, way, ANN)
+        yield lambda action=action: run_actions.act(services, action, way, ANN)
     for ask in (api.stop, api.status, api.metrics, api.generate, api.export):
         yield lambda ask=ask: ask(way, token=way)
     for asked in ({"run": way}, {"race": way}, {"cursors": {way: way}}, {"run": way, "step": way, "text": way}):
@@ -119,9 +119,9 @@ def _calls(services: Services, api: Api, way: str) -> Iterator[Callable[[], Any]
     yield lambda: api.attention(way, way, token=ANN)
     yield lambda: api.train(way, way, {"steps": 0}, "", way, ANN)
     yield lambda: api.train("modern", way, {"corpus": way, "steps": 0}, token=ANN)
-    yield lambda: train_tab.delete(services, way, ANN)
-    yield lambda: train_tab.rename(services, way, way, ANN)
-    yield lambda: train_tab.arrive(services, ANN, way)
+    yield lambda: run_actions.delete(services, way, ANN)
+    yield lambda: run_actions.rename(services, way, way, ANN)
+    yield lambda: run_actions.arrive(services, ANN, way)
     yield lambda: race_tab.arrive(services, ANN, way)
     yield lambda: links.share(services, way, ANN)
     yield lambda: links.Setup.from_json(json.dumps({"corpus": way}))

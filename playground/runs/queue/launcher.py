@@ -11,7 +11,6 @@ disk. With ``die_with_ui=True`` they save a checkpoint and pause when the app en
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import Counter
@@ -19,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from playground.config import counted
 from playground.runs.limits import LOCAL, Limits
+from playground.runs.queue.admission import check_resumable, check_trainer, check_turns
 from playground.runs.queue.audit_log import AuditLog, Tell, null_sink
 from playground.runs.queue.client_networks import ClientNetworkOf, ClientNetworks, no_network
 from playground.runs.queue.queue import Job, QueueView, RoundRobin, kind_of, line
@@ -30,7 +29,7 @@ from playground.runs.races import Race, check_job, jobs, own_job
 from playground.runs.store import status
 from playground.runs.store.files import Lock, discard
 from playground.runs.store.processes import STOP_SECONDS, Worker, cores, press
-from playground.runs.store.run_store import Run, RunStore, hashed
+from playground.runs.store.run_store import RunStore, hashed
 from playground.runs.store.status import Request, Status
 
 TICK_SECONDS = 0.5
@@ -38,10 +37,6 @@ FLUSH_SECONDS = 5.0  # between writes of what visitors have used
 START_SECONDS = 1.0  # minimum charge for a start, so that a run that ends immediately counts too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
-_NOT_HERE = (
-    "Training is disabled on this server. Look at the reference runs, or run the playground on your own machine."
-)
-_ONLY_THE_HOST = "Only the host can train on this server. Enter the host's password, or look at the reference runs."
 _KILLED = "Probably out of memory: lower the batch size, context length, embedding size or layers, or resume it."
 
 
@@ -65,10 +60,10 @@ class Launcher:
         limits: Limits = LOCAL,
         keep_days: float | None = None,
         tell: Tell = null_sink,
-        whence: ClientNetworkOf = no_network,
+        client_network: ClientNetworkOf = no_network,
     ) -> None:
         """`threads` per worker: all cores divided among the workers unless given. `tell` hears how runs come and go.
-        `whence` returns the network of the current request.
+        `client_network` returns the network of the current request.
 
         Without `spare` no worker is kept warm; without `supervise` runs are queued for another process to start.
         """
@@ -78,7 +73,7 @@ class Launcher:
         self.keep_days = keep_days
         self.usage = Usage(store.root / "usage.json")
         self.networks = ClientNetworks()
-        self._whence = whence
+        self._client_network = client_network
         self.space = Space(store)
         self._turns = RoundRobin()
         self._journal = AuditLog(tell)
@@ -89,7 +84,9 @@ class Launcher:
         self._spare: Worker | None = None
         self._spare_not_before = 0.0
         self._workers: list[Worker] = []  # child processes that have a run, kept to reap them
-        self._asked: dict[str, tuple[float, set[int]]] = {}  # when a request was first seen, and the signals sent since
+        self._requests: dict[
+            str, tuple[float, set[int]]
+        ] = {}  # when a request was first seen, and the signals sent since
         self._leader_lock = Lock(store.root / ".launcher")
         self._supervises = False
         self._wake = threading.Event()
@@ -153,7 +150,7 @@ class Launcher:
             now = run.status()
             if now.active:
                 raise ValueError("This run is still training. Wait until it ends, or stop it first.")
-            _check_resumable(run, now, finished_too=True)
+            check_resumable(run, now, finished_too=True)
             self._check_turns(visitor, self._statuses())
         self.store.extend(run_id, steps, visitor)
         return self._enqueue(run_id, visitor, finished_too=True)
@@ -204,7 +201,7 @@ class Launcher:
             now = run.status()
             if now.active:
                 return now
-            _check_resumable(run, now, finished_too)
+            check_resumable(run, now, finished_too)
             statuses = self._statuses()
             self._check_turns(visitor, statuses)
             check_job(run, self.limits)
@@ -212,7 +209,7 @@ class Launcher:
             status.withdraw(run.path)
             queued = Status("queued", queued=_after_all_queued(statuses))
             status.declare(run.path, queued)
-            self.networks.started(run.id, self._whence())
+            self.networks.started(run.id, self._client_network())
             self._seen = None
         self._wake.set()
         return queued
@@ -244,40 +241,8 @@ class Launcher:
 
     def _check_turns(self, visitor: str | None, statuses: list[tuple[Job, Status]], n_jobs: int = 1) -> None:
         """Raise ValueError if a visitor cannot train, has too many queued runs, or has used the training time of the day."""
-        limits, owner = self.limits, hashed(visitor)
-        if not self.may_train(visitor):
-            raise ValueError(_NOT_HERE if limits.trainers == "nobody" else _ONLY_THE_HOST)
-        own = sum(job.owner == owner for job, now in statuses if now.active)
-        if limits.waiting_runs is not None:
-            most = (limits.running_runs or 0) + limits.waiting_runs
-            if own + n_jobs > most:
-                raise ValueError(
-                    f"Queue: you have {counted(own, 'job')} running or waiting and would add {n_jobs}; the limit here is "
-                    f"{most}. "
-                    "Wait until one ends, or stop one."
-                )
-        near = self.networks.jobs(self._whence(), (job.id for job, now in statuses if now.active))
-        if limits.network_runs is not None and near + n_jobs > limits.network_runs:
-            raise ValueError(
-                f"Queue: your network has {counted(near, 'job')} running or waiting and would add {n_jobs}; the limit "
-                f"here is "
-                f"{limits.network_runs} per network. Wait until one ends, or look at a reference run meanwhile."
-            )
-        waiting = sum(now.state == "queued" for _, now in statuses)
-        if limits.queue_length is not None and waiting + n_jobs > limits.queue_length:
-            raise ValueError(
-                f"Queue: {counted(waiting, 'job')} waiting, and this would add {n_jobs}; the limit here is "
-                f"{limits.queue_length}. "
-                "Try again in a few minutes, and look at a reference run meanwhile."
-            )
-        used = self.usage.seconds(owner)
-        if limits.daily_minutes is not None and used >= 60 * limits.daily_minutes:
-            wait = max(1, math.ceil(self.usage.returns_in(owner) / 60))
-            soon = counted(wait, "minute") if wait < 120 else f"{wait / 60:.1f} hours"
-            raise ValueError(
-                f"Training time: you have used {used / 60:.1f} min within 24 hours; the limit here is "
-                f"{limits.daily_minutes:g} min. The first of it becomes available again in {soon}."
-            )
+        check_trainer(self.limits, self.may_train(visitor))
+        check_turns(self.limits, hashed(visitor), statuses, n_jobs, self.usage, self.networks, self._client_network())
 
     def _line(self, statuses: list[tuple[Job, Status]]) -> QueueView:
         return line(statuses, self.usage.seconds, self._turns, self.networks.seconds)
@@ -354,12 +319,12 @@ class Launcher:
     def _escalate_signals(self, runs: list[Job]) -> None:
         """Send signals to processes that do not stop when requested, or that have no recent heartbeat."""
         now = time.monotonic()
-        asked = {run.id for run in runs if status.requested(run.path)}
-        self._asked = {run_id: entry for run_id, entry in self._asked.items() if run_id in asked}
+        requested = {run.id for run in runs if status.requested(run.path)}
+        self._requests = {run_id: entry for run_id, entry in self._requests.items() if run_id in requested}
         for run in runs:
-            if run.id not in asked:
+            if run.id not in requested:
                 continue
-            since, sent = self._asked.setdefault(run.id, (now, set()))
+            since, sent = self._requests.setdefault(run.id, (now, set()))
             declared = status.declared(run.path)
             if declared.state == "running":
                 press(declared, now - since, STOP_SECONDS, sent)
@@ -410,22 +375,6 @@ class Launcher:
 def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
     """A time that is later than any in the queue, even if the clock was set back."""
     return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
-
-
-def _check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
-    if isinstance(run, Run) and run.origin:
-        raise ValueError(
-            "This model was imported without its dataset and optimizer state, so training cannot continue."
-        )
-    if now.state == "finished" and not finished_too:
-        more = "Train it for more steps instead." if isinstance(run, Run) else "Start a new one."
-        raise ValueError(f"This {kind_of(run)} has already finished. {more}")
-    if now.state == "diverged":
-        raise ValueError(
-            "This run diverged, and would most likely diverge again. Start a new one with a lower learning rate."
-        )
-    if now.state == "crashed" and status.alive(status.declared(run.path)):
-        raise ValueError("Its training process is not responding but still exists. Stop the run first.")
 
 
 def _shorten(log: Path) -> None:

@@ -26,7 +26,6 @@ import re
 import secrets
 import shutil
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,12 +39,12 @@ from playground.data.documents import NO_ENDS, Text, read_ends, write_ends
 from playground.data.sources import TextFile
 from playground.runs.store import checkpoints, status
 from playground.runs.store.files import Lock, discard, link_or_copy, read_json, sweep, write_bytes, write_json
+from playground.runs.store.names import checked_name, free_name
 from playground.runs.store.processes import STOP_SECONDS, end
 from playground.runs.store.status import State, Status
 from playground.tokenizers import ImportedTokenizer, Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
-NAME_LENGTH = 60
 DOCUMENTS = "documents.bin"
 ARMS = "arms"  # folder of a race's runs
 RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
@@ -382,21 +381,3 @@ def _owns(run: Run, visitor: str | None) -> bool:
     if secret is None:
         return True
     return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), secret.encode())
-
-
-def checked_name(name: str) -> str:
-    """A run's name as it is kept: trimmed, composed characters. Raises ValueError unless 1 to 60 printable characters."""
-    name = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
-    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise ValueError(f"A run's name must be 1 to {NAME_LENGTH} printable characters.")
-    return name
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """The name, or the name with the first " (n)" that is free, cut so that it stays within the limit."""
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        ending = f" ({number})"
-        candidate = name[: NAME_LENGTH - len(ending)] + ending
-    return candidate

@@ -114,14 +114,14 @@ class Compiling:
             env=environment(1),
         )
 
-    def _load(self, whence: str) -> str:
+    def _load(self, origin: str) -> str:
         self._done = True
         try:
             lanes = DataParallelThreads.of(self._run.model, self._run.train, torch.get_num_threads())
             self._state.use_compiled(CompiledForwardBackward(self._library, self._state.model, lanes))
         except (OSError, RuntimeError) as error:
             return f"Not compiled: the library cannot be loaded ({type(error).__name__})."
-        return f"Compiled forward and backward passes from step {self._state.step + 1} on, {whence}."
+        return f"Compiled forward and backward passes from step {self._state.step + 1} on, {origin}."
 
     def _clear(self) -> None:
         self._process = None

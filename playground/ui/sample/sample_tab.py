@@ -135,7 +135,7 @@ def _start(run: Run, ids: list[int]) -> str:
     return "a line break" if piece == "\n" else f"“{piece}”"
 
 
-def go_on(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
+def continue_text(services: Services, text: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
     """Continue the selected branch with the same model; equals a longer generation."""
     *settings, token = rest
     if not text:
@@ -309,7 +309,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     beside = [tab.ways, tab.n_beam, *tab.other.both, *ahead]
     writes = [
         tab.generate.click(alone(write), ahead, both, **slow),
-        tab.more.click(alone(go_on), [tab.text, tab.prompt, *settings, visitor], both, **slow),
+        tab.more.click(alone(continue_text), [tab.text, tab.prompt, *settings, visitor], both, **slow),
         tab.text.branch(alone(branch_off), on, both, **slow),
         tab.beside.click(alone(write_beside), beside, tab.text, **slow),
     ]

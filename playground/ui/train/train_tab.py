@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -33,7 +32,6 @@ from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
-from playground.ui.components.contracts.shared import RunValue
 from playground.ui.endpoints import duration
 from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
@@ -46,6 +44,7 @@ from playground.ui.train.export_panel import TakeAway, build_take_away, wire_tak
 from playground.ui.train.follow_documents import wire_documents
 from playground.ui.train.import_panel import BringIn, build_bring_in, wire_bring_in
 from playground.ui.train.rate import wire_rate
+from playground.ui.train.run_actions import act, continue_training, delete, follow, rename
 from playground.ui.train.schedule_chart import FIELDS as SCHEDULE_FIELDS
 from playground.ui.train.schedule_chart import schedule_chart, show_schedule
 
@@ -350,58 +349,6 @@ def show_tokenizer(name: str) -> tuple[Any, Any]:
     return gr.update(visible=name == "bpe"), gr.update(visible=name == "imported")
 
 
-def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
-    """The run list with this run chosen, and the live view of it."""
-    run = services.run(run_id, token) if run_id else None
-    return gr.update(choices=services.choices(token, shared=run), value=run_id), show_run(run_id, token)
-
-
-def show_run(run_id: str | None, token: str) -> RunValue:
-    """The live view's value."""
-    return {"visitor": token, "run": run_id or "", "nonce": time.monotonic_ns()}
-
-
-def act(services: Services, action: str, run_id: str | None, token: str) -> RunValue:
-    """Pause, resume or stop the chosen run."""
-    getattr(services.launcher, action)(chosen(run_id), services.visitor(token))
-    return show_run(run_id, token)
-
-
-def go_on(services: Services, run_id: str | None, steps: Any, token: str) -> RunValue:
-    """Train the chosen run for more steps."""
-    if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 1 <= steps <= 1_000_000:
-        raise ValueError(f"More steps must be 1 to 1,000,000; {steps!r} is not.")
-    services.launcher.continue_for(chosen(run_id), int(steps), services.visitor(token))
-    return show_run(run_id, token)
-
-
-def rename(services: Services, run_id: str | None, name: str, token: str) -> tuple[Any, Any]:
-    """Give the chosen run another name."""
-    services.store.rename(chosen(run_id), name or "", services.visitor(token))
-    return follow(services, run_id, token)
-
-
-def delete(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
-    """Delete the chosen run and show none."""
-    services.store.delete(chosen(run_id), services.visitor(token))
-    return follow(services, None, token)
-
-
-def chosen(run_id: str | None) -> str:
-    if not run_id:
-        raise ValueError("No run is chosen. Choose one from the list, or start one.")
-    return run_id
-
-
-def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
-    """The run shown when a page opens: the one in its address, otherwise the visitor's newest."""
-    own = [run.id for run in services.store.list(services.visitor(token)) if not run.reference]
-    try:
-        return follow(services, services.run(wanted, token).id, token)
-    except ValueError:
-        return follow(services, own[0] if own else None, token)
-
-
 def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     wire_text_card(
@@ -445,7 +392,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, run_id, token, action=action: act(s, action, run_id, token))
         getattr(tab, action).click(handler, [tab.run, visitor], tab.view, **QUIET)
-    tab.more.click(services.bind(go_on), [tab.run, tab.more_steps, visitor], tab.view, **QUIET)
+    tab.more.click(services.bind(continue_training), [tab.run, tab.more_steps, visitor], tab.view, **QUIET)
     tab.rename.click(services.bind(rename), [tab.run, tab.new_name, visitor], [tab.run, tab.view], **QUIET)
     tab.delete.click(services.bind(delete), [tab.run, visitor], [tab.run, tab.view], **QUIET)
     allowance.wire(tab.allowance, services, visitor)
