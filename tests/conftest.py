@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import huggingface_hub
 import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
@@ -102,3 +103,11 @@ def _cpu_seconds() -> float:
 def deterministic() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests with a server on this machine: as if HF_HUB_OFFLINE were not set. Connections are closed at the end."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    yield
+    huggingface_hub.close_session()

@@ -5,24 +5,19 @@ name next to its destination and renamed when it is complete, so a file that exi
 """
 
 import hashlib
-import http.client
 import os
-import ssl
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from urllib import request
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from playground.config import counted
+from playground.data.http_client import RequestError, stream
 
 Progress = Callable[[int, int], None]  # (bytes so far, bytes in all or 0 if unknown)
 
-_CHUNK_BYTES = 64 * 1024
 _REMEDY = "Check the connection and try again, or choose a built-in text such as Tales."
 
 
@@ -100,54 +95,23 @@ def fetch(
 def _chunks(name: str, url: str, max_bytes: int, timeout: float) -> Generator[tuple[bytes, int, int], None, None]:
     """Yield (chunk, bytes so far, bytes in all or 0) of the body of `url`; ValueError unless all of it comes."""
     failed = f"{name} could not be downloaded"
-    done = 0
+    done = total = 0
     try:
-        with opener().open(url, timeout=timeout) as response:
+        with stream(url, None, timeout) as response:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else 0
-            while done <= max_bytes and total <= max_bytes and (chunk := response.read(_CHUNK_BYTES)):
+            for chunk in response.iter_raw() if total <= max_bytes else ():
                 done += len(chunk)
+                if done > max_bytes:
+                    break
                 yield chunk, done, total
-    except HTTPError as error:
-        error.close()  # it holds the open connection
-        phrase = HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else "unknown status"
-        raise ValueError(f"{failed}: the server answered {error.code} ({phrase}). {_REMEDY}") from error
-    except (OSError, http.client.HTTPException) as error:  # URLError, TimeoutError and ssl's errors are OSErrors
-        raise ValueError(f"{failed}: {network_reason(error, url, timeout)}. {_REMEDY}") from error
+    except RequestError as error:
+        cut = error.transient and done < total
+        reason = f"the connection was cut after {done:,} of {counted(total, 'byte')}" if cut and done else error
+        raise ValueError(f"{failed}: {reason}. {_REMEDY}") from error
     if max(done, total) > max_bytes:
         limit = f"{max_bytes / 1e6:.1f} MB"
         raise ValueError(f"{failed}: it is larger than the limit of {limit}. Choose a built-in text such as Tales.")
-    if done < total:
-        raise ValueError(f"{failed}: the connection was cut after {done:,} of {counted(total, 'byte')}. {_REMEDY}")
-
-
-def opener(redirects: request.HTTPRedirectHandler | None = None) -> request.OpenerDirector:
-    """urllib's opener without its file:, ftp: and data: handlers, so that a redirect cannot reach them either."""
-    director = request.OpenerDirector()
-    for handler in (
-        request.ProxyHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(),
-        redirects or request.HTTPRedirectHandler(),
-        request.HTTPErrorProcessor(),
-        request.HTTPDefaultErrorHandler(),
-        request.UnknownHandler(),
-    ):
-        director.add_handler(handler)
-    return director
-
-
-def network_reason(error: Exception, url: str, timeout: float) -> str:
-    """Why a request failed, in a few words that name the server."""
-    host = urlsplit(url).hostname or "the server"
-    cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, TimeoutError):
-        return f"{host} did not answer within {timeout:g} seconds"
-    if isinstance(cause, ssl.SSLError):
-        return f"the secure connection to {host} failed"
-    if isinstance(cause, (ConnectionResetError, http.client.HTTPException)):
-        return f"the connection to {host} was cut"
-    return f"there is no connection to {host}"
 
 
 def _check_hash(name: str, found: str, expected: str) -> None:

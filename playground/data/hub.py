@@ -11,8 +11,6 @@ Reading Parquet needs pyarrow, an optional extra: ``pip install pyarrow``.
 from __future__ import annotations
 
 import hashlib
-import http.client
-import io
 import json
 import re
 import time
@@ -20,16 +18,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any, TypeVar
-from urllib import request
-from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from playground.config import counted
 from playground.data.documents import SEPARATOR, Seam, read_ends, write_ends
-from playground.data.downloads import Progress, network_reason, opener
+from playground.data.downloads import Progress
 from playground.data.encoding import Checker
 from playground.data.fields import ROLES, text_of, value_at
+from playground.data.http_client import HIDDEN, Hosts, OutsideError, RequestError, stream
 from playground.data.sources import MAX_FILE_BYTES, TextFile, write_text_file
 
 T = TypeVar("T")
@@ -39,16 +36,14 @@ WORD = re.compile(r"[\w .:-]{1,100}")
 MIN_BYTES = 1_000
 _LISTING_BYTES = 4_000_000
 _BLOCK_BYTES = 4 << 20  # fetched at a time
-_CHUNK_BYTES = 64 * 1024
 _ROWS = 512
 _TEXT_TYPES = ("string", "large_string", "string_view")
 _LISTS = ("list", "large_list", "fixed_size_list")
-_HIDDEN = (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # all of them mean: not accessible
 _REMEDY = "Check the connection and try again, or choose a built-in text such as Tales."
 
 
 @dataclass(frozen=True)
-class Hub:
+class Hub(Hosts):
     """The Hub's address, the hosts that redirects may lead to, and timeouts. `attempts` is per request."""
 
     endpoint: str = "https://huggingface.co"
@@ -198,7 +193,7 @@ def _texts(
 
 
 def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str | None]:
-    with io.BufferedReader(_RemoteFile(hub, url, name), _BLOCK_BYTES) as remote:
+    with _remote_file(hub, url, name) as remote:
         try:
             table = arrow.parquet.ParquetFile(remote, buffer_size=_BLOCK_BYTES)
             top = _top(table.schema_arrow, column, name)
@@ -248,34 +243,18 @@ def _inner(kind: Any) -> list[Any]:
     return [kind.field(number) for number in range(kind.num_fields)]
 
 
-class _RemoteFile(io.RawIOBase):
-    """A file on the hub that can be read from any place. Raises ValueError if it cannot be read."""
+def _remote_file(hub: Hub, url: str, name: str) -> Any:
+    """A file on the hub that can be read from any place. Raises ValueError, also later, if it cannot be read."""
+    from fsspec.spec import AbstractBufferedFile  # comes with huggingface_hub
 
-    def __init__(self, hub: Hub, url: str, name: str) -> None:
-        self._hub, self._url, self._name = hub, url, name
-        self._at = 0
-        self._size = _patiently(hub, url, name, lambda: _size(hub, url, name))
+    size = _size(hub, url, name)
 
-    def readable(self) -> bool:
-        return True
+    class RemoteFile(AbstractBufferedFile):  # type: ignore[misc]
+        def _fetch_range(self, start: int, end: int) -> bytes:
+            return _fetch(hub, url, name, start, min(end, size))
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), max(0, self._size - self._at))
-        if wanted:
-            view[:wanted] = _fetch(self._hub, self._url, self._name, self._at, self._at + wanted)
-            self._at += wanted
-        return wanted
+    options = {"maxblocks": 2}  # in memory: the footer's, and the one that is read
+    return RemoteFile(None, url, block_size=_BLOCK_BYTES, cache_type="blockcache", cache_options=options, size=size)
 
 
 def _fetch(hub: Hub, url: str, name: str, start: int, stop: int) -> bytes:
@@ -283,94 +262,66 @@ def _fetch(hub: Hub, url: str, name: str, start: int, stop: int) -> bytes:
     data = bytearray()
 
     def go_on() -> bytes:
-        with _open(hub, url, name, start + len(data), stop - 1) as response:
-            while chunk := response.read(min(_CHUNK_BYTES, stop - start - len(data))):
-                data.extend(chunk)
+        begin = start + len(data)
+        with stream(url, hub, hub.timeout, (begin, stop - 1)) as response:
+            if begin and response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                raise ValueError(f"{name} could not be read: the server sends whole files only. {_REMEDY}")
+            for chunk in response.iter_raw():
+                if len(data) == stop - start:
+                    break  # it sends more than was requested
+                data.extend(chunk[: stop - start - len(data)])
         if len(data) < stop - start:
-            raise ConnectionResetError
+            raise RequestError("the server sent too little", transient=True)
         return bytes(data)
 
-    return _patiently(hub, url, name, go_on)
+    return _patiently(hub, name, go_on)
 
 
-def _patiently(hub: Hub, url: str, name: str, attempt: Callable[[], T]) -> T:
-    """Call `attempt`, retrying on network errors; after the last attempt they become a ValueError."""
+def _patiently(hub: Hub, name: str, attempt: Callable[[], T]) -> T:
+    """Call `attempt`, again after what may pass. Raises ValueError for what does not, or does not in time."""
     for number in range(hub.attempts):
-        if number:
-            time.sleep(hub.pause * 2 ** (number - 1))
         try:
             return attempt()
-        except (OSError, http.client.HTTPException) as error:
+        except RequestError as error:
             failure = error
-    raise ValueError(f"{name} could not be read: {network_reason(failure, url, hub.timeout)}. {_REMEDY}") from failure
+            if not error.transient:
+                break
+            time.sleep(hub.pause * 2**number if number + 1 < hub.attempts else 0)
+    raise ValueError(_refusal(name, failure)) from failure
+
+
+def _refusal(name: str, error: RequestError) -> str:
+    if error.status in HIDDEN:
+        return f"The hub has no public dataset {name}. Look for its name on huggingface.co."
+    remedy = "Choose another dataset." if isinstance(error, OutsideError) else _REMEDY
+    return f"{name} could not be read: {error}. {remedy}"
 
 
 def _size(hub: Hub, url: str, name: str) -> int:
-    with _open(hub, url, name, 0, 0) as response:
-        size = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get(
-            "Content-Length", ""
-        )
+    def ask() -> str:
+        with stream(url, hub, hub.timeout, (0, 0)) as response:
+            size = response.headers.get("Content-Range", "").rpartition("/")[2]
+            return size or str(response.headers.get("Content-Length", ""))
+
+    size = _patiently(hub, name, ask)
     if not size.isdecimal():
         raise ValueError(f"{name} could not be read: the server does not say how large its files are. {_REMEDY}")
     return int(size)
 
 
-def _open(hub: Hub, url: str, name: str, first: int = 0, last: int | None = None) -> Any:
-    """The answer to a request for some bytes, or for all. Raises ValueError for a refusal, OSError for what may pass."""
-    _check_host(hub, url, name)
-    headers = {"User-Agent": "llm-playground"} | ({} if last is None else {"Range": f"bytes={first}-{last}"})
-    try:
-        response = opener(_Redirects(hub, name)).open(request.Request(url, headers=headers), timeout=hub.timeout)  # noqa: S310
-    except HTTPError as error:
-        error.close()
-        if error.code in _HIDDEN:
-            raise ValueError(f"The hub has no public dataset {name}. Look for its name on huggingface.co.") from error
-        if error.code >= 500 or error.code == HTTPStatus.TOO_MANY_REQUESTS:
-            raise ConnectionResetError from error  # worth another attempt
-        raise ValueError(f"{name} could not be read: {_answer(error.code)}. {_REMEDY}") from error
-    if first and response.status != HTTPStatus.PARTIAL_CONTENT:
-        response.close()
-        raise ValueError(f"{name} could not be read: the server sends whole files only. {_REMEDY}")
-    return response
-
-
 def _ask(hub: Hub, path: str, name: str) -> Any:
     """A JSON answer of the hub's API."""
-    url = hub.endpoint + path
 
     def ask() -> bytes:
-        with _open(hub, url, name) as response:
-            return bytes(response.read(_LISTING_BYTES))
+        data = bytearray()
+        with stream(hub.endpoint + path, hub, hub.timeout) as response:
+            for chunk in response.iter_raw():
+                data += chunk
+                if len(data) > _LISTING_BYTES:
+                    raise RequestError(f"its list of files is larger than {_LISTING_BYTES // 10**6} MB")
+        return bytes(data)
 
     try:
-        return json.loads(_patiently(hub, url, name, ask))
-    except json.JSONDecodeError as error:
+        return json.loads(_patiently(hub, name, ask))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{name} could not be looked up: the hub's answer is not JSON. {_REMEDY}") from error
-
-
-def _answer(code: int) -> str:
-    phrase = HTTPStatus(code).phrase if code in list(HTTPStatus) else "unknown status"
-    return f"the server answered {code} ({phrase})"
-
-
-def _check_host(hub: Hub, url: str, name: str) -> None:
-    """Reject addresses outside the Hub's hosts."""
-    parts, home = urlsplit(url), urlsplit(hub.endpoint)
-    host = parts.hostname or ""
-    allowed = any(host.endswith(known) if known.startswith(".") else host == known for known in hub.hosts)
-    if parts.scheme != home.scheme or not allowed or (parts.port or home.port) != home.port:
-        raise ValueError(f"{name} could not be read: it lies outside the hub, at {host[:60]}. Choose another dataset.")
-
-
-class _Redirects(request.HTTPRedirectHandler):
-    def __init__(self, hub: Hub, name: str) -> None:
-        self._hub, self._name = hub, name
-
-    def redirect_request(
-        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> request.Request | None:
-        _check_host(self._hub, newurl, self._name)
-        again = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if again is not None and "Range" in req.headers:
-            again.add_header("Range", req.headers["Range"])
-        return again

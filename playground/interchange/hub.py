@@ -6,7 +6,6 @@ One fixed server; no token is sent; one revision for all files; sizes are known 
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import shutil
@@ -14,15 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Any
-from urllib import request
-from urllib.error import HTTPError
+from typing import Any
 from urllib.parse import urlsplit
 
 from playground.config import apart, counted
-from playground.data.downloads import network_reason, opener
+from playground.data.http_client import HIDDEN, Hosts, RequestError, stream
 from playground.interchange.refusal import shown
 
 ENDPOINT = "https://huggingface.co"
@@ -118,39 +114,18 @@ def downloaded(repository: str, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
 def _body(name: str, url: str, max_bytes: int) -> Iterator[bytes]:
     """The body of a response, in pieces. Raises ValueError on errors and beyond `max_bytes`."""
     failed = f"{name} could not be downloaded"
-    asked = request.Request(url, headers={"User-Agent": "llm-playground"})  # noqa: S310 - the opener knows http(s) only
+    done = 0
     try:
-        with opener(_Redirects(failed)).open(asked, timeout=TIMEOUT) as response:
-            done = 0
-            while chunk := response.read(1 << 16):
+        with stream(url, Hosts(ENDPOINT, (urlsplit(ENDPOINT).hostname or "", *HOSTS)), TIMEOUT) as response:
+            for chunk in response.iter_raw():
                 done += len(chunk)
                 if done > max_bytes:
                     raise ValueError(
                         f"{failed}: it is larger than the {counted(max_bytes, 'byte')} that the server announced."
                     )
                 yield chunk
-    except HTTPError as error:
-        error.close()
-        if error.code in (HTTPStatus.NOT_FOUND, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    except RequestError as error:
+        if error.status in HIDDEN:
             raise ValueError(f"{name} does not exist or is not public.") from error
-        raise ValueError(f"{failed}: the server answered {error.code}. Try again later.") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = network_reason(error, url, TIMEOUT)
-        raise ValueError(f"{failed}: {reason}. Check the connection and try again.") from error
-
-
-class _Redirects(request.HTTPRedirectHandler):
-    """Follows redirects to the Hub's own hosts only."""
-
-    def __init__(self, failed: str) -> None:
-        self._failed = failed
-
-    def redirect_request(
-        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> request.Request | None:
-        target, home = urlsplit(newurl), urlsplit(ENDPOINT)
-        host = target.hostname or ""
-        known = target.netloc == home.netloc or any(host.endswith(ending) for ending in HOSTS)
-        if target.scheme != home.scheme or not known:
-            raise ValueError(f"{self._failed}: it lies outside the hub, at {shown(host)}.")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        remedy = "Check the connection and try again" if error.transient else "Try again later"
+        raise ValueError(f"{failed}: {error}. {remedy}.") from error

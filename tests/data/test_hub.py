@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,12 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from playground.data import hub as module
+from playground.data.http_client import OutsideError
 from playground.data.hub import Hub, dataset_text
+
+pytestmark = pytest.mark.usefixtures("online")
 
 STORIES = [f"Story {n}.\r\nIt has {n % 7} turns and an é." for n in range(4_000)]
 WHOLE = "\n\n".join(story.replace("\r\n", "\n") for story in STORIES)
@@ -45,6 +50,7 @@ class World:
     sent: int = 0
     whole: bool = False  # ignores ranges
     away: str = ""  # redirects files there
+    clients: set[tuple[str, int]] = field(default_factory=set)  # connections that were opened
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         world, path = self.world, unquote(self.path)
+        world.clients.add(self.client_address)
         assert "Authorization" not in self.headers
         if path.startswith("/api/datasets/") and path.endswith("/parquet"):
             known = path == "/api/datasets/ann/stories/parquet" and world.listing is not None
@@ -88,7 +95,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[World, Hub]]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[World, Hub]]:
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4096)  # so that small files, too, are read in several requests
     Handler.world = world = World()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.daemon_threads = True
@@ -159,10 +167,7 @@ def test_a_column_that_is_no_text_is_refused(server: tuple[World, Hub], tmp_path
     assert refusal(hub, tmp_path).startswith("Column text of ann/stories is not UTF-8 text (looks like ")
 
 
-def test_no_more_is_fetched_than_is_asked_for(
-    server: tuple[World, Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 4096)
+def test_no_more_is_fetched_than_is_asked_for(server: tuple[World, Hub], tmp_path: Path) -> None:
     world, hub = server
     noise = [random.Random(n).randbytes(100).hex() for n in range(4_000)]
     world.files["0.parquet"] = parquet(STORIES, other=noise)
@@ -207,7 +212,7 @@ def test_it_is_lost_in_the_second_shard(server: tuple[World, Hub], tmp_path: Pat
     first = next(n for n, (path, _) in enumerate(world.asked) if "1.parquet" in path)
     world.asked.clear()
     world.errors = dict.fromkeys(range(first + 1, 100), 500)
-    assert "was cut" in refusal(hub, tmp_path / "b")
+    assert "the server answered 500 (Internal Server Error). Check the connection" in refusal(hub, tmp_path / "b")
     world.errors = {}
     world.asked.clear()
     assert dataset_text("ann/stories", "text", folder=tmp_path / "b", hub=hub).path.read_text("utf-8") == WHOLE
@@ -281,11 +286,48 @@ def test_the_real_hub_is_fixed_and_its_hosts_are_its_own() -> None:
     for url, fine in [
         ("https://huggingface.co/api/datasets/a/b/parquet/default/train/0.parquet", True),
         ("https://cdn-lfs.huggingface.co/x", True), ("https://cas-bridge.xethub.hf.co/x", True),
+        ("https://huggingface.co:443/x", True), ("https://user@huggingface.co/x", True),
         ("http://huggingface.co/x", False), ("https://huggingface.co.evil.com/x", False),
         ("https://evilhf.co/x", False), ("https://huggingface.co:8443/x", False), ("https://user@127.0.0.1/x", False),
+        ("https://huggingface.co@evil.com/x", False), ("https://evil.com#@huggingface.co/x", False),
+        ("https://evil.com/\\@huggingface.co", False), ("https:///huggingface.co/x", False), ("/x", False),
     ]:  # fmt: skip
         if fine:
-            module._check_host(module.HUB, url, "a/b")
+            module.HUB.check(httpx2.URL(url))
         else:
-            with pytest.raises(ValueError, match="outside the hub"):
-                module._check_host(module.HUB, url, "a/b")
+            with pytest.raises(OutsideError, match="outside the hub"):
+                module.HUB.check(httpx2.URL(url))
+
+
+def test_the_blocks_of_a_file_come_over_one_connection(
+    server: tuple[World, Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Handler, "protocol_version", "HTTP/1.1")
+    monkeypatch.setattr(Handler, "disable_nagle_algorithm", True)
+    world, hub = server
+    assert dataset_text("ann/stories", "text", folder=tmp_path, hub=hub).path.read_text("utf-8") == WHOLE
+    assert len(world.asked) > 10
+    assert len(world.clients) == 1
+
+
+def test_with_hf_hub_offline_nothing_is_requested(
+    server: tuple[World, Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    world, hub = server
+    assert refusal(hub, tmp_path).startswith("ann/stories could not be read: HF_HUB_OFFLINE is set, which forbids")
+    assert world.clients == set()
+
+
+def test_a_listing_that_is_too_long_is_refused(
+    server: tuple[World, Hub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LISTING_BYTES", 100)
+    assert "its list of files is larger than" in refusal(server[1], tmp_path)
+
+
+def test_the_session_and_pyarrow_are_imported_when_they_are_needed() -> None:
+    code = "import sys, playground.data.hub, playground.interchange.hub; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "playground.data.http_client" in loaded
+    assert not {"huggingface_hub", "httpx2", "fsspec", "pyarrow"} & set(loaded)

@@ -15,6 +15,8 @@ from tests.interchange.models import CASES, package
 
 SHA = hashlib.sha1(b"revision").hexdigest()
 
+pytestmark = pytest.mark.usefixtures("online")
+
 
 class Handler(BaseHTTPRequestHandler):
     answers: dict[str, bytes | str]  # a str is where a redirect leads
