@@ -11,7 +11,7 @@ from pathlib import Path
 
 POLL_SECONDS = 0.3
 STOP_SECONDS = 15.0  # for the app to end by itself
-SUFFIXES = {".py", ".js", ".mjs", ".css", ".c", ".txt"}
+SUFFIXES = {".py", ".js", ".mjs", ".css", ".c", ".h", ".txt"}
 PORTS = range(7860, 7960)
 
 

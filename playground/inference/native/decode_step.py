@@ -1,10 +1,10 @@
 """The compiled decode step: generates tokens without Python between the operations.
 
 A small model's decode step is about eighty tiny operations, and most of the time is overhead of Python and PyTorch. So
-`decode_step.c` computes the whole step, including sampling, in one call. It is compiled when the app starts, in the
-background, by the machine's own C compiler, into a private folder that is removed once the library is loaded. Without a
-compiler, for models that it does not support (mixtures of experts, post-norm, dtypes other than float32), and until it
-is ready, `DecodingSession` uses `Transformer`. Both give the same text: a test compares them for every variant.
+`decode_step.c` computes the whole step, including sampling (`sampling.h`), in one call. It is compiled when the app starts,
+in the background, by the machine's own C compiler, into a private folder that is removed once the library is loaded.
+Without a compiler, for models that it does not support (mixtures of experts, post-norm, dtypes other than float32), and
+until it is ready, `DecodingSession` uses `Transformer`. Both give the same text: a test compares them for every variant.
 
 Larger models are limited by reading the weights: `packed_weights.py` defines their layout.
 """
@@ -54,7 +54,7 @@ SUPPORTED: dict[str, Container[Any]] = {
 
 _MATRICES = ("qkv", "out", "up", "down")
 _VECTORS = ("norm1", "norm1_bias", "query_norm", "key_norm", "sinks", "norm2", "norm2_bias")
-_ROOM = ("x", "qkv", "z", "gated", "up", "scores", "logits")
+_BUFFERS = ("x", "qkv", "z", "gated", "up", "scores", "logits")
 
 
 def _fields(kind: Any, names: str | Sequence[str]) -> tuple[tuple[str, Any], ...]:
@@ -78,11 +78,11 @@ class _Session(ctypes.Structure):
         *_fields(ctypes.c_float, "eps qk_eps softcap"),
         *_fields(ctypes.c_void_p, "embed head norm norm_bias slopes added cosine sine"),
         *_fields(ctypes.c_int64, "start position"),
-        *_fields(ctypes.c_void_p, ("layers", *_ROOM)),
+        *_fields(ctypes.c_void_p, ("layers", *_BUFFERS)),
     )
 
 
-class _Choice(ctypes.Structure):
+class _Sampling(ctypes.Structure):
     _fields_ = (
         *_fields(ctypes.c_double, "temperature top_p min_p penalty"),
         *_fields(ctypes.c_int, "top_k n_alternatives"),
@@ -91,7 +91,7 @@ class _Choice(ctypes.Structure):
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.uint8]
-DRAWN = np.dtype([("id", np.int32), ("probability", np.float64)], align=True)  # a token and what the model gave it
+CANDIDATE = np.dtype([("id", np.int32), ("probability", np.float64)], align=True)  # a token and what the model gave it
 
 _library: Any = None
 _warming: threading.Thread | None = None
@@ -179,7 +179,7 @@ class DecodeStep:
             config.n_embd, width + 2 * config.n_kv_head * config.head_dim, width, 2 * config.mlp_hidden + PANEL,
             config.mlp_hidden, heads * slots, config.vocab_size,
         )  # fmt: skip
-        self._room = {name: torch.zeros(n + PANEL) for name, n in zip(_ROOM, rows, strict=True)}
+        self._room = {name: torch.zeros(n + PANEL) for name, n in zip(_BUFFERS, rows, strict=True)}
         self._tables: list[torch.Tensor] = []  # what positions add or turn, a row for each of those ahead
         self._ends = -1  # the first position that they do not have
         self._session = _Session(
@@ -217,17 +217,17 @@ class DecodeStep:
 
         `seen` (`n_tokens`,) uint8 marks the ids of the text so far, `token` included, and is kept up to date. Only ids below
         `n_tokens` are drawn; probabilities are those of the softmax over the whole vocabulary. Returns (n, 1 + A) of
-        `DRAWN`: the token first, then the A likeliest. At most `AHEAD` at once.
+        `CANDIDATE`: the token first, then the A likeliest. At most `AHEAD` at once.
         """
         n, size = len(uniforms), self.model.n_tokens
         assert n <= AHEAD
         self._look_ahead(n)
         n_alternatives = min(n_alternatives, size)
-        choice = _Choice(
+        choice = _Sampling(
             config.temperature, config.top_p, config.min_p, config.repetition_penalty, config.top_k, n_alternatives
         )
         room, ids = np.empty(2 * size + 4 * -(-size // PANEL)), np.empty(size, dtype=np.int32)
-        drawn = np.empty((n, 1 + n_alternatives), dtype=DRAWN)
+        drawn = np.empty((n, 1 + n_alternatives), dtype=CANDIDATE)
         with _at_work(self._session):
             _library.decode_write(
                 self._at, ctypes.addressof(choice), token, n,
