@@ -49,9 +49,7 @@ browser:
 	|| { echo "The browser tests need Chromium or Chrome: install one and run make test again."; exit 1; }
 
 gallery: $(VENV)/.installed
-	$(BIN)/python -m playground.reference.make_runs
-	$(BIN)/python -m playground.reference.make_bands
-	$(BIN)/python -m playground.reference.make_sinks
+	$(BIN)/python -m playground.reference
 
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots
