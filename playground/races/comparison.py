@@ -26,11 +26,13 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
         [name, *("–" if value is None else value for value in values)]
         for name, values in unequal_settings(runs, HARMLESS)
     ]
-    rows += _unequal(
-        "Tokens", [in_words(run.train.tokenizer, run.model.vocab_size) for run in runs], map(tokens_of, runs)
-    )
+    rows += _unequal("Tokens", [_tokenizer(run) for run in runs], map(tokens_of, runs))
     rows += _unequal("Validation text", [find_corpus(run.train.corpus).label for run in runs], map(text_of, runs))
     return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
+
+
+def _tokenizer(run: Run) -> str:
+    return in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined")
 
 
 def told_apart(runs: Sequence[Run]) -> list[str]:
@@ -95,7 +97,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
     row: dict[str, Any] = {
         "run": run.name,
         "parameters": count_parameters(run.model),
-        "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
+        "tokenizer": _tokenizer(run),
     }
     if len(evaluations):
         last = evaluations.iloc[-1]

@@ -98,10 +98,10 @@ def prepare_run(
         tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
     limits.check_run(model, train)
     check_memory(model, train, memory_limit)
-    lost = _lost(text, tokenizer, model, train)
+    tried = _lost(text, tokenizer, model, train)
     own = own_text if train.corpus == "own" else None
     how_read = own.notes if isinstance(own, TextFile) else notes_of(own or "")
-    notes = (*how_read, *_notes(train, tokenizer, text if own is not None else None, lost, separated))
+    notes = (*how_read, *_notes(train, tokenizer, text if own is not None else None, tried, separated))
     if "learning_rate" not in asked:
         notes = (*notes, *_rate_note(model, train))
     return Prepared(preset, model, train, tokenizer, own, notes)
@@ -125,32 +125,40 @@ def _check_task(train: TrainConfig) -> None:
         )
 
 
-def _lost(text: str | TextFile, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig) -> float | None:
-    """Share of the text's characters that its tokens do not reproduce; None if they reproduce all of it.
+def _lost(
+    text: str | TextFile, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig
+) -> tuple[str, float | None]:
+    """The part of the text that was tried, and the share of its characters that its tokens do not reproduce; None if they
+    reproduce all of it.
 
     A text that is held in memory is prepared as the run will, which raises ValueError where it does not fit the model. Of a
     larger one the beginning is tried; the worker prepares the tokens, which takes too long for a click.
     """
     if isinstance(text, str):
         prepared = prepare(text, tokenizer, model, train)
-        return prepared.lost if prepared.bits_per_nat is None else None
+        return "validation text", prepared.lost if prepared.bits_per_nat is None else None
     start = beginning(text.path, COMPARED_BYTES)
     back = round_trip(tokenizer, start, tokenizer.encode(start))
-    return None if back.exact else back.lost
+    return "beginning of the text", None if back.exact else back.lost
 
 
 def _notes(
-    train: TrainConfig, tokenizer: Tokenizer, own: str | TextFile | None, lost: float | None, separated: str
+    train: TrainConfig,
+    tokenizer: Tokenizer,
+    own: str | TextFile | None,
+    tried: tuple[str, float | None],
+    separated: str,
 ) -> tuple[str, ...]:
-    """Notes for the user that are not errors. `separated` says how documents are separated, if at all."""
-    notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost)]
+    """Notes for the user that are not errors. `tried`: of `_lost`; `separated` says how documents are separated."""
+    part, lost = tried
+    notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost, f"the {part}")]
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
         notes.append(
             f"The vocabulary stopped at {tokenizer.vocab_size:,} of {counted(train.bpe_vocab, 'token')}: "
             "no pair of tokens occurs twice any more in this text."
         )
     if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
-        back = " The validation text of this run comes back unchanged." if lost is None else ""
+        back = f" The {part} of this run comes back unchanged." if lost is None else ""
         notes.append(
             "This tokenizer changes what it reads in some texts (case, accents or spaces), and so what the model writes."
             + back

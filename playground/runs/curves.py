@@ -153,7 +153,7 @@ class _Reader:
         started = self.history.started
         if started is None or self.bits_per_nat is not None:
             return ""
-        return lost_words(started.lost) if started.compared else NOT_COMPARED
+        return lost_words(started.lost, "the validation text") if started.compared else NOT_COMPARED
 
     @cached_property
     def _gives_back(self) -> bool:
@@ -224,7 +224,7 @@ class _Reader:
             "reference": run.reference,
             "model": spelled(run.preset) if known else "Custom",
             "corpus": find_corpus(run.train.corpus).label,
-            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size),
+            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined"),
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
             "no_bits": self.no_bits,

@@ -149,7 +149,7 @@ def tokenizer_from_dict(values: Mapping[str, Any]) -> Tokenizer:
             return BPETokenizer.from_dict(values)
         except ValueError:
             return ImportedTokenizer(values)
-    raise ValueError("This is not a saved tokenizer: it has no known name.")
+    raise ValueError("This is not a saved tokenizer: its name is not known, or what belongs to it is missing.")
 
 
 def n_tokens(tokenizer: Tokenizer) -> int:
@@ -157,11 +157,11 @@ def n_tokens(tokenizer: Tokenizer) -> int:
     return tokenizer.n_tokens if isinstance(tokenizer, ImportedTokenizer) else tokenizer.vocab_size
 
 
-def in_words(name: str, vocab_size: int) -> str:
-    """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000"."""
+def in_words(name: str, vocab_size: int, eos: bool = False) -> str:
+    """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000". `eos`: one token is the end of a text."""
     return {
         "byte": "bytes",
-        "char": f"{counted(vocab_size, 'character')}",
+        "char": counted(vocab_size - eos, "character"),
         "bpe": f"BPE {vocab_size:,}",
         "imported": f"imported tokenizer, {vocab_size:,}",
     }.get(name, name)

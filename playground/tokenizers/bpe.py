@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from playground.tokenizers.encodable import to_bytes
 from playground.tokenizers.presplit import CHUNK, PATTERN, chunks, words
 from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
@@ -74,7 +75,7 @@ class BPETokenizer:
         Nothing in a text is special: ``<|endoftext|>`` is thirteen characters. Texts repeat their words, so
         each is merged once.
         """
-        check_encodable(text)
+        to_bytes(text)
         return np.frombuffer(
             b"".join(b"".join(map(self._ids.__getitem__, part)) for part in words(text)), dtype=np.uint16
         )
@@ -140,7 +141,7 @@ def learn_bpe(text: str, vocab_size: int, progress: Learning | None = None) -> B
     """
     if not MIN_VOCAB <= vocab_size <= MAX_VOCAB:
         raise ValueError(f"BPE vocabulary size must be {MIN_VOCAB} to {MAX_VOCAB:,}; {vocab_size} is not.")
-    check_encodable(text)
+    to_bytes(text)
     library = _library([], [])
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, min_frequency=2, show_progress=False,
@@ -202,11 +203,3 @@ def _library(tokens: Sequence[bytes], merges: Sequence[tuple[int, int]]) -> Toke
     ])  # fmt: skip
     library.decoder = decoders.ByteLevel()
     return library
-
-
-def check_encodable(text: str) -> None:
-    """Raise ValueError for a lone surrogate, which UTF-8 cannot express."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"The text contains an invalid character at position {error.start + 1}. Remove it.") from None

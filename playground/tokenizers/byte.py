@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.tokenizers.encodable import to_bytes
 from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
 
@@ -26,12 +27,7 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> np.ndarray:
         """Ids (T,) uint8. Raises ValueError for a lone surrogate, which UTF-8 cannot express."""
-        try:
-            return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"The text contains an invalid character at position {error.start + 1}. Remove it."
-            ) from None
+        return np.frombuffer(to_bytes(text), dtype=np.uint8)
 
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a text in which ``<|endoftext|>`` is a token, if there is one."""

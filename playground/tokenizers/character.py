@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from playground.config import counted
+from playground.tokenizers.encodable import to_bytes
 from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
 MAX_CHARACTERS = 65_536
@@ -24,13 +25,13 @@ class CharacterTokenizer:
 
     def __init__(self, characters: str, eos: bool = False) -> None:
         """`characters`: the vocabulary, each character once, sorted."""
+        if list(characters) != sorted(set(characters)):
+            raise ValueError("A character vocabulary lists each character once, in order.")
         if len(characters) < 2 or len(characters) > MAX_CHARACTERS:
             raise ValueError(
                 f"The text has {counted(len(characters), 'different character')}; the character tokenizer needs 2 to "
-                f"{MAX_CHARACTERS}. Use the byte tokenizer."
+                f"{MAX_CHARACTERS:,}. Use the byte tokenizer."
             )
-        if list(characters) != sorted(set(characters)):
-            raise ValueError("A character vocabulary lists each character once, in order.")
         self.characters = characters
         self.eos = len(characters) if eos else None
         self._codes = _code_points(characters)
@@ -70,7 +71,4 @@ class CharacterTokenizer:
 
 
 def _code_points(text: str) -> np.ndarray:
-    try:
-        return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"The text contains an invalid character at position {error.start + 1}. Remove it.") from None
+    return np.frombuffer(to_bytes(text, "utf-32-le"), dtype="<u4")

@@ -24,10 +24,10 @@ def check_replacements(values: Mapping[str, Any]) -> None:
                 "The decoder of this tokenizer.json has a regular expression (decoder.pattern.Regex); only plain strings "
                 "can be decoded here. Replace it with a String pattern."
             )
-        if math.prod(map(_growth, nodes)) > GROWTH:
+        if (growth := math.prod(map(_growth, nodes))) > GROWTH:
             raise ValueError(
-                f"The {part} of this tokenizer.json can make a text more than {GROWTH} times as long. "
-                "Remove replacements from it."
+                f"The steps of the {part} of this tokenizer.json could together make a text up to {growth:.6g} times as "
+                f"long; the limit is {GROWTH}. Shorten or remove what they insert."
             )
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer as Library
 
+from playground import config
 from playground.config import counted
 from playground.tokenizers import limited
-from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer, check_encodable
+from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer
 from playground.tokenizers.decoding import (
     byte_of,
     check_ids,
@@ -24,6 +25,7 @@ from playground.tokenizers.decoding import (
     falls_back_to_bytes,
     is_byte_level,
 )
+from playground.tokenizers.encodable import to_bytes
 from playground.tokenizers.presplit import PATTERN
 from playground.tokenizers.seams import Apart, apart, in_pieces
 from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
@@ -192,6 +194,7 @@ class ImportedTokenizer:
         """
         if len(text) <= CHUNK:
             return self.encode_batch([text])[0]
+        to_bytes(text)  # its errors name places in the whole text
         return np.concatenate([ids for _, ids in self.encode_pieces([text])])
 
     def encode_pieces(self, parts: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -208,7 +211,7 @@ class ImportedTokenizer:
         With `special`, of texts as `encode_prompt` reads them. Raises ValueError as `encode` does.
         """
         for text in texts:
-            check_encodable(text)
+            to_bytes(text)
         if self.trusted:
             return limited.read(self._prompt_library if special else self._library, texts, special)
         return limited.read_limited(self.json_text, texts, special)
@@ -220,7 +223,7 @@ class ImportedTokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids (T,) uint32 of each of some texts. Raises ValueError as `encode` does."""
         for text in texts:
-            check_encodable(text)
+            to_bytes(text)
         if self.trusted:
             return limited.encode(self._library, texts)
         return limited.encode_limited(self.json_text, texts)
@@ -234,7 +237,7 @@ class ImportedTokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a text as Transformers reads a prompt: special tokens in it are such, and those that the file adds to
         every text are there. Raises ValueError as `encode` does."""
-        check_encodable(text)
+        to_bytes(text)
         if self.trusted:
             return limited.encode(self._prompt_library, [text], special=True)[0].tolist()
         return limited.encode_limited(self.json_text, [text], special=True)[0].tolist()
@@ -266,18 +269,26 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
 
 def _padded(size: Any, n_tokens: int) -> int:
     if type(size) is not int or not n_tokens <= size <= MAX_ID:
-        raise ValueError(f"A vocabulary of {counted(n_tokens, 'token')} cannot be padded to {str(size)[:20]}.")
+        raise ValueError(
+            f"A vocabulary of {counted(n_tokens, 'token')} cannot be padded to {str(size)[:20]}; choose {n_tokens:,} to "
+            f"{MAX_ID:,}."
+        )
     return size
 
 
 def _parse(data: bytes | str) -> dict[str, Any]:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
-        raise ValueError(f"The tokenizer.json is {len(raw) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
+        size, _ = config.apart(len(raw) / 1e6, MAX_BYTES / 1e6)
+        raise ValueError(
+            f"The tokenizer.json is {size} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Choose a smaller file."
+        )
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError):
-        raise ValueError("This file is not JSON. Choose a tokenizer.json as save_pretrained writes it.") from None
+        raise ValueError(
+            "This file is not JSON that can be read here. Choose a tokenizer.json as save_pretrained writes it."
+        ) from None
     model = values.get("model") if isinstance(values, dict) else None
     if not isinstance(model, dict) or not model.get("vocab"):
         raise ValueError(

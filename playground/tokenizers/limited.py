@@ -12,6 +12,7 @@ native code that cannot be interrupted. So a file is tried here first, and one w
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def _ask(
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"This tokenizer did not finish within {allowed:.0f} s: its patterns are too slow for this text. "
+            f"This tokenizer did not finish within {math.floor(10 * allowed) / 10:g} s: it is too slow for this text. "
             "Choose another tokenizer."
         ) from None
     if done.returncode != 0:

@@ -17,6 +17,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 from tokenizers import Regex, pre_tokenizers
 
+from playground.tokenizers.encodable import to_bytes
+
 PATTERN = r" ?[\p{L}\p{M}]{1,64}| ?\p{N}{1,3}|'(?:[sdmt]|ll|ve|re)| ?[^\s\p{L}\p{M}\p{N}]{1,64}|\s{1,64}(?!\S)|\s{1,64}"
 CHUNK = 100_000  # characters that are cut at a time
 LONGEST_PIECE = 66  # characters, with the one that it looks ahead for
@@ -31,12 +33,14 @@ _CLASSES = {"A": r"[\p{L}\p{M}]+", "0": r"\p{N}+", "\t": r"\s+"}  # an ASCII cha
 
 def words(text: str) -> Iterator[list[str]]:
     """The pieces of a text, some thousands at a time. Raises ValueError for a lone surrogate."""
+    done = 0
     for chunk in chunks(text):
         if chunk.isascii():
             yield _ASCII.findall(chunk)
         else:
-            ends = accumulate(map(len, _ASCII.findall(_shadow(chunk))), initial=0)
+            ends = accumulate(map(len, _ASCII.findall(_shadow(chunk, done))), initial=0)
             yield [chunk[start:end] for start, end in pairwise(ends)]
+        done += len(chunk)
 
 
 def chunks(text: str, size: int = CHUNK) -> Iterator[str]:
@@ -74,12 +78,9 @@ def _last_cut(text: str) -> int:
     return max((end for end in ends if end <= sure), default=0)
 
 
-def _shadow(text: str) -> str:
-    """The text with each character that is not ASCII replaced by an ASCII one of its class."""
-    try:
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"The text contains an invalid character at position {error.start + 1}. Remove it.") from None
+def _shadow(text: str, start: int) -> str:
+    """The text with each character that is not ASCII replaced by an ASCII one of its class. `start`: of `to_bytes`."""
+    codes = np.frombuffer(to_bytes(text, "utf-32-le", start), dtype="<u4")
     classes = _table[codes]
     if not classes.all():
         _learn_classes(np.unique(codes[classes == 0]))

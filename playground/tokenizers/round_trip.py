@@ -136,5 +136,7 @@ def changed_words(lost: float, of: str = "this text") -> str:
     if lost <= 0:
         return f"What this tokenizer makes of {of} does not decode to exactly the same text"
     share = 100 * lost
-    number = f"{share:.0f}" if 10 <= share < 99.5 else f"{share:.2g}" if share < 10 else f"{min(share, 100):.3g}"
+    number = f"{share:.0f}" if 10 <= share < 99.5 else f"{share:.2g}"
+    if share >= 99.5:  # 100 only if it is all
+        number = "100" if lost >= 1 else next(some for n in range(1, 15) if float(some := f"{share:.{n}f}") < 100)
     return f"{number}\u00a0% of the characters of {of} do not come back from this tokenizer"

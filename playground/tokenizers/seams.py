@@ -47,7 +47,7 @@ class _Window:
 def in_pieces(read: Read, apart: Apart, parts: Iterable[str], size: int) -> Iterator[tuple[str, np.ndarray]]:
     """The ids (T,) uint32 of a text that comes in parts, in pieces of about `size` characters, each with its text.
 
-    Raises ValueError for a text of more than `LONGEST` characters that cannot be cut anywhere.
+    Raises ValueError for a text of more than `LONGEST` characters in which no place to cut it is found.
     """
     held, reader = "", _Reader(read, apart, size)
     for part in parts:
@@ -129,7 +129,7 @@ def _longer(read: Read, window: _Window, more: str) -> _Window:
     text = window.text + more
     if len(text) > LONGEST:
         raise ValueError(
-            f"With this tokenizer the text cannot be cut anywhere in {LONGEST / 1e6:.0f} million characters, and it is too "
+            f"With this tokenizer no place to cut the text was found in {LONGEST / 1e6:g} million characters, and it is too "
             "long to be encoded at once. Use a shorter text or another tokenizer."
         )
     table, at = read([text])[0], window.at - window.base

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from playground.tokenizers.encodable import to_bytes
+
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's
 EOS_NAMES = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|eos|>", "<EOS>")
 BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|bos|>", "<BOS>")
@@ -22,6 +24,7 @@ def encode_marked(encode: Callable[[str], np.ndarray], text: str, eos: int | Non
     """Ids of a text in which ``<|endoftext|>`` is the token `eos`; without such a token, in which it is plain text."""
     if eos is None:
         return [int(token) for token in encode(text)]
+    to_bytes(text)  # its errors name places in the whole text
     ids: list[int] = []
     for number, part in enumerate(text.split(END_OF_TEXT)):
         ids += [eos] if number else []

@@ -282,7 +282,7 @@ def test_where_the_text_does_not_come_back_there_are_no_bits_per_byte(curves: Cu
     log(run, Started(0, 30, 1000, 3000, 300, None, 0.38, compared=True), *steps(1, 3), Evaluated(3, 9, 9.0, 2.0, 0.5))
     answer = json.loads(json.dumps(curves.since(run)))
     assert answer["bits_per_nat"] is None
-    assert answer["no_bits"].startswith("38\u00a0% of the characters of this text do not come back")
+    assert answer["no_bits"].startswith("38\u00a0% of the characters of the validation text do not come back")
     assert answer["validation"]["bits_per_byte"] == [None]
     assert curves.dataframe(run)["bits_per_byte"].isna().all()
     assert results([run], curves)["bits per byte"].isna().all()

@@ -120,7 +120,8 @@ def test_a_text_that_would_explode_is_refused(part: str) -> None:
     else:
         library.decoder = decoders.Sequence([decoders.Replace("a", "aaaa")] * 9)
     with pytest.raises(
-        ValueError, match=f"The {part} of this tokenizer.json can make a text more than 64 times as long"
+        ValueError,
+        match=f"The steps of the {part} of this tokenizer.json could together make a text up to 262144 times as long",
     ):
         import_tokenizer(library.to_str())
 

@@ -105,7 +105,8 @@ def _tokenizer(services: Services, key: str, text: str, learned: str, visitor: o
     kind, _, rest = key.partition(":")
     if kind == "run":
         run = services.run(rest, visitor)
-        return Chosen(f"{run.name}: {in_words(run.tokenizer.name, run.tokenizer.vocab_size)}", run.tokenizer)
+        own = run.tokenizer
+        return Chosen(f"{run.name}: {in_words(own.name, own.vocab_size, own.eos is not None)}", own)
     if kind == "file":
         found = kept(rest)
         return Chosen(in_words(found.name, found.vocab_size), found)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from playground.races import tokenizer_comparison
 from playground.runs.create import create_run, prepare_run
+from playground.runs.store.run_store import Run
 from playground.tokenizers import bpe_from_scratch, in_words
 from playground.ui.components import component
 from playground.ui.components.contracts.texts import ReplayValue, TokenizeValue
@@ -194,8 +195,12 @@ def refresh(services: Services, files: list[tuple[str, str]], token: str) -> Any
 def _choices(services: Services, files: list[tuple[str, str]], token: str) -> list[tuple[str, str]]:
     runs = services.store.list(services.visitor(token))
     learned = [run for run in runs if run.train.tokenizer != "byte"]
-    names = [(f"{run.name}: {in_words(run.train.tokenizer, run.model.vocab_size)}", f"run:{run.id}") for run in learned]
+    names = [(f"{run.name}: {_in_words(run)}", f"run:{run.id}") for run in learned]
     return [*FIXED, *((str(label), str(key)) for label, key in files), *names]
+
+
+def _in_words(run: Run) -> str:
+    return in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined")
 
 
 def add_file(
