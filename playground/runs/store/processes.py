@@ -26,6 +26,15 @@ STOP_SECONDS = 5.0  # that a worker has to follow a request, and again to follow
 # Read by libgomp when torch loads it, so it has to be in the environment before.
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 
+# Memory freed by one step is needed by the next. By default glibc returns much of it to the kernel, which then zeroes
+# hundreds of new pages per step; tests/runs/test_malloc.py counts page faults. With an arena per thread, memory freed by
+# evaluation in one would be allocated again by training in another. Read by glibc when a process starts.
+MALLOC = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),  # unused bytes kept at the end of the heap
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # larger blocks are mapped and unmapped separately; glibc's maximum
+}
+
 # Environment variables passed to a worker. Everything else, such as tokens and secrets, is left out.
 _ALLOWED = (
     "PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "TZ", "SYSTEMROOT", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -53,11 +62,12 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """A worker's environment variables: an allow-list, no network for Hugging Face libraries, and how it uses cores."""
+    """A worker's environment variables: an allow-list, no network for Hugging Face libraries, and how it uses cores and
+    memory."""
     kept = {name: value for name, value in os.environ.items() if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)}
     kept |= {"PYTHONPATH": str(code_root()), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     kept |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    return {**PATIENT_THREADS, **kept}
+    return {**PATIENT_THREADS, **MALLOC, **kept}
 
 
 def cores() -> int:

@@ -1,29 +1,33 @@
-"""Configure glibc's malloc for training, so that freed memory is kept.
+"""glibc's malloc, for processes that the playground does not start itself: the command line and those of torchrun.
 
-Memory freed by one step is needed by the next. By default glibc returns much of it to the kernel, which then zeroes hundreds
-of new pages per step; tests/runs/test_malloc.py counts page faults with and without this.
+Workers that it starts have the same settings from their environment (`store.processes.MALLOC`, which says what for).
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import Any
 
+from playground.runs.store.processes import MALLOC
+
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # constants of mallopt
-KEPT = 256 * 2**20  # unused bytes kept at the end of the heap
-LARGE = 32 * 2**20  # bytes above which a block is mapped separately and unmapped when freed; glibc's maximum
+_OPTIONS = {
+    "MALLOC_ARENA_MAX": ARENA_MAX, "MALLOC_TRIM_THRESHOLD_": TRIM_THRESHOLD, "MALLOC_MMAP_THRESHOLD_": MMAP_THRESHOLD,
+}  # fmt: skip
 
 
 def configure_malloc() -> bool:
-    """Must be called before threads start. Returns whether the C library supports it."""
+    """Keep freed memory, unless the environment has said how. Must be called before threads start.
+
+    Returns whether the C library supports it.
+    """
     library = glibc()
-    if library is None:
-        return False
-    # With an arena per thread, memory freed by evaluation in one would be allocated again by training in another.
-    library.mallopt(ARENA_MAX, 2)
-    library.mallopt(MMAP_THRESHOLD, LARGE)
-    library.mallopt(TRIM_THRESHOLD, KEPT)
-    return True
+    if library is not None:
+        for name, value in MALLOC.items():
+            if name not in os.environ:
+                library.mallopt(_OPTIONS[name], int(value))
+    return library is not None
 
 
 def glibc() -> Any:
