@@ -71,9 +71,9 @@ def test_a_training_metric_is_named_only_where_it_is_made_labelled_and_judged() 
     }  # fmt: skip
 
 
-def test_the_paths_of_the_contributing_guide_exist() -> None:
-    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
-    paths = re.findall(r"`((?:playground|tests|docs)/[\w/]+(?:\.\w+)?/?)`", text)
+def test_the_paths_of_the_guides_exist() -> None:
+    text = "".join((PROJECT / name).read_text("utf-8") for name in ("CONTRIBUTING.md", "docs/extending.md"))
+    paths = re.findall(r"""(?:`|diff title=")((?:playground|tests|docs)/[\w/]+(?:\.\w+)?/?)[`"]""", text)
     assert len(paths) > 20
     assert [path for path in paths if not (PROJECT / path).exists()] == []
 

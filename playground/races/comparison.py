@@ -15,6 +15,7 @@ from playground.runs.curves import Curves
 from playground.runs.store.run_store import Run
 from playground.tokenizers import in_words
 from playground.train.estimate import count_parameters
+from playground.train.events import Evaluated, columns
 
 
 def differences(runs: Sequence[Run]) -> pd.DataFrame:
@@ -78,16 +79,20 @@ def results(runs: Sequence[Run], curves: Curves) -> pd.DataFrame:
     """The last evaluation of each run: one row per run. Loss in nats per token, time in seconds; ± is one
     standard error over windows of the validation text."""
     table = pd.DataFrame([_result(run, curves) for run in runs], columns=list(_COLUMNS))
+    table = table.drop(columns=[name for name in _FURTHER.values() if table[name].isna().all()])
     return table.astype(dict.fromkeys(_COUNTS, "Int64"))  # counts stay whole where a run has none
 
 
 # Settings of evaluation and logging do not affect training.
 HARMLESS = {"eval_interval", "sample_interval", "prompt", "checkpoint_interval", "snapshots"}
+# The optional metrics of an evaluation by their headings: a column only where a run has the metric.
+_FURTHER = {
+    name: name.replace("_", " ") for name, about in columns(Evaluated).items() if about.optional and name != "loss_se"
+}
 _COLUMNS = (
-    "run", "validation loss", "perplexity", "bits per byte", "accuracy", "step", "tokens", "parameters", "tokenizer",
-    "seconds", "tokens/s",
+    "run", "validation loss", "perplexity", "bits per byte", "accuracy", *_FURTHER.values(), "step", "tokens", "parameters",
+    "tokenizer", "seconds", "tokens/s",
 )  # fmt: skip
-
 
 _COUNTS = ("step", "tokens", "tokens/s")
 
@@ -107,6 +112,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
             "perplexity": round(math.exp(min(float(last["loss"]), 700)), 3),
             "bits per byte": _bits(last),
             "accuracy": round(float(last["accuracy"]), 4),
+            **{heading: last[name] for name, heading in _FURTHER.items()},
             "step": int(last["step"]),
             "tokens": int(last["tokens"]),
             "seconds": round(seconds, 1),

@@ -162,6 +162,15 @@ def test_results_are_those_of_the_last_evaluation(two_runs):
     assert results([], two_runs[1]).empty
 
 
+def test_a_metric_that_only_some_runs_have_is_a_column_where_one_has_it(two_runs):
+    runs, curves = two_runs
+    assert "exact match" not in results(runs, curves)
+    with LogWriter(runs[1].log) as log:
+        log.append(Evaluated(30, 61440, 12.0, 1.2, 0.6, 0.75))
+    assert results(runs, curves)["exact match"].fillna(-1.0).tolist() == [-1.0, 0.75]
+    assert "exact match" not in results(runs[:1], curves)
+
+
 def test_differences_name_tokens_of_one_kind_that_differ(tmp_path):
     store, text = RunStore(tmp_path), "the cat sat on the mat and the hat. " * 50
     model = preset("modern", vocab_size=258)
