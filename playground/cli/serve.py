@@ -40,7 +40,8 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
         return _serve_again_and_again(options, store)
     import torch
 
-    from playground.ui.app import build_app, launch_options, queued
+    from playground.ui.app import build_app, launch_options
+    from playground.ui.server.event_queue import queued
     from playground.ui.services import Services
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page

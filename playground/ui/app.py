@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -12,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import gradio as gr
-from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
@@ -30,10 +28,11 @@ from playground.ui.server import accounts, health
 from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
-from playground.ui.server.guard import LARGE, MAX_HELD, RequestGuard
+from playground.ui.server.guard import RequestGuard
+from playground.ui.server.outputs import json_safe_outputs
 from playground.ui.server.sessions import describe_once
 from playground.ui.server.uploads import Uploads
-from playground.ui.services import Services, json_safe, json_safe_outputs
+from playground.ui.services import Services
 from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
 from playground.ui.train import run_actions, train_tab
@@ -142,45 +141,6 @@ def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[An
         race_tab.arrive(services, token, asked.get("race", "")),
     )
     return token, {"visitor": token}, gr.update(selected=tab), *run, *race
-
-
-def queued(demo: gr.Blocks) -> gr.Blocks:
-    """Set up the event queue, which polls for new events a hundred times a second.
-
-    Gradio 6.31 polls a thousand times a second, which takes 4 % of a core, even without an open page.
-    """
-    demo.queue(default_concurrency_limit=4, max_size=64)
-    demo._queue.sleep_when_free = 0.01  # seconds
-    send, push = demo._queue.send_message, demo._queue.push
-
-    def send_plain(event: Any, message: Any) -> None:
-        """Gradio's error messages quote the input, which may contain a lone surrogate, which JSON in UTF-8 cannot encode."""
-        if isinstance(message, ProcessCompletedMessage) and not message.success:
-            message.output = json_safe(message.output)
-        send(event, message)
-
-    async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
-        """Gradio limits the number of waiting events but not their size: 64 texts of 60 MB could exhaust memory."""
-        size = weight(body.data)
-        if size > LARGE:
-            waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
-            if size + waiting > MAX_HELD:
-                return False, "Too many large requests wait. Try again in a moment.", "queue_full"
-        return await push(body, *rest, **named)
-
-    demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]
-    demo._queue.push = push_what_fits  # type: ignore[method-assign]
-    return demo
-
-
-def weight(value: Any) -> int:
-    """The approximate memory of an input in bytes."""
-    waits, total = [value], 0
-    while waits:
-        each = waits.pop()
-        total += sys.getsizeof(each)
-        waits += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
-    return total
 
 
 def see_batch(

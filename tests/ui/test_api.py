@@ -24,7 +24,8 @@ from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
 from playground.ui.api import add_api
 from playground.ui.app import build_app
-from playground.ui.services import Services, json_safe_outputs
+from playground.ui.server.outputs import json_safe_outputs
+from playground.ui.services import Services
 
 SMALL = {"n_layer": 2, "n_embd": 32, "n_head": 2, "n_kv_head": 2, "block_size": 32, "steps": 20, "warmup_steps": 2,
          "corpus_bytes": 20_000, "sample_interval": 10, "eval_interval": 10, "eval_tokens": 128}  # fmt: skip

@@ -24,10 +24,11 @@ from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
 from playground.ui import links
 from playground.ui.api import Api
-from playground.ui.app import build_app, launch_options, queued
+from playground.ui.app import build_app, launch_options
 from playground.ui.data import tokenizer_tab
 from playground.ui.sample import sample_tab
 from playground.ui.server import fetching
+from playground.ui.server.event_queue import queued
 from playground.ui.services import Services
 from playground.ui.texts import TextSource, own_text
 from playground.ui.train import run_actions
@@ -94,6 +95,7 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("online")
 def test_no_field_of_ours_asks_an_address(services: Services, silence: list[str]) -> None:
     for word in WORDS:
         for field in ("path", "dataset", "pasted", "field", "column", "split", "corpus"):
@@ -106,7 +108,7 @@ def test_no_field_of_ours_asks_an_address(services: Services, silence: list[str]
         quietly(lambda word=word: bring(services, [word], "", word, ""))
     # On one's own machine what looks like owner/name is one, and the Hub is asked for it: nobody else ever.
     assert [tried for tried in silence if "('huggingface.co', 443)" not in tried] == []
-    assert not (services.public and silence)
+    assert bool(silence) is not services.public
 
 
 def test_no_word_in_a_link_or_to_the_api_does(services: Services, silence: list[str]) -> None:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from playground.ui.app import weight
+from playground.ui.server.event_queue import weight
 from playground.ui.server.guard import RequestGuard
 from playground.ui.server.uploads import Uploads
 

@@ -36,7 +36,8 @@ from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.tokenizers import build_tokenizer
 from playground.train.race_spec import Arm, RaceSpec
-from playground.ui.app import build_app, launch_options, queued
+from playground.ui.app import build_app, launch_options
+from playground.ui.server.event_queue import queued
 from playground.ui.services import Services
 from tests.ui.conftest import SHAPE, TEXT
 from tests.visitor import Visitor

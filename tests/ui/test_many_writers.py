@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from playground.inference import generation
-from playground.ui.app import build_app, launch_options, queued
+from playground.ui.app import build_app, launch_options
 from playground.ui.sample.sample_tab import WRITERS
+from playground.ui.server.event_queue import queued
 from tests.visitor import Visitor
 
 pytestmark = pytest.mark.filterwarnings(

@@ -12,9 +12,10 @@ import orjson
 import pytest
 from gradio.server_messages import ProcessCompletedMessage
 
-from playground.ui.app import queued
 from playground.ui.compare.race_form import add_arm
-from playground.ui.services import json_safe, json_safe_outputs, show_errors
+from playground.ui.server.event_queue import queued
+from playground.ui.server.outputs import json_safe_outputs
+from playground.ui.services import json_safe, show_errors
 from playground.ui.text_card import show_text
 
 ODD = ["a\ud800b", 2**70, -(2**70), 10**400, {"\udfff": ("x", [True, 1, 2.5, None])}, "é 🦊", {1, 2}]

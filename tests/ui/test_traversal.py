@@ -24,10 +24,11 @@ from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunStore
 from playground.ui import endpoints, links
 from playground.ui.api import Api
-from playground.ui.app import build_app, launch_options, queued
+from playground.ui.app import build_app, launch_options
 from playground.ui.compare import race_endpoints, race_tab
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
+from playground.ui.server.event_queue import queued
 from playground.ui.services import Services
 from playground.ui.texts import TextSource, own_text
 from playground.ui.train import run_actions

@@ -1,0 +1,51 @@
+"""Gradio's event queue: polled less often, with messages that can be encoded and a limit on the memory of waiting events."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import gradio as gr
+from gradio.server_messages import ProcessCompletedMessage
+
+from playground.ui.server.guard import LARGE, MAX_HELD
+from playground.ui.services import json_safe
+
+
+def queued(demo: gr.Blocks) -> gr.Blocks:
+    """Set up the event queue, which polls for new events a hundred times a second.
+
+    Gradio 6.31 polls a thousand times a second, which takes 4 % of a core, even without an open page.
+    """
+    demo.queue(default_concurrency_limit=4, max_size=64)
+    demo._queue.sleep_when_free = 0.01  # seconds
+    send, push = demo._queue.send_message, demo._queue.push
+
+    def send_plain(event: Any, message: Any) -> None:
+        """Gradio's error messages quote the input, which may contain a lone surrogate, which JSON in UTF-8 cannot encode."""
+        if isinstance(message, ProcessCompletedMessage) and not message.success:
+            message.output = json_safe(message.output)
+        send(event, message)
+
+    async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
+        """Gradio limits the number of waiting events but not their size: 64 texts of 60 MB could exhaust memory."""
+        size = weight(body.data)
+        if size > LARGE:
+            waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
+            if size + waiting > MAX_HELD:
+                return False, "Too many large requests wait. Try again in a moment.", "queue_full"
+        return await push(body, *rest, **named)
+
+    demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]
+    demo._queue.push = push_what_fits  # type: ignore[method-assign]
+    return demo
+
+
+def weight(value: Any) -> int:
+    """The approximate memory of an input in bytes."""
+    waits, total = [value], 0
+    while waits:
+        each = waits.pop()
+        total += sys.getsizeof(each)
+        waits += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+    return total
