@@ -87,7 +87,7 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
         if difference is not None:
             comparisons.append(_comparison(arm, baseline, difference, unit, level, len(others) > 1))
     waterfall = _waterfall(spec, arms, unit, level) if not any(reasons) else []
-    first, sentences = headline(comparisons, baseline.name, [*divergences(arms), *apart])
+    first, sentences = headline(comparisons, baseline.name, [*divergences(arms), *apart], len(arms), len(baseline.runs))
     sentences += _rungs(waterfall)
     sentences += different_tokens(arms, unit)
     said = rule(arms, unit, level, len(others), bool(waterfall))
@@ -160,7 +160,9 @@ def _comparison(
     known = {} if len(known) < len(COSTS) else known
     token_time = _token_time(arm, baseline, level)
     words = [claim(arm.name, baseline.name, difference, unit, level, many)]
-    words += cost(arm.name, baseline.name, difference, known, token_time)
+    ahead, behind = (arm, baseline) if difference.mean < 0 else (baseline, arm)
+    passed = all(min(one.values(unit)) <= min(two.values(unit)) for one, two in _pairs(ahead, behind))
+    words += cost(arm.name, baseline.name, difference, known, token_time, passed)
     return Comparison(arm.name, difference, known, token_time, words)
 
 
@@ -310,7 +312,7 @@ def _judge_tuned(
             found = _comparison(*one, difference, unit, level, many)
             words = claim(family.name, families[0].name, difference, unit, level, many)
             comparisons.append(replace(found, arm=family.name, words=[words, *found.words[1:]]))
-    first, sentences = headline(comparisons, families[0].name, [*divergences(arms), *apart])
+    first, sentences = headline(comparisons, families[0].name, [*divergences(arms), *apart], len(families), len(seeds))
     prefix = "Each at its best learning rate: " if comparisons else ""
     known = [index for index in best if index is not None]
     if comparisons and len(known) == len(families):

@@ -55,10 +55,16 @@ def claim(name: str, baseline: str, difference: Difference, unit: str, level: fl
 
 
 def cost(
-    name: str, baseline: str, difference: Difference, costs: Mapping[str, Ratio], token_time: Ratio | None
+    name: str,
+    baseline: str,
+    difference: Difference,
+    costs: Mapping[str, Ratio],
+    token_time: Ratio | None,
+    passed: bool = True,
 ) -> list[str]:
     """What the better one needed to get down to where the other one got, in a sentence; none where nothing is clear.
 
+    `passed`: whether the better one reached the other's lowest loss with every seed. A run may end lower and yet not.
     Only ratios whose intervals exclude 1 are reported. For arms without a clear difference only the time per token is,
     because the other costs are as random as the difference.
     """
@@ -68,7 +74,8 @@ def cost(
         ratios = {kind: ratio if ahead == name else ratio.inverse() for kind, ratio in costs.items()}
         parts = [f"{times(ratios[kind], f'the {word}')}" for kind, word in COSTS.items() if ratios[kind].clear]
         if parts:
-            sentences.append(f"To reach {behind}'s lowest loss, {ahead} needed {listed(parts)}.")
+            target = f"{behind}'s lowest loss" if passed else "the lowest loss that both reached"
+            sentences.append(f"To reach {target}, {ahead} needed {listed(parts)}.")
         unclear = [word for kind, word in COSTS.items() if not ratios[kind].clear]
         if parts and unclear:
             sentences.append(f"The difference in {listed(unclear)} is not distinguishable from zero.")
@@ -86,21 +93,29 @@ def times(ratio: Ratio, of: str) -> str:
     return f"{mean} × {of} ({low} to {high})"
 
 
-def headline(comparisons: Sequence[Compared], baseline: str, left_out: list[str]) -> tuple[str, list[str]]:
+def headline(
+    comparisons: Sequence[Compared], baseline: str, left_out: list[str], n_arms: int, n_seeds: int
+) -> tuple[str, list[str]]:
     """The most important sentence and the ones after it; `left_out` says what is not compared, and why."""
     if not comparisons and left_out:
         return f"Nothing is left to compare: {left_out[0]}", left_out[1:]
     if not comparisons:
-        return "No verdict yet: at least two arms need an evaluation after their first step.", []
+        return f"No verdict yet: {baseline} and another arm need an evaluation after their first step.", []
     if len(comparisons) == 1:
         return comparisons[0].words[0], [*left_out, *comparisons[0].words[1:]]
-    best = min(comparisons, key=lambda one: one.difference.mean)
-    if best.difference.mean >= 0 or best.difference.outcome in ("unclear", "identical"):
+    lower = [one for one in comparisons if one.difference.mean < 0]
+    found = [[one for one in lower if one.difference.outcome == outcome] for outcome in ("better", "one seed")]
+    if not (better := found[0] or found[1]):
         worse = sum(one.difference.outcome == "worse" for one in comparisons)
         ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""
         return f"No arm is distinguishably better than {baseline}{ending}.", left_out
-    ends = f"It has the lowest final loss of all {len(comparisons) + 1}{' that can be compared' if left_out else ''}."
-    return f"{best.words[0]} {ends}", [*left_out, *best.words[1:]]
+    best = min(better, key=lambda one: one.difference.mean)
+    # Differences over the same seeds rank the arms. Another arm's may be lower, and only not clear.
+    complete = all(one.difference.n == n_seeds for one in comparisons)
+    lowest = complete and all(one is best or one.difference.mean > best.difference.mean for one in comparisons)
+    some = " that can be compared" if len(comparisons) + 1 < n_arms else ""
+    ends = f" It has the lowest final loss of all {len(comparisons) + 1}{some}." if lowest else ""
+    return f"{best.words[0]}{ends}", [*left_out, *best.words[1:]]
 
 
 def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:

@@ -118,9 +118,14 @@ def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[st
     texts = [other.text == first.text for other in others]
     if all(other.tokens == first.tokens for other, same in zip(others, texts, strict=True) if same):
         return NATS, ["" if same else OTHER_TEXT for same in texts]
-    if first.bits is not False:
+    known = {(each.tokens, each.text) for each in (first, *others) if each.bits is False}
+
+    def loses(one: Measure) -> bool:  # of a run that has not begun, what is known of another with its tokens and text
+        return one.bits is False or (one.bits is None and (one.tokens, one.text) in known)
+
+    if not loses(first):
         reasons = [
-            OTHER_TEXT if not same else NO_BITS if other.bits is False else ""
+            OTHER_TEXT if not same else NO_BITS if loses(other) else ""
             for other, same in zip(others, texts, strict=True)
         ]
         return BITS, reasons
@@ -136,7 +141,10 @@ OTHER_WINDOWS = (
     "{arm} was evaluated on other windows of the validation text than {first}, and how much that changes is not known for "
     "both, so there is no verdict between them."
 )
-_LOSES = "does not give back the text that it reads, so it has no bits per byte; there is no verdict between them."
+_LOSES = (
+    "does not give back the text that it reads, or is not known to, so it has no bits per byte; there is no verdict between "
+    "them."
+)
 NO_BITS = "{arm} and {first} have different tokens, and {arm}'s tokenizer " + _LOSES
 FIRST_NO_BITS = "{arm} and {first} have different tokens, and {first}'s tokenizer " + _LOSES
 

@@ -78,8 +78,8 @@ class Compiling:
         self._clear()
         if code != 0 or not self._library.exists():
             self._done = True
-            return "Not compiled: the compiler failed; its output is in worker.log."
-        return self._load(f"built in {time.monotonic() - self._began:.0f} s")
+            return "Not compiled: the compiler failed. Its messages are in worker.log, or in the terminal that trains."
+        return self._load(f"built in {max(0.0, self._library.stat().st_mtime - self._began):.0f} s")
 
     def close(self) -> None:
         """End a build that is no longer needed."""
@@ -97,7 +97,10 @@ class Compiling:
         left = (self._run.train.steps - state.step) * (state.seconds - self._spent) / steps
         if left * GAIN < BUILD_SECONDS:
             self._done = True
-            return f"Not compiled: {left:.0f} s are left, which is too short to gain from {BUILD_SECONDS:.0f} s of building."
+            return (
+                f"Not compiled: about {left:.0f} s of training are left, which is too short to gain from about "
+                f"{BUILD_SECONDS:.0f} s of building."
+            )
         self._start()
         return f"Compiling while training continues: about {left:.0f} s are left."
 
@@ -106,7 +109,7 @@ class Compiling:
             json.dump({"model": self._run.model.to_dict(), "train": self._run.train.to_dict()}, file)
         self._config, threads = Path(file.name), torch.get_num_threads()
         command = [sys.executable, "-W", "ignore", "-m", "playground.train.compiled", file.name, str(self._library)]
-        self._began = time.monotonic()
+        self._began = time.time()  # the clock of files: a slow step may end long after the build
         self._process = subprocess.Popen(  # noqa: S603  our own module
             [*command, "--threads", str(threads)],
             stdin=subprocess.DEVNULL,
