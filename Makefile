@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run dev check test nightly lint fast everything browser gallery screenshots wheel clean
+.PHONY: run dev check test nightly lint fast everything browser gallery screenshots docs wheel clean
 
 run: $(VENV)/.installed
 	$(BIN)/python app.py $(ARGS)
@@ -54,6 +54,10 @@ gallery: $(VENV)/.installed
 screenshots: $(VENV)/.installed-dev browser
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots
 
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet -f .ci/mkdocs.yml
+	@echo "Open site/index.html."
+
 # Of a folder without old builds, whose files setuptools would add.
 wheel: $(VENV)/.installed
 	rm -rf build dist
@@ -72,4 +76,4 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/pyth
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist site *.egg-info

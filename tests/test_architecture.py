@@ -86,7 +86,8 @@ def test_links_lead_to_files_and_headings(file: str) -> None:
             path, _, heading = link.partition("#")
             target = (PROJECT / file).parent / path if path else PROJECT / file
             assert target.exists(), link
-            assert not heading or heading in anchors(target.read_text("utf-8")), link
+            if heading and target.suffix == ".md":  # names in code: tests/test_docs.py
+                assert heading in anchors(target.read_text("utf-8")), link
 
 
 def anchors(text: str) -> set[str]:
