@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,16 @@ from tokenizers import Tokenizer as Library
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from playground.analysis import streaming
+from playground.analysis.compare_models import compare_text
 from playground.analysis.data_card import data_card
 from playground.analysis.describe import describe
 from playground.analysis.doctor import RULES, Chart, smoothed
-from playground.analysis.semantic_search import Trial, in_words
+from playground.analysis.semantic_search import Corpus, Trial, in_words, passages_of
 from playground.analysis.streaming import cache_proof, cache_variants, check_streaming, readings
 from playground.config import GenerationConfig, ModelConfig, TrainConfig, preset
 from playground.interp.attention import attention_patterns
 from playground.models.transformer import Transformer, initialise
-from playground.tokenizers import ImportedTokenizer, build_tokenizer
+from playground.tokenizers import BPETokenizer, ImportedTokenizer, build_tokenizer
 from playground.train.schedule import learning_rate
 from tests.models.variants import SMALL, VARIANTS, build
 
@@ -101,7 +103,12 @@ def test_the_shortest_text_streams_with_any_window(window: int, n_sink: int, mon
     monkeypatch.setattr(streaming, "TIMED", 1)
     model = build(VARIANTS["modern"].replace(n_layer=1))
     text = np.random.default_rng(0).integers(0, 61, (1, 16))
-    found = {reading.name: reading.nll for reading in readings(model, text, window, n_sink)}
+    every = list(readings(model, text, window, n_sink))
+    slots = {"rolling buffer": min(window, 16), every[3].name: min(window + n_sink, 16), "window, recomputed": 0}
+    for reading in every:  # keys and values of one layer in fp32
+        size = 2 * model.config.n_kv_head * model.config.head_dim * 4
+        assert reading.cache_bytes == size * slots.get(reading.name, 16)
+    found = {reading.name: reading.nll for reading in every}
     assert all(len(nll) == 15 and np.isfinite(nll).all() for nll in found.values())
     if window >= 15:  # everything is visible, so all of them are full attention
         for nll in found.values():
@@ -294,7 +301,59 @@ def test_a_perplexity_above_a_bound_is_above_it(loss: float) -> None:
         assert shown and float(shown[1]) == pytest.approx(np.exp(loss), rel=0.01)
 
 
+# Two models on one text
+
+TOKENS = "it has fewer than two tokens for one of the models"
+
+
+def pair(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> tuple[Any, Any]:
+    def one(merges: list[tuple[int, int]]) -> Any:
+        tokenizer = BPETokenizer(merges)
+        return build(VARIANTS["classic"].replace(vocab_size=tokenizer.vocab_size, n_layer=1)), tokenizer
+
+    return one(left), one(right)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", TOKENS), ("ab", TOKENS), ("abc", "fewer than two of its pieces are whole tokens of both models")],
+)  # fmt: skip
+def test_why_a_text_is_too_short_to_compare_on_and_that_more_words_help(text: str, why: str) -> None:
+    """Of "abc" the one has the tokens "ab" and "c", the other "a" and "bc"."""
+    a, b = pair([(97, 98)], [(98, 99)])
+    with pytest.raises(ValueError, match=rf"^The text is too short to compare on: {why}\. Write more words\.$"):
+        compare_text(a, b, text)
+    n_tokens = [len(tokenizer.encode(text)) for _, tokenizer in (a, b)]
+    assert (min(n_tokens) < 2) == (len(text) < 3)
+    spans, note = compare_text(a, b, text + " and more")
+    assert "".join(span.text for span in spans) == text + " and more" and note == ""
+
+
+@pytest.mark.parametrize("n", [1, 60, 96, 97, 130])
+def test_as_many_characters_are_compared_as_the_note_says(n: int) -> None:
+    a, b = pair([], [(97, 98)])
+    text = "x" + "ab" * n
+    spans, note = compare_text(a, b, text)
+    compared = "".join(span.text for span in spans)
+    assert text.startswith(compared) and (note == "") == (compared == text)
+    assert len(compared) == (len(text) if len(text) <= 96 else 95), "of 96 bytes the last is half a token of the other"
+    if note:
+        limits = re.match(
+            r"Only the first (\d+) characters are compared, up to .* each model ends within both contexts\.$", note
+        )
+        assert limits and int(limits[1]) == len(compared)
+
+
 # Semantic search
+
+
+@pytest.mark.parametrize("text", ["", "Short.", "One sentence that is long enough to be a passage."])
+def test_a_longer_text_has_passages_to_search_in(text: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"has fewer than two passages: there is nothing to search in\. Choose a longer text"
+    ):
+        Corpus(passages_of(text, 100))
+    assert len(Corpus(passages_of(text + "\n\n" + "Another sentence that is long enough. " * 2, 100)).passages) >= 2
 
 
 @pytest.mark.parametrize("model", [0.5, 0.61, 0.61003, 0.9])

@@ -51,7 +51,10 @@ def compare_text(
     end = min(one.ends[-1] for one in found)
     cuts = sorted(cut for cut in {0, *found[0].ends.tolist()} & {0, *found[1].ends.tolist()} if cut <= end)
     if len(cuts) < 3:
-        raise ValueError("The text is too short to compare on: write at least a few words.")
+        raise ValueError(
+            "The text is too short to compare on: fewer than two of its pieces are whole tokens of both models. Write more "
+            "words."
+        )
     spans = [Span(text[start:stop], *(one.between(start, stop) for one in found)) for start, stop in pairwise(cuts)]
     return spans, "" if cuts[-1] == len(text) else _cut_note(cuts[-1], any(one.filled for one in found))
 
@@ -90,6 +93,8 @@ def _read(model: Transformer, tokenizer: Tokenizer, text: str) -> _Read:
     limit = min(model.config.block_size, needed)
     ids, ends = found.ids[:limit].tolist(), found.ends[:limit]
     if len(ids) < 2:
-        raise ValueError("The text is too short to compare on: write at least a few words.")
+        raise ValueError(
+            "The text is too short to compare on: it has fewer than two tokens for one of the models. Write more words."
+        )
     sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(token_losses(model, ids), nan=0.0))])
     return _Read(ends, sums, limit < needed, bool(found.added[0]))

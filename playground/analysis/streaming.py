@@ -125,7 +125,7 @@ def _dense(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tupl
     full = _opened(model)
     cache = KVCache(full.config, capacity=tokens.size(1) + TIMED)
     full.hidden(tokens[:1], cache=cache)
-    n_bytes = cache.n_bytes * tokens.size(1) // (tokens.size(1) + TIMED)
+    n_bytes = _used(cache, tokens.size(1))
     return _in_one_pass(full, tokens), n_bytes, lambda: full.hidden(tokens[:1, :1], cache=cache)
 
 
@@ -139,7 +139,7 @@ def _sliding(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tu
     nll = _in_one_pass(narrow, tokens)
     cache = KVCache(full.config, capacity=tokens.size(1) + TIMED)  # only for its size and speed: what it keeps is all
     full.hidden(tokens[:1], cache=cache)
-    n_bytes = cache.n_bytes * tokens.size(1) // (tokens.size(1) + TIMED)
+    n_bytes = _used(cache, tokens.size(1))
     return nll, n_bytes, lambda: full.hidden(tokens[:1, :1], cache=cache)
 
 
@@ -148,7 +148,7 @@ def _rolling(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tu
     nll = _through(narrow, KVCache(narrow.config, batch_size=len(tokens)), tokens, chunk=max(16, window))
     cache = KVCache(narrow.config)
     narrow.hidden(tokens[:1], cache=cache)
-    return nll, cache.n_bytes, lambda: narrow.hidden(tokens[:1, :1], cache=cache)
+    return nll, _used(cache, tokens.size(1)), lambda: narrow.hidden(tokens[:1, :1], cache=cache)
 
 
 def _sinks(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tuple[Tensor, int, Callable[[], object]]:
@@ -156,7 +156,7 @@ def _sinks(model: Transformer, tokens: Tensor, window: int, n_sink: int) -> tupl
     nll = _through(model, cache, tokens, chunk=tokens.size(1))
     one = KVCache.streaming(model.config, n_sink, window)
     prefill(model, tokens[:1, : window + n_sink + 8], one)
-    return nll, one.n_bytes, lambda: model.hidden(tokens[:1, :1], cache=one)
+    return nll, _used(one, tokens.size(1)), lambda: model.hidden(tokens[:1, :1], cache=one)
 
 
 def _recomputed(
@@ -263,8 +263,12 @@ def cache_formula(config: ModelConfig, context: int) -> int:
 
 def cache_measured(config: ModelConfig, context: int) -> int:
     """Bytes that keys and values take after `context` tokens, from the tensors themselves."""
-    cache = KVCache(config, capacity=context)
-    used = [min(context, ring.capacity) for ring in cache.layers]
+    return _used(KVCache(config, capacity=context), context)
+
+
+def _used(cache: KVCache, n_tokens: int) -> int:
+    """Bytes of the slots of a cache that are in use after `n_tokens` tokens."""
+    used = [min(n_tokens, ring.capacity) for ring in cache.layers]
     kept = zip((*cache.keys, *cache.values), used * 2, strict=True)
     return sum(part[:, :, :slots].numel() * part.element_size() for part, slots in kept)
 
