@@ -16,8 +16,8 @@ from playground.runs.curves import Curves
 from playground.runs.store.log import Tail
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import Run, RunStore
+from playground.ui import scripts
 from playground.ui.app import build_app
-from playground.ui.components import _html
 from playground.ui.services import Services
 
 TINY = [f"--set={each}" for each in (
@@ -53,7 +53,7 @@ def test_the_metric_reaches_log_curves_table_and_files(
     with open(tmp_path / "events.csv", encoding="utf-8") as file:
         assert [float(row["mean_rank"]) for row in csv.DictReader(file) if row["mean_rank"]] == logged
     assert "mean_rank" in CSV_COLUMNS
-    assert any("mean_rank" in path.read_text("utf-8") for path in _html.HERE.parent.rglob("curve_chart.*js"))
+    assert any("mean_rank" in path.read_text("utf-8") for path in scripts.HERE.rglob("metrics.*js"))
 
 
 def test_the_dataset_and_the_tab_are_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

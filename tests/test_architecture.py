@@ -66,7 +66,7 @@ def test_a_setting_is_named_only_where_it_is_declared_and_where_it_acts() -> Non
 def test_a_training_metric_is_named_only_where_it_is_made_labelled_and_judged() -> None:
     """The trainer, its event and its label; the run doctor and the tile of the live view single this one out."""
     assert named_in("grad_norm") == {
-        "train/trainer.py", "train/events.py", "ui/components/curve_chart.js", "ui/components/live_run.js",
+        "train/trainer.py", "train/events.py", "ui/static/metrics.js", "ui/components/live_run.js",
         "analysis/doctor.py",
     }  # fmt: skip
 

@@ -71,10 +71,10 @@ def test_the_check_finds_what_it_is_for() -> None:
 IN_SCRIPTS = re.compile(rf"\$\{{([^{{}}]*)\}}`? (?:(?!of )[a-zé-]+ )?(?:{COUNTABLE}|planes|places|questions)\b")
 # What is a rate, a width or never one in the scripts.
 NEVER_ONE_IN_SCRIPTS = {
-    "value.n_rows", "P.rate(run.tokens_per_second)", "P.number(2 ** values.entropy)", "P.number(a.bytes)",
-    "P.number(b.bytes)", "P.whole(SHOWN)", "P.whole(row.pieces.length)", "heads.length", "n",
-    "2 * reply.frequencies.length", "P.whole(reply.block_size)",
-    "P.number(bytes.length / Math.max(1, tokens))",
+    "value.n_rows", "rate(run.tokens_per_second)", "number(2 ** values.entropy)", "number(a.bytes)",
+    "number(b.bytes)", "whole(SHOWN)", "whole(row.pieces.length)", "heads.length", "n",
+    "2 * reply.frequencies.length", "whole(reply.block_size)",
+    "number(bytes.length / Math.max(1, tokens))",
 }  # fmt: skip
 
 

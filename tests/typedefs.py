@@ -6,7 +6,6 @@ import dataclasses
 import re
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -20,11 +19,13 @@ from typing import (
     is_typeddict,
 )  # fmt: skip
 
-from playground.ui.components import COMPONENTS, _html
+from playground.ui.components import COMPONENTS
 from playground.ui.components.contracts.shared import Failure
+from playground.ui.scripts import HERE
 
 MARK = "// Types of ui/components/contracts, written by `python -m tests.typedefs`."
-COMMON = "common.js"
+COMMON = "types.js"
+SCRIPTS = sorted([*HERE.glob("components/*.js"), *HERE.glob("static/*.js")])
 PLAIN = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null", Any: "any", object: "any"}
 
 
@@ -92,7 +93,7 @@ def within(kind: Any) -> Iterator[Any]:
 
 
 def records() -> dict[str, list[Any]]:
-    """The records that each script declares: its component's own, and in common.js those of several."""
+    """The records that each script declares: its component's own, and in types.js those of several."""
     users: dict[Any, list[str]] = {Failure: [COMMON]}
     for name, component in COMPONENTS.items():
         pairs = [kind for pair in component.functions.values() for kind in pair]
@@ -115,7 +116,7 @@ def written(text: str, script: str) -> str:
     text = re.sub(rf"\n{re.escape(MARK)}\n(?:/\*\* @typedef .*\n)+", "", text)
     if not (lines := block(script)):
         return text
-    beginning = re.match(r"(?://.*\n)*(?:/\* global .*\n)?", text)
+    beginning = re.match(r"(?://.*\n)*", text)
     assert beginning is not None
     return f"{text[: beginning.end()]}\n{lines}\n{text[beginning.end() :]}"
 
@@ -160,7 +161,7 @@ def problems(value: Any, kind: Any, at: str = "") -> list[str]:
 
 def main() -> None:
     """Write every script's block."""
-    for path in sorted(Path(_html.HERE).glob("*.js")):
+    for path in SCRIPTS:
         path.write_text(written(path.read_text("utf-8"), path.name), "utf-8")
 
 

@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import endpoints, links
+from playground.ui import endpoints, links, scripts
 from playground.ui.api import add_api
 from playground.ui.compare import compare_tab, race_form, race_tab
 from playground.ui.components import component
@@ -163,7 +163,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "head": head_html(),
         "app_kwargs": {
             "middleware": [Middleware(RequestGuard, uploads=uploads), Middleware(Delivery), Middleware(EarlyScript)],
-            "routes": health.routes(services),
+            "routes": [*scripts.routes(), *health.routes(services)],
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,

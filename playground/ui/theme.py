@@ -1,7 +1,7 @@
 """The theme: Gradio's theme variables, the style sheet, and the page's head.
 
-Pass all three to ``launch(theme=THEME, css_paths=[CSS_PATH], head=head_html())``. Uses only local
-resources: system fonts, and plotly.js from the installed plotly package.
+Pass all three to ``launch(theme=THEME, css_paths=[CSS_PATH], head=head_html())``. Uses only
+system fonts.
 """
 
 from __future__ import annotations
@@ -11,27 +11,20 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
-import plotly
 from gradio.themes.utils import colors, sizes
 
-from playground.ui.components import shared_script
-
 CSS_PATH = Path(__file__).with_name("style.css")
-PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
 def head_html() -> str:
-    """The page's head: where plotly.js is, and the script that the components share. Also publishes that one file."""
-    gr.set_static_paths([PLOTLY_PATH])
-    address = escape(f"/gradio_api/file={PLOTLY_PATH.as_posix()}", quote=True)
-    tags = [f'<meta name="playground-plotly" content="{address}">']
-    if space := os.environ.get("SPACE_ID"):  # on a Space the page is in a frame, and links lead to the outer page
-        home = escape(f"https://huggingface.co/spaces/{space}", quote=True)
-        tags.append(f'<meta name="playground-home" content="{home}">')
-    return "\n".join([*tags, f"<script>\n{shared_script()}\n</script>"])
+    """The page's head: on a Space, where the page is in a frame, the address of the outer page, which links lead to."""
+    space = os.environ.get("SPACE_ID")
+    if not space:
+        return ""
+    return f'<meta name="playground-home" content="{escape(f"https://huggingface.co/spaces/{space}", quote=True)}">'
 
 
 def _theme() -> gr.themes.Base:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
-from playground.ui.components import shared_script
+from playground.ui import scripts
 from tests.benchmarks._report import figure, machine, row
 from tests.e2e.conftest import FLAGS, App, browser_path, end_workers
 from tests.e2e.steps import SLOW, open_page
@@ -28,13 +28,16 @@ SETTINGS = [
     }
     for n in range(30)
 ]  # fmt: skip
-ARITHMETIC = """([logits, byId, seen, settings]) => settings.map((each) => {
-  const began = performance.now();
-  const { before, after } = Playground.filterDistribution(logits, each, seen);
-  Playground.drawToken(after, 0.37, byId);
-  Playground.entropyBits(before) + Playground.entropyBits(after);
-  return performance.now() - began;
-})"""
+ARITHMETIC = """async ([logits, byId, seen, settings]) => {
+  const { drawToken, entropyBits, filterDistribution } = await import("playground/static/sampling.js");
+  return settings.map((each) => {
+    const began = performance.now();
+    const { before, after } = filterDistribution(logits, each, seen);
+    drawToken(after, 0.37, byId);
+    entropyBits(before) + entropyBits(after);
+    return performance.now() - began;
+  });
+}"""
 REDRAW = """(settings) => settings.map((detail) => {
   document.dispatchEvent(new CustomEvent("playground:sampling", { detail }));
   return Number(document.querySelector("#next-token .pg-next").dataset.ms);
@@ -61,8 +64,7 @@ def _arithmetic(browser: Browser, size: int) -> None:
     logits, by_id = np.sort(rng.normal(0, 3, size))[::-1].tolist(), rng.permutation(size).tolist()
     seen = rng.choice(size, min(200, size), replace=False).tolist()
     page = browser.new_page()
-    page.set_content("<!doctype html><body></body>")
-    page.add_script_tag(content=shared_script())
+    page.set_content(f"<!doctype html><head>{scripts.import_map('static/sampling.js')}</head>")
     times = page.evaluate(ARITHMETIC, [logits, by_id, seen, SETTINGS])
     row(f"{size:,} tokens, all filters", times, "ms")
     figure(f"recomputed in the browser, {size:,} tokens, ms", statistics.median(times), "< 5")

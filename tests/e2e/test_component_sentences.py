@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from playground.ui.components import COMPONENTS, script, shared_script
+from playground.ui import scripts
+from playground.ui.components import COMPONENTS
 
-NO_PLOT = "window.Plotly = { react: async (plot) => { plot.on = () => {}; } };"
+NO_PLOT = "<script>window.Plotly = { react: async (plot) => { plot.on = () => {}; } };</script>"
 
 
 @pytest.fixture
@@ -20,15 +21,20 @@ def shown(page: Any) -> Any:
     """A function (component, value, answers of server functions) -> the component's text on a blank page."""
 
     def show(name: str, value: Any, **answers: Any) -> str:
-        page.set_content(f"<!doctype html><body><div id='host'>{COMPONENTS[name].template}</div></body>")
-        page.add_script_tag(content=NO_PLOT + shared_script())
+        page.goto("about:blank")  # a page has one import map
+        modules = scripts.import_map(f"components/{name}.js")
+        host = f"<div id='host'>{COMPONENTS[name].template}</div>"
+        page.set_content(f"<!doctype html><head>{NO_PLOT}{modules}</head><body>{host}</body>")
         page.evaluate(
-            """([script, value, answers]) => {
+            """async ([name, value, answers]) => {
+                const { mount } = await import(`playground/components/${name}.js`);
                 const functions = Object.entries(answers).map(([name, answer]) => [name, async () => answer]);
-                const run = new Function("element", "props", "server", "trigger", "watch", script);
-                run(document.getElementById("host"), { value }, Object.fromEntries(functions), () => {}, () => {});
+                mount({
+                    element: document.getElementById("host"), props: { value }, watch() {}, trigger() {},
+                    server: Object.fromEntries(functions),
+                });
             }""",
-            [script(name), value, answers],
+            [name, value, answers],
         )
         page.wait_for_timeout(30)
         return str(page.locator("#host").inner_text())

@@ -22,17 +22,16 @@ from playground.runs.races import list_races
 from playground.runs.store.run_store import RunStore
 from playground.ui import endpoints
 from playground.ui.compare import compare_tab, race_endpoints
-from playground.ui.components import COMPONENTS, _html
+from playground.ui.components import COMPONENTS
 from playground.ui.components.contracts import inside, shared, texts, training
 from playground.ui.data import batch_endpoints, batch_tab, tokenizer_endpoints, tokenizer_tab
 from playground.ui.inside import attention_endpoints, experts_endpoints, inside_endpoints, semantics_endpoints
 from playground.ui.inside.guided_tours import READINGS
 from playground.ui.sample import branches, sample_tab, streaming_tab
 from playground.ui.services import Services
-from tests.typedefs import keys, problems, records, written
+from tests.typedefs import SCRIPTS, keys, problems, records, written
 from tests.ui.conftest import MakeRun
 
-SCRIPTS = sorted(_html.HERE.glob("*.js"))
 MODULES = (inside, shared, texts, training)
 SERVER = {
     "attention": attention_endpoints.attention, "timeline": endpoints.timeline, "heads": inside_endpoints.heads,

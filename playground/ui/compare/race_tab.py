@@ -32,6 +32,7 @@ from playground.ui.compare.race_form import RaceForm, build_race_form
 from playground.ui.components import component
 from playground.ui.components.contracts.training import RaceValue
 from playground.ui.picker import QUIET
+from playground.ui.scripts import page_function
 from playground.ui.services import Services
 from playground.ui.text_card import wire_text_choice
 
@@ -285,7 +286,7 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
             concurrency_limit=4, api_visibility="private",
         )
     )  # fmt: skip
-    shows = "(race, visitor) => Playground.question(visitor, null, { race: race ?? '' })"
+    shows = page_function("race, visitor", "view.makeQuestion(visitor, null, { race: race ?? '' })")
     chosen = tab.race.input(None, [tab.race, visitor], tab.view, js=shows, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, race_id, token, action=action: act(s, action, race_id, token))

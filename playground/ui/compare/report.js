@@ -1,11 +1,7 @@
-// A saved race: the app's own script for it, given the data that this page carries instead of a server.
+// A saved race: the app's own module for it, given the data that this page carries instead of a server.
 
-(() => {
-  "use strict";
-  if (matchMedia("(prefers-color-scheme: dark)").matches) document.body.classList.add("dark");
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const show = (element, props, server, watch, trigger) => {
-    /* race_view.js */
-  };
-  show(document.getElementById("race"), { value: { race: data.id } }, { race: async () => data }, () => {}, () => {});
-})();
+import { mount } from "playground/components/race_view.js";
+
+if (matchMedia("(prefers-color-scheme: dark)").matches) document.body.classList.add("dark");
+const data = JSON.parse(document.getElementById("data").textContent);
+mount({ element: document.getElementById("race"), props: { value: { race: data.id } }, server: { race: async () => data }, watch() {}, trigger() {} });

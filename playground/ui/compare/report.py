@@ -1,8 +1,8 @@
 """A race as files: an HTML page that works offline, every evaluation as CSV, and the config to run it again.
 
-The page carries what it needs: plotly.js from the installed package, the style sheet, and the very scripts that show
-a race in the app, fed with the race's data. Its content security policy lets it fetch nothing. Data goes in as JSON
-with ``<`` escaped.
+The page carries what it needs: plotly.js from the installed package, the style sheet, and in an import map the very
+modules that show a race in the app, fed with the race's data. Its content security policy lets it fetch nothing. Data goes
+in as JSON with ``<`` escaped.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import plotly
-
 from playground.races.payload import race_news
 from playground.races.report import CSV_COLUMNS, csv_rows
 from playground.runs.curves import Curves
 from playground.runs.races import Race
-from playground.ui.components import COMPONENTS, script, shared_script
+from playground.ui import scripts
+from playground.ui.components import COMPONENTS
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent  # where the style sheet of the whole page is
-PLOTLY_PATH = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 KINDS = ("report", "csv", "json")
 _POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:; "
     "connect-src data: blob:"
 )
 
@@ -80,8 +78,8 @@ def race_report(race: Race, curves: Curves) -> str:
 </main>
 <script type="application/json" id="data">{_inert(json.dumps(data, allow_nan=False))}</script>
 <script>{_plotly()}</script>
-<script>{_script(shared_script())}</script>
-<script>{_script((HERE / "report.js").read_text("utf-8").replace("/* race_view.js */", script("race_view")))}</script>
+{scripts.import_map("components/race_view.js")}
+<script type="module">{_script((HERE / "report.js").read_text("utf-8"))}</script>
 </body>
 </html>
 """
@@ -100,4 +98,4 @@ def _script(text: str) -> str:
 
 @cache
 def _plotly() -> str:
-    return re.sub(r"</(script)", r"<\\/\1", PLOTLY_PATH.read_text("utf-8"), flags=re.IGNORECASE)
+    return re.sub(r"</(script)", r"<\\/\1", scripts.PLOTLY_PATH.read_text("utf-8"), flags=re.IGNORECASE)

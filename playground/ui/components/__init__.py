@@ -3,7 +3,7 @@
 `component` makes one: a plain `gr.HTML` whose `value` is one dictionary.
 """
 
-from playground.ui.components._html import component, script, shared_script
+from playground.ui.components._html import component
 from playground.ui.components.table import COMPONENTS, Component
 
-__all__ = ["COMPONENTS", "Component", "component", "script", "shared_script"]
+__all__ = ["COMPONENTS", "Component", "component"]

@@ -1,4 +1,4 @@
-"""How a component is made: its entry in the table, a script of the same name, and server functions.
+"""How a component is made: its entry in the table, a module of the same name with a function `mount`, and server functions.
 
 A `gr.HTML` template is evaluated as code in the browser (Handlebars, then a JavaScript template literal), so templates
 are constants; data travels in `value` and through server functions, and the scripts write it with ``textContent``.
@@ -7,19 +7,15 @@ are constants; data travels in `value` and through server functions, and the scr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from playground.ui import scripts
 from playground.ui.components.table import COMPONENTS
 
-HERE = Path(__file__).parent
-SHARED = (
-    "common.js", "sampling.js", "curve_chart.js", "timeline.js", "looking.js", "attention_map.js", "attention_lines.js",
-    "head_card.js", "guide.js",
-)  # fmt: skip
 ServerFunction = Callable[[Any], Any]
+GIVEN = "element, props, server, watch, trigger"  # what Gradio gives a script, by the names that it has there
 
 
 def component(
@@ -44,12 +40,19 @@ def component(
     return gr.HTML(
         value=dict(value) if value is not None else None,
         html_template=kind.template,
-        js_on_load=script(name),
+        js_on_load=_mounting(name),
         apply_default_css=False,
         server_functions=[_named(key, functions[key]) for key in kind.functions],
         elem_id=elem_id,
         elem_classes=["pg-component"],
     )
+
+
+def _mounting(name: str) -> str:
+    """The script that Gradio runs when a component appears. Gradio takes the names of its events from quotes in it."""
+    events = "".join(f"'{event}' " for event in COMPONENTS[name].events)
+    call = f"{scripts.importing(f'components/{name}.js')}.then(({{ mount }}) => mount({{ {GIVEN} }}))"
+    return f"{call} // events: {events}" if events else call
 
 
 def _named(name: str, function: ServerFunction) -> ServerFunction:
@@ -60,13 +63,3 @@ def _named(name: str, function: ServerFunction) -> ServerFunction:
 
     endpoint.__name__ = endpoint.__qualname__ = name
     return endpoint
-
-
-def script(name: str) -> str:
-    """A component's own script."""
-    return (HERE / f"{name}.js").read_text(encoding="utf-8")
-
-
-def shared_script() -> str:
-    """The JavaScript that every component builds on; it belongs into the page's head, once."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in SHARED)

@@ -1,40 +1,41 @@
 // The header's "Copy link": asks for what the tab in front shows, copies its address, and shows it.
-// Gradio runs this file as a function body with `element`, `props`, `trigger` and `watch`.
-/* global element, props, trigger, watch */
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @typedef {{ query: Object<string, string>, note: string, nonce: number | string }} LinkValue */
 
-const P = window.Playground;
-const button = P.el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this view" });
-const address = P.el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });
-const done = P.el("strong");
-const note = P.el("span", { class: "pg-soft" });
-const close = P.el("button", { type: "button", class: "pg-small-button", text: "Close" });
-const panel = P.el("div", { class: "pg-link-panel pg-panel", role: "status", hidden: true }, done, address, note, close);
-element.querySelector(".pg-link").append(button, panel);
+import { el, frontTab, pageAddress, setText } from "../static/dom.js";
 
-button.addEventListener("click", () => trigger("ask", { tab: P.frontTab() }));
-close.addEventListener("click", () => {
-  panel.hidden = true;
-  button.focus();
-});
-address.addEventListener("focus", () => address.select());
+export function mount({ element, props, watch, trigger }) {
+  const button = el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this view" });
+  const address = el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });
+  const done = el("strong");
+  const note = el("span", { class: "pg-soft" });
+  const close = el("button", { type: "button", class: "pg-small-button", text: "Close" });
+  const panel = el("div", { class: "pg-link-panel pg-panel", role: "status", hidden: true }, done, address, note, close);
+  element.querySelector(".pg-link").append(button, panel);
 
-async function show() {
-  const { query, note: words = "" } = props.value ?? {};
-  if (!query) return;
-  address.value = P.address(query);
-  P.say(note, words);
-  panel.hidden = false;
-  let copied = true;
-  try {
-    await navigator.clipboard.writeText(address.value);
-  } catch {
-    copied = false; // in a frame or without HTTPS it may not be allowed: then the address is selected, and Ctrl-C copies it
+  button.addEventListener("click", () => trigger("ask", { tab: frontTab() }));
+  close.addEventListener("click", () => {
+    panel.hidden = true;
+    button.focus();
+  });
+  address.addEventListener("focus", () => address.select());
+
+  async function show() {
+    const { query, note: words = "" } = props.value ?? {};
+    if (!query) return;
+    address.value = pageAddress(query);
+    setText(note, words);
+    panel.hidden = false;
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(address.value);
+    } catch {
+      copied = false; // in a frame or without HTTPS it may not be allowed: then the address is selected, and Ctrl-C copies it
+    }
+    setText(done, copied ? "Link copied" : "Copy this link");
+    if (!copied) address.focus();
   }
-  P.say(done, copied ? "Link copied" : "Copy this link");
-  if (!copied) address.focus();
-}
 
-watch("value", show);
+  watch("value", show);
+}

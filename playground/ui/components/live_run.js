@@ -1,29 +1,20 @@
 // The run being trained: its state in words, five numbers, the curves, what to notice, and what it writes.
-// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
-/* global element, props, server, watch */
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @typedef {{ visitor: string, run: string, nonce: number | string }} RunValue */
 /** @typedef {{ name: string, seeds: number, parameters: number, step: number[], tokens: number[], seconds: number[], mean: number[], low: number[], high: number[] }} Band */
 /** @typedef {{ band: Band | null }} BandAnswer */
 
-const P = window.Playground;
-const root = element.querySelector(".pg-live");
-const page = element.closest(".pg-main") ?? root; // the style sheet shows the buttons that fit what its data-can says
+import { colours } from "../static/colours.js";
+import { curveChart } from "../static/curve_chart.js";
+import { announcer, askServer, calm, el, every, setText } from "../static/dom.js";
+import { Styles } from "../static/line_styles.js";
+import { lastOf, Runs, smooth } from "../static/runs.js";
+import { duration, number, printable, rate, stateWords, whole } from "../static/words.js";
+
 const CAN = { loading: "see pause stop", queued: "see pause stop", running: "see pause stop", crashed: "see resume stop", paused: "see resume", stopped: "see resume", failed: "see resume" };
 const BEAT = 500; // milliseconds
 const ENDED = ["finished", "stopped", "failed", "diverged", "crashed", "paused"];
-
-// ---- layout -------------------------------------------------------------------------------------------------------
-
-const empty = element.querySelector(".pg-live-empty");
-const state = P.el("strong", { "aria-live": "polite" });
-const facts = P.el("span", { class: "pg-soft" });
-const title = P.el("span", { class: "pg-live-title" });
-const bar = P.el("div", { class: "pg-progress-bar" });
-const track = P.el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Training progress", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
-const message = P.el("p", { class: "pg-alert", role: "alert", hidden: true });
-const progress = P.el("div", { class: "pg-live-progress" }, P.el("div", { class: "pg-live-line" }, state, facts, title), track, message);
 
 const TILES = {
   train: ["train loss", "nats/token, smoothed"],
@@ -32,64 +23,14 @@ const TILES = {
   bits: ["bits per byte", "of validation text"],
   gradient: ["gradient norm", "L2, last step"],
 };
-const numbers = {};
-const units = {};
-const tiles = P.el("dl", { class: "pg-tiles" });
-for (const [id, [name, unit]] of Object.entries(TILES)) {
-  numbers[id] = P.el("dd", { text: "–" });
-  units[id] = P.el("dd", { class: "pg-unit", text: unit });
-  tiles.append(P.el("div", { class: "pg-tile" }, P.el("dt", { text: name }), numbers[id], units[id]));
-}
 
 /** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
 function grams(run) {
   if (!run.bits_per_nat) return [];
   return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
 }
+
 const DRAWN = ["bigram", "trigram", "5-gram"];
-
-const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Training curves" });
-const styles = new P.Styles();
-const curves = P.el("div");
-chartCard.append(curves);
-const chart = P.curveChart(curves, {
-  styles,
-  planned: true,
-  trainAlways: true,
-  label: "Training and validation curves of this run",
-  endLabel: (line) => line.name,
-  hoverName: (line) => line.about ?? line.name,
-  behind: (chosen) => reference(chosen),
-  baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
-});
-
-// The band of the runs that ship for this preset and text, as far as this run's own axis reaches.
-let band = null;
-
-function reference({ metric, axis }) {
-  const run = runs.byId.get(shown);
-  const convert = { loss: (x) => x, perplexity: Math.exp, bits_per_byte: (x) => x * run?.bits_per_nat }[metric];
-  if (!band || !run || !convert || (metric === "bits_per_byte" && !run.bits_per_nat)) return [];
-  const planned = { step: run.steps, tokens: ((P.lastOf(run.train.tokens) ?? 0) / (P.lastOf(run.train.step) || 1)) * run.steps, seconds: P.lastOf(run.train.seconds) ?? 0 }[axis];
-  const keep = band[axis].map((_, i) => i).filter((i) => band[axis][i] <= Math.max(planned, P.lastOf(run.train[axis]) ?? 0));
-  if (keep.length < 2) return [];
-  const pick = (values) => keep.map((i) => convert(values[i]));
-  return [{ run, x: keep.map((i) => band[axis][i]), y: pick(band.mean), band: { low: pick(band.low), high: pick(band.high) },
-    name: "reference", about: band.name, colour: P.colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
-}
-
-const notice = P.el("p", { class: "pg-notice" });
-chartCard.append(notice);
-const announce = P.announcer(chartCard);
-
-const samples = P.el("ol", { class: "pg-samples" });
-const samplesCard = P.el("section", { class: "pg-panel", "aria-label": "Samples", hidden: true },
-  P.el("h2", { class: "pg-panel-title" }, P.el("b", { text: "Samples" }), " from the same prompt, during training"), samples);
-
-const filled = P.el("div", { class: "pg-live-filled", hidden: true }, progress, tiles, chartCard, samplesCard);
-root.append(filled);
-
-// ---- words --------------------------------------------------------------------------------------------------------
 
 /** Whether there is a log of the training: a model that was imported may come without one. */
 const logged = (run) => run.state !== "finished" || (run.step ?? 0) > 0;
@@ -97,9 +38,9 @@ const logged = (run) => run.state !== "finished" || (run.step ?? 0) > 0;
 function factsOf(run) {
   const words = logged(run) ? [] : ["no training log"];
   if (run.state === "queued" && run.waiting) words.push(run.waiting);
-  if (run.steps > 0 && logged(run)) words.push(`step ${P.whole(run.step ?? 0)} of ${P.whole(run.steps)}`);
-  if (run.state === "running" && run.tokens_per_second > 0) words.push(`${P.rate(run.tokens_per_second)} tokens/s`);
-  if (run.state === "running" && run.eta_seconds != null) words.push(`${P.duration(run.eta_seconds)} left`);
+  if (run.steps > 0 && logged(run)) words.push(`step ${whole(run.step ?? 0)} of ${whole(run.steps)}`);
+  if (run.state === "running" && run.tokens_per_second > 0) words.push(`${rate(run.tokens_per_second)} tokens/s`);
+  if (run.state === "running" && run.eta_seconds != null) words.push(`${duration(run.eta_seconds)} left`);
   return words.join(" · ");
 }
 
@@ -110,12 +51,10 @@ function placed(run) {
   for (const gram of grams(run)) {
     const last = loss.findLastIndex((x, i) => x != null && x + 2 * (loss_se[i] ?? 0) >= gram.loss); // the last measurement that was not clearly better
     const since = loss.findIndex((x, i) => i > last && x != null);
-    if (since >= 0) sentence = `Better than a ${gram.name} since step ${P.whole(step[since])}.`;
+    if (since >= 0) sentence = `Better than a ${gram.name} since step ${whole(step[since])}.`;
   }
   return sentence;
 }
-
-// ---- drawing ------------------------------------------------------------------------------------------------------
 
 /** The first sample, the latest, and up to four between them that lie evenly on a logarithmic scale. */
 function chosenSamples(all) {
@@ -129,100 +68,167 @@ function chosenSamples(all) {
   return all.filter((sample) => picks.has(sample));
 }
 
-function drawSamples(run) {
-  const rows = chosenSamples(run.samples);
-  const key = `${run.id} ${rows.map((sample) => sample.step)} ${run.state}`;
-  samplesCard.hidden = rows.length === 0;
-  if (samples.dataset.key === key) return;
-  samples.dataset.key = key;
-  samples.replaceChildren(...rows.map((sample, i) => {
-    const text = P.el("span", { class: "pg-sample-text" }, P.el("span", { class: "pg-soft", text: P.printable(sample.prompt) }), P.printable(sample.text));
-    if (i === rows.length - 1 && run.state === "running") text.append(P.el("span", { class: "pg-caret", "aria-hidden": "true" }));
-    return P.el("li", {}, P.el("span", { class: "pg-sample-step", text: `step ${P.whole(sample.step)}` }), text);
-  }));
-}
-
-function drawRun(run) {
-  P.say(state, run.imported && !logged(run) ? "Imported" : P.stateWords(run.state));
-  tiles.hidden = curves.hidden = !logged(run);
-  state.dataset.state = run.state;
-  page.dataset.can = CAN[run.state] ?? "see";
-  P.say(facts, factsOf(run));
-  P.say(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
-  const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
-  bar.style.width = `${done}%`;
-  track.hidden = !logged(run);
-  track.dataset.state = run.state;
-  track.setAttribute("aria-valuenow", Math.floor(done));
-  message.hidden = !run.message;
-  P.say(message, run.message ?? "");
-  message.classList.toggle("pg-alert-bad", ["failed", "diverged", "crashed"].includes(run.state));
-
-  const loss = P.lastOf(run.validation.loss);
-  const smoothed = P.lastOf(P.smooth(run.train.loss, 0.9));
-  P.say(numbers.train, P.number(smoothed));
-  const error = P.lastOf(run.validation.loss_se);
-  P.say(numbers.validation, P.number(loss));
-  P.say(units.validation, `nats/token${error == null ? "" : `, ± ${error.toFixed(3)} (s.e.)`}`);
-  P.say(numbers.perplexity, P.number(loss == null ? null : Math.exp(loss)));
-  P.say(numbers.bits, P.number(P.lastOf(run.validation.bits_per_byte)));
-  P.say(numbers.gradient, P.number(P.lastOf(run.train.grad_norm)));
-  P.say(notice, [run.notice, run.no_bits, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see analysis/doctor.py
-  announce(notice.textContent, run.id);
-  drawSamples(run);
-  return chart.draw([run]);
-}
-
-// ---- life ---------------------------------------------------------------------------------------------------------
-
-let runs = new P.Runs();
-let shown = null;
-let beats = 0;
-
 /** Every how many beats to ask: the first points are awaited, an ended run may be resumed. Between, the training needs the cores. */
 function pace(run) {
   if (ENDED.includes(run.state)) return 6;
   return run.train.step.length > 10 ? 4 : 1;
 }
 
-async function refresh() {
-  const { visitor = "", run = "" } = props.value ?? {};
-  if (run !== shown) {
-    if (run && shown !== null && innerWidth < 800) {
-      root.scrollIntoView({ block: "start", behavior: P.calm() ? "auto" : "smooth" }); // on a phone it lies below the form
-    }
-    shown = run;
-    runs = new P.Runs();
-    band = null;
-    if (run) {
-      P.ask(server.band, { visitor, run }).then((reply) => {
-        if (shown !== run) return;
-        band = reply?.band ?? null;
-        if (runs.byId.has(run)) drawRun(runs.byId.get(run));
-      });
-    }
-    styles.keep([]);
-    empty.hidden = Boolean(run);
-    page.dataset.can = run ? CAN.loading : "start";
-    filled.hidden = !run;
-    filled.classList.add("pg-waiting");
-  }
-  if (!run) return;
-  const known = runs.byId.get(run);
-  if (known && ++beats % pace(known) !== 0) return;
-  const reply = await P.ask(server.curves, runs.request(visitor, [run]));
-  if (!reply || shown !== run) return;
-  if (reply.error) {
-    message.hidden = false;
-    P.say(message, reply.error);
-  }
-  if (!runs.absorb(reply) && !reply.runs?.some((news) => news.state === "running")) return;
-  filled.classList.remove("pg-waiting");
-  if (runs.byId.has(run)) await drawRun(runs.byId.get(run));
-}
+export function mount({ element, props, server, watch }) {
+  const root = element.querySelector(".pg-live");
+  const page = element.closest(".pg-main") ?? root; // the style sheet shows the buttons that fit what its data-can says
 
-const look = P.every(element, BEAT, refresh);
-watch("value", () => {
-  beats = -1;
-  look();
-});
+  // ---- layout -------------------------------------------------------------------------------------------------------
+
+  const empty = element.querySelector(".pg-live-empty");
+  const state = el("strong", { "aria-live": "polite" });
+  const facts = el("span", { class: "pg-soft" });
+  const title = el("span", { class: "pg-live-title" });
+  const bar = el("div", { class: "pg-progress-bar" });
+  const track = el("div", { class: "pg-progress", role: "progressbar", "aria-label": "Training progress", "aria-valuemin": 0, "aria-valuemax": 100 }, bar);
+  const message = el("p", { class: "pg-alert", role: "alert", hidden: true });
+  const progress = el("div", { class: "pg-live-progress" }, el("div", { class: "pg-live-line" }, state, facts, title), track, message);
+  const numbers = {};
+  const units = {};
+  const tiles = el("dl", { class: "pg-tiles" });
+  for (const [id, [name, unit]] of Object.entries(TILES)) {
+    numbers[id] = el("dd", { text: "–" });
+    units[id] = el("dd", { class: "pg-unit", text: unit });
+    tiles.append(el("div", { class: "pg-tile" }, el("dt", { text: name }), numbers[id], units[id]));
+  }
+
+  const chartCard = el("section", { class: "pg-panel", "aria-label": "Training curves" });
+  const styles = new Styles();
+  const curves = el("div");
+  chartCard.append(curves);
+  const chart = curveChart(curves, {
+    styles,
+    planned: true,
+    trainAlways: true,
+    label: "Training and validation curves of this run",
+    endLabel: (line) => line.name,
+    hoverName: (line) => line.about ?? line.name,
+    behind: (chosen) => reference(chosen),
+    baselines: (run) => grams(run).filter(({ name }) => DRAWN.includes(name)),
+  });
+
+  // The band of the runs that ship for this preset and text, as far as this run's own axis reaches.
+  let band = null;
+
+  function reference({ metric, axis }) {
+    const run = runs.byId.get(shown);
+    const convert = { loss: (x) => x, perplexity: Math.exp, bits_per_byte: (x) => x * run?.bits_per_nat }[metric];
+    if (!band || !run || !convert || (metric === "bits_per_byte" && !run.bits_per_nat)) return [];
+    const planned = { step: run.steps, tokens: ((lastOf(run.train.tokens) ?? 0) / (lastOf(run.train.step) || 1)) * run.steps, seconds: lastOf(run.train.seconds) ?? 0 }[axis];
+    const keep = band[axis].map((_, i) => i).filter((i) => band[axis][i] <= Math.max(planned, lastOf(run.train[axis]) ?? 0));
+    if (keep.length < 2) return [];
+    const pick = (values) => keep.map((i) => convert(values[i]));
+    return [{ run, x: keep.map((i) => band[axis][i]), y: pick(band.mean), band: { low: pick(band.low), high: pick(band.high) },
+      name: "reference", about: band.name, colour: colours().grey, dash: "dot", width: 1.2, opacity: 0.9, thin: true, behind: true }];
+  }
+
+  const notice = el("p", { class: "pg-notice" });
+  chartCard.append(notice);
+  const announce = announcer(chartCard);
+
+  const samples = el("ol", { class: "pg-samples" });
+  const samplesCard = el("section", { class: "pg-panel", "aria-label": "Samples", hidden: true },
+    el("h2", { class: "pg-panel-title" }, el("b", { text: "Samples" }), " from the same prompt, during training"), samples);
+
+  const filled = el("div", { class: "pg-live-filled", hidden: true }, progress, tiles, chartCard, samplesCard);
+  root.append(filled);
+
+  // ---- drawing ------------------------------------------------------------------------------------------------------
+
+  function drawSamples(run) {
+    const rows = chosenSamples(run.samples);
+    const key = `${run.id} ${rows.map((sample) => sample.step)} ${run.state}`;
+    samplesCard.hidden = rows.length === 0;
+    if (samples.dataset.key === key) return;
+    samples.dataset.key = key;
+    samples.replaceChildren(...rows.map((sample, i) => {
+      const text = el("span", { class: "pg-sample-text" }, el("span", { class: "pg-soft", text: printable(sample.prompt) }), printable(sample.text));
+      if (i === rows.length - 1 && run.state === "running") text.append(el("span", { class: "pg-caret", "aria-hidden": "true" }));
+      return el("li", {}, el("span", { class: "pg-sample-step", text: `step ${whole(sample.step)}` }), text);
+    }));
+  }
+
+  function drawRun(run) {
+    setText(state, run.imported && !logged(run) ? "Imported" : stateWords(run.state));
+    tiles.hidden = curves.hidden = !logged(run);
+    state.dataset.state = run.state;
+    page.dataset.can = CAN[run.state] ?? "see";
+    setText(facts, factsOf(run));
+    setText(title, [run.model, run.corpus, run.tokenizer].filter(Boolean).join(" · "));
+    const done = run.steps > 0 ? Math.min(100, (100 * (run.step ?? 0)) / run.steps) : 0;
+    bar.style.width = `${done}%`;
+    track.hidden = !logged(run);
+    track.dataset.state = run.state;
+    track.setAttribute("aria-valuenow", Math.floor(done));
+    message.hidden = !run.message;
+    setText(message, run.message ?? "");
+    message.classList.toggle("pg-alert-bad", ["failed", "diverged", "crashed"].includes(run.state));
+
+    const loss = lastOf(run.validation.loss);
+    const smoothed = lastOf(smooth(run.train.loss, 0.9));
+    setText(numbers.train, number(smoothed));
+    const error = lastOf(run.validation.loss_se);
+    setText(numbers.validation, number(loss));
+    setText(units.validation, `nats/token${error == null ? "" : `, ± ${error.toFixed(3)} (s.e.)`}`);
+    setText(numbers.perplexity, number(loss == null ? null : Math.exp(loss)));
+    setText(numbers.bits, number(lastOf(run.validation.bits_per_byte)));
+    setText(numbers.gradient, number(lastOf(run.train.grad_norm)));
+    setText(notice, [run.notice, run.no_bits, placed(run)].filter(Boolean).join(" ")); // the run doctor's word first, see analysis/doctor.py
+    announce(notice.textContent, run.id);
+    drawSamples(run);
+    return chart.draw([run]);
+  }
+
+  // ---- life ---------------------------------------------------------------------------------------------------------
+
+  let runs = new Runs();
+  let shown = null;
+  let beats = 0;
+
+  async function refresh() {
+    const { visitor = "", run = "" } = props.value ?? {};
+    if (run !== shown) {
+      if (run && shown !== null && innerWidth < 800) {
+        root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" }); // on a phone it lies below the form
+      }
+      shown = run;
+      runs = new Runs();
+      band = null;
+      if (run) {
+        askServer(server.band, { visitor, run }).then((reply) => {
+          if (shown !== run) return;
+          band = reply?.band ?? null;
+          if (runs.byId.has(run)) drawRun(runs.byId.get(run));
+        });
+      }
+      styles.keep([]);
+      empty.hidden = Boolean(run);
+      page.dataset.can = run ? CAN.loading : "start";
+      filled.hidden = !run;
+      filled.classList.add("pg-waiting");
+    }
+    if (!run) return;
+    const known = runs.byId.get(run);
+    if (known && ++beats % pace(known) !== 0) return;
+    const reply = await askServer(server.curves, runs.request(visitor, [run]));
+    if (!reply || shown !== run) return;
+    if (reply.error) {
+      message.hidden = false;
+      setText(message, reply.error);
+    }
+    if (!runs.absorb(reply) && !reply.runs?.some((news) => news.state === "running")) return;
+    filled.classList.remove("pg-waiting");
+    if (runs.byId.has(run)) await drawRun(runs.byId.get(run));
+  }
+
+  const look = every(element, BEAT, refresh);
+  watch("value", () => {
+    beats = -1;
+    look();
+  });
+}

@@ -28,6 +28,7 @@ class Component:
     picture: tuple[str, ...] = ()  # the paths of a drawing above
     attributes: str = ""  # of the outermost element
     functions: Mapping[str, tuple[type, type]] = field(default_factory=dict)  # what its script calls: question, answer
+    events: tuple[str, ...] = ()  # what its script triggers
 
     @property
     def template(self) -> str:
@@ -97,6 +98,7 @@ COMPONENTS = {
         "Choose runs to overlay, best of the same dataset with one setting changed.",
         picture=(_GRID, _CLASSIC, _LOWER),
         functions={"curves": (shared.CurvesQuestion, shared.CurvesAnswer)},
+        events=("measured",),
     ),
     # What is in a text: sizes, split, what counting knows of it, what stands in it twice, and samples.
     "data_card": Component(
@@ -164,6 +166,7 @@ COMPONENTS = {
     "link_box": Component(
         "pg-link",
         training.LinkValue,
+        events=("ask",),
     ),
     # The Train tab's answer: a run's state, numbers, curves, one sentence on what to notice, and what it writes.
     "live_run": Component(
@@ -248,6 +251,10 @@ COMPONENTS = {
             "race": (training.RaceQuestion, training.RaceAnswer),
             "file": (training.FileQuestion, training.FileAnswer),
         },
+        events=(
+            "opened",
+            "moved",
+        ),
     ),
     # What several models write from the same prompt, each under its name.
     "side_by_side": Component(
@@ -269,6 +276,10 @@ COMPONENTS = {
         texts.TextTree,
         "Generate text",
         "Enter a prompt and press <b>Generate</b>. Colours show which tokens were unlikely under the model.",
+        events=(
+            "choose",
+            "branch",
+        ),
     ),
     # A text under several tokenizers: its pieces in colour, what they cost, and how a larger vocabulary would pay off.
     "tokenizer_view": Component(

@@ -1,6 +1,4 @@
 // A text under several tokenizers, and the chart of what a larger vocabulary would bring.
-// Gradio runs this file as a function body with `element`, `props`, `server` and `watch`.
-/* global element, props, server, watch */
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @typedef {{ visitor: string, text: string, tokenizers: string[], learned: string, width: any, nonce: number | string }} TokenizeValue */
@@ -9,24 +7,10 @@
 /** @typedef {{ size: number, ratio: number }} VocabularySize */
 /** @typedef {{ rows: TokenizedText[], curve: VocabularySize[], bytes: number, characters: number, words: number, learned: string, notice: string }} TokenizeAnswer */
 
-const P = window.Playground;
-const root = element.querySelector(".pg-readings");
-const empty = element.querySelector(".pg-readings-empty");
-
-// ---- layout -------------------------------------------------------------------------------------------------------
-
-const alert = P.el("p", { class: "pg-alert pg-alert-bad", role: "alert", hidden: true });
-const notice = P.el("p", { class: "pg-notice", "aria-live": "polite" });
-const size = P.el("p", { class: "pg-soft pg-small" });
-const list = P.el("div", { class: "pg-readings-list" });
-const chartTitle = P.el("h2", { class: "pg-panel-title" });
-const plot = P.el("div", { class: "pg-chart pg-chart-low", role: "figure", "aria-label": "Bytes per token of this text against the size of the vocabulary" });
-const chartCard = P.el("section", { class: "pg-panel", "aria-label": "Compression against vocabulary" }, chartTitle, plot,
-  P.el("p", { class: "pg-soft pg-small", text: "Doubling the vocabulary doubles the embedding table that the model must learn: see where the curve flattens." }));
-const filled = P.el("div", { class: "pg-readings-filled", hidden: true }, alert, notice, size, list, chartCard);
-root.append(filled);
-
-// ---- pieces -------------------------------------------------------------------------------------------------------
+import { colours, onTheme } from "../static/colours.js";
+import { askServer, el, onResize, setText, tokenPiece } from "../static/dom.js";
+import { loadPlotly } from "../static/plotly.js";
+import { counted, number, percent, plain, visible, whole } from "../static/words.js";
 
 /** The bytes of a piece in hexadecimal; a piece that is no whole character already says them. */
 function hex(piece) {
@@ -35,18 +19,18 @@ function hex(piece) {
 }
 
 /** One number with its unit, large and small. */
-const stat = (value, unit) => P.el("div", { class: "pg-stat" }, P.el("b", { text: value }), P.el("span", { text: unit }));
+const stat = (value, unit) => el("div", { class: "pg-stat" }, el("b", { text: value }), el("span", { text: unit }));
 
 function card(row) {
-  const head = P.el("h3", { class: "pg-panel-title" }, P.el("b", { text: row.name }), row.note ? ` ${row.note}` : "");
-  if (row.error) return P.el("section", { class: "pg-panel", "data-key": row.key }, head, P.el("p", { class: "pg-alert", text: row.error }));
-  const stats = P.el("div", { class: "pg-stats" }, stat(P.whole(row.tokens), row.tokens === 1 ? "token" : "tokens"), stat(P.number(row.bytes_per_token), "bytes per token"),
-    stat(P.number(row.tokens_per_word), "tokens per word"), stat(row.share == null ? "–" : P.percent(row.share), "of parameters in its embedding"));
-  const flow = P.el("p", { class: "pg-pieces", role: "group", "aria-label": `Tokens of ${row.name}; arrow keys move`, dir: "auto" }, ...row.pieces.map((text, at) => P.piece(text, at, { tabindex: -1 })));
-  const readout = P.el("p", { class: "pg-readout", "aria-live": "polite", text: `Vocabulary ${P.whole(row.vocab)}. Point at a piece to see its id and bytes.` });
+  const head = el("h3", { class: "pg-panel-title" }, el("b", { text: row.name }), row.note ? ` ${row.note}` : "");
+  if (row.error) return el("section", { class: "pg-panel", "data-key": row.key }, head, el("p", { class: "pg-alert", text: row.error }));
+  const stats = el("div", { class: "pg-stats" }, stat(whole(row.tokens), row.tokens === 1 ? "token" : "tokens"), stat(number(row.bytes_per_token), "bytes per token"),
+    stat(number(row.tokens_per_word), "tokens per word"), stat(row.share == null ? "–" : percent(row.share), "of parameters in its embedding"));
+  const flow = el("p", { class: "pg-pieces", role: "group", "aria-label": `Tokens of ${row.name}; arrow keys move`, dir: "auto" }, ...row.pieces.map((text, at) => tokenPiece(text, at, { tabindex: -1 })));
+  const readout = el("p", { class: "pg-readout", "aria-live": "polite", text: `Vocabulary ${whole(row.vocab)}. Point at a piece to see its id and bytes.` });
   explore(flow, row, readout);
-  const more = row.tokens > row.pieces.length ? P.el("p", { class: "pg-soft pg-small", text: `The first ${P.whole(row.pieces.length)} tokens are shown; the numbers are of all.` }) : "";
-  return P.el("section", { class: "pg-panel pg-reading", "data-key": row.key }, P.el("div", { class: "pg-reading-head" }, head, stats), flow, more, readout);
+  const more = row.tokens > row.pieces.length ? el("p", { class: "pg-soft pg-small", text: `The first ${whole(row.pieces.length)} tokens are shown; the numbers are of all.` }) : "";
+  return el("section", { class: "pg-panel pg-reading", "data-key": row.key }, el("div", { class: "pg-reading-head" }, head, stats), flow, more, readout);
 }
 
 /** Pointer and arrow keys choose a piece; its id and bytes are said below. */
@@ -61,8 +45,8 @@ function explore(flow, row, readout) {
     node.tabIndex = 0;
     const at = [...flow.children].indexOf(node);
     const bytes = hex(row.pieces[at]);
-    readout.replaceChildren(P.el("b", { text: P.visible(row.pieces[at]) }), ` id ${row.ids[at]}`,
-      P.el("span", { class: "pg-soft", text: `  token ${P.whole(at + 1)} of ${P.whole(row.tokens)} · ${bytes.length} ${bytes.length === 1 ? "byte" : "bytes"}: ${bytes.slice(0, 24).join(" ")}${bytes.length > 24 ? " …" : ""}` }));
+    readout.replaceChildren(el("b", { text: visible(row.pieces[at]) }), ` id ${row.ids[at]}`,
+      el("span", { class: "pg-soft", text: `  token ${whole(at + 1)} of ${whole(row.tokens)} · ${bytes.length} ${bytes.length === 1 ? "byte" : "bytes"}: ${bytes.slice(0, 24).join(" ")}${bytes.length > 24 ? " …" : ""}` }));
   };
   const pieceOf = (target) => target.closest?.(".pg-piece");
   for (const kind of ["pointerover", "focusin"]) flow.addEventListener(kind, (event) => say(pieceOf(event.target)));
@@ -77,67 +61,85 @@ function explore(flow, row, readout) {
   if (flow.firstElementChild) flow.firstElementChild.tabIndex = 0;
 }
 
-// ---- the chart ----------------------------------------------------------------------------------------------------
+export function mount({ element, props, server, watch }) {
+  const root = element.querySelector(".pg-readings");
+  const empty = element.querySelector(".pg-readings-empty");
 
-let answer = null;
+  // ---- layout -------------------------------------------------------------------------------------------------------
 
-async function drawChart() {
-  if (!answer?.curve || plot.clientWidth === 0) return;
-  const plotly = await P.loadPlotly();
-  const colour = P.colours();
-  const marks = answer.rows.filter((row) => row.key.startsWith("bpe:") && !row.error);
-  const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, fixedrange: true };
-  const sizes = answer.curve.map((point) => point.size);
-  const traces = [
-    { x: sizes, y: answer.curve.map((point) => point.ratio), mode: "lines+markers", line: { color: colour.blue, width: 2 }, marker: { color: colour.blue, size: 5 },
-      hovertemplate: "%{x:,} tokens: %{y:.2f} bytes per token<extra></extra>" },
-    { x: marks.map((row) => row.vocab), y: marks.map((row) => row.bytes_per_token), mode: "markers", marker: { color: colour.highlight, size: 11, symbol: "circle-open", line: { width: 2 } },
-      text: marks.map((row) => P.plain(row.name)), hovertemplate: "%{text}: %{y:.2f}<extra></extra>" },
-  ];
-  const ticks = [256, 512, 1000, 2000, 4000, 8000];
-  await plotly.react(plot, traces, {
-    width: Math.floor(plot.clientWidth), height: 240, margin: { l: 48, r: 16, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, showlegend: false, dragmode: false,
-    hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
-    xaxis: { ...axis, type: "log", tickvals: ticks, ticktext: ticks.map(P.whole), title: { text: "vocabulary (tokens, log scale)", standoff: 6, font: { size: 12 } } },
-    yaxis: { ...axis, rangemode: "tozero", nticks: 6, title: { text: "bytes per token", standoff: 4, font: { size: 12 } } },
-  }, { displayModeBar: false, responsive: false, showSendToCloud: false });
+  const alert = el("p", { class: "pg-alert pg-alert-bad", role: "alert", hidden: true });
+  const notice = el("p", { class: "pg-notice", "aria-live": "polite" });
+  const size = el("p", { class: "pg-soft pg-small" });
+  const list = el("div", { class: "pg-readings-list" });
+  const chartTitle = el("h2", { class: "pg-panel-title" });
+  const plot = el("div", { class: "pg-chart pg-chart-low", role: "figure", "aria-label": "Bytes per token of this text against the size of the vocabulary" });
+  const chartCard = el("section", { class: "pg-panel", "aria-label": "Compression against vocabulary" }, chartTitle, plot,
+    el("p", { class: "pg-soft pg-small", text: "Doubling the vocabulary doubles the embedding table that the model must learn: see where the curve flattens." }));
+  const filled = el("div", { class: "pg-readings-filled", hidden: true }, alert, notice, size, list, chartCard);
+  root.append(filled);
+
+  // ---- the chart ----------------------------------------------------------------------------------------------------
+
+  let answer = null;
+
+  async function drawChart() {
+    if (!answer?.curve || plot.clientWidth === 0) return;
+    const plotly = await loadPlotly();
+    const colour = colours();
+    const marks = answer.rows.filter((row) => row.key.startsWith("bpe:") && !row.error);
+    const axis = { color: colour.soft, gridcolor: colour.line, zeroline: false, tickfont: { size: 11 }, fixedrange: true };
+    const sizes = answer.curve.map((point) => point.size);
+    const traces = [
+      { x: sizes, y: answer.curve.map((point) => point.ratio), mode: "lines+markers", line: { color: colour.blue, width: 2 }, marker: { color: colour.blue, size: 5 },
+        hovertemplate: "%{x:,} tokens: %{y:.2f} bytes per token<extra></extra>" },
+      { x: marks.map((row) => row.vocab), y: marks.map((row) => row.bytes_per_token), mode: "markers", marker: { color: colour.highlight, size: 11, symbol: "circle-open", line: { width: 2 } },
+        text: marks.map((row) => plain(row.name)), hovertemplate: "%{text}: %{y:.2f}<extra></extra>" },
+    ];
+    const ticks = [256, 512, 1000, 2000, 4000, 8000];
+    await plotly.react(plot, traces, {
+      width: Math.floor(plot.clientWidth), height: 240, margin: { l: 48, r: 16, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: getComputedStyle(root).fontFamily, size: 12, color: colour.soft }, showlegend: false, dragmode: false,
+      hoverlabel: { bgcolor: colour.card, bordercolor: colour.line, font: { color: colour.ink, size: 12 } },
+      xaxis: { ...axis, type: "log", tickvals: ticks, ticktext: ticks.map(whole), title: { text: "vocabulary (tokens, log scale)", standoff: 6, font: { size: 12 } } },
+      yaxis: { ...axis, rangemode: "tozero", nticks: 6, title: { text: "bytes per token", standoff: 4, font: { size: 12 } } },
+    }, { displayModeBar: false, responsive: false, showSendToCloud: false });
+  }
+  onTheme(plot, drawChart);
+  onResize(plot, drawChart);
+
+  // ---- life ---------------------------------------------------------------------------------------------------------
+
+  let asked = 0;
+
+  function draw() {
+    alert.hidden = !answer.error;
+    setText(alert, answer.error ?? "");
+    root.classList.remove("pg-waiting");
+    empty.hidden = true;
+    filled.hidden = false;
+    if (answer.error) return;
+    setText(notice, answer.notice);
+    setText(size, `This text: ${counted(answer.bytes, "byte")} of UTF-8 · ${counted(answer.characters, "character")} · ${counted(answer.words, "word")} between spaces.`);
+    list.replaceChildren(...answer.rows.map(card));
+    chartTitle.replaceChildren(el("b", { text: "Compression by vocabulary size" }), ` this text with BPE learned from ${answer.learned}`);
+    drawChart();
+  }
+
+  /** Ask about the value that is there now; only the latest question's answer is drawn. */
+  async function refresh() {
+    const value = JSON.parse(JSON.stringify(props.value ?? null));
+    if (!value?.text) asked++; // an answer that is still under way is no longer wanted
+    empty.hidden = Boolean(value?.text && answer);
+    filled.hidden = !empty.hidden;
+    if (!value?.text) return;
+    const mine = ++asked;
+    root.classList.add("pg-waiting");
+    const reply = await askServer(server.tokenize, value);
+    if (mine !== asked) return;
+    answer = reply ?? { error: "The server did not answer. Change something to ask again." };
+    draw();
+  }
+
+  watch("value", refresh);
+  refresh();
 }
-P.onTheme(plot, drawChart);
-P.onResize(plot, drawChart);
-
-// ---- life ---------------------------------------------------------------------------------------------------------
-
-let asked = 0;
-
-function draw() {
-  alert.hidden = !answer.error;
-  P.say(alert, answer.error ?? "");
-  root.classList.remove("pg-waiting");
-  empty.hidden = true;
-  filled.hidden = false;
-  if (answer.error) return;
-  P.say(notice, answer.notice);
-  P.say(size, `This text: ${P.counted(answer.bytes, "byte")} of UTF-8 · ${P.counted(answer.characters, "character")} · ${P.counted(answer.words, "word")} between spaces.`);
-  list.replaceChildren(...answer.rows.map(card));
-  chartTitle.replaceChildren(P.el("b", { text: "Compression by vocabulary size" }), ` this text with BPE learned from ${answer.learned}`);
-  drawChart();
-}
-
-/** Ask about the value that is there now; only the latest question's answer is drawn. */
-async function refresh() {
-  const value = JSON.parse(JSON.stringify(props.value ?? null));
-  if (!value?.text) asked++; // an answer that is still under way is no longer wanted
-  empty.hidden = Boolean(value?.text && answer);
-  filled.hidden = !empty.hidden;
-  if (!value?.text) return;
-  const mine = ++asked;
-  root.classList.add("pg-waiting");
-  const reply = await P.ask(server.tokenize, value);
-  if (mine !== asked) return;
-  answer = reply ?? { error: "The server did not answer. Change something to ask again." };
-  draw();
-}
-
-watch("value", refresh);
-refresh();

@@ -16,6 +16,7 @@ from playground.ui.components.contracts.inside import AttentionValue
 from playground.ui.inside import attention_endpoints, inside_endpoints
 from playground.ui.inside.guided_tours import READINGS, Reading
 from playground.ui.picker import QUIET, build_run, wire_run
+from playground.ui.scripts import page_function
 from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
@@ -73,12 +74,14 @@ def build(services: Services) -> AttentionTab:
     return AttentionTab(**parts)
 
 
-# Questions are made in the page (see `Playground.question`), so that they reach the grid in the order of the clicks. Opening
+# Questions are made in the page (`makeQuestion` in view.js), so that they reach the grid in the order of the clicks. Opening
 # the tab also analyzes, but does not interrupt a guided tour.
-LOOK = "(run, text, special, visitor) => Playground.question(visitor, run, { text, special })"
-LOOK_ON_OPENING = """(run, text, special, visitor, shown) =>
-    shown?.reading && shown.run === run && shown.text === text ? shown : Playground.question(visitor, run, { text, special })
-"""
+ASKED = "view.makeQuestion(visitor, run, { text, special })"
+LOOK = page_function("run, text, special, visitor", ASKED)
+LOOK_ON_OPENING = page_function(
+    "run, text, special, visitor, shown",
+    f"shown?.reading && shown.run === run && shown.text === text ? shown : {ASKED}",
+)
 
 
 def show_special(services: Services, run_id: str | None, token: str) -> Any:

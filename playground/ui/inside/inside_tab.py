@@ -13,6 +13,7 @@ from playground.ui.components import component
 from playground.ui.inside import inside_endpoints
 from playground.ui.inside.semantic_views import build_views, look_everywhere
 from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
+from playground.ui.scripts import page_function
 from playground.ui.services import Services
 
 TEXT = "Mila gave the key to Oren. Then Oren opened the box with the"
@@ -155,16 +156,18 @@ def _build_prompts() -> Prompts:
     return Prompts(**parts)
 
 
-# Questions are made in the page (see `Playground.question`), so that they reach the views in the order of the clicks.
-LOOK = """(run, step, text, second, secondStep, visitor) => {
-    const asked = Playground.question(visitor, run, { step, text });
-    return [Playground.withSecond(asked, second, secondStep), asked, asked, asked];
-}"""
-LOOK_SECOND = "(asked, second, secondStep) => Playground.withSecond(asked, second, secondStep)"
-LOOK_PATCHED = """(run, step, clean, corrupted, cleanAnswer, corruptedAnswer, visitor) => Playground.question(visitor, run, {
-    step, "clean prompt": clean, "corrupted prompt": corrupted,
-    "clean answer": cleanAnswer, "corrupted answer": corruptedAnswer,
-})"""
+# Questions are made in the page (see `makeQuestion` in view.js), so that they reach the views in the order of the clicks.
+LOOK = page_function(
+    "run, step, text, second, secondStep, visitor",
+    "((asked) => [view.withSecond(asked, second, secondStep), asked, asked, asked])"
+    "(view.makeQuestion(visitor, run, { step, text }))",
+)
+LOOK_SECOND = page_function("asked, second, secondStep", "view.withSecond(asked, second, secondStep)")
+LOOK_PATCHED = page_function(
+    "run, step, clean, corrupted, cleanAnswer, corruptedAnswer, visitor",
+    """view.makeQuestion(visitor, run, { step, "clean prompt": clean, "corrupted prompt": corrupted,
+    "clean answer": cleanAnswer, "corrupted answer": corruptedAnswer })""",
+)
 
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:

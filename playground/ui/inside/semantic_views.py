@@ -9,6 +9,7 @@ import gradio as gr
 from playground.ui import endpoints
 from playground.ui.components import component
 from playground.ui.inside import experts_endpoints, semantics_endpoints
+from playground.ui.scripts import page_function
 from playground.ui.services import Services
 
 NOTICES = {
@@ -71,7 +72,9 @@ def build_views(services: Services) -> list[gr.HTML]:
 
 def look_everywhere(n: int) -> str:
     """The script that gives each of n views its question about a run, a step and a text, all made in the page."""
-    return f"(run, step, text, visitor) => Array({n}).fill(Playground.question(visitor, run, {{ step, text }}))"
+    return page_function(
+        "run, step, text, visitor", f"Array({n}).fill(view.makeQuestion(visitor, run, {{ step, text }}))"
+    )
 
 
 def _notice(name: str) -> None:

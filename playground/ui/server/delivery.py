@@ -37,7 +37,7 @@ class Delivery:
             await self.app(scope, receive, send)
             return
         hashed = HASHED.search(scope["path"]) is not None
-        gzips = _accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
+        gzips = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
         start: Message | None = None
 
         async def deliver(message: Message) -> None:
@@ -73,7 +73,7 @@ async def _compressed(start: Message, message: Message) -> Message:
     return {**message, "body": body}
 
 
-def _accepts_gzip(accepted: str) -> bool:
+def accepts_gzip(accepted: str) -> bool:
     """Whether an Accept-Encoding header allows gzip: it is named, without a weight of zero."""
     for part in accepted.lower().split(","):
         name, _, weight = part.partition(";")

@@ -37,6 +37,7 @@ from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_for
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.progress import Tell, with_progress
+from playground.ui.scripts import page_function
 from playground.ui.services import Services, for_toast
 from playground.ui.text_card import TextCard, about_text, build_text_card, read_text_source, wire_text_card
 from playground.ui.texts import own_text
@@ -387,7 +388,7 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
         services.bind(begin), inputs, [tab.run, tab.view, tab.estimate],
         show_progress="minimal", concurrency_limit=4, api_visibility="private",
     )  # fmt: skip
-    shows = "(run, visitor) => Playground.question(visitor, run, {})"
+    shows = page_function("run, visitor", "view.makeQuestion(visitor, run, {})")
     tab.run.input(None, [tab.run, visitor], tab.view, js=shows, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, run_id, token, action=action: act(s, action, run_id, token))
