@@ -18,6 +18,7 @@ from playground.config import (
     apart,
     config_diff,
     counted,
+    duration,
     listed,
     moved,
     preset,
@@ -233,6 +234,17 @@ def test_numbers_that_differ_read_differently(a: float, b: float, digits: int) -
     assert (left == right) == (f"{a:.{digits + 8}f}" == f"{b:.{digits + 8}f}")
     said = moved(a, b, digits)
     assert said.startswith("stayed at ") == (f"{a:.{digits}f}" == f"{b:.{digits}f}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"), (42.5, "43 s"), (89, "89 s"), (120, "2 min"), (150, "3 min"), (5369, "89 min"), (5400, "1 h 30 min"),
+        (7199, "2 h"), (86_400, "24 h"),
+    ],
+)  # fmt: skip
+def test_seconds_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
 def test_words_are_listed() -> None:

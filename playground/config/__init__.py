@@ -21,7 +21,7 @@ from playground.config.model import (
     SinkLogit,
     model_config,
 )
-from playground.config.phrases import apart, counted, listed, moved, nonzero
+from playground.config.phrases import apart, counted, duration, listed, moved, nonzero
 from playground.config.presets import CLASSIC, GPT_OSS, MIXTURE, MODERN, PRESETS, RACE_START, RECIPES, preset, recipe
 from playground.config.rates import followed_rate, usual_rate
 from playground.config.settings import ANY, Settings, setting, unsupported
@@ -77,6 +77,7 @@ __all__ = [
     "counted",
     "current_name",
     "current_names",
+    "duration",
     "followed_rate",
     "label",
     "listed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -34,3 +35,12 @@ def moved(before: float, now: float, digits: int = 2) -> str:
     """How a number changed: "went from 5.59 to 2.31", or "stayed at 5.59" where both read the same."""
     first, last = f"{before:.{digits}f}", f"{now:.{digits}f}"
     return f"stayed at {last}" if first == last else f"went from {first} to {last}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "42 s", "3 min", "1 h 30 min", "2 h". The scripts' `duration` says the same."""
+    if seconds < 90:
+        return f"{max(1, math.floor(seconds + 0.5))} s"
+    minutes = math.floor(seconds / 60 + 0.5)
+    hours, rest = divmod(minutes, 60)
+    return f"{minutes} min" if minutes < 90 else f"{hours} h {rest} min" if rest else f"{hours} h"

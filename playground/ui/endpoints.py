@@ -8,7 +8,7 @@ from typing import cast
 
 from playground.analysis.doctor import diagnose
 from playground.analysis.queue_eta import seconds_until_start
-from playground.config import counted
+from playground.config import counted, duration
 from playground.reference.bands import find_band
 from playground.runs.races import Race, list_races
 from playground.runs.store.run_store import Run, RunNotFound
@@ -118,10 +118,3 @@ def timeline(services: Services, asked: Asked) -> TimelineAnswer:
         "live": news["state"] in ("queued", "running"),
         "curve": {"step": steps_trained, "loss": losses},
     }
-
-
-def duration(seconds: float) -> str:
-    """Format seconds: "42 s", "3 min", "1.5 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from playground.config import GenerationConfig, apart, counted, moved
+from playground.config import GenerationConfig, apart, counted, duration, moved
 from playground.inference.sampling import entropy_bits, filter_distribution, sample_token
 from playground.races.payload import FOLLOW
 from playground.train.events import StepDone, columns
@@ -88,6 +88,33 @@ def test_numbers_are_counted_and_compared_as_python_does(shared: Node) -> None:
     assert found == [moved(a, b).replace("went", "goes").replace("stayed", "stays") for a, b in pairs]
     found = shared.evaluate("pairs => pairs.map(([a, b]) => Playground.apart(a, b, 2))", pairs)
     assert found == [list(apart(a, b, 2)) for a, b in pairs]
+
+
+def test_seconds_are_put_into_words_as_python_does(shared: Node) -> None:
+    seconds = [
+        0,
+        0.4,
+        0.5,
+        1.49,
+        42.5,
+        89,
+        89.5,
+        90,
+        149,
+        150,
+        5369,
+        5370,
+        5399,
+        5400,
+        7169,
+        7170,
+        7199,
+        9_000,
+        86_400,
+        1e6,
+    ]
+    found = shared.evaluate("seconds => seconds.map((one) => Playground.duration(one))", seconds)
+    assert found == [duration(one) for one in seconds]
 
 
 def ask(node: Node, script: str, *arguments: Any) -> Any:

@@ -140,11 +140,6 @@ def test_mistakes_are_shown_escaped_and_signatures_survive():
     assert "<img" not in caught.value.message
 
 
-@pytest.mark.parametrize("seconds", [(0.2, "1 s"), (42, "42 s"), (89, "89 s"), (120, "2 min"), (5400, "1.5 h")])
-def test_durations_in_words(seconds):
-    assert endpoints.duration(seconds[0]) == seconds[1]
-
-
 def test_the_forms_rate_follows_width_and_optimizer_but_never_replaces_ones_own():
     assert rate.follow_rate(0.003, "adamw", 256) == 0.0015
     assert rate.follow_rate(0.003, "muon", 128) == usual_rate("muon", 128)

@@ -10,7 +10,17 @@ from typing import Any, get_args, get_type_hints
 import gradio as gr
 
 from playground.analysis.time_estimate import seconds_of
-from playground.config import PRESETS, ModelConfig, TrainConfig, counted, label, preset, setting_kinds, spelled
+from playground.config import (
+    PRESETS,
+    ModelConfig,
+    TrainConfig,
+    counted,
+    duration,
+    label,
+    preset,
+    setting_kinds,
+    spelled,
+)
 from playground.data.corpora import MAX_BYTES, find_corpus
 from playground.data.sources import TextFile
 from playground.races.recipes import DEFAULTS, RECIPES, race_of
@@ -18,7 +28,6 @@ from playground.runs.races import plan_race
 from playground.runs.texts import beginning_of
 from playground.train.estimate import estimate
 from playground.train.race_spec import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
-from playground.ui.endpoints import duration
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services
 from playground.ui.text_card import TextChoice, build_text_choice, corpus_of, read_text_source

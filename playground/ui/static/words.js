@@ -72,12 +72,12 @@ export function rate(perSecond) {
   return perSecond >= 1000 ? `${(perSecond / 1000).toFixed(1)}k` : whole(perSecond);
 }
 
-/** Seconds in words: "under 1 s", "42 s", "3 min", "1 h 30 min". */
+/** Seconds in words, as config.phrases.duration: "42 s", "3 min", "1 h 30 min", "2 h". */
 export function duration(seconds) {
-  if (seconds < 1) return "under 1 s";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
-  return seconds < 5400 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 90) return `${minutes} min`;
+  return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
 }
 
 /** A share of work that is done, in whole percent: 100 only when all of it is. */

@@ -18,6 +18,7 @@ from playground.config import (
     TrainConfig,
     config_diff,
     counted,
+    duration,
     label,
     preset,
     recipe,
@@ -32,7 +33,6 @@ from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
-from playground.ui.endpoints import duration
 from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
