@@ -93,7 +93,7 @@ class Rows:
         self._finish(found > 0)
         self.notes += self._left_out(chosen, total - found, total, seen, bool(wanted.strip()))
 
-    def _left_out(self, chosen: str, n_left: int, total: int, seen: dict[str, Seen], asked: bool) -> list[str]:
+    def _left_out(self, chosen: str, n_left: int, total: int, seen: dict[str, Seen], explicit: bool) -> list[str]:
         """A note on what is left out: rows without text in the chosen field, and other fields that hold text."""
         others = [name for name in offered(seen) if name != chosen and not _ABOUT.fullmatch(name)]
         said = f"; other fields with text: {', '.join(name[:40] for name in others[:8])}" if others else ""
@@ -103,7 +103,7 @@ class Rows:
             return [f"{n_left:,} of {rows} {have} no text in the field {chosen[:40]!r} and {are} left out{said}."]
         return (
             [f"The text is that of the field {chosen[:40]!r}{said}."]
-            if others and not asked and chosen != _DEFAULT
+            if others and not explicit and chosen != _DEFAULT
             else []
         )
 

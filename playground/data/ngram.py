@@ -55,16 +55,16 @@ def ngram_entropies(
         raise ValueError(f"Order must be 1 to {MAX_ORDER}; {max_order} is not.")
     if not train or not held_out or (mask is not None and not mask.any()):
         raise ValueError("An n-gram needs a training text and a held-out text; one of them is empty. Add some text.")
-    seen, asked = (np.frombuffer(text, dtype=np.uint8).astype(np.uint64) for text in (train, held_out))
-    grams, queries = seen, asked  # the k bytes that end at position i + k - 1, packed with the latest byte lowest
-    p = np.full(len(asked), 1 / 256)
+    seen, scored = (np.frombuffer(text, dtype=np.uint8).astype(np.uint64) for text in (train, held_out))
+    grams, queries = seen, scored  # the k bytes that end at position i + k - 1, packed with the latest byte lowest
+    p = np.full(len(scored), 1 / 256)
     results: list[NgramEntropy] = []
     counted = 0.0
     for k in range(1, max_order + 1):
         if k > 1:
             shift = np.uint64(8 * (k - 1))
             grams = (seen[: max(0, len(seen) - k + 1)] << shift) | grams[1:]
-            queries = (asked[: max(0, len(asked) - k + 1)] << shift) | queries[1:]
+            queries = (scored[: max(0, len(scored) - k + 1)] << shift) | queries[1:]
         if len(grams):
             counts = _Counts.of(grams)
             counted = counts.entropy()

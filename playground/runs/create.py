@@ -71,13 +71,13 @@ def prepare_run(
     """
     if isinstance(own_text, str):
         own_text = check_text(own_text)
-    asked = {**recipe(preset, TrainConfig), **(train_changes or {})}
-    train = TrainConfig.from_dict(_with_own_text(asked, own_text))
+    requested = {**recipe(preset, TrainConfig), **(train_changes or {})}
+    train = TrainConfig.from_dict(_with_own_text(requested, own_text))
     given = {**recipe(preset, ModelConfig), **(model_changes or {})}
     changes = {name: value for name, value in given.items() if name != "vocab_size"}
     model = preset_config(preset, **changes)  # settings first: the text may take seconds
     limits.check_frozen({**(model_changes or {}), **(train_changes or {})}, starting_values(preset))
-    if "learning_rate" not in asked and "learning_rate" not in limits.frozen:
+    if "learning_rate" not in requested and "learning_rate" not in limits.frozen:
         train = train.replace(learning_rate=usual_rate(train.optimizer, model.n_embd))
     _check_task(train)
     if train.tokenizer == "bpe":  # whatever it learns, it will not be larger than this
@@ -85,7 +85,7 @@ def prepare_run(
         check_memory(model, train, memory_limit)
     limits.check_shape(model, train)
     text = _text(train, own_text, cache_dir, progress)
-    chosen = "documents" in asked or "documents" in limits.frozen
+    chosen = "documents" in requested or "documents" in limits.frozen
     train, separated = with_documents(train, text, imported, chosen)
     if isinstance(text, TextFile):
         tokenizer = fitted_tokenizer(train, text.path, imported, learning)
@@ -102,7 +102,7 @@ def prepare_run(
     own = own_text if train.corpus == "own" else None
     how_read = own.notes if isinstance(own, TextFile) else notes_of(own or "")
     notes = (*how_read, *_notes(train, tokenizer, text if own is not None else None, tried, separated))
-    if "learning_rate" not in asked:
+    if "learning_rate" not in requested:
         notes = (*notes, *_rate_note(model, train))
     return Prepared(preset, model, train, tokenizer, own, notes)
 

@@ -93,8 +93,8 @@ def _ask(
 ) -> tuple[list[int], bytes]:
     """How many tokens each text has, and what the process says of all of them."""
     allowed = seconds + SECONDS_PER_MEGABYTE * sum(map(len, texts)) / 1e6
-    asked = {"tokenizer": tokenizer, "texts": list(texts), "special": special, "places": places}
-    order = json.dumps(asked).encode("ascii")
+    request = {"tokenizer": tokenizer, "texts": list(texts), "special": special, "places": places}
+    order = json.dumps(request).encode("ascii")
     try:
         done = subprocess.run(
             [sys.executable, "-m", "playground.tokenizers.limited"],
@@ -124,10 +124,10 @@ def _limit_memory() -> None:
 def main() -> int:
     """Answer the one question on standard input."""
     _limit_memory()
-    asked = json.load(sys.stdin.buffer)
+    request = json.load(sys.stdin.buffer)
     try:
-        answer = read if asked["places"] else encode
-        found = answer(load(asked["tokenizer"], asked["special"]), asked["texts"], asked["special"])
+        answer = read if request["places"] else encode
+        found = answer(load(request["tokenizer"], request["special"]), request["texts"], request["special"])
     except BaseException as error:  # noqa: BLE001 - a boundary: the library panics with exceptions of its own
         print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
         return 1

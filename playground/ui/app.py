@@ -78,9 +78,9 @@ def build_app(services: Services) -> gr.Blocks:
         def opened(
             services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
         ) -> tuple[Any, ...]:
-            asked = dict(request.query_params) if request else {}
-            token, *page = arrive(services, accounts.token_of(services, known, profile), asked)
-            return token, *page, *links.open_link(services, built, asked, token)
+            query = dict(request.query_params) if request else {}
+            token, *page = arrive(services, accounts.token_of(services, known, profile), query)
+            return token, *page, *links.open_link(services, built, query, token)
 
         demo.load(services.bind(opened), visitor, [*shown, *links.opened_controls(built)], **QUIET).then(
             partial(train_tab.show_estimate, services, first), first.form, [first.estimate, first.changed], **QUIET
@@ -133,12 +133,12 @@ def show_started(services: Services, run_ids: list[str], token: str) -> tuple[An
     return gr.update(selected="compare"), gr.update(selected="runs"), chosen
 
 
-def arrive(services: Services, token: str, asked: Mapping[str, str]) -> tuple[Any, ...]:
+def arrive(services: Services, token: str, query: Mapping[str, str]) -> tuple[Any, ...]:
     """A browser opens the page: its token, and the tab, run and race that its address names."""
-    tab = asked.get("tab") if asked.get("tab") in TABS else "train"
+    tab = query.get("tab") if query.get("tab") in TABS else "train"
     run, race = (
-        run_actions.arrive(services, token, asked.get("run", "")),
-        race_tab.arrive(services, token, asked.get("race", "")),
+        run_actions.arrive(services, token, query.get("run", "")),
+        race_tab.arrive(services, token, query.get("race", "")),
     )
     return token, {"visitor": token}, gr.update(selected=tab), *run, *race
 

@@ -14,20 +14,20 @@ from playground.runs.races import Race, list_races
 from playground.runs.store.run_store import Run, RunNotFound
 from playground.ui.components.contracts.shared import CurvesAnswer, RunNews, TimelineAnswer
 from playground.ui.components.contracts.training import BandAnswer, LiveAnswer
-from playground.ui.json_endpoints import Asked, json_endpoint
+from playground.ui.json_endpoints import Request, json_endpoint
 from playground.ui.services import NOBODY, Services
 
 MAX_RUNS = 8
 
 
 @json_endpoint
-def curves(services: Services, asked: Asked) -> CurvesAnswer:
+def curves(services: Services, request: Request) -> CurvesAnswer:
     """New points of up to eight runs: ``{"visitor", "cursors": {run id: cursor}}`` -> ``{"runs": [...]}``."""
-    cursors = asked.get("cursors")
+    cursors = request.get("cursors")
     answer: CurvesAnswer = {"runs": []}
     for run_id, cursor in list(cursors.items() if isinstance(cursors, dict) else ())[:MAX_RUNS]:
         try:
-            run = services.run(run_id, asked.get("visitor"))
+            run = services.run(run_id, request.get("visitor"))
             news = cast(RunNews, services.curves.since(run, cursor))
             news["waiting"] = waiting(services, run_id) or ""
             if {"state", "train", "validation"} & news.keys():
@@ -39,18 +39,18 @@ def curves(services: Services, asked: Asked) -> CurvesAnswer:
 
 
 @json_endpoint
-def band(services: Services, asked: Asked) -> BandAnswer:
+def band(services: Services, request: Request) -> BandAnswer:
     """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `bands.Band`, or null}``."""
-    run = services.run(asked.get("run"), asked.get("visitor"))
+    run = services.run(request.get("run"), request.get("visitor"))
     references = [other for other in services.store.list(NOBODY) if other.reference]
     found = find_band(run, references, services.curves, services.store.gallery)
     return {"band": asdict(found) if found else None}
 
 
 @json_endpoint
-def live(services: Services, asked: Asked) -> LiveAnswer:
+def live(services: Services, request: Request) -> LiveAnswer:
     """What is training now, as text: ``{"visitor"}`` -> ``{"state", "text"}``."""
-    visitor = services.visitor(asked.get("visitor"))
+    visitor = services.visitor(request.get("visitor"))
     for race in list_races(services.store, visitor):
         state = "idle" if race.reference else race.status().state
         if state in ("running", "queued"):
@@ -97,13 +97,13 @@ def _in_words(services: Services, run: Run) -> str:
 
 
 @json_endpoint
-def timeline(services: Services, asked: Asked) -> TimelineAnswer:
+def timeline(services: Services, request: Request) -> TimelineAnswer:
     """A run's saved steps and its loss: ``{"visitor", "run"}`` -> ``{"steps", "last", "live", "curve"}``.
 
     `last` is the newest trained step, `curve` the training loss (nats) by step, with the validation loss at
     step 0.
     """
-    run = services.run(asked.get("run"), asked.get("visitor"))
+    run = services.run(request.get("run"), request.get("visitor"))
     steps = run.steps_available()
     if not steps:
         raise ValueError("This run has no saved weights yet. Let it train until its first checkpoint.")

@@ -22,12 +22,12 @@ from playground.runs.store.run_store import Run
 from playground.ui.components.contracts.shared import Failure
 from playground.ui.services import Services
 
-Asked = dict[str, Any]  # a question as it arrived; what it ought to hold is said in `components.table`
+Request = dict[str, Any]  # a question as it arrived; what it ought to hold is said in `components.table`
 T = TypeVar("T")
 MAX_TEXT = 20_000  # characters of a text to inspect
 
 
-def json_endpoint(answer: Callable[[Services, Asked], T]) -> Callable[[Services, object], T | Failure]:
+def json_endpoint(answer: Callable[[Services, Request], T]) -> Callable[[Services, object], T | Failure]:
     """Make a server function of `answer`: the request becomes a dictionary, and a ValueError an error message."""
 
     def server_function(services: Services, request: object) -> T | Failure:
@@ -41,7 +41,7 @@ def json_endpoint(answer: Callable[[Services, Asked], T]) -> Callable[[Services,
 
 
 @dataclass(frozen=True)
-class Look:
+class ModelInput:
     """The checkpoint and text of a request, truncated to what the model can read."""
 
     run: Run
@@ -50,27 +50,27 @@ class Look:
     note: str  # a note on what of the text was left out, or ""
 
 
-def look_at(services: Services, asked: Asked, field: str = "text") -> Look:
+def model_input(services: Services, request: Request, field: str = "text") -> ModelInput:
     """The checkpoint and text of ``{"visitor", "run", "step", "text"}``. Raises ValueError if either is missing.
 
     With ``"special": false`` the text is read without special tokens, else as a prompt is.
     `field` is the key of the text, such as "text" or "clean prompt"; error messages use it as its name.
     """
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    step = asked.get("step")
+    run = services.run(request.get("run"), request.get("visitor"))
+    step = request.get("step")
     model = services.models.get(run, step if isinstance(step, int) else None)
-    text = asked.get(field)
+    text = request.get(field)
     if not isinstance(text, str) or not text:
         raise ValueError(f"The {field} is empty. Write a sentence to analyze.")
     if len(text) > MAX_TEXT:
         raise ValueError(
             f"The {field} has {counted(len(text), 'character')}; the limit here is {MAX_TEXT:,}. Use a part of it."
         )
-    ids, limit = encode_prompt(run.tokenizer, text, asked.get("special") is not False), run.model.block_size
+    ids, limit = encode_prompt(run.tokenizer, text, request.get("special") is not False), run.model.block_size
     note = (
         f"The {field} has {counted(len(ids), 'token')}; the model reads the last {limit}." if len(ids) > limit else ""
     )
-    return Look(run, model, ids[-limit:], note)
+    return ModelInput(run, model, ids[-limit:], note)
 
 
 def plain(value: float) -> float | None:

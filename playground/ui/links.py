@@ -200,21 +200,21 @@ def open_setup(tab: TrainTab, text: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def open_view(services: Services, place: Place, asked: Mapping[str, str], token: str) -> dict[str, Any]:
+def open_view(services: Services, place: Place, query: Mapping[str, str], token: str) -> dict[str, Any]:
     """Values for a place's controls from an address, by name: only what the visitor may see and what there is."""
     values: dict[str, Any] = {}
     try:
-        run = services.run(asked.get("run", ""), token)
+        run = services.run(query.get("run", ""), token)
     except ValueError:
         run = None
     if run is not None and run.steps_available():
         values["run"] = gr.update(choices=services.choices(token, trained=True, shared=run), value=run.id)
-        steps, wanted = run.steps_available(), asked.get("step", "")
+        steps, wanted = run.steps_available(), query.get("step", "")
         step = int(wanted) if wanted.isdecimal() and len(wanted) < 12 else None
         if step in steps:
             values["step"] = gr.update(choices=[(f"{known:,}", known) for known in steps], value=step)
-    if asked.get("text"):
-        values["text"] = asked["text"][:MAX_TEXT]
+    if query.get("text"):
+        values["text"] = query["text"][:MAX_TEXT]
     return {name: value for name, value in values.items() if name in place.controls}
 
 
@@ -229,15 +229,15 @@ def opened_controls(built: Mapping[str, Any]) -> list[gr.components.Component]:
     return [*views, *setup_controls(built["train"])]
 
 
-def open_link(services: Services, built: Mapping[str, Any], asked: Mapping[str, str], token: str) -> list[Any]:
+def open_link(services: Services, built: Mapping[str, Any], query: Mapping[str, str], token: str) -> list[Any]:
     """Values for all controls that an address may fill. Errors are shown as a message, and the page opens as usual."""
     views: list[Any] = []
     for name, place in _viewed(built).items():
-        values = open_view(services, place, asked, token) if name == asked.get("tab") else {}
+        values = open_view(services, place, query, token) if name == query.get("tab") else {}
         views += [values.get(key, gr.skip()) for key in place.controls]
     controls = setup_controls(built["train"])
     try:
-        setup = open_setup(built["train"], asked["setup"]) if asked.get("setup") else [gr.skip()] * len(controls)
+        setup = open_setup(built["train"], query["setup"]) if query.get("setup") else [gr.skip()] * len(controls)
     except ValueError as error:
         gr.Warning(for_toast(str(error)), title="This link")
         setup = [gr.skip()] * len(controls)

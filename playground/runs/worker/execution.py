@@ -160,10 +160,10 @@ class _Execution:
         """`train`, with every failure turned into a status."""
         try:
             return self.train()
-        except StopRequested as asked:
+        except StopRequested as request:
             if not self.joined:
                 _in_step(self.group, NOT_NOW)  # so that the others do not wait forever
-            return asked.ending
+            return request.ending
         except KeyboardInterrupt:
             return Status("paused", f"Interrupted. {self._kept()}")
         except Exception as error:  # noqa: BLE001 - a boundary: the trace goes to the log, a sentence to the user
@@ -226,8 +226,8 @@ class _Execution:
         return progress
 
     def _requested(self) -> str | None:
-        asked = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
-        return asked or ("stop" if self.dog.verdict else None)
+        request = status.requested(self.run.path) or ("pause" if self.interrupted.is_set() else None)
+        return request or ("stop" if self.dog.verdict else None)
 
     def _agreed(self) -> str | None:
         """The request to the run, by its control file or by a signal to any process of the group."""

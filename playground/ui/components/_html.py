@@ -58,8 +58,8 @@ def _mounting(name: str) -> str:
 def _named(name: str, function: ServerFunction) -> ServerFunction:
     """Gradio knows a server function by its ``__name__``, and marks the object: give each component its own."""
 
-    def endpoint(asked: Any) -> Any:
-        return function(asked)
+    def endpoint(request: Any) -> Any:
+        return function(request)
 
     endpoint.__name__ = endpoint.__qualname__ = name
     return endpoint

@@ -83,9 +83,9 @@ def show_run(services: Services, run_id: str | None, step: Any, number: Any, tok
     return {**content, "visitor": token, "run": run.id, "step": step, "batch": _whole(number)}
 
 
-def show_again(services: Services, of: str, *asked: Any) -> Any:
+def show_again(services: Services, of: str, *inputs: Any) -> Any:
     """When the tab is opened: keep a batch that was sent from the Train tab."""
-    return gr.skip() if of == "text" else show_run(services, *asked)
+    return gr.skip() if of == "text" else show_run(services, *inputs)
 
 
 def show_text(
@@ -142,8 +142,8 @@ def _after(batch: Batch, row: int, position: int) -> int:
 
 def wire(tab: BatchTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [*tab.picker.both, tab.number, visitor]
+    inputs = [*tab.picker.both, tab.number, visitor]
     opened, *chosen = wire_picker(tab.picker, services, visitor, tab.tab)
-    opened(services.bind(show_again), [tab.of, *asked], tab.view, **QUIET)
+    opened(services.bind(show_again), [tab.of, *inputs], tab.view, **QUIET)
     for event in (*chosen, tab.show.click, tab.number.submit):
-        event(services.bind(show_run), asked, tab.view, **QUIET).success(lambda: "run", None, tab.of, **QUIET)
+        event(services.bind(show_run), inputs, tab.view, **QUIET).success(lambda: "run", None, tab.of, **QUIET)

@@ -35,7 +35,7 @@ from playground.tokenizers import (
 from playground.tokenizers.bpe import MAX_VOCAB, MIN_VOCAB
 from playground.ui.components.contracts.texts import ReplayAnswer, TokenizeAnswer, TokenizedText, VocabularySize
 from playground.ui.imports import kept
-from playground.ui.json_endpoints import Asked, json_endpoint
+from playground.ui.json_endpoints import Request, json_endpoint
 from playground.ui.services import Services
 
 MAX_TEXT = 10_000  # characters
@@ -55,13 +55,13 @@ class Chosen:
 
 
 @json_endpoint
-def tokenize(services: Services, asked: Asked) -> TokenizeAnswer:
+def tokenize(services: Services, request: Request) -> TokenizeAnswer:
     """A text under several tokenizers: ``{"visitor", "text", "tokenizers", "learned", "width"}`` -> rows, curve, notice."""
-    text, width = checked_text(asked.get("text")), _width(asked.get("width"))
-    learned = _learned(asked.get("learned"))
-    keys = asked.get("tokenizers")
+    text, width = checked_text(request.get("text")), _width(request.get("width"))
+    learned = _learned(request.get("learned"))
+    keys = request.get("tokenizers")
     keys = [str(key)[:80] for key in keys][:MAX_TOKENIZERS] if isinstance(keys, list) else []
-    rows = [_row(services, key, text, learned, width, asked.get("visitor")) for key in dict.fromkeys(keys)]
+    rows = [_row(services, key, text, learned, width, request.get("visitor")) for key in dict.fromkeys(keys)]
     start = text[:MAX_CURVE]
     largest = learn_bpe(text, LARGEST) if learned == "text" else corpus_bpe(learned)
     curve: list[VocabularySize] = [
@@ -123,8 +123,8 @@ def _bpe(size: str, text: str, learned: str) -> BPETokenizer:
     return learn_bpe(text, int(size)) if learned == "text" else corpus_bpe(learned).truncated(int(size))
 
 
-def _short(asked: int, reached: int) -> str:
-    return f"stopped before {asked:,}: no pair occurs twice any more" if reached < asked else ""
+def _short(requested: int, reached: int) -> str:
+    return f"stopped before {requested:,}: no pair occurs twice any more" if reached < requested else ""
 
 
 def _changes(tokenizer: Tokenizer, text: str, ids: Sequence[int]) -> str:
@@ -159,9 +159,9 @@ def _notice(rows: list[TokenizedText], n_bytes: int, n_characters: int, learned_
 
 
 @json_endpoint
-def replay(services: Services, asked: Asked) -> ReplayAnswer:
+def replay(services: Services, request: Request) -> ReplayAnswer:
     """How BPE learns, merge by merge: ``{"text", "learned"}`` -> the text's bytes, when each boundary goes, the counts."""
-    text, learned = checked_text(asked.get("text")), _learned(asked.get("learned"))
+    text, learned = checked_text(request.get("text")), _learned(request.get("learned"))
     merges = lesson(lesson_text(learned, text), LESSON_MERGES)
     pairs = [step.pair for step in merges]
     names = spelled(pairs)

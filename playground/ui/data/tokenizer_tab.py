@@ -181,10 +181,10 @@ def _duel_number(name: str, label: str, value: int, low: int) -> gr.Number:
 def look(text: str, keys: list[str] | None, learned: str, width: Any, token: str) -> tuple[TokenizeValue, ReplayValue]:
     """The requests of the two views."""
     nonce, text = time.monotonic_ns(), text or ""
-    asked: TokenizeValue = {
+    request: TokenizeValue = {
         "visitor": token, "text": text, "tokenizers": keys or [], "learned": learned, "width": width, "nonce": nonce,
     }  # fmt: skip
-    return asked, {"text": text, "nonce": nonce}
+    return request, {"text": text, "nonce": nonce}
 
 
 def refresh(services: Services, files: list[tuple[str, str]], token: str) -> Any:
@@ -287,11 +287,11 @@ def start_duel(services: Services, token: str, corpus: str, *numbers: Any) -> It
 def wire(tab: TokenizerTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
     tab.example.input(lambda name: EXAMPLES.get(name, ""), tab.example, tab.text, **QUIET)
-    asked = [tab.text, tab.tokenizers, tab.learned, tab.width, visitor]
+    request = [tab.text, tab.tokenizers, tab.learned, tab.width, visitor]
     opened = tab.tab.select(services.bind(refresh), [tab.files, visitor], tab.tokenizers, **QUIET)
-    opened.success(look, asked, [tab.view, tab.replay], **QUIET)
+    opened.success(look, request, [tab.view, tab.replay], **QUIET)
     for event in (tab.text.change, tab.tokenizers.change, tab.learned.change, tab.width.change):
-        event(look, asked, [tab.view, tab.replay], trigger_mode="always_last", **QUIET)
+        event(look, request, [tab.view, tab.replay], trigger_mode="always_last", **QUIET)
     tab.file.upload(
         services.bind(add_file), [tab.file, tab.files, tab.tokenizers, visitor], [tab.files, tab.tokenizers], **QUIET
     )

@@ -105,14 +105,14 @@ def opening(reading: Reading) -> Callable[[Services, str], tuple[Any, str, Atten
 
 def wire(tab: AttentionTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [tab.run, tab.text, tab.special, visitor]
+    inputs = [tab.run, tab.text, tab.special, visitor]
     opened, chosen = wire_run(tab.run, services, visitor, tab.tab)
-    opened(None, [*asked, tab.grid], tab.grid, js=LOOK_ON_OPENING, **QUIET)
+    opened(None, [*inputs, tab.grid], tab.grid, js=LOOK_ON_OPENING, **QUIET)
     shows = services.bind(show_special)
     for event in (opened, chosen):
         event(shows, [tab.run, visitor], tab.special, **QUIET)
     for event in (chosen, tab.look.click, tab.text.submit, tab.special.input):
-        event(None, asked, tab.grid, js=LOOK, **QUIET)
+        event(None, inputs, tab.grid, js=LOOK, **QUIET)
     for name, button in tab.readings.items():
         read = services.bind(opening(READINGS[name]))
         button.click(read, visitor, [tab.run, tab.text, tab.grid], **QUIET)

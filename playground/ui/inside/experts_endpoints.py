@@ -11,7 +11,7 @@ from playground.interp.activations import KINDS, kind_of, text_windows
 from playground.interp.experts import by_kind, effective, entropy, information, route
 from playground.tokenizers import pieces
 from playground.ui.components.contracts.inside import ExpertsAnswer, RoutesAnswer
-from playground.ui.json_endpoints import Asked, json_endpoint, look_at
+from playground.ui.json_endpoints import Request, json_endpoint, model_input
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -20,7 +20,7 @@ FEWEST = 20  # tokens of a kind that gets a row
 
 
 @json_endpoint
-def experts(services: Services, asked: Asked) -> ExpertsAnswer:
+def experts(services: Services, request: Request) -> ExpertsAnswer:
     """The load and specialization of a checkpoint's experts on validation text: ``{"visitor", "run", "step", "brief"?}``.
 
     -> ``{"n_expert", "n_active", "n_tokens", "load", "effective"}``: shares of all choices (L, E), and as how many
@@ -28,8 +28,8 @@ def experts(services: Services, asked: Asked) -> ExpertsAnswer:
     ...], "table", "information"}``: first choices by kind of token (L, kinds, E), and per layer the bits of the first
     choice with what kind and token tell of them.
     """
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    step = asked.get("step")
+    run = services.run(request.get("run"), request.get("visitor"))
+    step = request.get("step")
     model = services.models.get(run, step if isinstance(step, int) else None)
     if model.config.n_expert == 1:
         return {"n_expert": 1}
@@ -41,7 +41,7 @@ def experts(services: Services, asked: Asked) -> ExpertsAnswer:
         "n_expert": run.model.n_expert, "n_active": run.model.n_expert_active, "n_tokens": int(sequences.size),
         "load": _rounded(load), "effective": _rounded(effective(load)),
     }  # fmt: skip
-    if asked.get("brief"):
+    if request.get("brief"):
         return answer
     flat = sequences.ravel()
     known, labels = np.unique(flat, return_inverse=True)
@@ -65,17 +65,17 @@ def experts(services: Services, asked: Asked) -> ExpertsAnswer:
 
 
 @json_endpoint
-def routes(services: Services, asked: Asked) -> RoutesAnswer:
+def routes(services: Services, request: Request) -> RoutesAnswer:
     """The routing of a text's tokens: ``{"visitor", "run", "step", "text"}`` -> ``{"tokens", "chosen", "odds", "note"}``.
 
     `chosen` are experts by layer and token, most likely first, `odds` the router's probabilities of them.
     """
-    look = look_at(services, asked)
-    found = route(look.model, np.array([look.ids]))
+    inputs = model_input(services, request)
+    found = route(inputs.model, np.array([inputs.ids]))
     odds = np.take_along_axis(found.probabilities, found.chosen, axis=-1)
     return {
-        "tokens": pieces(look.run.tokenizer, look.ids), "chosen": found.chosen.tolist(), "odds": _rounded(odds),
-        "note": look.note,
+        "tokens": pieces(inputs.run.tokenizer, inputs.ids), "chosen": found.chosen.tolist(), "odds": _rounded(odds),
+        "note": inputs.note,
     }  # fmt: skip
 
 

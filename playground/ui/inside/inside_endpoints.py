@@ -20,7 +20,7 @@ from playground.runs.store.run_store import Run
 from playground.tokenizers import StreamDecoder, Tokenizer, pieces
 from playground.ui.components.contracts.inside import HandAnswer, LensAnswer, LensDepth, PartsAnswer, PatchAnswer
 from playground.ui.components.contracts.shared import AblateAnswer, Consequences, HeadsAnswer
-from playground.ui.json_endpoints import MAX_TEXT, Asked, Look, json_endpoint, look_at, numbers, plain
+from playground.ui.json_endpoints import MAX_TEXT, ModelInput, Request, json_endpoint, model_input, numbers, plain
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -32,15 +32,15 @@ NEXT = 8  # rows of the next-token table
 
 
 @json_endpoint
-def lens(services: Services, asked: Asked) -> LensAnswer:
+def lens(services: Services, request: Request) -> LensAnswer:
     """Predictions after every layer: ``{"visitor", "run", "step", "text"}`` -> ``{"name", "tokens", "depths", "note"}``.
 
     A depth is ``{"top": [[[piece, p], ...] per position], "entropy", "divergence", "actual"}``, see `logit_lens.Lens`.
     """
-    look = look_at(services, asked)
-    few = (look.run.model.n_layer + 1) * len(look.ids) > CELLS
-    found = logit_lens(look.model, look.ids, 2 if few else TOP)
-    names = dict(zip(ids := sorted(set(found.top.ravel().tolist())), pieces(look.run.tokenizer, ids), strict=True))
+    inputs = model_input(services, request)
+    few = (inputs.run.model.n_layer + 1) * len(inputs.ids) > CELLS
+    found = logit_lens(inputs.model, inputs.ids, 2 if few else TOP)
+    names = dict(zip(ids := sorted(set(found.top.ravel().tolist())), pieces(inputs.run.tokenizer, ids), strict=True))
     depths: list[LensDepth] = [
         {
             "top": [
@@ -54,28 +54,28 @@ def lens(services: Services, asked: Asked) -> LensAnswer:
         for depth in range(len(found.top))
     ]
     return {
-        "name": look.run.name, "tokens": pieces(look.run.tokenizer, look.ids), "depths": depths, "note": look.note,
+        "name": inputs.run.name, "tokens": pieces(inputs.run.tokenizer, inputs.ids), "depths": depths, "note": inputs.note,
     }  # fmt: skip
 
 
 @json_endpoint
-def heads(services: Services, asked: Asked) -> HeadsAnswer:
+def heads(services: Services, request: Request) -> HeadsAnswer:
     """Scores of every head: ``{"visitor", "run", "step", "text"}`` -> ``{"scores": [...], "values", "note"}``.
 
     `values` maps a score's id to numbers (L, H).
     """
-    look = look_at(services, asked)
-    probes = repeated_tokens(letters_of(look.run.tokenizer), look.run.model.block_size)
-    found = head_scores(look.model, probes, look.ids)
+    inputs = model_input(services, request)
+    probes = repeated_tokens(letters_of(inputs.run.tokenizer), inputs.run.model.block_size)
+    found = head_scores(inputs.model, probes, inputs.ids)
     return {
         "scores": [asdict(score) for score in SCORES],
         "values": {name: [[plain(value) for value in row] for row in rows] for name, rows in found.items()},
-        "note": look.note,
+        "note": inputs.note,
     }
 
 
 @json_endpoint
-def head_by_hand(services: Services, asked: Asked) -> HandAnswer:
+def head_by_hand(services: Services, request: Request) -> HandAnswer:
     """One head for one token: ``{"visitor", "run", "step", "text", "layer", "head", "position", "key"}`` -> its numbers.
 
     ``{"tokens", "n_layer", "n_head", "size", "layer", "head", "position", "key", "query", "key_vector", "rows", "sink",
@@ -83,21 +83,21 @@ def head_by_hand(services: Services, asked: Asked) -> HandAnswer:
     are ``[key, weight, value vector]`` of the heaviest. An invalid layer, head, position or key is replaced by the
     last or most likely one.
     """
-    look = look_at(services, asked)
-    config, last = look.run.model, len(look.ids) - 1
+    inputs = model_input(services, request)
+    config, last = inputs.run.model, len(inputs.ids) - 1
 
     def within(name: str, highest: int, otherwise: int) -> int:
-        value = asked.get(name)
+        value = request.get(name)
         return value if type(value) is int and 0 <= value <= highest else otherwise
 
     layer, head = within("layer", config.n_layer - 1, 0), within("head", config.n_head - 1, 0)
     position = within("position", last, last)
-    found = by_hand(look.model, look.ids, layer, head, position)
+    found = by_hand(inputs.model, inputs.ids, layer, head, position)
     key = within("key", position, int(found.weights.argmax()))
     heaviest = np.argsort(-found.weights, kind="stable")[: min(HEAVIEST, int(found.visible.sum()))]
     rows = zip(found.dots, found.bias, found.visible, found.scores, found.weights, strict=True)
     return {
-        "tokens": pieces(look.run.tokenizer, look.ids), "n_layer": config.n_layer, "n_head": config.n_head,
+        "tokens": pieces(inputs.run.tokenizer, inputs.ids), "n_layer": config.n_layer, "n_head": config.n_head,
         "size": config.head_dim, "layer": layer, "head": head, "position": position, "key": key,
         "query": numbers(found.query), "key_vector": numbers(found.keys[key]),
         "rows": [
@@ -106,7 +106,7 @@ def head_by_hand(services: Services, asked: Asked) -> HandAnswer:
         ],
         "sink": found.sink, "output": numbers(found.output), "difference": found.difference,
         "top": [(int(s), plain(found.weights[s]), numbers(found.values[s])) for s in heaviest],
-        "source": source(), "note": look.note,
+        "source": source(), "note": inputs.note,
     }  # fmt: skip
 
 
@@ -134,10 +134,10 @@ PROBES = Probes()
 
 
 @json_endpoint
-def parts(services: Services, asked: Asked) -> PartsAnswer:
+def parts(services: Services, request: Request) -> PartsAnswer:
     """The parts that can be ablated: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head],
     ...]}``."""
-    run = services.run(asked.get("run"), asked.get("visitor"))
+    run = services.run(request.get("run"), request.get("visitor"))
     listed = parts_of(run.model)
     return {
         "n_layer": run.model.n_layer,
@@ -147,18 +147,18 @@ def parts(services: Services, asked: Asked) -> PartsAnswer:
 
 
 @json_endpoint
-def ablate(services: Services, asked: Asked) -> AblateAnswer:
+def ablate(services: Services, request: Request) -> AblateAnswer:
     """Ablate parts: ``{"visitor", "run", "step", "parts": [[layer, kind, head], ...], "how", "text"?}`` -> what changes.
 
     ``{"loss", "change", "standard_error", "n_tokens", "n_windows"}`` in nats per token of the validation text, the
     standard error that of the change (null for one window); with a text also ``{"next": [[piece, p, p without], ...],
     "before", "after", "note"}``, two greedy continuations.
     """
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    chosen, how = _parts(asked.get("parts")), asked.get("how", "zero")
+    run = services.run(request.get("run"), request.get("visitor"))
+    chosen, how = _parts(request.get("parts")), request.get("how", "zero")
     if how not in ("zero", "mean"):
         raise ValueError("A part is replaced by zero or by its mean. Choose one of the two.")
-    step = asked.get("step")
+    step = request.get("step")
     with PROBES.lock:
         model, on = PROBES.get(services, run, step if isinstance(step, int) else None)
         found = effect(model, on, chosen, how)
@@ -166,13 +166,13 @@ def ablate(services: Services, asked: Asked) -> AblateAnswer:
         "loss": plain(on.loss), "change": plain(found.change), "standard_error": plain(found.error),
         "n_tokens": on.n_tokens, "n_windows": len(on.inputs),
     }  # fmt: skip
-    if "text" in asked:
-        return {**answer, **_consequences(look_at(services, asked), chosen, on if how == "mean" else None)}
+    if "text" in request:
+        return {**answer, **_consequences(model_input(services, request), chosen, on if how == "mean" else None)}
     return answer
 
 
 @json_endpoint
-def patch(services: Services, asked: Asked) -> PatchAnswer:
+def patch(services: Services, request: Request) -> PatchAnswer:
     """Patch a corrupted prompt with a clean one's activations: ``{"visitor", "run", "step", "clean prompt", "corrupted
     prompt", "clean answer", "corrupted answer"}`` -> which of them carry the difference.
 
@@ -180,12 +180,12 @@ def patch(services: Services, asked: Asked) -> PatchAnswer:
     prompts and answers, the logit differences, and shares as `patching.Patching` has them. An empty answer is the token
     that its prompt favours most over the other; of a longer one the first token counts.
     """
-    looks = [look_at(services, asked, f"{name} prompt") for name in ("clean", "corrupted")]
-    clean, corrupted = looks
+    both = [model_input(services, request, f"{name} prompt") for name in ("clean", "corrupted")]
+    clean, corrupted = both
     favoured, disfavoured = telling(clean.model, clean.ids, corrupted.ids)
     answers = (
-        _answer(clean, asked.get("clean answer"), favoured),
-        _answer(corrupted, asked.get("corrupted answer"), disfavoured),
+        _answer(clean, request.get("clean answer"), favoured),
+        _answer(corrupted, request.get("corrupted answer"), disfavoured),
     )
     with PROBES.lock:
         found = patching(clean.model, clean.ids, corrupted.ids, answers)
@@ -198,10 +198,10 @@ def patch(services: Services, asked: Asked) -> PatchAnswer:
     }  # fmt: skip
 
 
-def _answer(look: Look, text: object, otherwise: int) -> int:
+def _answer(inputs: ModelInput, text: object, otherwise: int) -> int:
     """The token of an answer: its first one."""
     return (
-        encode_prompt(look.run.tokenizer, text[:MAX_TEXT], special=False)[0]
+        encode_prompt(inputs.run.tokenizer, text[:MAX_TEXT], special=False)[0]
         if isinstance(text, str) and text
         else otherwise
     )
@@ -223,20 +223,20 @@ def _parts(sent: object) -> list[Part]:
     return found
 
 
-def _consequences(look: Look, chosen: list[Part], on: Probe | None) -> Consequences:
+def _consequences(inputs: ModelInput, chosen: list[Part], on: Probe | None) -> Consequences:
     """The next token and the continuation with and without the parts."""
     average = None if on is None else on.average
-    tokenizer = look.run.tokenizer
-    before = continuation(look.model, look.ids, [], None, WRITTEN)
-    after = continuation(look.model, look.ids, chosen, average, WRITTEN)
+    tokenizer = inputs.run.tokenizer
+    before = continuation(inputs.model, inputs.ids, [], None, WRITTEN)
+    after = continuation(inputs.model, inputs.ids, chosen, average, WRITTEN)
     likely = np.maximum(before.probabilities, after.probabilities)
     shown = [int(token) for token in np.argsort(-likely, kind="stable")[:NEXT]]
     rows = zip(pieces(tokenizer, shown), before.probabilities[shown], after.probabilities[shown], strict=True)
     return {
         "next": [(piece, plain(p), plain(q)) for piece, p, q in rows],
-        "before": _text(tokenizer, look.ids, before.ids),
-        "after": _text(tokenizer, look.ids, after.ids),
-        "note": look.note,
+        "before": _text(tokenizer, inputs.ids, before.ids),
+        "after": _text(tokenizer, inputs.ids, after.ids),
+        "note": inputs.note,
     }
 
 

@@ -172,10 +172,10 @@ LOOK_PATCHED = page_function(
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    asked = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
+    inputs = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
     wired = wire_picker(tab.picker, services, visitor, tab.tab)
     for event in (*wired, tab.look.click, tab.text.submit):
-        event(None, asked, [tab.lens, tab.heads, tab.causes, tab.hand], js=LOOK, **QUIET)
+        event(None, inputs, [tab.lens, tab.heads, tab.causes, tab.hand], js=LOOK, **QUIET)
         event(None, [*tab.picker.both, tab.text, visitor], tab.more, js=look_everywhere(len(tab.more)), **QUIET)
     for event in (*wired, tab.prompts.patch.click, *(box.submit for box in tab.prompts.all)):
         event(None, [*tab.picker.both, *tab.prompts.all, visitor], tab.patching, js=LOOK_PATCHED, **QUIET)

@@ -43,7 +43,7 @@ from playground.ui.components.contracts.inside import (
     SearchTrial,
     SimilarAnswer,
 )
-from playground.ui.json_endpoints import Asked, json_endpoint
+from playground.ui.json_endpoints import Request, json_endpoint
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 
@@ -76,22 +76,22 @@ class Kept:
 _VECTORS, _PROBES, _TEXTS, _INDEXES = Kept(24), Kept(24), Kept(4), Kept(6)
 
 
-def _checkpoint(services: Services, asked: Asked) -> tuple[Run, int, Transformer]:
+def _checkpoint(services: Services, request: Request) -> tuple[Run, int, Transformer]:
     """The run, step and model of a question. Raises ValueError if they are missing."""
-    run = services.run(asked.get("run"), asked.get("visitor"))
-    step = asked.get("step")
+    run = services.run(request.get("run"), request.get("visitor"))
+    step = request.get("step")
     step = step if isinstance(step, int) else (run.steps_available() or [0])[-1]
     return run, step, services.models.get(run, step)
 
 
-def _depth(asked: Asked, run: Run, otherwise: int) -> int:
-    depth = asked.get("depth")
+def _depth(request: Request, run: Run, otherwise: int) -> int:
+    depth = request.get("depth")
     return depth if type(depth) is int and 0 <= depth <= run.model.n_layer else otherwise
 
 
-def _text(asked: Asked, name: str, words: str, limit: int = QUERY, blank: bool = False) -> str:
+def _text(request: Request, name: str, words: str, limit: int = QUERY, blank: bool = False) -> str:
     """A text field of a question. Raises ValueError naming it when it is empty (or blank) or too long."""
-    value = asked.get(name)
+    value = request.get(name)
     if not isinstance(value, str) or not (value if blank else value.strip()):
         raise ValueError(f"{words} is empty. Write something in it.")
     if len(value) > limit:
@@ -102,11 +102,11 @@ def _text(asked: Asked, name: str, words: str, limit: int = QUERY, blank: bool =
 # ---- vectors ----------------------------------------------------------------------------------------------------------
 
 
-def _vectors(services: Services, asked: Asked, step: object) -> Vectors:
+def _vectors(services: Services, request: Request, step: object) -> Vectors:
     """The vectors that a question is about, at a step."""
-    run, step, model = _checkpoint(services, {**asked, "step": step})
-    words = asked.get("what") == "words"
-    depth = _word_depth(asked, run)
+    run, step, model = _checkpoint(services, {**request, "step": step})
+    words = request.get("what") == "words"
+    depth = _word_depth(request, run)
 
     def make() -> Vectors:
         if words:
@@ -122,25 +122,25 @@ def _vectors(services: Services, asked: Asked, step: object) -> Vectors:
     return _VECTORS.get((run.id, step, words, depth if words else 0), make)
 
 
-def _word_depth(asked: Asked, run: Run) -> int:
+def _word_depth(request: Request, run: Run) -> int:
     """The depth of word vectors: by default after the last layer but one, because the last encodes the next token."""
-    return _depth(asked, run, max(1, run.model.n_layer - 1))
+    return _depth(request, run, max(1, run.model.n_layer - 1))
 
 
 @json_endpoint
-def embeddings(services: Services, asked: Asked) -> EmbeddingsAnswer:
+def embeddings(services: Services, request: Request) -> EmbeddingsAnswer:
     """Vectors in three dimensions: ``{"visitor", "run", "step", "anchor", "what": "tokens" | "words", "depth", "axes"}``.
 
     -> ``{"names", "kinds", "counts", "points": [[x, y, z], ...], "shares", "depth"}``, the depth that of words. With `axes`
     "fixed" these are the principal axes of the step `anchor`, for every step; with "own" those of the step itself, turned
     onto the anchor's.
     """
-    vectors = _vectors(services, asked, asked.get("step"))
-    last = _vectors(services, asked, asked.get("anchor"))
+    vectors = _vectors(services, request, request.get("step"))
+    last = _vectors(services, request, request.get("anchor"))
     axes = principal_axes(last.matrix)
     reference = axes.place(last.matrix)
     points, shares = axes.place(vectors.matrix), _shares(axes, vectors.matrix)
-    if asked.get("axes") == "own" and vectors is not last:
+    if request.get("axes") == "own" and vectors is not last:
         own = principal_axes(vectors.matrix)
         points = turned_onto(own.place(vectors.matrix), reference)
         total = ((vectors.matrix - vectors.matrix.mean(0)) ** 2).sum()
@@ -148,7 +148,7 @@ def embeddings(services: Services, asked: Asked) -> EmbeddingsAnswer:
     return {
         "names": list(vectors.names), "kinds": [kind_of(name) for name in vectors.names],
         "counts": vectors.counts.tolist(), "points": _rounded(_three(points)), "shares": _rounded(_three(shares[None])[0]),
-        "depth": _word_depth(asked, services.run(asked.get("run"), asked.get("visitor"))),
+        "depth": _word_depth(request, services.run(request.get("run"), request.get("visitor"))),
     }  # fmt: skip
 
 
@@ -164,25 +164,25 @@ def _shares(axes: Axes, matrix: np.ndarray) -> np.ndarray:
 
 
 @json_endpoint
-def near(services: Services, asked: Asked) -> NearAnswer:
+def near(services: Services, request: Request) -> NearAnswer:
     """Neighbours of a vector: as `embeddings`, with ``"name"`` -> ``{"name", "count", "near": [[name, cosine], ...]}``."""
-    vectors = _vectors(services, asked, asked.get("step"))
-    index = vectors.find(_text(asked, "name", "The name", 60, blank=True))
+    vectors = _vectors(services, request, request.get("step"))
+    index = vectors.find(_text(request, "name", "The name", 60, blank=True))
     found = names_near(vectors, neighbours(vectors, index, 10))
     return {"name": vectors.names[index], "count": int(vectors.counts[index]), "near": found}
 
 
 @json_endpoint
-def analogies(services: Services, asked: Asked) -> AnalogyAnswer:
+def analogies(services: Services, request: Request) -> AnalogyAnswer:
     """An analogy: as `embeddings`, with ``"a", "b", "c", "expected"``.
 
     -> ``{"ranked": [[name, cosine], ...], "raw", "raw_given", "expected", "rank", "lazy", "of", "test"}``, see
     `interp.embeddings.Analogy`; `raw_given`: whether `raw` is one of the three given names; `test` counts all
     analogies between letters and capitals, null where there are none.
     """
-    vectors = _vectors(services, asked, asked.get("step"))
-    a, b, c = (vectors.find(_text(asked, name, f"The field “{name}”", 60, blank=True)) for name in "abc")
-    wanted = asked.get("expected")
+    vectors = _vectors(services, request, request.get("step"))
+    a, b, c = (vectors.find(_text(request, name, f"The field “{name}”", 60, blank=True)) for name in "abc")
+    wanted = request.get("expected")
     expected = vectors.find(wanted) if isinstance(wanted, str) and wanted.strip() else None
     if len(vectors.names) < 4:
         raise ValueError(f"An analogy needs four vectors; there are {len(vectors.names)}. Choose another run.")
@@ -204,13 +204,13 @@ def analogies(services: Services, asked: Asked) -> AnalogyAnswer:
 
 
 @json_endpoint
-def positions(services: Services, asked: Asked) -> PositionsAnswer:
+def positions(services: Services, request: Request) -> PositionsAnswer:
     """How positions differ: ``{"visitor", "run", "step"}`` -> ``{"scheme", "block_size", "at", "similarity", ...}``.
 
     `similarity` is (T, T) over the positions `at`, or null; RoPE also has `frequencies` (`positions.Frequency`), `theta`
     and `untouched`, the dimensions of a head that it leaves alone; ALiBi has `slopes`.
     """
-    run, _, model = _checkpoint(services, asked)
+    run, _, model = _checkpoint(services, request)
     config, found = run.model, similarity(model)
     rope = config.position == "rope"
     return {
@@ -226,13 +226,13 @@ def positions(services: Services, asked: Asked) -> PositionsAnswer:
 
 
 @json_endpoint
-def probes(services: Services, asked: Asked) -> ProbesAnswer:
+def probes(services: Services, request: Request) -> ProbesAnswer:
     """Linear probes of a checkpoint: ``{"visitor", "run", "step"}`` -> ``{"depths", "labels", "skipped", "n_tokens"}``.
 
     A label is ``{"id", "name", "question", "n_class", "n_train", "n_test", "majority", "real", "shuffled", "words"}``, its
     measurements ``[accuracy, standard error]``, one a depth.
     """
-    run, step, model = _checkpoint(services, asked)
+    run, step, model = _checkpoint(services, request)
 
     def read() -> linear_probes.ProbeText:
         tokens, tales = DATASETS.get(run, services.cache_dir).validation, run.train.corpus == "tales"
@@ -299,15 +299,15 @@ def _text_of(run: Run, tokens: np.ndarray) -> str:
 
 
 @json_endpoint
-def search(services: Services, asked: Asked) -> SearchAnswer:
+def search(services: Services, request: Request) -> SearchAnswer:
     """Passages nearest to a query: ``{"visitor", "run", "step", "depth", "query"}``.
 
     -> ``{"depths", "depth", "n_passages", "model", "ngrams", "same", "trial", "note"}``: two lists of ``[passage, cosine,
     place in the other]``, how many of the one are in the other, and the evaluation of both.
     """
-    run, step, model = _checkpoint(services, asked)
-    query = _text(asked, "query", "The query")
-    depth = _depth(asked, run, (run.model.n_layer + 1) // 2)
+    run, step, model = _checkpoint(services, request)
+    query = _text(request, "query", "The query")
+    depth = _depth(request, run, (run.model.n_layer + 1) // 2)
     index, trial = _index(services, run, step, model, depth)
     passages = index.corpus.passages
     found = semantic_search.search(index, model, run.tokenizer, query)
@@ -326,20 +326,20 @@ def search(services: Services, asked: Asked) -> SearchAnswer:
 
 
 @json_endpoint
-def similar(services: Services, asked: Asked) -> SimilarAnswer:
+def similar(services: Services, request: Request) -> SimilarAnswer:
     """Lines of text against each other: ``{"visitor", "run", "step", "depth", "lines": text}``.
 
     -> ``{"lines", "model", "ngrams"}``, two matrices of cosines; the model's vectors less the mean of the corpus's passages.
     """
-    run, step, model = _checkpoint(services, asked)
-    text = _text(asked, "lines", "The field of lines", LINES * QUERY)
+    run, step, model = _checkpoint(services, request)
+    text = _text(request, "lines", "The field of lines", LINES * QUERY)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not 2 <= len(lines) <= LINES:
         raise ValueError(f"A map needs 2 to {LINES} lines of text; there are {len(lines)}. One sentence a line.")
     longest = max(len(line) for line in lines)
     if longest > QUERY:
         raise ValueError(f"A line has {counted(longest, 'character')}; the limit here is {QUERY:,}. Shorten it.")
-    depth = _depth(asked, run, (run.model.n_layer + 1) // 2)
+    depth = _depth(request, run, (run.model.n_layer + 1) // 2)
     try:
         centre = _index(services, run, step, model, depth)[0].centre
     except ValueError:

@@ -149,8 +149,8 @@ def continue_text(services: Services, text: Any, prompt: str, *rest: Any) -> Ite
 def branch_off(services: Services, event: gr.EventData, text: Any, *rest: Any) -> Iterator[Shown]:
     """Choose another token at a position, and continue from there."""
     *settings, token = rest
-    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
-    branches.sprout(tree, asked.get("branch"), asked.get("at"), asked.get("id"))
+    tree, clicked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    branches.sprout(tree, clicked.get("branch"), clicked.get("at"), clicked.get("id"))
     yield from _longer(services, tree, _config(*settings), token)
 
 
@@ -220,8 +220,8 @@ def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *
 def look_after(services: Services, event: gr.EventData, text: Any, *rest: Any) -> tuple[Any, Any]:
     """Select a branch, and show the next-token distribution after its text."""
     *settings, token = rest
-    tree, asked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
-    number = asked.get("branch")
+    tree, clicked = branches.read_tree(text), event._data if isinstance(event._data, dict) else {}
+    number = clicked.get("branch")
     tree["chosen"] = number if type(number) is int and 0 <= number < len(tree["branches"]) else 0
     each, whole = tree["branches"][tree["chosen"]], branches.path(tree, tree["chosen"])
     run = chosen_run(services, each.get("run"), token)
