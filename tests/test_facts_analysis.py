@@ -171,6 +171,14 @@ def test_every_word_of_a_description_is_true_of_the_model(name: str) -> None:
     assert norm.startswith("LayerNorm") == isinstance(model.blocks[0].attn_norm, torch.nn.LayerNorm)
     assert norm.endswith("after each sublayer") == isinstance(model.norm, torch.nn.Identity)
     assert ("QK-norm" in words) == any("query_norm" in part for part in names)
+    wide = [int(word.removeprefix("heads of ")) for word in words if word.startswith("heads of ")]
+    size = names["blocks.0.attn.query.weight"].shape[0] // config.n_head
+    assert wide == [size] if config.head_size else size * config.n_head == config.n_embd
+    if config.n_expert == 1:
+        assert any("GLU" in word for word in words) == ("blocks.0.mlp.gate.weight" in names)
+    off_by_one = {"softmax-off-by-one", "learned sink logits"} & set(words)
+    sums = attention_patterns(build(config), list(range(20))).sum(-1)
+    assert (sums.max() < 1 - 1e-4) if off_by_one else np.allclose(sums, 1, atol=1e-5)
     rotated = model.positions.rotation(torch.arange(1))
     if found := re.fullmatch(r"RoPE(?: on (\d+) of (\d+) dimensions)?", words[0]):
         assert rotated is not None and 2 * rotated[0].shape[-1] == int(found[1] or config.head_dim)
@@ -274,6 +282,58 @@ def test_a_plateau_has_no_valley(tail: list[float], state: str) -> None:
 
 def test_a_valley_is_no_plateau() -> None:
     assert said(chart([3.0, 2.5, 2.2, 2.0, 1.2, 2.0], []))[0] == "past best"
+
+
+CURVE = st.lists(st.floats(0.5, 6.0), max_size=14)
+
+
+@given(
+    CURVE,
+    CURVE,
+    st.sampled_from(["running", "paused", "finished", "stopped", "failed"]),
+    st.floats(0, 0.2),
+    st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_numbers_of_a_finding_are_those_of_the_curves(
+    measured: list[float], losses: list[float], state: str, error: float, falls: bool
+) -> None:
+    if falls:
+        measured, losses = sorted(measured, reverse=True), sorted(losses, reverse=True)
+    rule, sentence = said(chart(measured, losses, state, errors=(error,) * len(measured)))
+    smooth = [sum(0.8 ** (n - i) * x for i, x in enumerate(losses[: n + 1])) / sum(0.8**i for i in range(n + 1))
+              for n in range(len(losses))]  # fmt: skip
+    lowest = min(range(len(measured)), key=measured.__getitem__, default=0)
+    now = smooth[-1] if smooth and len(measured) < 2 else (measured or [0.0])[-1]
+    first = ((losses if losses and len(measured) < 2 else measured) or [0.0])[0]
+    if moved := re.search(r"(?:went from (\d+\.\d+) to|stayed at) (\d+\.\d+)", sentence):
+        assert f"{now:.2f}" == moved[2] and f"{first:.2f}" == (moved[1] or moved[2])
+    if rule == "jumped":
+        at = min(range(len(smooth)), key=smooth.__getitem__)
+        assert f"rose after step {10 * (at + 1)}, from {smooth[at]:.2f} to {smooth[-1]:.2f}:" in sentence
+    if rule == "memorising":
+        assert (
+            f"was lowest at step {10 * lowest} ({measured[lowest]:.2f}) and has risen to {measured[-1]:.2f}" in sentence
+        )
+        assert smooth[-1] < smooth[min(max(0, lowest - 1), len(smooth) - 1)], "training loss has fallen further"
+    if rule == "past best":
+        assert (
+            f"it was lowest at step {10 * lowest} ({measured[lowest]:.2f})" in sentence
+            and measured[-1] > measured[lowest]
+        )
+    if rule == "unfinished":
+        span, gain = re.search(r"over its last (\d+) steps validation loss fell by ([\d.]+) nats", sentence).groups()  # type: ignore[union-attr]
+        assert (
+            float(gain) == pytest.approx(measured[-1 - int(span) // 10] - measured[-1], abs=0.0051) and float(gain) > 0
+        )
+    if rule == "gap":
+        assert f"Training loss ({smooth[-1]:.2f}) is lower than validation loss ({measured[-1]:.2f})" in sentence
+        assert smooth[-1] < measured[-1]
+    if rule == "falling":
+        assert measured[-1] == min(measured) < measured[-2]
+    assert rule != "empty" or not (measured or losses or state in ("running", "paused"))
+    assert ("Paused before its first measurement" in sentence) == (state == "paused" and not measured and not losses)
+    assert ("Finished: " in sentence) == (rule == "done") and (rule != "done" or state == "finished")
 
 
 @pytest.mark.parametrize("fall", [0.004, 0.006, 0.0099, 0.011, 0.02])

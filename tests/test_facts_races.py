@@ -81,6 +81,13 @@ def test_a_headline_is_true_of_the_final_losses(n_arms: int, n_seeds: int, data:
     found = judged([[None if last is None else [5.0, 4.0, last] for last in row] for row in finals])
     outcomes = {one.arm: one.difference.outcome for one in found.comparisons}
     words = found.headline
+    level = min(0.02, 0.05 / (n_arms - 1))
+    assert f"s / √n at {100 * (1 - level):.4g} %" in found.rule
+    assert (f"{n_arms - 1} comparisons with the first arm are made" in found.rule) == (level < 0.02)
+    assert ("With one seed there is no interval." in found.rule) == (n_seeds == 1)
+    for row, arm in zip(finals, found.table, strict=True):
+        kept = [last for last in row if last is not None]
+        assert arm["loss"] == (pytest.approx(np.mean(kept)) if kept else None) and arm["diverged"] == row.count(None)
     for one in found.comparisons:
         row = finals["ABCDE".index(one.arm)]
         both = [(a, b) for a, b in zip(row, finals[0], strict=True) if a is not None and b is not None]

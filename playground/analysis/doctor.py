@@ -48,11 +48,17 @@ class Chart:
     @property
     def now(self) -> float:
         """The loss to quote: the validation loss if there are at least two evaluations, otherwise the training loss."""
-        return self.measured[-1] if len(self.measured) > 1 or not self.smooth else self.smooth[-1]
+        return self.measured[-1] if self.by_validation else self.smooth[-1]
 
     @property
     def first(self) -> float:
-        return self.measured[0] if self.measured else self.losses[0]
+        """The same loss at the beginning."""
+        return self.measured[0] if self.by_validation else self.losses[0]
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether the loss to quote is the validation loss."""
+        return len(self.measured) > 1 or not self.smooth
 
     def noise(self, i: int, j: int) -> float:
         """The noise of a difference of two evaluations: two standard errors, as if they were independent.
@@ -342,7 +348,7 @@ def beginning(chart: Chart) -> Finding | None:
 
 def unclear(chart: Chart) -> Finding | None:
     """No significant decrease."""
-    noise = chart.noise(0, -1) if chart.measured else 0.0
+    noise = chart.noise(0, -1) if chart.by_validation else 0.0
     if chart.first - chart.now > max(noise, 0.01):  # less may read the same at two digits
         return None
     within = f", within its noise of ±\u00a0{nonzero(noise, 2)}" if noise > abs(chart.now - chart.first) else ""
