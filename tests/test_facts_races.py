@@ -104,6 +104,10 @@ def test_a_headline_is_true_of_the_final_losses(n_arms: int, n_seeds: int, data:
         means = {name: np.mean(finals[i]) for i, name in enumerate("ABCDE"[:n_arms]) if name in {"A", *outcomes}}  # type: ignore[arg-type]
         assert all(means[match[1]] < mean for name, mean in means.items() if name != match[1])
         assert int(match[2]) == len(means) and bool(match[3]) == (len(means) < n_arms)
+    if " are not distinguishable: " in words:
+        assert list(outcomes.values()) == ["unclear"]
+    if "better" in outcomes.values():
+        assert outcomes[words[0]] == "better" and words[1:].startswith(" is better ")
     if words.startswith("Nothing is left"):
         assert not outcomes and any(None in row for row in finals)
     if "one seed: there is no interval" in words:
