@@ -233,6 +233,15 @@ def test_the_app_is_the_default(
     assert served == [(port, root.parent / folder)]
 
 
+def test_a_folder_that_cannot_hold_runs(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["runs", "--data", str(tmp_path / "file" / "runs")]) == 2
+    message = (
+        f"Runs cannot be kept in {tmp_path / 'file' / 'runs'}: Not a directory. Choose another folder with --data or"
+    )
+    assert message in capsys.readouterr().err
+
+
 def test_wrong_sampling(capsys: Captured) -> None:
     run_id = trained(capsys)
     for option, value, message in (

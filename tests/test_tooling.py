@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,3 +68,14 @@ def test_what_is_called_exists(path: Path) -> None:
 def test_hosted_checks_run_what_a_person_runs() -> None:
     jobs = yaml.safe_load((PROJECT / ".github/workflows/checks.yml").read_text("utf-8"))["jobs"]
     assert {name: job["steps"][-1]["run"] for name, job in jobs.items()} == {"check": "make check", "test": "make test"}
+
+
+def test_every_file_of_the_package_goes_into_the_wheel() -> None:
+    """tests/test_install.py builds one; this finds a new kind of file at once."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
+    kept = {path for pattern in settings["playground"] for path in (PROJECT / "playground").glob(pattern)}
+    command = ["git", "ls-files", "playground"]
+    tracked = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+    others = [PROJECT / name for name in tracked if not name.endswith(".py") and (PROJECT / name).exists()]
+    assert len(others) > 40
+    assert [path for path in others if path not in kept] == []

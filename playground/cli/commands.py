@@ -33,14 +33,24 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     """Parse and run one command; wrong input becomes one sentence on standard error and code 2."""
     try:
         options = _parser().parse_args(arguments)
-        root = options.data.expanduser().resolve() if options.data else data_root()
-        return COMMANDS[options.command].run(options, RunStore(root, gallery_root()))
+        return COMMANDS[options.command].run(options, _store(options.data))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has closed it, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _store(folder: Path | None) -> RunStore:
+    """The store in a folder, or where runs usually are. Raises ValueError if the folder cannot be used."""
+    root = folder.expanduser().resolve() if folder else data_root()
+    try:
+        return RunStore(root, gallery_root())
+    except OSError as error:
+        raise ValueError(
+            f"Runs cannot be kept in {root}: {error.strerror}. Choose another folder with --data or PLAYGROUND_DATA."
+        ) from None
 
 
 def _parser() -> _Parser:

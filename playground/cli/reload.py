@@ -26,7 +26,8 @@ class Reloader:
     def start(self, *more: str) -> None:
         """Run the command with `more` arguments, after ending the one that runs."""
         self.stop()
-        self._process = subprocess.Popen([*self._command, *more])  # noqa: S603 - our own program, no shell
+        # In a session of its own: Ctrl-C reaches only this process, which then ends the other once.
+        self._process = subprocess.Popen([*self._command, *more], start_new_session=True)  # noqa: S603 - no shell
 
     def stop(self) -> None:
         """End the command, if it runs."""
