@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import statistics
 
 import pytest
 
@@ -94,3 +96,18 @@ def anchors(text: str) -> set[str]:
     """The anchors that a Markdown renderer gives the headings of a text."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_files_and_functions_are_short() -> None:
+    """At most 400 lines a file, except data; at most 60 a function, half of them at most 8 lines."""
+    long, lengths = [], []
+    for path in sorted((PROJECT / "playground").rglob("*.py")):
+        text = path.read_text("utf-8")
+        if text.count("\n") > 400 and path.name != "tale_plots.py":
+            long.append(path.name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lengths.append(len(range(node.lineno, (node.end_lineno or 0) + 1)))
+                long += [f"{path.name}: {node.name}"] if lengths[-1] > 60 else []
+    assert not long
+    assert statistics.median(lengths) <= 8

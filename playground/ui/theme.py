@@ -19,6 +19,99 @@ _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "san
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
+# Gradio's variables by the token of style.css that they take; style.css switches between light and dark by itself.
+COLORS = {
+    "ground": """
+        body_background_fill
+    """,
+    "ink": """
+        body_text_color block_title_text_color accordion_text_color table_text_color checkbox_label_text_color
+        checkbox_label_text_color_selected button_secondary_text_color button_secondary_text_color_hover
+    """,
+    "soft": """
+        body_text_color_subdued block_info_text_color block_label_text_color input_placeholder_color
+    """,
+    "card": """
+        background_fill_primary block_background_fill block_label_background_fill panel_background_fill
+        table_even_background_fill table_odd_background_fill checkbox_background_color checkbox_background_color_focus
+        checkbox_background_color_hover checkbox_label_background_fill checkbox_label_background_fill_selected
+    """,
+    "fill": """
+        background_fill_secondary code_background_fill checkbox_label_background_fill_hover
+        button_secondary_background_fill button_secondary_border_color button_cancel_background_fill
+        button_cancel_border_color
+    """,
+    "line": """
+        border_color_primary border_color_accent_subdued block_border_color block_label_border_color
+        panel_border_color table_border_color input_border_color input_border_color_hover checkbox_label_border_color
+        button_secondary_background_fill_hover button_secondary_border_color_hover button_cancel_background_fill_hover
+    """,
+    "blue": """
+        border_color_accent link_text_color link_text_color_hover link_text_color_active link_text_color_visited
+        input_border_color_focus slider_color loader_color stat_background_fill checkbox_background_color_selected
+        checkbox_border_color_focus checkbox_border_color_hover checkbox_border_color_selected
+        button_primary_background_fill button_primary_border_color
+    """,
+    "tint": """
+        color_accent_soft table_row_focus
+    """,
+    "input": """
+        input_background_fill input_background_fill_focus
+    """,
+    "edge": """
+        checkbox_border_color checkbox_label_border_color_hover
+    """,
+    "blue-strong": """
+        button_primary_background_fill_hover button_primary_border_color_hover
+    """,
+    "on-blue": """
+        button_primary_text_color button_primary_text_color_hover
+    """,
+    "vermilion": """
+        button_cancel_text_color button_cancel_text_color_hover
+    """,
+}
+OTHERS = {
+    "color_accent": "var(--pg-blue)",
+    "block_border_width": "1px",
+    "block_border_width_dark": "1px",
+    "block_radius": "12px",
+    "block_shadow": "none",
+    "block_label_shadow": "none",
+    "block_label_text_size": "12px",
+    "block_title_text_size": "13px",
+    "block_title_text_weight": "500",
+    "block_info_text_size": "12px",
+    "block_padding": "12px 16px",
+    "container_radius": "12px",
+    "form_gap_width": "0px",
+    "layout_gap": "16px",
+    "input_radius": "9px",
+    "input_border_width": "1px",
+    "input_shadow": "none",
+    "input_shadow_focus": "none",
+    "input_text_size": "13px",
+    "checkbox_label_text_size": "13px",
+    "checkbox_label_shadow": "none",
+    "checkbox_shadow": "none",
+    "checkbox_border_radius": "5px",
+    "button_large_radius": "9px",
+    "button_medium_radius": "9px",
+    "button_small_radius": "9px",
+    "button_large_text_size": "14px",
+    "button_medium_text_size": "13px",
+    "button_small_text_size": "12px",
+    "button_large_text_weight": "650",
+    "button_medium_text_weight": "600",
+    "button_small_text_weight": "500",
+    "button_large_padding": "11px 16px",
+    "button_medium_padding": "8px 14px",
+    "button_small_padding": "5px 10px",
+    "table_radius": "9px",
+    "section_header_text_size": "13px",
+}
+
+
 def head_html() -> str:
     """The page's head: on a Space, where the page is in a frame, the address of the outer page, which links lead to."""
     space = os.environ.get("SPACE_ID")
@@ -28,7 +121,7 @@ def head_html() -> str:
 
 
 def _theme() -> gr.themes.Base:
-    """Gradio's plainest theme with the variables of style.css; light and dark both live there."""
+    """Gradio's plainest theme with the variables of style.css."""
     theme = gr.themes.Base(
         primary_hue=colors.blue,
         neutral_hue=colors.gray,
@@ -38,120 +131,8 @@ def _theme() -> gr.themes.Base:
         font=_SANS,
         font_mono=_MONO,
     )
-    return theme.set(
-        **_both("body_background_fill", "ground"),
-        **_both("body_text_color", "ink"),
-        **_both("body_text_color_subdued", "soft"),
-        **_both("background_fill_primary", "card"),
-        **_both("background_fill_secondary", "fill"),
-        **_both("border_color_primary", "line"),
-        **_both("border_color_accent", "blue"),
-        **_both("border_color_accent_subdued", "line"),
-        color_accent="var(--pg-blue)",
-        **_both("color_accent_soft", "tint"),
-        **_both("link_text_color", "blue"),
-        **_both("link_text_color_hover", "blue"),
-        **_both("link_text_color_active", "blue"),
-        **_both("link_text_color_visited", "blue"),
-        **_both("code_background_fill", "fill"),
-        **_both("block_background_fill", "card"),
-        **_both("block_border_color", "line"),
-        **_both("block_info_text_color", "soft"),
-        **_both("block_label_background_fill", "card"),
-        **_both("block_label_border_color", "line"),
-        **_both("block_label_text_color", "soft"),
-        **_both("block_title_text_color", "ink"),
-        **_both("panel_background_fill", "card"),
-        **_both("panel_border_color", "line"),
-        **_both("accordion_text_color", "ink"),
-        **_both("table_text_color", "ink"),
-        **_both("table_border_color", "line"),
-        **_both("table_even_background_fill", "card"),
-        **_both("table_odd_background_fill", "card"),
-        **_both("table_row_focus", "tint"),
-        **_both("input_background_fill", "input"),
-        **_both("input_background_fill_focus", "input"),
-        **_both("input_border_color", "line"),
-        **_both("input_border_color_hover", "line"),
-        **_both("input_border_color_focus", "blue"),
-        **_both("input_placeholder_color", "soft"),
-        **_both("slider_color", "blue"),
-        **_both("loader_color", "blue"),
-        **_both("stat_background_fill", "blue"),
-        **_both("checkbox_background_color", "card"),
-        **_both("checkbox_background_color_focus", "card"),
-        **_both("checkbox_background_color_hover", "card"),
-        **_both("checkbox_background_color_selected", "blue"),
-        **_both("checkbox_border_color", "edge"),
-        **_both("checkbox_border_color_focus", "blue"),
-        **_both("checkbox_border_color_hover", "blue"),
-        **_both("checkbox_border_color_selected", "blue"),
-        **_both("checkbox_label_background_fill", "card"),
-        **_both("checkbox_label_background_fill_hover", "fill"),
-        **_both("checkbox_label_background_fill_selected", "card"),
-        **_both("checkbox_label_border_color", "line"),
-        **_both("checkbox_label_border_color_hover", "edge"),
-        **_both("checkbox_label_text_color", "ink"),
-        **_both("checkbox_label_text_color_selected", "ink"),
-        **_both("button_primary_background_fill", "blue"),
-        **_both("button_primary_background_fill_hover", "blue-strong"),
-        **_both("button_primary_border_color", "blue"),
-        **_both("button_primary_border_color_hover", "blue-strong"),
-        **_both("button_primary_text_color", "on-blue"),
-        **_both("button_primary_text_color_hover", "on-blue"),
-        **_both("button_secondary_background_fill", "fill"),
-        **_both("button_secondary_background_fill_hover", "line"),
-        **_both("button_secondary_border_color", "fill"),
-        **_both("button_secondary_border_color_hover", "line"),
-        **_both("button_secondary_text_color", "ink"),
-        **_both("button_secondary_text_color_hover", "ink"),
-        **_both("button_cancel_background_fill", "fill"),
-        **_both("button_cancel_background_fill_hover", "line"),
-        **_both("button_cancel_border_color", "fill"),
-        **_both("button_cancel_text_color", "vermilion"),
-        **_both("button_cancel_text_color_hover", "vermilion"),
-        block_border_width="1px",
-        block_border_width_dark="1px",
-        block_radius="12px",
-        block_shadow="none",
-        block_label_shadow="none",
-        block_label_text_size="12px",
-        block_title_text_size="13px",
-        block_title_text_weight="500",
-        block_info_text_size="12px",
-        block_padding="12px 16px",
-        container_radius="12px",
-        form_gap_width="0px",
-        layout_gap="16px",
-        input_radius="9px",
-        input_border_width="1px",
-        input_shadow="none",
-        input_shadow_focus="none",
-        input_text_size="13px",
-        checkbox_label_text_size="13px",
-        checkbox_label_shadow="none",
-        checkbox_shadow="none",
-        checkbox_border_radius="5px",
-        button_large_radius="9px",
-        button_medium_radius="9px",
-        button_small_radius="9px",
-        button_large_text_size="14px",
-        button_medium_text_size="13px",
-        button_small_text_size="12px",
-        button_large_text_weight="650",
-        button_medium_text_weight="600",
-        button_small_text_weight="500",
-        button_large_padding="11px 16px",
-        button_medium_padding="8px 14px",
-        button_small_padding="5px 10px",
-        table_radius="9px",
-        section_header_text_size="13px",
-    )
-
-
-def _both(variable: str, token: str) -> dict[str, str]:
-    """One theme variable, light and dark, from a token of style.css (which switches by itself)."""
-    return {variable: f"var(--pg-{token})", f"{variable}_dark": f"var(--pg-{token})"}
+    tokens = {name: f"var(--pg-{token})" for token, names in COLORS.items() for name in names.split()}
+    return theme.set(**tokens, **{f"{name}_dark": value for name, value in tokens.items()}, **OTHERS)
 
 
 THEME = _theme()
