@@ -15,7 +15,7 @@ from playground.ui import endpoints, forms
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
 from playground.ui.services import NOBODY, Services, show_errors
-from playground.ui.train import rate, train_tab
+from playground.ui.train import presets, rate, train_tab
 
 
 class NoLauncher:
@@ -62,33 +62,33 @@ def test_train_tab_shows_every_setting_once(services):
 
 
 def test_choosing_a_preset_sets_what_the_preset_sets_and_no_sizes():
-    names = train_tab._preset_fields()
+    names = presets.preset_fields()
     for name in PRESETS:
-        values = dict(zip(names, train_tab.show_preset(name, 8), strict=True))
+        values = dict(zip(names, presets.show_preset(name, 8), strict=True))
         config = preset(name, n_head=8)
         assert values == {key: getattr(config, key) for key in names}
         assert not {"n_layer", "n_embd", "n_head", "block_size"} & values.keys()
 
 
 def test_a_recipe_sets_text_sizes_and_training_and_the_others_touch_nothing():
-    of_model, of_train = train_tab._recipe_fields()
-    text, *values = train_tab.show_recipe("speedrun")
+    of_model, of_train = presets.recipe_fields()
+    text, *values = presets.show_recipe("speedrun")
     assert text == "tiny_shakespeare"
     shown = dict(zip([*of_model, *of_train], values, strict=True))
     whole = prepare_run("speedrun", None, {"corpus": "tales"})  # another text, so that nothing is downloaded
     assert {key: getattr(whole.model, key) for key in of_model} == {key: shown[key] for key in of_model}
     assert {key: getattr(whole.train, key) for key in of_train} == {key: shown[key] for key in of_train}
     assert estimate(whole.model, whole.train).parameters <= 1_000_000
-    begun = train_tab.show_recipe("modern", text, *values)
+    begun = presets.show_recipe("modern", text, *values)
     assert begun[0] == TrainConfig().corpus
     assert begun[1 + len(of_model) :] == [getattr(TrainConfig(), key) for key in of_train], "the recipe is taken back"
-    kept = train_tab.show_recipe("modern", text, *values[:-1], "something of one's own")
+    kept = presets.show_recipe("modern", text, *values[:-1], "something of one's own")
     assert kept == [gr.skip()] * (len(values) + 1)
 
 
 def test_choosing_another_preset_takes_back_what_the_first_had_set():
-    names = train_tab._preset_fields()
-    values = dict(zip(names, train_tab.show_preset("classic", 4), strict=True))
+    names = presets.preset_fields()
+    values = dict(zip(names, presets.show_preset("classic", 4), strict=True))
     assert values["n_expert"] == 1
     assert values["window"] == 0
     assert values["sink_logit"] == "none"

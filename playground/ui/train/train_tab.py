@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ from playground.analysis.describe import describe
 from playground.analysis.time_estimate import seconds_of
 from playground.config import (
     PRESETS,
-    RECIPES,
     ModelConfig,
     TrainConfig,
     config_diff,
@@ -21,7 +20,6 @@ from playground.config import (
     duration,
     label,
     preset,
-    recipe,
     spelled,
 )
 from playground.races.numerics import numerics_race
@@ -33,7 +31,7 @@ from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
-from playground.ui.forms import HIDDEN, Form, build_form, build_groups, read_form, remaining
+from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.progress import Tell, with_progress
@@ -44,6 +42,7 @@ from playground.ui.texts import own_text
 from playground.ui.train.export_panel import TakeAway, build_take_away, wire_take_away
 from playground.ui.train.follow_documents import wire_documents
 from playground.ui.train.import_panel import BringIn, build_bring_in, wire_bring_in
+from playground.ui.train.presets import preset_fields, recipe_fields, show_preset, show_recipe
 from playground.ui.train.rate import wire_rate
 from playground.ui.train.run_actions import act, continue_training, delete, follow, rename
 from playground.ui.train.schedule_chart import FIELDS as SCHEDULE_FIELDS
@@ -205,41 +204,6 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
 # What the buttons do
 
 
-def show_preset(name: str, n_head: float) -> list[Any]:
-    """The preset's values for the fields that it sets, without sizes."""
-    values = preset(name, n_head=n_head).to_dict()
-    return [values[key] for key in _preset_fields()]
-
-
-def show_recipe(name: str, *shown: Any) -> list[Any]:
-    """Dataset, sizes and training settings of a preset that is a whole recipe. Other presets do not change them, unless the
-    form `shown` is an unmodified recipe: that is reset."""
-    if name in RECIPES:
-        return _whole(name)
-    untouched = any(list(shown) == _whole(other) for other in RECIPES)
-    return _whole("") if untouched else [gr.skip()] * len(shown)
-
-
-def _whole(name: str) -> list[Any]:
-    """The values of what recipes set on the form, by this one, or as the form begins."""
-    model, train = ({**kind().to_dict(), **recipe(name, kind)} for kind in (ModelConfig, TrainConfig))
-    of_model, of_train = _recipe_fields()
-    return [train["corpus"], *(model[key] for key in of_model), *(train[key] for key in of_train)]
-
-
-def _recipe_fields() -> tuple[list[str], list[str]]:
-    """What a recipe sets on the form: sizes, and all of training but what is chosen elsewhere."""
-    sizes = {key for name in RECIPES for key in recipe(name, ModelConfig)}
-    elsewhere = {"seed", "prompt", *HIDDEN}
-    return sorted(sizes), [item.name for item in fields(TrainConfig) if item.name not in elsewhere]
-
-
-def _preset_fields() -> list[str]:
-    """The fields that any preset sets: choosing one also resets those set by another."""
-    named = {key for values in PRESETS.values() for key in values} - {"n_head"}
-    return [item.name for item in fields(ModelConfig) if item.name in named]
-
-
 def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[str, str]:
     """The estimate of the run, or an error; and a description of the architecture."""
     try:
@@ -277,7 +241,7 @@ def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:
 
 
 def _axes(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: values[key] for key in _preset_fields()}
+    return {key: values[key] for key in preset_fields()}
 
 
 def start(
@@ -359,9 +323,9 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     kind, size = tab.train["tokenizer"], tab.train["bpe_vocab"]
     kind.change(show_tokenizer, kind, [size, tab.token_file], **QUIET)  # type: ignore[attr-defined]
     tab.preset.input(
-        show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in _preset_fields()], **QUIET
+        show_preset, [tab.preset, tab.model["n_head"]], [tab.model[key] for key in preset_fields()], **QUIET
     )
-    of_model, of_train = _recipe_fields()
+    of_model, of_train = recipe_fields()
     whole = [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)]
     tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
     wire_rate(tab.model, tab.train, services.limits)
