@@ -153,9 +153,10 @@ def _notes(
     part, lost = tried
     notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost, f"the {part}")]
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
+        where = f"the first {MAX_BYTES / 1e6:g} MB, from which BPE learns" if isinstance(own, TextFile) else "this text"
         notes.append(
             f"The vocabulary stopped at {tokenizer.vocab_size:,} of {counted(train.bpe_vocab, 'token')}: "
-            "no pair of tokens occurs twice any more in this text."
+            f"no pair of tokens occurs twice any more in {where}."
         )
     if isinstance(tokenizer, ImportedTokenizer) and not tokenizer.exact:
         back = f" The {part} of this run comes back unchanged." if lost is None else ""

@@ -7,7 +7,9 @@ import pytest
 from tokenizers import Tokenizer, processors
 
 from playground.config import ModelConfig, TrainConfig, usual_rate
-from playground.data.documents import Text
+from playground.data.documents import NO_ENDS, Text
+from playground.data.sources import TextFile
+from playground.runs import create, texts
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.limits import Limits
 from playground.runs.store.run_store import RunStore
@@ -226,3 +228,20 @@ def test_memory_that_is_short_by_little_does_not_read_the_same() -> None:
         check_memory(ModelConfig(), TrainConfig(), need - 1)
     needed, left = re.findall(r"([\d.]+) GB", str(caught.value))
     assert float(needed) > float(left)
+
+
+def test_a_vocabulary_that_stops_early_names_what_it_was_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file larger than what BPE learns from, that is its beginning: behind it pairs do occur twice."""
+    beginning, rest = "ab " * 1_333, "the cat sat on the mat. " * 400
+    path = tmp_path / "text.txt"
+    path.write_text(beginning + rest)
+    for module in (create, texts):
+        monkeypatch.setattr(module, "MAX_BYTES", len(beginning))
+    own = TextFile(path, path.stat().st_size, "text.txt", NO_ENDS)
+    settings = {"corpus": "own", "tokenizer": "bpe", "bpe_vocab": 500}
+    prepared = prepare_run("modern", {"block_size": 16}, settings, own_text=own)
+    assert prepared.model.vocab_size < 500
+    note = f"no pair of tokens occurs twice any more in the first {len(beginning) / 1e6:g} MB, from which BPE learns."
+    assert any(note in each for each in prepared.notes), prepared.notes
