@@ -24,7 +24,7 @@ from playground.ui.forms import read_form
 from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.picker import QUIET
 from playground.ui.sample import sample_tab, streaming_tab
-from playground.ui.server import accounts, health
+from playground.ui.server import accounts, health, preload
 from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
@@ -46,6 +46,7 @@ TABS: dict[str, ModuleType] = {  # from left to right; each has a `build` and a 
 # The token is a secret between this browser and the server, which knows only its hash. Gradio encrypts what it keeps in the
 # browser with this key, so that it survives a restart; the key need not be secret.
 BROWSER_KEY = "llm-playground"
+FIRST_SCRIPTS = ("components/status_pill.js", "components/link_box.js", "components/live_run.js")  # of an opening page
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -156,14 +157,19 @@ def see_batch(
 
 def launch_options(services: Services) -> dict[str, Any]:
     """The arguments of `launch`."""
+    first = tuple(f"./{scripts.address(name)}" for name in scripts.with_imports(*FIRST_SCRIPTS))
     uploads = Uploads(Path(get_upload_folder())) if services.public else None
     return {
         "theme": THEME,
         "css_paths": [CSS_PATH],
         "head": head_html(),
         "app_kwargs": {
-            "middleware": [Middleware(RequestGuard, uploads=uploads), Middleware(Delivery), Middleware(EarlyScript)],
-            "routes": [*scripts.routes(), *health.routes(services)],
+            "middleware": [
+                Middleware(RequestGuard, uploads=uploads),
+                Middleware(Delivery),
+                Middleware(EarlyScript, scripts=first),
+            ],
+            "routes": [*scripts.routes(), *preload.routes(), *health.routes(services)],
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,

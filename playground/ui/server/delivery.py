@@ -37,7 +37,8 @@ class Delivery:
             await self.app(scope, receive, send)
             return
         hashed = HASHED.search(scope["path"]) is not None
-        gzips = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
+        # Gradio compresses its own files itself.
+        gzips = not hashed and accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
         start: Message | None = None
 
         async def deliver(message: Message) -> None:
