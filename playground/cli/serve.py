@@ -23,6 +23,7 @@ def prepare_process() -> None:
 
     zero_gpu.announce()
     memory.limit_malloc_arenas()
+    os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe this machine's: `server.addresses` decides
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     import torch
 
     from playground.ui.app import build_app, launch_options
+    from playground.ui.server.addresses import Addresses
     from playground.ui.server.event_queue import queued
     from playground.ui.services import Services
 
@@ -50,13 +52,14 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
     demo = queued(build_app(services))
+    share_url = (lambda: demo.share_url) if options.share else None
     try:
         demo.launch(
             server_name=options.host or ("0.0.0.0" if hosted else None),  # noqa: S104 - a Space must listen everywhere
             server_port=options.port,
             share=options.share,
             inbrowser=not (hosted or options.no_browser or os.environ.get("CI")),
-            **launch_options(services),
+            **launch_options(services, Addresses.of(services.hosting, options.host, share_url)),
         )
     finally:
         services.close()

@@ -25,6 +25,7 @@ from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.picker import QUIET
 from playground.ui.sample import sample_tab, streaming_tab
 from playground.ui.server import accounts, health, preload
+from playground.ui.server.addresses import Addresses
 from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
@@ -155,8 +156,9 @@ def see_batch(
     return gr.update(selected="batch"), shown, "text"
 
 
-def launch_options(services: Services) -> dict[str, Any]:
-    """The arguments of `launch`."""
+def launch_options(services: Services, addresses: Addresses | None = None) -> dict[str, Any]:
+    """The arguments of `launch`, for an app that has these addresses: those of this machine only unless given."""
+    addresses = addresses or Addresses.of(services.hosting)
     first = tuple(f"./{scripts.address(name)}" for name in scripts.with_imports(*FIRST_SCRIPTS))
     uploads = Uploads(Path(get_upload_folder())) if services.public else None
     return {
@@ -165,7 +167,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "head": head_html(),
         "app_kwargs": {
             "middleware": [
-                Middleware(RequestGuard, uploads=uploads),
+                Middleware(RequestGuard, uploads=uploads, addresses=addresses),
                 Middleware(Delivery),
                 Middleware(EarlyScript, scripts=first),
             ],

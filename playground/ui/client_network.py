@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gradio.context import LocalContext
 
-from playground.runs.queue.client_networks import origin
+from playground.runs.queue.client_networks import network_of
 
 
 def client_network() -> str | None:
-    """The network of the request that this thread handles, or None. See `runs.queue.client_networks`."""
+    """The network of the request that this thread handles, or None. `server.addresses` has made the visitor its client."""
     request = LocalContext.request.get(None)
     if request is None or request.client is None:
         return None
-    return origin(str(request.client.host), [str(request.headers.get("x-forwarded-for") or "")])
+    return network_of(str(request.client.host))

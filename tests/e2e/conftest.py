@@ -122,7 +122,7 @@ def end_workers(data: Path) -> None:
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One app for all tests that do not restart it."""
-    app = App(tmp_path_factory.mktemp("app") / "data").start()
+    app = App(tmp_path_factory.mktemp("app") / "data", settings={"PLAYGROUND_FRAMES": "http://localhost:*"}).start()
     yield app
     app.stop()
     end_workers(app.data)

@@ -146,7 +146,7 @@ def behind(app_url: str, prefix: str) -> Iterator[str]:
 @pytest.fixture
 def prefixed(tmp_path: Path) -> Iterator[App]:
     """An app that is told of its prefix, and of server-side rendering, as a Space does."""
-    told = {"GRADIO_ROOT_PATH": "/class/room", "GRADIO_SSR_MODE": "True"}
+    told = {"GRADIO_ROOT_PATH": "/class/room", "GRADIO_SSR_MODE": "True", "PLAYGROUND_PROXIES": "127.0.0.1"}
     app = App(tmp_path / "data", settings=told).start()
     yield app
     app.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from playground.runs.queue.client_networks import ClientNetworks, network_of, origin
+from playground.runs.queue.client_networks import ClientNetworks, network_of
 
 ANN, EVIL = "8.8.4.4", "1.1.1.1"
 
@@ -27,26 +27,6 @@ def test_a_public_address_is_a_network(address: str, network: str) -> None:
 )  # fmt: skip
 def test_all_else_is_none(address: str) -> None:
     assert network_of(address) is None
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "network"),
-    [
-        (ANN, [], ANN),
-        (ANN, [EVIL], ANN),  # no proxy, a forged header
-        (ANN, ["127.0.0.1"], ANN),
-        ("10.16.3.80", [ANN], ANN),  # behind a proxy
-        ("10.16.3.80", [f"{EVIL}, {ANN}"], ANN),  # the visitor sent the first, the proxy added the second
-        ("10.16.3.80", [EVIL, ANN], ANN),  # as two headers
-        ("10.16.3.80", [f"{EVIL}, {ANN}, 10.0.0.5, 10.0.0.6"], ANN),  # proxies behind each other
-        ("127.0.0.1", [f"{'x,' * 5_000}{ANN}"], ANN),
-        ("127.0.0.1", [], None),
-        ("192.168.0.7", ["192.168.0.9"], None),  # a class in one room
-        ("testclient", ["unknown"], None),
-    ],
-)
-def test_nobody_chooses_their_network_by_a_header(peer: str, forwarded: list[str], network: str | None) -> None:
-    assert origin(peer, forwarded) == network
 
 
 def test_what_a_network_used_is_known_by_its_jobs() -> None:

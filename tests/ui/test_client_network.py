@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 import gradio as gr
 import pytest
 from gradio_client import Client
+from starlette.middleware import Middleware
 
+from playground.runs.queue.hosting import LOOPBACK, Hosting
 from playground.ui.client_network import client_network
+from playground.ui.server.addresses import Addresses
+from playground.ui.server.guard import RequestGuard
 from playground.ui.services import show_errors
 
 
@@ -25,7 +30,13 @@ def url() -> Iterator[str]:
         gr.api(show_errors(where), api_name="where")  # type: ignore[attr-defined]
         shown = gr.Textbox()
         gr.Button().click(show_errors(slowly), None, shown, api_name="slowly")
-    _, url, _ = demo.queue().launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    addresses = Addresses.of(Hosting(proxies=(*LOOPBACK, *map(ip_network, ("10.0.0.0/8",)))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORWARDED_ALLOW_IPS", "")  # as `cli.serve.prepare_process` does
+        _, url, _ = demo.queue().launch(
+            prevent_thread_lock=True, quiet=True, ssr_mode=False,
+            app_kwargs={"middleware": [Middleware(RequestGuard, addresses=addresses)]},
+        )  # fmt: skip
     yield url
     demo.close()
 

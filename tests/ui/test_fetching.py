@@ -150,7 +150,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[gr.Blocks, 
     demo = queued(build_app(services))
     demo.max_file_size = None
     app = App.create_app(demo, app_kwargs=dict(launch_options(services)["app_kwargs"]))
-    yield demo, TestClient(app)
+    yield demo, TestClient(app, "http://localhost")
     launcher.close()
 
 

@@ -153,7 +153,9 @@ def test_no_address_leads_out(stage: tuple[Services, gr.Blocks, list[str]]) -> N
     services, demo, spellings = stage
     demo.max_file_size = None
     client = TestClient(
-        App.create_app(demo, app_kwargs=dict(launch_options(services)["app_kwargs"])), raise_server_exceptions=False
+        App.create_app(demo, app_kwargs=dict(launch_options(services)["app_kwargs"])),
+        base_url="http://localhost",
+        raise_server_exceptions=False,
     )
     places = (
         "/gradio_api/file=",

@@ -33,19 +33,6 @@ def network_of(address: str) -> str | None:
     return str(found if found.version == 4 else ipaddress.ip_network((found, V6_BITS), strict=False))
 
 
-def origin(peer: str, forwarded: Iterable[str]) -> str | None:
-    """The network behind a request from `peer`, given the values of its header ``X-Forwarded-For``.
-
-    For a public peer its own address is used, because it could forge the header. Any other peer is a proxy of the host or a
-    local network. Each proxy appends the address of its client, so the last public address was added by a proxy and not by
-    the visitor.
-    """
-    if network_of(peer) is not None:
-        return network_of(peer)
-    heard = [part for value in forwarded for part in value.split(",")]
-    return next((found for part in reversed(heard) if (found := network_of(part)) is not None), None)
-
-
 class ClientNetworks:
     """What each network has in the queue and has used within 24 hours. All methods may be called from any thread."""
 

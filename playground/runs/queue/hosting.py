@@ -5,6 +5,8 @@ An invalid value stops the app at startup, so that no limit is silently missing.
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +18,16 @@ PREFIX = "PLAYGROUND_"
 KEEP_DAYS = 14.0
 # Set on a Space whose README has `hf_oauth: true`. Elsewhere Gradio's login button would fail at startup.
 SIGN_IN = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128")))
+# A Space is reached only through the proxies of Hugging Face, which have private addresses.
+PRIVATE = (
+    *LOOPBACK,
+    *map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")),
+)
+HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+SITE = re.compile(r"https?://[a-z0-9*][a-z0-9.-]*(:(\d+|\*))?")
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,9 @@ class Hosting:
     account_secret: str = field(
         default="", repr=False
     )  # of a Space with sign-in; tokens of accounts are derived from it
+    hosts: tuple[str, ...] = ()  # names that the app answers to, besides those of this machine
+    proxies: tuple[Network, ...] = ()  # whose forwarded headers are believed
+    frames: tuple[str, ...] = ()  # sites that may show the page in a frame
 
     @classmethod
     def read(cls, environment: Mapping[str, str], public: bool | None = None) -> Hosting:
@@ -64,8 +79,9 @@ class Hosting:
         signs_in = environment.get("SYSTEM") == "spaces" and all(environment.get(name) for name in SIGN_IN)
         secret = environment.get("OAUTH_CLIENT_SECRET", "") if signs_in else ""
         return cls(
-            public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive, secret
-        )
+            public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive, secret,
+            **_addresses(said, environment),
+        )  # fmt: skip
 
 
 def _numeric() -> list[Any]:
@@ -75,8 +91,32 @@ def _numeric() -> list[Any]:
 # What a host can set, without the prefix: the switches, and every numeric field of `Limits` in capitals.
 VARIABLES: tuple[str, ...] = (
     "PUBLIC", "CLASSROOM", "TRAIN", "HOST_PASSWORD", "PASSWORD", "FROZEN", "PINNED", "KEEP_DAYS", "ARCHIVE",
+    "HOSTS", "PROXIES", "FRAMES",
     *(item.name.upper() for item in _numeric()),
 )  # fmt: skip
+
+
+def _addresses(said: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The fields `hosts`, `proxies` and `frames`. A Space has defaults for all of them."""
+    on_space = bool(environment.get("SPACE_ID"))
+    hosts = _names(said["HOSTS"].lower())
+    for name in hosts:
+        if not HOST_NAME.fullmatch(name):
+            raise ValueError(
+                f"{PREFIX}HOSTS must have host names without port, separated by commas; {name[:60]!r} is none."
+            )
+    frames = _names(said["FRAMES"].lower())
+    for site in frames:
+        if not SITE.fullmatch(site):
+            raise ValueError(f"{PREFIX}FRAMES must have sites like https://example.org; {site[:60]!r} is none.")
+    try:
+        proxies = tuple(map(ipaddress.ip_network, _names(said["PROXIES"])))
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}PROXIES must have IP addresses or networks: {error}.") from None
+    if on_space:
+        hosts += _names(environment.get("SPACE_HOST", "").lower())
+        frames += ("https://huggingface.co",)
+    return {"hosts": hosts, "proxies": proxies or (PRIVATE if on_space else ()), "frames": frames}
 
 
 def _yes(name: str, text: str) -> bool:

@@ -11,7 +11,8 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
-from playground.runs.queue.client_networks import network_of
+from playground.runs.queue.hosting import Hosting
+from playground.ui.server.addresses import Addresses, asked_host
 from playground.ui.server.uploads import Uploads
 
 Message = MutableMapping[str, Any]
@@ -22,6 +23,7 @@ MAX_BODY = 64_000_000  # bytes of a request other than uploads: a pasted text of
 MAX_HELD = 256_000_000  # bytes of all large requests that are being read
 LARGE = 1_000_000  # bytes above which a request counts as large
 SAFE = ("GET", "HEAD", "OPTIONS")
+HOST_HELP = "If it is its name, add it to PLAYGROUND_HOSTS."
 OWN = ("same-origin", "none")  # Sec-Fetch-Site of the page's own requests, and of typed addresses
 # Routes of Gradio that this app does not need: fetching an address (also disabled by `fetching`), storing a session with
 # its inputs, call statistics, recordings.
@@ -37,9 +39,10 @@ class Refused(Exception):  # noqa: N818 - says itself
 class RequestGuard:
     """ASGI middleware.
 
-    In a local app all runs belong to the user, so pages of other sites must not be able to act on them (CSRF): their
-    requests that could change anything are rejected by the headers that browsers set. API clients send no such headers.
-    Bodies are limited individually and in total, and uploads by `uploads`. Responses disable content sniffing.
+    In a local app all runs belong to the user, so pages of other sites must not be able to act on them (CSRF) or to read
+    them: their requests are rejected by the headers that browsers set, except for links that lead here. API clients send no
+    such headers. Requests to another host's name are rejected too (`addresses`). Bodies are limited individually and in
+    total, and uploads by `uploads`. Responses disable content sniffing, and frames of other sites.
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class RequestGuard:
         max_body: int = MAX_BODY,
         max_held: int = MAX_HELD,
         uploads: Uploads | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         self.app = app
+        self.addresses = addresses or Addresses.of(Hosting())
         self.max_body = max_body
         self.max_held = max_held
         self.uploads = uploads
@@ -59,11 +64,13 @@ class RequestGuard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = _known_by_sender(scope)
+        scope, send = self.addresses.received(scope), self._declared(send)
         headers = Headers(scope=scope)
-        if scope["method"] not in SAFE and not _is_own(headers):
-            refusal = PlainTextResponse("Requests from pages of other sites are refused.", 403)
-            await refusal(scope, receive, send)
+        if not self.addresses.is_ours(host := asked_host(headers)):
+            sentence = f"This app does not answer to the host name {host[:100]!r}."
+            await PlainTextResponse(f"{sentence} {HOST_HELP}", 421)(scope, receive, send)
+        elif not _is_own(headers, scope["method"] in SAFE):
+            await PlainTextResponse("Requests from pages of other sites are refused.", 403)(scope, receive, send)
         elif UNUSED.search(scope["path"]):
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
         elif scope["path"].rstrip("/").endswith("/upload"):
@@ -71,9 +78,23 @@ class RequestGuard:
         else:
             await self._body(headers, scope, receive, send)
 
+    def _declared(self, send: Send) -> Send:
+        """`send`, with headers that tell browsers that a response is what it says, and who may frame it."""
+        added = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-security-policy", self.addresses.frame_policy().encode()),
+        ]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        return answer
+
     async def _upload(self, headers: Headers, scope: Message, receive: Receive, send: Send) -> None:
         if self.uploads is None or scope["method"] in SAFE:
-            await self.app(scope, receive, _declared(send))
+            await self.app(scope, receive, send)
             return
         said = headers.get("content-length", "")
         size = int(said) if said.isdecimal() and len(said) < 20 else 0
@@ -82,7 +103,7 @@ class RequestGuard:
             await PlainTextResponse(sentence, status)(scope, receive, send)
             return
         try:  # the server reads no more than the declared length
-            await self.app(scope, receive, _declared(send))
+            await self.app(scope, receive, send)
         finally:
             self.uploads.end(size)
 
@@ -120,7 +141,7 @@ class RequestGuard:
             return message
 
         try:
-            await self.app(scope, counted, _declared(answer))
+            await self.app(scope, counted, answer)
         except Refused:
             pass  # it has done its work, which was to end the app's; what is said of it comes below
         finally:
@@ -129,34 +150,10 @@ class RequestGuard:
             await refusal(scope, receive, send)
 
 
-def _known_by_sender(scope: Message) -> Message:
-    """The request, which says of a public sender what is true, whatever that sender has written there: an agent's tools are
-    called by Gradio with the agent's headers, from this machine (`ui.client_network`)."""
-    sender = str((scope.get("client") or ("",))[0])
-    if network_of(sender) is None:
-        return scope
-    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"x-forwarded-for"]
-    return {**scope, "headers": [*others, (b"x-forwarded-for", sender.encode())]}
-
-
-def _declared(send: Send) -> Send:
-    """`send`, with the word to browsers that an answer is what it says."""
-
-    async def answer(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"x-content-type-options", b"nosniff")]}
-        await send(message)
-
-    return answer
-
-
-def _is_own(headers: Headers) -> bool:
-    """Whether a request comes from a page of this app or from an API client."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
+def _is_own(headers: Headers, safe: bool) -> bool:
+    """Whether a request comes from a page of this app or from an API client. With a safe method, also whether it is a link:
+    only a script of another site that wants to read the answer gives its origin then."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and not (safe and origin is None):
         return site in OWN
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    hosts = {headers.get("host"), headers.get("x-forwarded-host")} - {None}
-    return urlsplit(origin).netloc in hosts
+    return origin is None or urlsplit(origin).netloc.lower() == asked_host(headers)
