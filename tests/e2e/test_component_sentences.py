@@ -206,3 +206,23 @@ def test_steps_are_said_of_what_was_trained_here(
     chart = page.locator(".pg-tiles, [aria-label='Training curves'] > div:first-child")
     assert chart.evaluate_all("(all) => all.map((each) => each.hidden)") == [not bar, not bar]
     assert (page.locator(".pg-live-line strong").inner_text() == "Imported") == (not bar)
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        ([a_run("A", {10: 1.71}), a_run("B", {10: 1.75})], "The log of A and of B has no standard error, so a small"),
+        (
+            [*within(0.01, A=1.71), a_run("B", {10: 1.75})],
+            "The log of B has no standard error, so a small difference may",
+        ),
+        (within(0.01, A=1.71, B=1.75), ""),
+    ],
+)
+def test_a_loss_without_a_standard_error_is_said_to_have_none(
+    shown: Any, runs: list[dict[str, Any]], words: str
+) -> None:
+    text = shown("compare_chart", {"runs": [run["id"] for run in runs]}, curves={"runs": runs})
+    assert words in text
+    assert ("has no standard error" in text) == bool(words)
+    assert ("± is one standard error" in text) == any(run["validation"]["loss_se"][0] is not None for run in runs)

@@ -91,7 +91,9 @@ export function mount({ element, props, server, watch, trigger }) {
     const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
     const exact = measured.every((run) => run.validation.step.includes(step));
     const when = ends ? "At the end of each" : exact ? `At step ${whole(step)}, the last that all have reached` : `At the last evaluations up to step ${whole(step)}`;
-    const meaning = best.error != null || next.error != null ? "± is one standard error over windows of the validation text, not the error of this difference. " : "";
+    const without = [best, next].filter(({ error }) => error == null).map(({ run }) => nameOf(run));
+    const meaning = (without.length < 2 ? "± is one standard error over windows of the validation text, not the error of this difference. " : "") +
+      (without.length ? `The log of ${without.join(" and of ")} has no standard error, so a small difference may be due to the choice of validation windows. ` : "");
     const [low, high] = apart(best.value, next.value, 3);
     const noise = 2 * Math.hypot(best.error ?? 0, next.error ?? 0); // as if the two were independent, which errs on the side of silence
     const ranking = best.value === next.value ? `${nameOf(best.run)} and ${nameOf(next.run)} have the same validation loss: ${low}${plusMinus(best.error)} ${unit}.`
