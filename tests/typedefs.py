@@ -19,7 +19,7 @@ from typing import (
     is_typeddict,
 )  # fmt: skip
 
-from playground.ui.components import COMPONENTS
+from playground.ui.components import COMPONENTS, Component
 from playground.ui.components.contracts.shared import Failure
 from playground.ui.scripts import HERE
 
@@ -105,15 +105,37 @@ def records() -> dict[str, list[Any]]:
     return declared
 
 
+def given(component: Component) -> str:
+    """One line of JSDoc: what Gradio gives the script of a component."""
+    calls = [
+        f"{name}: Endpoint<{spelled(asked)}, {spelled(answer)}>"
+        for name, (asked, answer) in component.functions.items()
+    ]
+    server = f", {{ {', '.join(calls)} }}" if calls else ""
+    return f"/** @typedef {{Component<{spelled(component.value)}{server}>}} Given */"
+
+
 def block(script: str) -> str:
-    """The lines of a script that declare its types; "" for none."""
+    """The lines of a script that declare its types, and import those that several scripts use; "" for none."""
     declared = records().get(script, [])
-    return "\n".join([MARK, *map(typedef, declared)]) if declared else ""
+    lines = list(map(typedef, declared))
+    if component := COMPONENTS.get(script.removesuffix(".js")):
+        lines.append(given(component))
+    if not lines:
+        return ""
+    elsewhere = {record.__name__ for record in records()[COMMON]} if script != COMMON else set()
+    words = set(re.findall(r"\w+", " ".join(re.sub(r"\w+\??: ", "", line) for line in lines)))
+    imported = [
+        f'/** @import {{ {", ".join(sorted(names))} }} from "../static/{file}" */'
+        for file, names in (("gradio.js", words & {"Component", "Endpoint"}), (COMMON, words & elsewhere))
+        if names
+    ]
+    return "\n".join([MARK, *imported, *lines])
 
 
 def written(text: str, script: str) -> str:
     """A script's text with its block as it ought to be: after the comment at its beginning."""
-    text = re.sub(rf"\n{re.escape(MARK)}\n(?:/\*\* @typedef .*\n)+", "", text)
+    text = re.sub(rf"\n{re.escape(MARK)}\n(?:/\*\* @(?:typedef|import) .*\n)+", "", text)
     if not (lines := block(script)):
         return text
     beginning = re.match(r"(?://.*\n)*", text)

@@ -4,4 +4,5 @@ import { mount } from "playground/components/race_view.js";
 
 if (matchMedia("(prefers-color-scheme: dark)").matches) document.body.classList.add("dark");
 const data = JSON.parse(document.getElementById("data").textContent);
-mount({ element: document.getElementById("race"), props: { value: { race: data.id } }, server: { race: async () => data }, watch() {}, trigger() {} });
+const server = /** @type {any} */ ({ race: async () => data }); // without `file`: there is nothing to export here
+mount({ element: document.getElementById("race"), props: { value: { visitor: "", race: data.id, nonce: 0 } }, server, watch() {}, trigger() {} });

@@ -3,11 +3,14 @@
 // as one greyscale PNG, value = round(sqrt(p) * 255): the picture and the numbers behind the pointer are the same bytes.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { AblateAnswer, AblateQuestion, HeadsAnswer, RunQuestion, TextQuestion, TimelineAnswer } from "../static/types.js" */
 /** @typedef {{ words: string, step: number, heads: [number, number][], token: number, off: string }} TourStage */
 /** @typedef {{ title: string, stages: TourStage[] }} Tour */
 /** @typedef {{ visitor: string, run: string, nonce: number | string, text: string, special: boolean, reading?: Tour }} AttentionValue */
 /** @typedef {{ visitor: string, run: string, step: number | null, text: string, special?: boolean, layer?: number | null }} AttentionQuestion */
 /** @typedef {{ tokens: string[], n_layer: number, n_head: number, layers: number[], size: number, png: string, note: string, windows: number[], n_sink: number }} AttentionAnswer */
+/** @typedef {Component<AttentionValue, { attention: Endpoint<AttentionQuestion, AttentionAnswer>, timeline: Endpoint<RunQuestion, TimelineAnswer>, heads: Endpoint<TextQuestion, HeadsAnswer>, ablate: Endpoint<AblateQuestion, AblateAnswer> }>} Given */
 
 import { attentionLines, lineStyle } from "../static/attention_lines.js";
 import { attentionMap } from "../static/attention_map.js";
@@ -38,6 +41,7 @@ async function bytesOf(png) {
 
 const placeOf = (button) => ({ layer: Number(button.dataset.layer), head: Number(button.dataset.head) });
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -185,7 +189,7 @@ export function mount({ element, props, server, watch }) {
   }
 
   grid.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
+    const button = /** @type {Element} */ (event.target).closest("button");
     if (button) choose(placeOf(button));
   });
   grid.addEventListener("keydown", (event) => {
@@ -229,10 +233,10 @@ export function mount({ element, props, server, watch }) {
   }
 
   flow.addEventListener("pointerover", (event) => {
-    const t = [...flow.children].indexOf(event.target.closest(".pg-token"));
+    const t = [...flow.children].indexOf(/** @type {Element} */ (event.target).closest(".pg-token"));
     if (t >= 0) point(t);
   });
-  flow.addEventListener("focusin", (event) => point([...flow.children].indexOf(event.target)));
+  flow.addEventListener("focusin", (event) => point([...flow.children].indexOf(/** @type {Element} */ (event.target))));
   flow.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
     if (!step || !flow.children[row + step]) return;

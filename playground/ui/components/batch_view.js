@@ -1,11 +1,13 @@
 // A batch under the lens. Rows are chosen like radio buttons, positions like cells of a grid: with the arrow keys.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ ids: number[], pieces: string[], loss: (number | null)[] | null, counts: boolean[] }} BatchRow */
 /** @typedef {{ n_rows: number, title: string, rows: BatchRow[], note: string, code: Object<string, string>[], nonce: number | string, visitor: string, run: string, step: number | null, batch: any }} BatchValue */
 /** @typedef {{ visitor: string, run: string, step: number | null, ids: number[], position: number, target: number }} ExplainQuestion */
 /** @typedef {{ token: number, piece: string, logit: number, weight: number, p: number }} ExplainCandidate */
 /** @typedef {{ candidates: ExplainCandidate[], target: number, largest: number, total: number, p: number, loss: number, others: number, p_others: number }} ExplainAnswer */
+/** @typedef {Component<BatchValue, { explain: Endpoint<ExplainQuestion, ExplainAnswer> }>} Given */
 
 import { askServer, el, setText } from "../static/dom.js";
 import { counted, percent, visible, whole } from "../static/words.js";
@@ -37,6 +39,7 @@ function noticed(e) {
   return `The most likely token was ${visible(best.piece)} (${percent(best.p)}); the target got ${percent(e.p)}. Only the probability of the target counts, not how the rest is distributed.`;
 }
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const root = element.querySelector(".pg-batch");
   const empty = element.querySelector(".pg-batch-empty");
@@ -82,7 +85,7 @@ export function mount({ element, props, server, watch }) {
   function chooseRow(i, focus = true) {
     row = Math.max(0, Math.min(value.rows.length - 1, i));
     [...rowsHost.children].forEach((button, n) => {
-      button.setAttribute("aria-checked", n === row);
+      button.setAttribute("aria-checked", String(n === row));
       button.tabIndex = n === row ? 0 : -1;
     });
     if (focus) rowsHost.children[row].focus();
@@ -130,7 +133,7 @@ export function mount({ element, props, server, watch }) {
     const picks = [...table.querySelectorAll(".pg-shift-pick")];
     picks.forEach((button, n) => {
       button.tabIndex = n === position ? 0 : -1;
-      button.setAttribute("aria-pressed", n === position);
+      button.setAttribute("aria-pressed", String(n === position));
     });
     for (const cell of table.querySelectorAll("td")) {
       const at = Number(cell.dataset.t);
@@ -147,7 +150,7 @@ export function mount({ element, props, server, watch }) {
   }
 
   table.addEventListener("click", (event) => {
-    const cell = event.target.closest("td");
+    const cell = /** @type {Element} */ (event.target).closest("td");
     if (cell) choosePosition(Number(cell.dataset.t));
   });
   table.addEventListener("keydown", (event) => {

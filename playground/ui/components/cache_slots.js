@@ -1,14 +1,17 @@
 // The slots of a KV cache, played token by token.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ held: number[], inside: number[], slot: number, evicted: number }} SlotStep */
 /** @typedef {{ capacity: number, n_sink: number, streams: boolean, tokens: string[], steps: SlotStep[], nonce: number | string }} SlotsValue */
+/** @typedef {Component<SlotsValue>} Given */
 
 import { calm, el, every, setText } from "../static/dom.js";
 import { visible } from "../static/words.js";
 
 const PACE = 700; // milliseconds a token
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-slots");
 
@@ -33,7 +36,7 @@ export function mount({ element, props, watch }) {
     if (panel.hidden) return;
     track.replaceChildren(...Array.from({ length: value.capacity }, (_, slot) => el("li", { class: slot < value.n_sink ? "pg-slot pg-slot-sink" : "pg-slot" },
       el("b"), el("code"), el("small"))));
-    slider.max = value.steps.length - 1;
+    slider.max = String(value.steps.length - 1);
     at = 0;
     playing = !calm();
     draw();
@@ -55,7 +58,7 @@ export function mount({ element, props, watch }) {
     const gone = step.evicted >= 0 ? ` Token ${step.evicted}, the oldest that is not a sink, is evicted.` : "";
     const inside = value.streams ? ` Its position for RoPE is ${step.inside[step.slot]}.` : "";
     setText(words, `Token ${at}, “${token}”, takes ${where}.${gone}${inside}`);
-    slider.value = at;
+    slider.value = String(at);
     setText(play, playing ? "❚❚ pause" : "▶ play");
   }
 

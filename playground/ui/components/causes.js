@@ -1,7 +1,10 @@
 // Switches for every head and MLP of a model; what is off is measured at once, all can be ranked one after the other.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { AblateAnswer, AblateQuestion, RunQuestion, TextValue } from "../static/types.js" */
 /** @typedef {{ n_layer: number, n_head: number, parts: [number, string, number][] }} PartsAnswer */
+/** @typedef {Component<TextValue, { parts: Endpoint<RunQuestion, PartsAnswer>, ablate: Endpoint<AblateQuestion, AblateAnswer> }>} Given */
 
 import { el, setText } from "../static/dom.js";
 import { createView, panel, points, sayNote, shareBar, smallSegments, smallText, withError } from "../static/view.js";
@@ -12,6 +15,7 @@ const SHOWN = 24; // rows of the ranking
 const key = (part) => part.join(" ");
 const name = ([layer, kind, head]) => `Layer ${layer + 1} · ${{ head: `head ${head + 1}`, mlp: "MLP", attention: "all attention" }[kind]}`;
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -69,8 +73,8 @@ export function mount({ element, props, server, watch }) {
   }
 
   switches.addEventListener("click", (event) => {
-    const one = event.target.closest(".pg-switch");
-    const layer = event.target.closest(".pg-switch-layer");
+    const one = /** @type {Element} */ (event.target).closest(".pg-switch");
+    const layer = /** @type {Element} */ (event.target).closest(".pg-switch-layer");
     if (!one && !layer) return;
     const wanted = model.parts.filter((part) => (one ? key(part) === one.dataset.part : part[0] === Number(layer.dataset.layer)));
     const allOff = wanted.every((part) => off.has(key(part)));

@@ -1,12 +1,15 @@
 // Up to eight runs over one another: one line style a run, its name at the line's end, one sentence on who is ahead.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { CurvesAnswer, CurvesQuestion } from "../static/types.js" */
 /** @typedef {{ visitor: string, runs: string[], nonce: number | string }} CompareValue */
+/** @typedef {Component<CompareValue, { curves: Endpoint<CurvesQuestion, CurvesAnswer> }>} Given */
 
 import { onTheme } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, el, every, setText } from "../static/dom.js";
-import { Styles } from "../static/line_styles.js";
+import { lineSample, Styles } from "../static/line_styles.js";
 import { lastOf, Runs } from "../static/runs.js";
 import { apart, number, stateWords, whole } from "../static/words.js";
 
@@ -34,8 +37,7 @@ function at(run, column, step) {
   return i < 0 ? null : run.validation[column][i];
 }
 
-const DASHES = { solid: "none", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "9 3", longdashdot: "9 3 2 3" };
-
+/** @param {Given} given */
 export function mount({ element, props, server, watch, trigger }) {
   const root = element.querySelector(".pg-compare");
   const empty = element.querySelector(".pg-compare-empty");
@@ -122,19 +124,9 @@ export function mount({ element, props, server, watch, trigger }) {
     legend.dataset.key = key;
     const focused = legend.contains(document.activeElement) ? document.activeElement.dataset.run : null;
     legend.replaceChildren(...list.map((run) => {
-      const { colour, dash } = styles.of(run);
       const latest = chart.latest(run);
-      const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      line.setAttribute("viewBox", "0 0 26 8");
-      line.setAttribute("aria-hidden", "true");
-      const path = document.createElementNS(line.namespaceURI, "path");
-      path.setAttribute("d", "M1 4H25");
-      path.setAttribute("stroke", colour);
-      path.setAttribute("stroke-width", "2.6");
-      path.setAttribute("stroke-dasharray", DASHES[dash] ?? dash.replaceAll("px", ""));
-      line.append(path);
       const button = el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(run.id)), "data-run": run.id, title: hidden.has(run.id) ? "Show" : "Hide" },
-        line, el("b", { text: nameOf(run) }), el("span", { class: "pg-number", text: latest ? number(latest.value) : "–" }),
+        lineSample(styles.of(run)), el("b", { text: nameOf(run) }), el("span", { class: "pg-number", text: latest ? number(latest.value) : "–" }),
         el("span", { class: "pg-soft", text: latest ? `step ${whole(latest.step)}${run.state === "running" ? ", training" : ""}` : (run.imported && !run.step ? "imported, no training log" : stateWords(run.state).toLowerCase()) }));
       button.addEventListener("click", () => {
         hidden.has(run.id) ? hidden.delete(run.id) : hidden.add(run.id);

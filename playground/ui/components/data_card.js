@@ -1,9 +1,11 @@
 // A text's card. The value changes when somebody asks about another text.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ name: string, held_out: number, counted: number, nats_per_token: number | null }} Gram */
 /** @typedef {{ sentences: number | null, n_sentences: number, lines: number | null, n_lines: number, windows: number | null, n_windows: number, examples: string[] }} Duplicates */
 /** @typedef {{ title: string, nonce: number | string, n_bytes: number, n_characters: number, n_distinct: number, train_bytes: number, validation_bytes: number, train_tokens: number, validation_tokens: number, tokens_exact: boolean, bytes_per_token: number, vocab_size: number, grams: Gram[], counted_bytes: number, held_out_bytes: number, answers_only: boolean, duplicates: Duplicates, samples: [string, string][], no_bits: string }} DataCardValue */
+/** @typedef {Component<DataCardValue>} Given */
 
 import { calm, el } from "../static/dom.js";
 import { counted, percent, printable, whole } from "../static/words.js";
@@ -29,8 +31,8 @@ function split(card) {
   const share = card.validation_bytes / card.n_bytes;
   const train = el("i", { class: "pg-data-train" });
   const validation = el("i", { class: "pg-data-validation" });
-  train.style.flexGrow = 1 - share;
-  validation.style.flexGrow = share;
+  train.style.flexGrow = String(1 - share);
+  validation.style.flexGrow = String(share);
   return section("Split", "the end of the text is not trained on",
     el("div", { class: "pg-data-split", "aria-hidden": "true" }, train, validation),
     el("p", { class: "pg-soft pg-data-legend" },
@@ -91,6 +93,7 @@ const samples = (card) => section("Samples", "from three places",
   el("div", { class: "pg-data-samples" }, ...card.samples.map(([where, text]) =>
     el("figure", {}, el("figcaption", { class: "pg-soft", text: where }), el("p", { text: printable(text), tabindex: 0, role: "region", "aria-label": `Text at the ${where}` })))));
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-data");
 

@@ -2,6 +2,8 @@
 // and analogies. Points are drawn as their names, so that no colour is needed to tell them apart.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { RunQuestion, TextValue, TimelineAnswer } from "../static/types.js" */
 /** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, anchor: number, axes: "fixed" | "own" }} EmbeddingsQuestion */
 /** @typedef {{ names: string[], kinds: string[], counts: number[], points: number[][], shares: number[], depth: number }} EmbeddingsAnswer */
 /** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, name: string }} NearQuestion */
@@ -9,7 +11,9 @@
 /** @typedef {{ visitor: string, run: string, step: number | null, what: "tokens" | "words", depth?: number, a: string, b: string, c: string, expected: string }} AnalogyQuestion */
 /** @typedef {{ n: number, right: number, lazy: number, candidates: number }} AnalogyTest */
 /** @typedef {{ ranked: [string, number][], raw: string, raw_given: boolean, expected: string | null, rank: number | null, lazy: number | null, of: number, test: AnalogyTest | null }} AnalogyAnswer */
+/** @typedef {Component<TextValue, { embeddings: Endpoint<EmbeddingsQuestion, EmbeddingsAnswer>, near: Endpoint<NearQuestion, NearAnswer>, analogies: Endpoint<AnalogyQuestion, AnalogyAnswer>, timeline: Endpoint<RunQuestion, TimelineAnswer> }>} Given */
 
+import { drawAxes } from "../static/axes.js";
 import { colours, onTheme } from "../static/colours.js";
 import { askServer, el, every, onResize, setText } from "../static/dom.js";
 import { timeline } from "../static/timeline.js";
@@ -24,45 +28,10 @@ const NOTES = {
   words: "Words: the mean of the residual stream after layer {} at the last letter of a word, over its occurrences in up to 32,000 tokens of the validation text; the 120 most frequent words at most.",
 };
 
-/** Round numbers between two bounds, a handful of them. */
-function ticksOf(low, high) {
-  const rough = (high - low) / 8;
-  const size = 10 ** Math.floor(Math.log10(rough));
-  const tick = [1, 2, 5, 10].map((k) => k * size).find((one) => one >= rough);
-  return Array.from({ length: Math.floor(high / tick) - Math.ceil(low / tick) + 1 }, (_, i) => (Math.ceil(low / tick) + i) * tick);
-}
-
-function drawAxes2(paint, project, width, height, [low, high], axis) {
-  const words = (at) => String(Number(at.toPrecision(3)));
-  paint.beginPath();
-  for (const at of ticksOf(low[0], high[0])) {
-    const [x] = project([at, 0]);
-    paint.moveTo(x, 4);
-    paint.lineTo(x, height - 34);
-    paint.textAlign = "center";
-    paint.fillText(words(at), x, height - 21);
-  }
-  for (const at of ticksOf(low[1], high[1])) {
-    const [, y] = project([0, at]);
-    paint.moveTo(58, y);
-    paint.lineTo(width - 4, y);
-    paint.textAlign = "right";
-    paint.fillText(words(at), 52, y + 4);
-  }
-  paint.stroke();
-  paint.textAlign = "center";
-  paint.textBaseline = "alphabetic";
-  paint.fillText(axis(0), (width + 58) / 2, height - 4);
-  paint.save();
-  paint.translate(12, (height - 34) / 2);
-  paint.rotate(-Math.PI / 2);
-  paint.fillText(axis(1), 0, 0);
-  paint.restore();
-}
-
 const copy = (answer) => JSON.parse(JSON.stringify(answer)); // a plain one: Gradio's is a slow proxy
 const row = ([other, cosine]) => el("li", { class: "pg-alternative" }, el("code", { text: visible(other) }), shareBar(Math.max(0, cosine)), el("span", { class: "pg-number", text: cosine.toFixed(2) }));
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -165,7 +134,7 @@ export function mount({ element, props, server, watch }) {
     paint.font = `11px ${style.fontFamily}`;
     paint.strokeStyle = colour.line;
     paint.fillStyle = colour.soft;
-    if (flat) drawAxes2(paint, project, width, height, [low, high], axis);
+    if (flat) drawAxes(paint, project, width, height, [low, high], axis);
     else drawAxes3(paint, project, far, axis);
     placed = frame.points.map(project);
     const order = placed.map((_, i) => i).sort((a, b) => placed[a][2] - placed[b][2] || b - a);

@@ -1,11 +1,14 @@
 // A mixture of experts: load by expert and saved step, the text coloured by expert, first choices by kind of token.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { RunQuestion, TextQuestion, TextValue, TimelineAnswer } from "../static/types.js" */
 /** @typedef {{ visitor: string, run: string, step: number | null, brief?: boolean }} ExpertsQuestion */
 /** @typedef {{ bits: number, shuffled: number, spread: number }} Information */
 /** @typedef {{ expert: number, kind: Information, token: Information }} ExpertsBits */
 /** @typedef {{ n_expert: number, n_active?: number, n_tokens?: number, load?: number[][], effective?: number[], kinds?: [string, number][], table?: number[][][], information?: ExpertsBits[] }} ExpertsAnswer */
 /** @typedef {{ tokens: string[], chosen: number[][][], odds: number[][][], note: string }} RoutesAnswer */
+/** @typedef {Component<TextValue, { experts: Endpoint<ExpertsQuestion, ExpertsAnswer>, routes: Endpoint<TextQuestion, RoutesAnswer>, timeline: Endpoint<RunQuestion, TimelineAnswer> }>} Given */
 
 import { el, emptyState, every, pageAddress, setText } from "../static/dom.js";
 import { createView, panel, sayNote, scroller, shade, smallSegments, smallText, tokenSpan } from "../static/view.js";
@@ -18,6 +21,7 @@ const share = (x) => (100 * x).toFixed(0);
 
 const mark = (e) => el("i", { class: `pg-expert-mark pg-expert-${e % HUES}`, "aria-hidden": "true" });
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const loads = el("table", { class: "pg-head-scores" });
   const loadWords = el("p", { class: "pg-verdict" });

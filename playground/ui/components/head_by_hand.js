@@ -1,8 +1,11 @@
 // One head for one token, step by step: the numbers come from the server, which works them out in float64.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { TextValue } from "../static/types.js" */
 /** @typedef {{ visitor: string, run: string, step: number | null, text: string, special?: boolean, layer: number | null, head: number | null, position: number | null, key: number | null }} HandQuestion */
 /** @typedef {{ tokens: string[], n_layer: number, n_head: number, size: number, layer: number, head: number, position: number, key: number, query: (number | null)[], key_vector: (number | null)[], rows: ([number | null, number | null, boolean, number | null, number | null])[], sink: number | null, top: ([number, number | null, (number | null)[]])[], output: (number | null)[], difference: number, source: string, note: string }} HandAnswer */
+/** @typedef {Component<TextValue, { head_by_hand: Endpoint<HandQuestion, HandAnswer> }>} Given */
 
 import { colours, faint, onTheme } from "../static/colours.js";
 import { el, setText } from "../static/dom.js";
@@ -39,6 +42,7 @@ function row(label, list, most, className = "") {
 
 const largest = (...lists) => Math.max(1e-9, ...lists.flat().map(Math.abs));
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -119,13 +123,13 @@ export function mount({ element, props, server, watch }) {
   layer.addEventListener("change", () => want({ layer: Number(layer.value), key: null }));
   head.addEventListener("change", () => want({ head: Number(head.value), key: null }));
   tokens.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-position]");
+    const button = /** @type {Element} */ (event.target).closest("[data-position]");
     if (!button) return;
     await want({ position: Number(button.dataset.position), key: null });
     tokens.querySelector(`[data-position="${reply.position}"]`)?.focus();
   });
   keys.addEventListener("click", (event) => {
-    const line = event.target.closest("[data-key]");
+    const line = /** @type {Element} */ (event.target).closest("[data-key]");
     if (line) want({ key: Number(line.dataset.key) });
   });
   keysScroll.addEventListener("keydown", (event) => {

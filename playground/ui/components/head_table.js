@@ -1,6 +1,11 @@
 // A table with a row for every head: its six scores at the chosen step, and one of them at all saved steps. The columns of
 // the steps fill one by one; while a run trains, new ones are added.
 
+// Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { HeadsAnswer, RunQuestion, TextQuestion, TextValue, TimelineAnswer } from "../static/types.js" */
+/** @typedef {Component<TextValue, { heads: Endpoint<TextQuestion, HeadsAnswer>, timeline: Endpoint<RunQuestion, TimelineAnswer> }>} Given */
+
 import { el, every, setText } from "../static/dom.js";
 import { CLEAR } from "../static/head_card.js";
 import { createView, sayNote, scroller, shade, smallSegments, smallText } from "../static/view.js";
@@ -8,6 +13,7 @@ import { percent, whole } from "../static/words.js";
 
 const PATIENCE = 3000; // milliseconds between two looks at a live run
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const table = el("table", { class: "pg-head-scores" });
   const meanings = el("dl", { class: "pg-meanings" });
@@ -98,7 +104,7 @@ export function mount({ element, props, server, watch }) {
   }
 
   table.addEventListener("click", (event) => {
-    const button = event.target.closest(".pg-score");
+    const button = /** @type {Element} */ (event.target).closest(".pg-score");
     if (!button) return;
     score = button.dataset.score;
     wanted = true;

@@ -2,10 +2,13 @@
 // embedding and after each layer. One checkpoint, or two beside each other that share the chosen position.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { TextQuestion } from "../static/types.js" */
 /** @typedef {{ run: string, step: number | null }} SecondCheckpoint */
 /** @typedef {{ visitor: string, run: string, nonce: number | string, step: number | null, text: string, beside: SecondCheckpoint | null }} LensValue */
 /** @typedef {{ top: (([string, number | null])[])[], entropy: (number | null)[], divergence: (number | null)[], actual: (number | null)[] }} LensDepth */
 /** @typedef {{ name: string, tokens: string[], depths: LensDepth[], note: string }} LensAnswer */
+/** @typedef {Component<LensValue, { lens: Endpoint<TextQuestion, LensAnswer> }>} Given */
 
 import { el, setText } from "../static/dom.js";
 import {
@@ -18,6 +21,7 @@ const SHOWN = 6; // tokens at which the two differ most
 
 const named = (reply, step) => `${reply.name} · step ${whole(step)}`;
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // What a cell's colour can say: name, what is read from a depth, the scale's end, its unit, and where it is bright.
   const COLOURS = {
@@ -110,7 +114,7 @@ export function mount({ element, props, server, watch }) {
       const { reply } = self;
       if (t < 0 || t >= reply.tokens.length) return;
       flow.children[self.chosen]?.classList.remove("pg-token-chosen");
-      flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+      flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
       self.chosen = t;
       flow.children[t].classList.add("pg-token-chosen");
       flow.children[t].tabIndex = 0;
@@ -194,7 +198,7 @@ export function mount({ element, props, server, watch }) {
 
     for (const kind of ["pointerover", "pointerdown"]) {
       table.addEventListener(kind, (event) => {
-        const td = event.target.closest("td[data-depth]");
+        const td = /** @type {Element} */ (event.target).closest("td[data-depth]");
         if (td) everywhere(self, (one) => one.chooseCell(Number(td.dataset.depth), Number(td.dataset.position)));
       });
     }

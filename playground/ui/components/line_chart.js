@@ -2,9 +2,11 @@
 // ones.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ name: string, x: any[], y: any[], dots?: boolean, label?: string }} ChartLine */
 /** @typedef {{ x: number, text: string }} ChartMark */
 /** @typedef {{ title: string, about: string, x: string, y: string, lines: ChartLine[], note: string, nonce: number | string, log?: boolean, marks?: ChartMark[], ticks?: number[] }} LineChartValue */
+/** @typedef {Component<LineChartValue>} Given */
 
 import { colours, onTheme } from "../static/colours.js";
 import { el, onResize, setText } from "../static/dom.js";
@@ -15,6 +17,7 @@ const COLOURS = ["blue", "vermilion", "green", "purple", "orange", "sky"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const SYMBOLS = ["circle", "square", "diamond", "x", "triangle-up", "cross"];
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-lines");
 

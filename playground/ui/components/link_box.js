@@ -1,10 +1,13 @@
 // The header's "Copy link": asks for what the tab in front shows, copies its address, and shows it.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ query: Object<string, string>, note: string, nonce: number | string }} LinkValue */
+/** @typedef {Component<LinkValue>} Given */
 
 import { el, frontTab, pageAddress, setText } from "../static/dom.js";
 
+/** @param {Given} given */
 export function mount({ element, props, watch, trigger }) {
   const button = el("button", { type: "button", class: "pg-small-button", text: "Copy link", title: "The address of this view" });
   const address = el("input", { class: "pg-mono", readonly: true, "aria-label": "Link", spellcheck: "false" });

@@ -1,9 +1,12 @@
 // The run being trained: its state in words, five numbers, the curves, what to notice, and what it writes.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { CurvesAnswer, CurvesQuestion, RunQuestion } from "../static/types.js" */
 /** @typedef {{ visitor: string, run: string, nonce: number | string }} RunValue */
 /** @typedef {{ name: string, seeds: number, parameters: number, step: number[], tokens: number[], seconds: number[], mean: number[], low: number[], high: number[] }} Band */
 /** @typedef {{ band: Band | null }} BandAnswer */
+/** @typedef {Component<RunValue, { curves: Endpoint<CurvesQuestion, CurvesAnswer>, band: Endpoint<RunQuestion, BandAnswer> }>} Given */
 
 import { colours } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
@@ -74,6 +77,7 @@ function pace(run) {
   return run.train.step.length > 10 ? 4 : 1;
 }
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const root = element.querySelector(".pg-live");
   const page = element.closest(".pg-main") ?? root; // the style sheet shows the buttons that fit what its data-can says
@@ -164,7 +168,7 @@ export function mount({ element, props, server, watch }) {
     bar.style.width = `${done}%`;
     track.hidden = !logged(run);
     track.dataset.state = run.state;
-    track.setAttribute("aria-valuenow", Math.floor(done));
+    track.setAttribute("aria-valuenow", String(Math.floor(done)));
     message.hidden = !run.message;
     setText(message, run.message ?? "");
     message.classList.toggle("pg-alert-bad", ["failed", "diverged", "crashed"].includes(run.state));

@@ -2,7 +2,9 @@
 // text is anyone's: textContent only.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ a: string, b: string, spans: ([string, number | null, number | null])[], differs: string[], note: string, nonce: number | string }} LossesValue */
+/** @typedef {Component<LossesValue>} Given */
 
 import { differences, el, setText } from "../static/dom.js";
 import { percent, printable, visible } from "../static/words.js";
@@ -27,6 +29,7 @@ function span(item, index) {
 
 const indexOf = (target) => Number(target.closest?.("[data-index]")?.dataset.index ?? -1);
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-losses");
   const empty = element.querySelector(".pg-losses-empty");
@@ -52,7 +55,7 @@ export function mount({ element, props, watch }) {
   function show(index) {
     if (!value?.spans[index]) return;
     setText(panel, words(value.spans[index]));
-    flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    flow.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
     flow.children[index].tabIndex = 0;
   }
 

@@ -2,11 +2,14 @@
 // alike several lines are.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { TextValue } from "../static/types.js" */
 /** @typedef {{ visitor: string, run: string, step: number | null, depth: number | null, query: string }} SearchQuestion */
 /** @typedef {{ n: number, model: number, model_error: number, ngrams: number, ngrams_error: number, difference: number, error: number, words: string }} SearchTrial */
 /** @typedef {{ depths: string[], depth: number, n_passages: number, model: [string, number, number][], ngrams: [string, number, number][], same: number, trial: SearchTrial | null, note: string }} SearchAnswer */
 /** @typedef {{ visitor: string, run: string, step: number | null, depth: number | null, lines: string }} SimilarQuestion */
 /** @typedef {{ lines: string[], model: number[][], ngrams: number[][] }} SimilarAnswer */
+/** @typedef {Component<TextValue, { search: Endpoint<SearchQuestion, SearchAnswer>, similar: Endpoint<SimilarQuestion, SimilarAnswer> }>} Given */
 
 import { askServer, el, setText } from "../static/dom.js";
 import { createView, panel, scroller, shade, shareBar } from "../static/view.js";
@@ -32,6 +35,7 @@ function matrix(title, names, values) {
   return el("div", {}, el("h3", { class: "pg-panel-title" }, el("b", { text: title })), scroller(`Similarity by ${title}`, table));
 }
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 

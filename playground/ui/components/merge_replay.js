@@ -2,16 +2,19 @@
 // on the slider asks nobody.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ text: string, nonce: number | string }} ReplayValue */
 /** @typedef {{ text: string, learned: string }} ReplayQuestion */
 /** @typedef {{ token: number, pair: string[], ids: number[], count: number, rivals: [string, string, number][] }} Merge */
 /** @typedef {{ bytes: string, removed: number[], merges: Merge[], learned: string, stopped: boolean }} ReplayAnswer */
+/** @typedef {Component<ReplayValue, { replay: Endpoint<ReplayQuestion, ReplayAnswer> }>} Given */
 
 import { askServer, el, segmented, setText, tokenPiece } from "../static/dom.js";
 import { counted, number, visible, whole } from "../static/words.js";
 
 const SHOWN = 1200; // bytes of the text that are drawn
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const root = element.querySelector(".pg-replay");
 
@@ -112,9 +115,9 @@ export function mount({ element, props, server, watch }) {
   }
 
   slider.addEventListener("input", draw);
-  for (const [button, move] of [[back, -1], [forward, 1]]) {
+  for (const [button, move] of /** @type {[HTMLButtonElement, number][]} */ ([[back, -1], [forward, 1]])) {
     button.addEventListener("click", () => {
-      slider.value = Number(slider.value) + move;
+      slider.value = String(Number(slider.value) + move);
       draw();
     });
   }
@@ -129,16 +132,17 @@ export function mount({ element, props, server, watch }) {
     if (!text) return;
     const mine = ++asked;
     root.classList.add("pg-waiting");
-    const reply = (await askServer(server.replay, { text, learned })) ?? { error: "The server did not answer. Change something to ask again." };
+    const reply = await askServer(server.replay, { text, learned });
     if (mine !== asked) return;
     root.classList.remove("pg-waiting");
-    alert.hidden = !reply.error;
-    setText(alert, reply.error ?? "");
-    if (reply.error) return;
+    const problem = reply ? reply.error ?? "" : "The server did not answer. Change something to ask again.";
+    alert.hidden = !problem;
+    setText(alert, problem);
+    if (problem) return;
     data = { ...reply, bytes: Uint8Array.from(atob(reply.bytes), (character) => character.charCodeAt(0)) };
     const before = Number(slider.value);
-    slider.max = data.merges.length;
-    slider.value = Math.min(before || Math.min(12, data.merges.length), data.merges.length);
+    slider.max = String(data.merges.length);
+    slider.value = String(Math.min(before || 12, data.merges.length));
     draw();
   }
 

@@ -2,8 +2,10 @@
 // arrive once; sliders elsewhere send `playground:sampling` events and everything is computed here.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ p: number, entropy: number }} Padding */
 /** @typedef {{ labels: string[], logits: string, low: number, high: number, by_id: string, uniform: number, seen: number[], temperature: number, top_k: number, top_p: number, min_p: number, repetition_penalty: number, padding: Padding, note: string, nonce: number | string }} NextTokenValue */
+/** @typedef {Component<NextTokenValue>} Given */
 
 import { el, setText } from "../static/dom.js";
 import { drawToken, entropyBits, filterDistribution } from "../static/sampling.js";
@@ -31,6 +33,7 @@ function fill(row, label, before, after, full, words, drawn) {
   setText(row.words, words);
 }
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-next");
 

@@ -3,9 +3,11 @@
 // other way.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ visitor: string, run: string, nonce: number | string, "clean prompt": string, "corrupted prompt": string, "clean answer": string, "corrupted answer": string, step: number | null }} PatchingValue */
 /** @typedef {{ visitor: string, run: string, step: number | null, "clean prompt": string, "corrupted prompt": string, "clean answer": string, "corrupted answer": string, special?: boolean }} PatchQuestion */
 /** @typedef {{ tokens: string[], others: string[], answers: string[], clean: number | null, corrupted: number | null, residual: ((number | null)[])[], heads: ((number | null)[])[], mlps: (number | null)[], note: string }} PatchAnswer */
+/** @typedef {Component<PatchingValue, { patch: Endpoint<PatchQuestion, PatchAnswer> }>} Given */
 
 import { colours, onTheme } from "../static/colours.js";
 import { el, setText } from "../static/dom.js";
@@ -27,6 +29,7 @@ function tint(td, share) {
 const percent = (share) => `${signed(100 * share, 0).replace("+", "")} %`;
 const depthName = (depth) => (depth === 0 ? "embedding" : `after layer ${depth}`);
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   // ---- layout -------------------------------------------------------------------------------------------------------
 
@@ -97,7 +100,7 @@ export function mount({ element, props, server, watch }) {
 
   for (const kind of ["pointerover", "pointerdown"]) {
     stream.addEventListener(kind, (event) => {
-      const td = event.target.closest("td[data-depth]");
+      const td = /** @type {Element} */ (event.target).closest("td[data-depth]");
       if (td) chooseCell(Number(td.dataset.depth), Number(td.dataset.position));
     });
   }

@@ -1,8 +1,11 @@
 // A map of how alike positions are, its middle row as a curve, and RoPE's planes as a table.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { CheckpointQuestion, TextValue } from "../static/types.js" */
 /** @typedef {{ plane: number, frequency: number, wavelength: number, turns: number }} Frequency */
 /** @typedef {{ scheme: string, block_size: number, at: number[], similarity: number[][] | null, frequencies: Frequency[] | null, theta: number, untouched: number, slopes: number[] | null, window: number }} PositionsAnswer */
+/** @typedef {Component<TextValue, { positions: Endpoint<CheckpointQuestion, PositionsAnswer> }>} Given */
 
 import { cividisWords, colours, onTheme } from "../static/colours.js";
 import { el, onResize, setText } from "../static/dom.js";
@@ -20,6 +23,7 @@ const SCHEMES = {
   none: { name: "No positions", words: "This model has no position encoding. It can infer positions only from the causal mask: the first token sees one token, the tenth sees ten." },
 };
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const title = el("b");
   const words = smallText();

@@ -2,8 +2,11 @@
 // numbers also as a table.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
+/** @import { CheckpointQuestion, TextValue } from "../static/types.js" */
 /** @typedef {{ id: string, name: string, question: string, n_class: number, n_train: number, n_test: number, majority: [number, number | null], real: ([number, number | null])[], shuffled: ([number, number | null])[], words: string }} ProbeLabel */
 /** @typedef {{ depths: string[], labels: ProbeLabel[], skipped: string[], n_tokens: number }} ProbesAnswer */
+/** @typedef {Component<TextValue, { probes: Endpoint<CheckpointQuestion, ProbesAnswer> }>} Given */
 
 import { colours, onTheme } from "../static/colours.js";
 import { el, onResize, setText } from "../static/dom.js";
@@ -13,6 +16,7 @@ import { counted, whole } from "../static/words.js";
 
 const percent = ([accuracy, error]) => `${(100 * accuracy).toFixed(1)}${error == null ? "" : ` ± ${(100 * error).toFixed(1)}`}`;
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const cards = el("div", { class: "pg-two-cards" });
   const table = el("table", { class: "pg-table" });

@@ -1,6 +1,7 @@
 // A race: the verdict in words, curves with bands over seeds, what differs, the waterfall, the table. Live while it trains.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ visitor: string, race: string, nonce: number | string }} RaceValue */
 /** @typedef {{ visitor: string, race: string, cursor: string | null }} RaceQuestion */
 /** @typedef {{ name: string, role: string, short: string, steps: number, tokens_per_step: number, flops_per_token: number, parameters: number, bits_per_nat: number | null, tokens: string, text: string, solved: string, runs: string[] }} RaceArm */
@@ -13,105 +14,27 @@
 /** @typedef {{ id: string, state: string, message: string, steps: number[], states: string, cursor: string, head?: RaceHead, summary?: Verdict, rows?: RaceRow[] }} RaceAnswer */
 /** @typedef {{ visitor: string, race: string, kind: "report" | "csv" | "json" }} FileQuestion */
 /** @typedef {{ name: string, type: string, text: string }} FileAnswer */
+/** @typedef {Component<RaceValue, { race: Endpoint<RaceQuestion, RaceAnswer>, file: Endpoint<FileQuestion, FileAnswer> }>} Given */
 
 import { onTheme } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, calm, differences, el, every, pageAddress, save, setText } from "../static/dom.js";
-import { Styles } from "../static/line_styles.js";
+import { lineSample, Styles } from "../static/line_styles.js";
 import { stepMetrics } from "../static/metrics.js";
 import { emptyTable, extend, smooth } from "../static/runs.js";
+import { bits, exp, minusBaseline, overSeeds, place, speed } from "../static/seed_curves.js";
 import { done, duration, percent, rate, signed, stateWords, whole } from "../static/words.js";
 
-const MOST_POINTS = 250; // a line; a chart is some 700 pixels wide
-
 const newRun = () => ({ train: emptyTable(), validation: emptyTable() });
-
-const exp = (loss) => (loss == null ? null : Math.exp(loss));
-const bits = (arm) => (loss) => (loss == null || !arm.bits_per_nat ? null : loss * arm.bits_per_nat);
-
-/** Tokens per second at each point, from the time that passed since the point before. */
-function speed(run, arm) {
-  const { step, seconds } = run.train;
-  return step.map((s, i) => {
-    const passed = seconds[i] - (seconds[i - 1] ?? 0);
-    return passed > 0 ? ((s - (step[i - 1] ?? 0)) * arm.tokens_per_step) / passed : null;
-  });
-}
-
 const AXES = { step: "Step", tokens: "Tokens", flops: "Training FLOPs", seconds: "Seconds", parameters: "Parameters" };
 
-/** Where a run's points stand on the chosen axis. */
-function place(run, part, arm, axis) {
-  const { step, seconds } = run[part];
-  if (axis === "seconds") return seconds;
-  const each = { step: 1, tokens: arm.tokens_per_step, flops: arm.tokens_per_step * arm.flops_per_token, parameters: 1 }[axis];
-  return each === 1 ? step : step.map((s) => s * each);
-}
-
-/** A curve's value at x, by straight lines; null outside. */
-function at(xs, ys, x) {
-  let i = xs.findIndex((other) => other >= x);
-  if (i < 0 || !xs.length || x < xs[0]) return null;
-  if (xs[i] === x || i === 0) return ys[i];
-  return ys[i - 1] + ((ys[i] - ys[i - 1]) * (x - xs[i - 1])) / (xs[i] - xs[i - 1]);
-}
-
-/** Mean over seeds and the band from the lowest to the highest, as far as all seeds have come. */
-function overSeeds(curves, isLog) {
-  const going = curves.filter((curve) => curve.x.length);
-  if (!going.length) return null;
-  const n = Math.min(...going.map((curve) => curve.x.length));
-  const stride = Math.max(1, Math.ceil(n / MOST_POINTS));
-  const out = { x: [], y: [], band: { low: [], high: [] } };
-  const picks = [];
-  for (let i = 0; i < n - 1; i += stride) picks.push(i);
-  if (n) picks.push(n - 1);
-  for (const i of picks) {
-    let [sum, low, high, x] = [0, Infinity, -Infinity, 0];
-    for (const curve of going) {
-      const value = curve.y[i];
-      sum += value ?? NaN;
-      x += curve.x[i] / going.length;
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    const mean = sum / going.length;
-    if (!Number.isFinite(mean) || (isLog && low <= 0)) continue;
-    out.x.push(x);
-    out.y.push(mean);
-    out.band.low.push(low);
-    out.band.high.push(high);
-  }
-  if (going.length < 2) delete out.band;
-  return out.x.length ? out : null;
-}
-
-/** This arm's curves minus the first arm's of the same seed, at the same place of the axis. */
-function minusBaseline(curves, baseline) {
-  return curves.map((curve, s) => {
-    const rows = curve.x.map((x, i) => [x, curve.y[i], at(baseline[s].x, baseline[s].y, x)]).filter((row) => row[2] != null && row[1] != null);
-    return { x: rows.map((row) => row[0]), y: rows.map((row) => row[1] - row[2]) };
-  });
-}
-
 const title = (bold, soft) => el("h2", { class: "pg-panel-title" }, el("b", { text: bold }), soft ? ` ${soft}` : "");
-
-const DASHES = { solid: "none", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "9 3", longdashdot: "9 3 2 3" };
-
-function swatch({ colour, dash }) {
-  const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  line.setAttribute("viewBox", "0 0 26 8");
-  line.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(line.namespaceURI, "path");
-  for (const [name, value] of [["d", "M1 4H25"], ["stroke", colour], ["stroke-width", "2.6"], ["stroke-dasharray", DASHES[dash] ?? dash.replaceAll("px", "")]]) path.setAttribute(name, value);
-  line.append(path);
-  return line;
-}
 
 const OUTCOMES = { better: "better", worse: "worse", unclear: "not distinguishable", identical: "identical", "one seed": "one seed: may be chance" };
 const times = (x) => (x == null ? "–" : `${x.mean.toFixed(2)} × (${bound(x.low)}–${bound(x.high)})`);
 const bound = (x) => (x == null || x >= 100 ? "…" : x.toFixed(2)); // of two seeds that disagree the interval is without end
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch, trigger }) {
   const root = element.querySelector(".pg-race");
   const empty = element.querySelector(".pg-race-empty");
@@ -289,7 +212,7 @@ export function mount({ element, props, server, watch, trigger }) {
     legend.replaceChildren(...race.head.arms.map((arm, index) => {
       const lost = race.states ? race.head.seeds.filter((_, s) => race.states[index * nSeeds() + s] === "d").length : 0;
       const button = el("button", { type: "button", class: "pg-legend-item", "aria-pressed": String(!hidden.has(index)), "data-arm": index, title: arm.short },
-        swatch(styleOf(index)), el("b", { text: arm.name }), el("span", { class: "pg-soft", text: lost ? `diverged (${lost} of ${nSeeds()})` : arm.solved }));
+        lineSample(styleOf(index)), el("b", { text: arm.name }), el("span", { class: "pg-soft", text: lost ? `diverged (${lost} of ${nSeeds()})` : arm.solved }));
       if (lost) button.dataset.lost = lost;
       button.addEventListener("click", () => {
         hidden.has(index) ? hidden.delete(index) : hidden.add(index);
@@ -389,7 +312,7 @@ export function mount({ element, props, server, watch, trigger }) {
     bar.style.width = `${100 * share}%`;
     track.dataset.state = race.state;
     track.hidden = race.state === "finished";
-    track.setAttribute("aria-valuenow", Math.floor(100 * share));
+    track.setAttribute("aria-valuenow", String(Math.floor(100 * share)));
     filled.dataset.state = race.state;
     const left = race.state === "running" ? secondsLeft() : null;
     const words = race.state === "finished" ? "" : `${stateWords(race.state)} · ${done(share)} done${left == null ? "" : ` · ${duration(left)} left`}. `;

@@ -2,8 +2,10 @@
 // textContent only.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ name: string, role: string, tokens: [string, number][], note: string }} Continuation */
 /** @typedef {{ prompt: string, items: Continuation[], differs: string[], nonce: number | string }} SideBySideValue */
+/** @typedef {Component<SideBySideValue>} Given */
 
 import { differences, el } from "../static/dom.js";
 import { surpriseClass } from "../static/view.js";
@@ -27,6 +29,7 @@ function card(item, prompt) {
   return box;
 }
 
+/** @param {Given} given */
 export function mount({ element, props, watch }) {
   const root = element.querySelector(".pg-beside");
   const invitation = root.firstElementChild;

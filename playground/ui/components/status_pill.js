@@ -1,12 +1,15 @@
 // The header's pill: what is training, on every tab. Asks every two seconds while somebody can see it.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ visitor: string }} LiveValue */
 /** @typedef {{ state: string, text: string }} LiveAnswer */
+/** @typedef {Component<LiveValue, { live: Endpoint<LiveValue, LiveAnswer> }>} Given */
 
 import { askServer, el, every, setText } from "../static/dom.js";
 import { stateWords } from "../static/words.js";
 
+/** @param {Given} given */
 export function mount({ element, props, server }) {
   const pill = element.querySelector(".pg-pill");
   const text = el("span", { class: "pg-pill-text", text: "Nothing is training" });

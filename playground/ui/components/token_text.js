@@ -2,9 +2,11 @@
 // the model writes; what is already on the page stays.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component } from "../static/gradio.js" */
 /** @typedef {{ id: number, text: string, p: number, alternatives: [number, string, number][] }} WrittenToken */
 /** @typedef {{ name: string, note: string, parent: number | null, at: number, tokens: WrittenToken[], writing: boolean, run?: string, step?: number | null }} Branch */
 /** @typedef {{ prompt: string, branches: Branch[], chosen: number, state: string, note: string, nonce?: number | string, plain?: boolean, fixed?: boolean }} TextTree */
+/** @typedef {Component<TextTree>} Given */
 
 import { el, setText } from "../static/dom.js";
 import { alternativeRow, surpriseLegend, tokenSpan, tokenWords } from "../static/view.js";
@@ -14,6 +16,7 @@ const reach = "Point at a token, or reach it with Tab and the arrow keys, to see
 
 const indexOf = (flow, target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
 
+/** @param {Given} given */
 export function mount({ element, props, watch, trigger }) {
   const root = element.querySelector(".pg-tokens");
 

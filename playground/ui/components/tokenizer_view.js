@@ -1,11 +1,13 @@
 // A text under several tokenizers, and the chart of what a larger vocabulary would bring.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
+/** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @typedef {{ visitor: string, text: string, tokenizers: string[], learned: string, width: any, nonce: number | string }} TokenizeValue */
 /** @typedef {{ visitor: string, text: string, tokenizers: string[], learned: string, width: any }} TokenizeQuestion */
 /** @typedef {{ key: string, name: string, error?: string, note?: string, vocab?: number, tokens?: number, bytes_per_token?: number, tokens_per_word?: number | null, share?: number | null, ids?: number[], pieces?: string[] }} TokenizedText */
 /** @typedef {{ size: number, ratio: number }} VocabularySize */
 /** @typedef {{ rows: TokenizedText[], curve: VocabularySize[], bytes: number, characters: number, words: number, learned: string, notice: string }} TokenizeAnswer */
+/** @typedef {Component<TokenizeValue, { tokenize: Endpoint<TokenizeQuestion, TokenizeAnswer> }>} Given */
 
 import { colours, onTheme } from "../static/colours.js";
 import { askServer, el, onResize, setText, tokenPiece } from "../static/dom.js";
@@ -61,6 +63,7 @@ function explore(flow, row, readout) {
   if (flow.firstElementChild) flow.firstElementChild.tabIndex = 0;
 }
 
+/** @param {Given} given */
 export function mount({ element, props, server, watch }) {
   const root = element.querySelector(".pg-readings");
   const empty = element.querySelector(".pg-readings-empty");

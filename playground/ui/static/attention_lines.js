@@ -159,7 +159,7 @@ export function attentionLines({ onRow }) {
     if (scroller.clientWidth) mark();
   }
 
-  for (const kind of ["pointermove", "pointerdown"]) {
+  for (const kind of /** @type {const} */ (["pointermove", "pointerdown"])) {
     sheet.addEventListener(kind, (event) => {
       if (!layout) return;
       choose(Math.floor((event.clientY - base.getBoundingClientRect().top - ROOM) / layout.pitch));

@@ -11,6 +11,8 @@ import { loadPlotly } from "./plotly.js";
 import { lastOf, smooth } from "./runs.js";
 import { plain } from "./words.js";
 
+/** @import { PlotlyNode } from "./gradio.js" */
+
 const SHARE = 150;
 
 const CONFIG = { responsive: false, displaylogo: false, showSendToCloud: false, doubleClick: false, scrollZoom: false,
@@ -77,7 +79,7 @@ export function curveChart(host, options) {
     options.onChoice?.();
   });
   const slider = el("input", { type: "range", min: 0, max: 0.98, step: 0.02, "aria-label": "Smoothing of training curves" });
-  slider.value = chosen.smoothing;
+  slider.value = String(chosen.smoothing);
   const amount = el("output", { text: chosen.smoothing.toFixed(2) });
   slider.addEventListener("input", () => {
     chosen.smoothing = Number(slider.value);
@@ -107,7 +109,7 @@ export function curveChart(host, options) {
   if (!options.trainAlways) tools.append(train);
   tools.append(log);
   if (options.exports) tools.append(...exportButtons());
-  const plot = el("div", { class: "pg-chart", role: "figure", "aria-label": options.label });
+  const plot = /** @type {PlotlyNode} */ (el("div", { class: "pg-chart", role: "figure", "aria-label": options.label }));
   axes.classList.add("pg-segments-small");
   host.append(el("div", { class: "pg-toolbar" }, metrics, tools), el("div", { class: "pg-chart-frame" }, plot, back), el("div", { class: "pg-chart-axis" }, axes));
 
@@ -364,7 +366,7 @@ export function curveChart(host, options) {
     },
     /** Draw another metric, as if the visitor had chosen it. */
     choose(metric) {
-      const input = metrics.querySelector(`input[value="${metric}"]`);
+      const input = /** @type {HTMLInputElement} */ (metrics.querySelector(`input[value="${metric}"]`));
       if (input && !input.checked) input.click();
     },
     /** The last value of the chosen metric: { value, step } of the bold line, or null. */

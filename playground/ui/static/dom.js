@@ -5,7 +5,15 @@ import { visible } from "./words.js";
 
 // ---- elements -------------------------------------------------------------------------------------------------
 
-/** An element. Attributes are set as such (`true` = present, `false`/null = absent), `text` and strings are text. */
+/**
+ * An element. Attributes are set as such (`true` = present, `false`/null = absent), `text` and strings are text.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} attributes
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -17,13 +25,22 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Set text only when it differs, so that screen readers are not told the same thing twice. */
+/**
+ * Set text only when it differs, so that screen readers are not told the same thing twice.
+ *
+ * @param {Node} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 /** Announces sentences that change while a model trains, for screen readers: of one subject at most one every ten seconds,
- *  and always the latest. */
+ *  and always the latest.
+ *
+ * @param {HTMLElement} host
+ * @returns {(text: string, subject: string) => void}
+ */
 export function announcer(host) {
   const region = el("p", { class: "pg-unseen", "aria-live": "polite" });
   let last = -Infinity;
@@ -51,7 +68,15 @@ export function announcer(host) {
 
 let names = 0;
 
-/** A row of exclusive choices that looks like one control: native radio buttons, so arrow keys work. */
+/**
+ * A row of exclusive choices that looks like one control: native radio buttons, so arrow keys work.
+ *
+ * @template Value
+ * @param {string} label
+ * @param {[Value, string][]} options
+ * @param {Value} chosen
+ * @param {(value: Value) => void} onChoose
+ */
 export function segmented(label, options, chosen, onChoose) {
   const name = `pg-segment-${++names}`;
   const group = el("div", { class: "pg-segments", role: "radiogroup", "aria-label": label });
@@ -64,7 +89,13 @@ export function segmented(label, options, chosen, onChoose) {
   return group;
 }
 
-/** A labelled check box. */
+/**
+ * A labelled check box.
+ *
+ * @param {string} label
+ * @param {boolean} on
+ * @param {(on: boolean) => void} onChange
+ */
 export function toggle(label, on, onChange) {
   const input = el("input", { type: "checkbox" });
   input.checked = on;
@@ -98,7 +129,12 @@ export function tokenPiece(text, at, attributes = {}) {
   return node;
 }
 
-/** Hand a text or blob to the browser as a file to keep. */
+/**
+ * Hand a text or blob to the browser as a file to keep.
+ *
+ * @param {string} name
+ * @param {string | Blob} content
+ */
 export function save(name, content, type = "application/octet-stream") {
   const link = el("a", { href: URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type })), download: name.replace(/[^\w .-]+/g, " ").trim() });
   document.body.append(link);
@@ -109,11 +145,15 @@ export function save(name, content, type = "application/octet-stream") {
 
 // ---- addresses ------------------------------------------------------------------------------------------------
 
-/** The address under which this page opens with a query. On a Space that is the page around our frame. */
+/**
+ * The address under which this page opens with a query. On a Space that is the page around our frame.
+ *
+ * @param {Record<string, string>} query
+ */
 export function pageAddress(query) {
-  const home = document.querySelector('meta[name="playground-home"]')?.content;
+  const home = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="playground-home"]'))?.content;
   const url = home ? new URL(home) : new URL(location.pathname, location.origin);
-  url.search = new URLSearchParams(query);
+  url.search = String(new URLSearchParams(query));
   return url.href;
 }
 
@@ -128,6 +168,10 @@ export function frontTab() {
 /**
  * Run `work` every so often while somebody can see `element`: not in a hidden browser tab, not in an unselected
  * Gradio tab, never twice at once. Gradio has no unmount hook, so the clock stops itself. Returns "run it now".
+ *
+ * @param {HTMLElement} element
+ * @param {number} milliseconds
+ * @param {() => unknown} work
  */
 export function every(element, milliseconds, work) {
   let busy = false;
@@ -147,7 +191,14 @@ export function every(element, milliseconds, work) {
   return beat;
 }
 
-/** Ask a server function. Any failure is `undefined`: the caller keeps what it has and asks again later. */
+/**
+ * Ask a server function. Any failure is `undefined`: the caller keeps what it has and asks again later.
+ *
+ * @template Question, Answer
+ * @param {(question: Question) => Promise<Answer>} serverFunction
+ * @param {Question} request
+ * @returns {Promise<Answer | undefined>}
+ */
 export async function askServer(serverFunction, request) {
   try {
     return await serverFunction(request);
@@ -156,7 +207,12 @@ export async function askServer(serverFunction, request) {
   }
 }
 
-/** Call `onWidth(pixels)` whenever the element becomes visible or changes its width. */
+/**
+ * Call `onWidth` with the pixels whenever the element becomes visible or changes its width.
+ *
+ * @param {Element} element
+ * @param {(width: number) => void} onWidth
+ */
 export function onResize(element, onWidth) {
   let last = 0;
   new ResizeObserver(([entry]) => {

@@ -27,7 +27,7 @@ export function guidedTour({ go }) {
     setText(onward, "Next");
     back.disabled = at === 0;
     onward.hidden = last;
-    node.dataset.stage = at;
+    node.dataset.stage = String(at);
     go(reading.stages[at]);
   }
 

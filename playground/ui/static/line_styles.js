@@ -34,3 +34,21 @@ export class Styles {
     for (const id of this.byId.keys()) if (!ids.includes(id)) this.byId.delete(id);
   }
 }
+
+const DASHES = { solid: "none", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "9 3", longdashdot: "9 3 2 3" };
+
+/**
+ * A short piece of a line, for a legend.
+ *
+ * @param {{ colour: string, dash: string }} style
+ */
+export function lineSample({ colour, dash }) {
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  line.setAttribute("viewBox", "0 0 26 8");
+  line.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(line.namespaceURI, "path");
+  const attributes = { d: "M1 4H25", stroke: colour, "stroke-width": "2.6", "stroke-dasharray": DASHES[dash] ?? dash.replaceAll("px", "") };
+  for (const [name, value] of Object.entries(attributes)) path.setAttribute(name, value);
+  line.append(path);
+  return line;
+}

@@ -8,6 +8,8 @@ import { el, onResize, setText } from "./dom.js";
 import { smooth } from "./runs.js";
 import { whole } from "./words.js";
 
+/** @import { LossCurve } from "./types.js" */
+
 const HEIGHT = 92;
 const ROOM = { left: 46, right: 14, top: 8, bottom: 30 };
 const SMOOTHING = 0.5; // of the curve, as in the training chart
@@ -23,16 +25,25 @@ function ticks(last) {
   return out;
 }
 
-/** The loss at a step, on the line that is drawn: { loss, measured }, or null before the first measurement. */
+/**
+ * The loss at a step, on the line that is drawn, or null before the first measurement.
+ *
+ * @param {LossCurve} curve
+ * @param {number} step
+ * @returns {{ loss: number, measured: boolean } | null}
+ */
 export function lossAt(curve, step) {
-  let before = null;
-  let after = null;
+  /** @type {{ at: number, loss: number } | undefined} */
+  let before;
+  /** @type {{ at: number, loss: number } | undefined} */
+  let after;
   curve.step.forEach((at, i) => {
     if (curve.loss[i] == null) return;
     if (at <= step) before = { at, loss: curve.loss[i] };
     else after ??= { at, loss: curve.loss[i] };
   });
-  if (!before || before.at === step || !after) return before && { loss: before.loss, measured: before.at === step };
+  if (!before) return null;
+  if (before.at === step || !after) return { loss: before.loss, measured: before.at === step };
   const share = (place(step) - place(before.at)) / (place(after.at) - place(before.at));
   return { loss: before.loss + share * (after.loss - before.loss), measured: false };
 }
@@ -220,7 +231,7 @@ export function timeline(host, { ready, load, show }) {
   function absorb(news) {
     reply = { ...news, curve: { step: news.curve.step, loss: smooth(news.curve.loss, SMOOTHING) } };
     steps = [...new Set([...steps.filter(ready), ...news.steps])].sort((a, b) => a - b);
-    slider.max = Math.max(0, steps.length - 1);
+    slider.max = String(Math.max(0, steps.length - 1));
     const several = steps.length > 1;
     play.hidden = slider.hidden = canvas.hidden = !several;
     alone.hidden = several;
@@ -243,7 +254,7 @@ export function timeline(host, { ready, load, show }) {
       const next = last ? steps.length - 1 : Math.max(0, steps.indexOf(step));
       if (steps[next] !== step) return move(next);
       index = next;
-      slider.value = next;
+      slider.value = String(next);
       say();
       drawCurve();
       return prefetch();

@@ -37,6 +37,13 @@ export function createView({ element, props, watch }, name, body, fields, begin)
     setText(status, text);
   }
 
+  /**
+   * @template Answer
+   * @param {(question: any) => Promise<Answer & { error?: string }>} serverFunction
+   * @param {object} more
+   * @param {{ dim?: Element, quietly?: boolean }} how
+   * @returns {Promise<Answer | undefined>}
+   */
   async function ask(serverFunction, more = {}, { dim, quietly = false } = {}) {
     const mine = current;
     dim?.classList.add("pg-waiting");

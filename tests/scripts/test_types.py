@@ -1,0 +1,58 @@
+"""The scripts are checked against the types of what the server says, or one line says that they were not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from playground.ui import scripts
+from tests.scripts import types
+
+
+def test_one_line_says_why_types_were_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert types.main() == 0
+    assert capsys.readouterr().out == "The types of the scripts were not checked: npm is not installed.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/false")
+    assert types.check() == f"npm could not install TypeScript {types.VERSION}"
+    assert list((tmp_path / "llm-playground").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "right", "wrong", "error"),
+    [
+        ("components/live_run.js", "run.bits_per_nat", "run.bits_per_net", "Property 'bits_per_net' does not exist"),
+        ("components/status_pill.js", "reply.text", "reply.words", "Property 'words' does not exist"),
+        ("components/live_run.js", "askServer(server.band, { visitor, run })", "askServer(server.band, { visitor })", "run"),
+    ],
+)  # fmt: skip
+def test_a_key_that_the_server_does_not_know_is_found(
+    tmp_path: Path, script: str, right: str, wrong: str, error: str
+) -> None:
+    if isinstance(types.compiler(), str):
+        pytest.skip("TypeScript is not installed")
+    shutil.copytree(scripts.HERE, tmp_path / "ui", ignore=lambda folder, names: [n for n in names if n.endswith(".py")])
+    path = tmp_path / "ui" / script
+    text = path.read_text("utf-8")
+    assert right in text
+    path.write_text(text.replace(right, wrong), "utf-8")
+    config = json.loads(types.CONFIG.read_text("utf-8"))
+    config["compilerOptions"]["paths"], config["include"] = {"playground/*": ["./ui/*"]}, ["ui/**/*.js"]
+    (tmp_path / "tsconfig.json").write_text(json.dumps(config))
+    found = types.check(tmp_path / "tsconfig.json")
+    assert not isinstance(found, str)
+    assert found.returncode == 2
+    assert path.name in found.stdout
+    assert error in found.stdout
