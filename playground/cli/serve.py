@@ -42,6 +42,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     import torch
 
     from playground.ui.app import build_app, launch_options
+    from playground.ui.server import logs
     from playground.ui.server.addresses import Addresses
     from playground.ui.server.event_queue import queued
     from playground.ui.services import Services
@@ -49,6 +50,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
     hosted = bool(os.environ.get("SPACE_ID"))
     services = Services.create(public=True if options.public or options.share else None, store=store)
+    logs.configure(services.public)
     sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
     demo = queued(build_app(services))

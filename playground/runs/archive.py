@@ -85,7 +85,7 @@ class Archive:
             print(f"archive: {run_id} was restored", flush=True)
         for problem in report.problems:
             if problem not in self._told:  # report an unavailable folder only once
-                print(f"archive: {problem}", flush=True)
+                print(f"archive: {problem}".replace("\n", " "), flush=True)
         self._told = set(report.problems)
 
     def sync(self) -> Report:

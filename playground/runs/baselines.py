@@ -72,7 +72,7 @@ def start(run: Run, cache_dir: Path | None) -> threading.Thread | None:
         try:
             compute(run, cache_dir)
         except (ValueError, OSError) as error:
-            print(f"baselines: {error}", flush=True)  # the run does without
+            print(f"baselines: {error!r}", flush=True)  # the run does without
 
     thread = threading.Thread(target=work, name="baselines", daemon=True)
     thread.start()

@@ -19,12 +19,13 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 import safehttpx
-from gradio import processing_utils, queueing, route_utils
+from gradio import processing_utils, queueing, route_utils, routes
 from gradio.blocks import BlocksConfig
 from gradio.components.login_button import LoginButton
 from gradio.context import LocalContext
 from gradio.state_holder import SessionState
 from gradio.utils import get_upload_folder
+from uvicorn.config import LOGGING_CONFIG
 
 from playground.runs.store.paths import code_root
 
@@ -71,6 +72,21 @@ def outputs() -> None:
     assert function.fn is str
     assert function.api_visibility == "public"
 
+    assert list(inspect.signature(demo.validate_inputs).parameters) == ["block_fn", "inputs"]
+    assert "self.validate_inputs(" in inspect.getsource(gr.Blocks)
+
+
+def guard() -> None:
+    """`RequestGuard`: an unknown endpoint is an error of the server with a traceback (tests/ui/test_logs.py)."""
+    assert issubclass(route_utils.FnIndexInferError, Exception)
+
+
+def logs() -> None:
+    """`configure`: the log quotes what visitors send (tests/ui/test_logs.py)."""
+    for module in (queueing, routes, route_utils):
+        assert set(re.findall(r"\btraceback\.(\w+)", inspect.getsource(module))) == {"print_exc"}
+    assert {"handlers", "formatters", "loggers"} <= LOGGING_CONFIG.keys()
+
 
 def accounts() -> None:
     """`keep_private`: the login button's endpoint appears in the API and among the MCP tools (tests/ui/test_accounts.py)."""
@@ -106,6 +122,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "playground/ui/server/event_queue.py": event_queue,
     "playground/ui/server/sessions.py": sessions,
     "playground/ui/server/outputs.py": outputs,
+    "playground/ui/server/guard.py": guard,
+    "playground/ui/server/logs.py": logs,
     "playground/ui/server/accounts.py": accounts,
     "playground/ui/server/fetching.py": fetching,
     "playground/ui/server/memory.py": memory,
@@ -135,7 +153,7 @@ def test_no_other_module_uses_what_gradio_may_change() -> None:
 
 def _is_internal(node: ast.AST) -> bool:
     if isinstance(node, ast.ImportFrom):
-        return (node.module or "").startswith("gradio.") and node.module != "gradio.themes.utils"
+        return f"{node.module}.".startswith("gradio.") and node.module != "gradio.themes.utils"
     if isinstance(node, ast.Import):
         return any(name.name == "safehttpx" or name.name.startswith("gradio.") for name in node.names)
     if isinstance(node, ast.Constant):

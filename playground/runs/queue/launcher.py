@@ -259,7 +259,7 @@ class Launcher:
                 if self._supervises:
                     self._tick()
             except (OSError, ValueError) as error:  # a full disk or a folder deleted by hand: report it and try again
-                print(f"launcher: {type(error).__name__}: {error}", flush=True)
+                print(f"launcher: {error!r}", flush=True)
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
 

@@ -29,6 +29,8 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
 
     async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
         """Gradio limits the number of waiting events but not their size: 64 texts of 60 MB could exhaust memory."""
+        if body.fn_index not in demo.fns:
+            return False, "There is no such function. Reload the page.", "error"
         size = weight(body.data)
         if size > LARGE:
             waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
+from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
@@ -144,6 +145,8 @@ class RequestGuard:
             await self.app(scope, counted, answer)
         except Refused:
             pass  # it has done its work, which was to end the app's; what is said of it comes below
+        except FnIndexInferError:
+            refusal = PlainTextResponse("There is no such endpoint.", 404)
         finally:
             self._held -= held
         if refusal is not None and not begun:

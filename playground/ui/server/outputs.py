@@ -1,4 +1,4 @@
-"""What handlers return to Gradio, made safe to encode."""
+"""What handlers return to Gradio, made safe to encode; and requests with too few inputs, rejected in a sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 
 from playground.ui.services import json_safe, to_gr_error
 
@@ -19,7 +20,18 @@ def json_safe_outputs(demo: gr.Blocks) -> gr.Blocks:
     for function in demo.fns.values():
         if function.fn is not None:
             function.fn = _json_safe(function.fn)
+    demo.validate_inputs = _enough_inputs  # type: ignore[method-assign, assignment]
     return demo
+
+
+def _enough_inputs(block_fn: BlockFunction, inputs: list[Any]) -> None:
+    """Replaces Gradio's check, whose message quotes all inputs, in the answer and in the log."""
+    needed = len(block_fn.inputs)
+    if len(inputs) < needed:
+        name = block_fn.api_name or block_fn.name
+        raise to_gr_error(
+            ValueError(f"{name} takes {needed} inputs, but the request has {len(inputs)}. Send all of them.")
+        )
 
 
 def _json_safe(handler: Callable[..., Any]) -> Callable[..., Any]:
