@@ -20,7 +20,7 @@ def json_safe_outputs(demo: gr.Blocks) -> gr.Blocks:
     for function in demo.fns.values():
         if function.fn is not None:
             function.fn = _json_safe(function.fn)
-    demo.validate_inputs = _enough_inputs  # type: ignore[method-assign, assignment]
+    demo.validate_inputs = _enough_inputs  # type: ignore[method-assign]
     return demo
 
 
