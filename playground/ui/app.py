@@ -30,6 +30,7 @@ from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
 from playground.ui.server.guard import RequestGuard
+from playground.ui.server.logins import LoginThrottle
 from playground.ui.server.outputs import json_safe_outputs
 from playground.ui.server.sessions import describe_once
 from playground.ui.server.uploads import Uploads
@@ -168,6 +169,7 @@ def launch_options(services: Services, addresses: Addresses | None = None) -> di
         "app_kwargs": {
             "middleware": [
                 Middleware(RequestGuard, uploads=uploads, addresses=addresses),
+                *([Middleware(LoginThrottle)] if services.hosting.password else []),
                 Middleware(Delivery),
                 Middleware(EarlyScript, scripts=first),
             ],

@@ -21,6 +21,7 @@ from playground.ui.app import access, launch_options
 from playground.ui.compare import race_tab
 from playground.ui.data import tokenizer_tab
 from playground.ui.sample import sample_tab
+from playground.ui.server.logins import LoginThrottle
 from playground.ui.services import Services
 from playground.ui.train import train_tab
 from playground.ui.train.import_panel import bring
@@ -136,6 +137,7 @@ def test_only_the_password_unlocks_and_only_for_who_gives_it(tmp_path: Path, mon
 def test_a_password_for_the_page(tmp_path: Path) -> None:
     assert access(services(tmp_path)) == {}
     options = launch_options(services(tmp_path, password="board"))
+    assert LoginThrottle in [each.cls for each in options["app_kwargs"]["middleware"]]
     assert [options["auth"]("anyone", given) for given in ("board", "", "Board", "\ud800")] == [
         True,
         False,
