@@ -26,6 +26,7 @@ from playground.tokenizers import (
     in_words,
     learn_bpe,
     limited,
+    limited_process,
     tokenizer_from_dict,
 )
 from playground.tokenizers import imported as imported_module
@@ -292,12 +293,19 @@ def test_special_tokens_that_are_no_ids_of_the_vocabulary(bos: Any, eos: Any) ->
 
 
 @pytest.mark.parametrize("seconds", [0.03, 0.26])
-def test_the_time_that_is_named_is_not_longer_than_what_was_allowed(seconds: float) -> None:
-    """Also of a file without any pattern."""
+def test_the_time_that_is_named_is_not_longer_than_what_was_allowed(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a file without any pattern, while its process starts."""
+    monkeypatch.setattr(limited, "SECONDS_PER_MEGABYTE", 0.0)
+    slow = json.loads(file_of("own pattern"))
+    slow["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(?:.*x){3}.*y|."
+    values, text = (words_file(), "a") if seconds < 0.1 else (slow, "x" * 100_000)
+    limited_process.end_all()
     with pytest.raises(
         ValueError, match=r"^This tokenizer did not finish within \S+ s: it is too slow for this text\."
     ) as caught:
-        limited.encode_limited(json.dumps(words_file()), ["a"], seconds=seconds)
+        limited.encode_limited(json.dumps(values), [text], seconds=seconds)
     assert float(str(caught.value).split()[6]) <= seconds
 
 

@@ -99,9 +99,11 @@ def special_settings(tokenizer: Tokenizer, json_text: str) -> tuple[dict[str, An
     ids = {
         "bos_token_id": tokenizer.bos, "eos_token_id": eos[0] if len(eos) == 1 else eos or None, "pad_token_id": None,
     }  # fmt: skip
-    library = Library.from_str(json_text)
+    token_of = (
+        tokenizer.token_of if isinstance(tokenizer, ImportedTokenizer) else Library.from_str(json_text).id_to_token
+    )
     names = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos}
-    texts = {name: library.id_to_token(token) for name, token in names.items() if token is not None}
+    texts = {name: token_of(token) for name, token in names.items() if token is not None}
     return ids, {name: text for name, text in texts.items() if text is not None}
 
 

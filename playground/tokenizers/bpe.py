@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from playground.tokenizers.encodable import to_bytes
-from playground.tokenizers.presplit import CHUNK, PATTERN, chunks, words
+from playground.tokenizers.presplit import CHUNK, LONGEST_PIECE, PATTERN, chunks, words
 from playground.tokenizers.special import END_OF_TEXT, encode_marked
 
 MIN_VOCAB, MAX_VOCAB = 256, 32_000
@@ -27,6 +27,8 @@ DIFFERENT_CHARACTERS = (
     3_000_000  # and no more than what has so many in different words: merging those is what takes time
 )
 CACHED_WORDS = 200_000
+MAX_MERGES = 2**16 - 257  # ids are stored as uint16
+LONGEST_TOKEN = 4 * LONGEST_PIECE  # bytes
 Learning = Callable[[float, str], None]  # (share done, what is being done)
 
 _PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -107,6 +109,8 @@ class BPETokenizer:
         """Back from what `to_dict` gave. Raises ValueError for any other ``tokenizer.json``: `imported` reads those."""
         try:
             vocab, merges = values["model"]["vocab"], values["model"]["merges"]
+            if len(merges) > MAX_MERGES:
+                raise ValueError(NOT_OURS)
             tokenizer = cls([(vocab[left], vocab[right]) for left, right in merges], eos=bool(values["added_tokens"]))
         except (KeyError, TypeError, AttributeError, IndexError):
             raise ValueError(NOT_OURS) from None
@@ -187,6 +191,8 @@ def _tokens(merges: Sequence[tuple[int, int]]) -> list[bytes]:
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
             raise ValueError(f"Token {len(tokens)} joins {left} and {right}, which do not both exist yet.")
         tokens.append(tokens[left] + tokens[right])
+        if len(tokens[-1]) > LONGEST_TOKEN:  # or forty merges would make a token of a terabyte
+            raise ValueError(f"Token {len(tokens) - 1} is longer than {LONGEST_TOKEN} bytes; no piece of a text is.")
     if len(set(tokens)) < len(tokens):  # merging the most frequent pair each time never makes the same token twice
         raise ValueError("Two of the merges spell the same token.")
     return tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 GROWTH = 64  # times as long as it was a text may become by all replacements of a normalizer or decoder together
@@ -94,9 +95,9 @@ def _by_token(node: Mapping[str, Any], before: list[Mapping[str, Any]], vocabula
 def _steps(value: Any) -> Iterator[Mapping[str, Any]]:
     """The steps of a normalizer or decoder, in order."""
     if isinstance(value, dict):
-        inner = value.get("decoders", value.get("normalizers"))
-        if value.get("type") == "Sequence" and isinstance(inner, list):
-            for node in inner:
+        inner = [value[name] for name in ("decoders", "normalizers") if isinstance(value.get(name), list)]
+        if value.get("type") == "Sequence" and inner:
+            for node in chain(*inner):
                 yield from _steps(node)
         else:
             yield value

@@ -1,12 +1,13 @@
 """Any other ``tokenizer.json``: GPT-2's, Llama's, BERT's, a user's own file, read by the `tokenizers` library.
 
-`import_tokenizer` validates a file by trying it in a separate process that can be killed (`limited`).
+`import_tokenizer` validates a file by trying it in a separate process that can be killed (`limited`). Unless every part of
+it is known to be harmless (`cost`), and the text is short enough for that, it is only used there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from playground import config
 from playground.config import counted
 from playground.tokenizers import limited
 from playground.tokenizers.bpe import CHAR_TO_BYTE, BPETokenizer
+from playground.tokenizers.cost import DECODED, ENCODED, MAX_ID, bounded_cost
 from playground.tokenizers.decoding import (
     byte_of,
     check_ids,
@@ -26,30 +28,25 @@ from playground.tokenizers.decoding import (
     is_byte_level,
 )
 from playground.tokenizers.encodable import to_bytes
-from playground.tokenizers.presplit import PATTERN
 from playground.tokenizers.seams import Apart, apart, in_pieces
-from playground.tokenizers.special import Special, special_from_dict, special_of, template, without_template
+from playground.tokenizers.special import (
+    Special,
+    check_template,
+    special_from_dict,
+    special_of,
+    template,
+    without_template,
+)
 
 MAX_BYTES = 40_000_000  # Gemma's has 18 million, for 256,000 tokens
-MAX_ID = 1_000_000
+MAX_PARTS = 4_000_000  # commas and brackets: what Python makes of the file takes up to 150 bytes for each
 PADDED = "padded"  # likewise: the size of the model's vocabulary, if it is larger than the file's
 SPECIAL = "special"  # our own key of a saved tokenizer: what a model's other files say of it
-CHUNK = 1_000_000
+CHUNK = 500_000  # characters that are encoded at a time
 PROBES = (
     "Hello world, it's 2024!\n\n  def f(x):\treturn x", "नमस्ते 你好 مرحبا 👩‍👩‍👧 é", "Once there was a fox.",
     "… ½ ﬁ ™ e\u0301 Ａ\u00a0«»\u200b ‘’ “”  \r\n\x01zq", "~`@#$%^&*()_+-=[]{}|;':\",./<>?\\",
 )  # fmt: skip
-_CL100K = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-# Known to be linear. With any other pattern a text is only encoded in a process that can be ended.
-KNOWN_PATTERNS = frozenset([
-    PATTERN,
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2
-    _CL100K.replace("DIGITS", "{1,3}"),  # Llama 3 too
-    _CL100K.replace("DIGITS", ""),  # Qwen 2
-])  # fmt: skip
 
 
 class ImportedTokenizer:
@@ -68,13 +65,13 @@ class ImportedTokenizer:
             self._values["model"] = {**self._values["model"], "dropout": None}  # or the same text would vary
         check_replacements(self._values)
         self.json_text = json.dumps(self._values, ensure_ascii=False)
-        self.trusted = set(_patterns(self._values)) <= KNOWN_PATTERNS
-        try:
-            self._library = limited.load(self.json_text)
-        except Exception as error:  # noqa: BLE001 - the library raises plain Exception
-            raise ValueError(f"{limited.UNUSABLE} ({str(error)[:120]}). Export it again.") from None
+        self._cost = bounded_cost(self._values)
         self._special_values = values.get(SPECIAL)
-        self._ids = self._library.get_vocab(with_added_tokens=True)
+        if self._cost is None:
+            self._ids = limited.vocabulary_limited(self.json_text)
+        else:
+            self._ids = self._library.get_vocab(with_added_tokens=True)
+        check_template(self._values)
         check_ids(self._ids)
         self.n_tokens = self.vocab_size = 1 + max(self._ids.values())
         if self.vocab_size > MAX_ID:
@@ -84,6 +81,11 @@ class ImportedTokenizer:
             )
         if PADDED in values:
             self.vocab_size = _padded(values[PADDED], self.n_tokens)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether short texts are encoded and decoded in this process, because the cost of that is bounded."""
+        return self._cost is not None
 
     @cached_property
     def special(self) -> Special:
@@ -115,7 +117,11 @@ class ImportedTokenizer:
 
     def id_of(self, token: str | None) -> int | None:
         """The id of a token by its text in the file, or None if there is none."""
-        return None if token is None else self._library.token_to_id(token)
+        return None if token is None else self._ids.get(token)
+
+    def token_of(self, number: int | None) -> str | None:
+        """The text of a token in the file by its id, or None if there is none."""
+        return next((token for token, other in self._ids.items() if other == number), None)
 
     def plain(self) -> ImportedTokenizer:
         """The same tokenizer as one trains with it here: nothing is put before or after a text."""
@@ -146,11 +152,27 @@ class ImportedTokenizer:
         return next(([number] for number, text in texts if text.isalnum()), [])
 
     def _decode_each(self, texts: Sequence[Sequence[int]]) -> list[str]:
-        return list(self._library.decode_batch([list(ids) for ids in texts], skip_special_tokens=False))
+        if self._cost is None:
+            return limited.decode_limited(self.json_text, texts)
+        size = self._cost.decoded * sum(16 * len(ids) + int(self._lengths[ids].sum()) for ids in texts)
+        if size > DECODED:
+            return limited.decode_limited(self.json_text, texts)
+        return limited.decode(self._library, texts)
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """Bytes of each token's text in the file (vocab_size,)."""
+        lengths = np.zeros(self.vocab_size, dtype=np.int64)
+        for token, number in self._ids.items():
+            lengths[number] = len(token.encode("utf-8"))
+        return lengths
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids, special tokens spelled out: exactly the `tokenizers` library's."""
-        return str(self._library.decode([int(token) for token in ids], skip_special_tokens=False))
+        """The text of some ids, special tokens spelled out: exactly the `tokenizers` library's.
+
+        Raises ValueError if a file with unusual parts takes too long or the text is too long.
+        """
+        return self._decode_each([[int(token) for token in ids]])[0]
 
     @cached_property
     def byte_level(self) -> bool:
@@ -184,13 +206,13 @@ class ImportedTokenizer:
         model = self._values["model"]
         number = model.get("unk_id")
         if number is None and isinstance(model.get("unk_token"), str):
-            number = self._library.token_to_id(model["unk_token"])
+            number = self._ids.get(model["unk_token"])
         return number if isinstance(number, int) else None
 
     def encode(self, text: str) -> np.ndarray:
         """Ids (T,) uint32. Raises ValueError for a lone surrogate and when the file's patterns take too long.
 
-        A long text is read in parts of a million characters, where the ids are the same (`seams`).
+        A long text is read in parts of half a million characters, where the ids are the same (`seams`).
         """
         if len(text) <= CHUNK:
             return self.encode_batch([text])[0]
@@ -210,11 +232,44 @@ class ImportedTokenizer:
 
         With `special`, of texts as `encode_prompt` reads them. Raises ValueError as `encode` does.
         """
+        return self._in_groups(limited.read, limited.read_limited, texts, special)
+
+    def _in_groups(
+        self,
+        here: Callable[..., list[np.ndarray]],
+        there: Callable[..., list[np.ndarray]],
+        texts: Sequence[str],
+        special: bool,
+    ) -> list[np.ndarray]:
+        """What a function of the library makes of each text: called `here` for as many as its cost allows, and in the
+        limited process, `there`, for the others."""
+        found: list[np.ndarray] = []
+        for small, group in self._groups(texts):
+            if small:
+                found += here(self._prompt_library if special else self._library, group, special=special)
+            else:
+                found += there(self.json_text, group, special=special)
+        return found
+
+    def runs_here(self, text: str) -> bool:
+        """Whether a text is encoded in this process."""
+        return self._cost is not None and self._cost.tokens(text) <= ENCODED
+
+    def _groups(self, texts: Sequence[str]) -> Iterator[tuple[bool, list[str]]]:
+        """Consecutive texts that are read together, and whether in this process."""
+        group: list[str] = []
+        total, small = 0.0, True
         for text in texts:
             to_bytes(text)
-        if self.trusted:
-            return limited.read(self._prompt_library if special else self._library, texts, special)
-        return limited.read_limited(self.json_text, texts, special)
+            size = self._cost.tokens(text) if self._cost is not None else float(len(text))
+            fits = self.runs_here(text)
+            if group and (fits != small or total + size > ENCODED):
+                yield small, group
+                group, total = [], 0.0
+            small, total = fits, total + size
+            group.append(text)
+        if group:
+            yield small, group
 
     @cached_property
     def _apart(self) -> Apart:
@@ -222,11 +277,7 @@ class ImportedTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids (T,) uint32 of each of some texts. Raises ValueError as `encode` does."""
-        for text in texts:
-            to_bytes(text)
-        if self.trusted:
-            return limited.encode(self._library, texts)
-        return limited.encode_limited(self.json_text, texts)
+        return self._in_groups(limited.encode, limited.encode_limited, texts, special=False)
 
     def encode_each(self, texts: Sequence[str]) -> list[np.ndarray]:
         """`encode` of each text, of many short ones together."""
@@ -237,13 +288,16 @@ class ImportedTokenizer:
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a text as Transformers reads a prompt: special tokens in it are such, and those that the file adds to
         every text are there. Raises ValueError as `encode` does."""
-        to_bytes(text)
-        if self.trusted:
-            return limited.encode(self._prompt_library, [text], special=True)[0].tolist()
-        return limited.encode_limited(self.json_text, [text], special=True)[0].tolist()
+        return self._in_groups(limited.encode, limited.encode_limited, [text], special=True)[0].tolist()
+
+    @cached_property
+    def _library(self) -> Library:
+        assert self.trusted
+        return limited.load(self.json_text)
 
     @cached_property
     def _prompt_library(self) -> Library:
+        assert self.trusted
         return limited.load(self.json_text, special=True)
 
     def token_bytes(self, token: int) -> bytes:
@@ -283,6 +337,10 @@ def _parse(data: bytes | str) -> dict[str, Any]:
         raise ValueError(
             f"The tokenizer.json is {size} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Choose a smaller file."
         )
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_PARTS:
+        raise ValueError(
+            f"The tokenizer.json has more values than the limit of {MAX_PARTS:,}. Choose one with a smaller vocabulary."
+        )
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError):
@@ -295,23 +353,6 @@ def _parse(data: bytes | str) -> dict[str, Any]:
             "This tokenizer.json has no vocabulary (model.vocab). Choose the file that save_pretrained writes."
         )
     return dict(values)
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Every dictionary inside a JSON value."""
-    if isinstance(value, dict):
-        yield value
-    if isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _nodes(inner)
-
-
-def _patterns(values: Mapping[str, Any]) -> Iterator[str]:
-    """Every regular expression of a file."""
-    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
-        for node in _nodes(values.get(part)):
-            if isinstance(node.get("Regex"), str):
-                yield node["Regex"]
 
 
 def _byte_level(token: str) -> bytes:

@@ -23,6 +23,7 @@ from playground.tokenizers.decoding import byte_of
 
 OVERLAP = 20_000  # characters
 AT_ONCE = 4  # windows
+MOST_CHARACTERS = 10_000_000  # of a vocabulary, for which the pairs are found; Gemma's has 2 million
 LONGEST = 40_000_000  # characters of a window: what the library makes of it takes some thirty bytes for each
 
 Read = Callable[[list[str]], list[np.ndarray]]  # texts to (T, 4): id, start, end, word
@@ -202,6 +203,8 @@ def apart(values: Mapping[str, Any], ids: Mapping[str, int]) -> Apart:
     if not plain or model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
         return lambda left, right: False
     vocabulary = model["vocab"] if isinstance(model["vocab"], dict) else {}
+    if sum(map(len, vocabulary)) > MOST_CHARACTERS:
+        return lambda left, right: False
     pairs = {token[i : i + 2] for token in vocabulary for i in range(len(token) - 1)}
     texts = {number: token for token, number in ids.items() if token in vocabulary and byte_of(token) is None}
     texts.pop(ids.get(str(model.get("unk_token")), -1), None)

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from playground.tokenizers.cost import added_by
 from playground.tokenizers.encodable import to_bytes
 
 END_OF_TEXT = "<|endoftext|>"  # GPT-2's
 EOS_NAMES = (END_OF_TEXT, "</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|eos|>", "<EOS>")
+MAX_ADDED = 1_000  # tokens that a file may put around a text
 BOS_NAMES = ("<s>", "<|begin_of_text|>", "<bos>", "[BOS]", "<|bos|>", "<BOS>")
 
 
@@ -77,6 +79,23 @@ def template(values: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...
             ]
             before, after = (*chain(*ids[:at]), *before), (*after, *chain(*ids[at:]))
     return before, after
+
+
+def check_template(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for a post-processor that puts very many tokens around a text, or none of its own around it."""
+    count = 0
+    for node in _processors(values.get("post_processor")):
+        if node.get("type") == "TemplateProcessing":
+            count += added_by(node)
+            if not any("Sequence" in piece for piece in node["single"]):
+                raise ValueError(
+                    "The post_processor of this tokenizer.json leaves out the text (no Sequence in single). Export it again."
+                )
+    if count > MAX_ADDED:
+        raise ValueError(
+            f"The post_processor of this tokenizer.json adds {count:,} tokens to every text; the limit is {MAX_ADDED:,}. "
+            "Shorten its template."
+        )
 
 
 def without_template(values: Mapping[str, Any]) -> dict[str, Any]:

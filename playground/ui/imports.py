@@ -9,7 +9,9 @@ from collections import OrderedDict
 from playground.tokenizers import Tokenizer, import_tokenizer
 
 CAPACITY = 8
+CAPACITY_BYTES = 100_000_000  # of their files; in memory each takes up to twenty times its size
 _kept: OrderedDict[str, Tokenizer] = OrderedDict()
+_sizes: dict[str, int] = {}
 _lock = threading.Lock()
 
 
@@ -22,9 +24,9 @@ def keep(data: bytes) -> str:
             return key
     tokenizer = import_tokenizer(data)
     with _lock:
-        _kept[key] = tokenizer
-        while len(_kept) > CAPACITY:
-            _kept.popitem(last=False)
+        _kept[key], _sizes[key] = tokenizer, len(data)
+        while len(_kept) > CAPACITY or sum(map(_sizes.__getitem__, _kept)) > CAPACITY_BYTES:
+            del _sizes[_kept.popitem(last=False)[0]]
     return key
 
 

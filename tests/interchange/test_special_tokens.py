@@ -263,3 +263,20 @@ def test_each_of_several_texts_ends_by_itself() -> None:
     for at, each in enumerate(growing):
         assert (each["note"] == "ended with <|endoftext|>") == (256 in drawn[at])
     assert any(256 in row for row in drawn) and not all(row[:20].count(256) for row in drawn)
+
+
+def test_a_tokenizer_for_the_limited_process_is_not_loaded_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    values = json.loads(learn_bpe(TEXT, 280).json_text)
+    values["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": r"\d+|\D{1,20}"}
+    tokenizer = import_tokenizer(json.dumps(values))
+    config = preset(
+        "modern", block_size=32, n_layer=1, n_embd=16, n_head=2, n_kv_head=2, vocab_size=tokenizer.vocab_size
+    )
+    package = Package("ours", config, dict(build(config).state_dict()), tokenizer)
+    write_transformers(tmp_path, package)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("loaded here"))
+    assert check.load_back(tmp_path, package).difference < 1e-4

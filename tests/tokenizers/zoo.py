@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from playground.data.tales import tales
-from playground.tokenizers.imported import _CL100K
+from playground.tokenizers.cost import _CL100K
 
 TEXT = tales(20_000) + " Café Émile… ½ ﬁ ™ don't; 12,345 naïve [x]\n\tdef f(x):  return x\n"
 BYTES = pre_tokenizers.ByteLevel.alphabet()

@@ -154,3 +154,12 @@ def test_the_tab_lays_itself_out(services):
     with gr.Blocks():
         tab = tokenizer_tab.build(services)
     assert len(tab.duel) == 4
+
+
+def test_few_large_imported_files_are_kept(monkeypatch):
+    files = [learn_bpe(letter * 4, 300).json_text.encode() for letter in "uvw"]
+    monkeypatch.setattr(imports, "CAPACITY_BYTES", 2 * len(files[0]))
+    keys = [imports.keep(data) for data in files]
+    with pytest.raises(ValueError, match="Choose its file again"):
+        imports.kept(keys[0])
+    assert imports.kept(keys[1]) and imports.kept(keys[2])
