@@ -69,10 +69,24 @@ def test_weights_score_what_the_log_says(gallery, runs, name):
     run = runs[name, 0]
     text = load_text(run.train.corpus, n_bytes=run.train.corpus_bytes)
     data = prepare(text, run.tokenizer, run.model, run.train)
-    loss, accuracy, _ = evaluate(ModelCache().get(run), data.validation, None, run.train.eval_tokens)
+    loss, accuracy, error = evaluate(ModelCache().get(run), data.validation, None, run.train.eval_tokens)
     logged = Curves(gallery).evaluations(run).iloc[-1]
     assert loss == pytest.approx(logged["loss"], abs=0.005)
     assert accuracy == pytest.approx(logged["accuracy"], abs=0.005)
+    assert error == pytest.approx(logged["loss_se"], rel=0.01)
+
+
+def test_the_last_loss_of_every_run_has_its_standard_error(gallery):
+    """About equal for runs that differ only in the seed, since they are evaluated on the same windows."""
+    errors = {}
+    for run in gallery.list():
+        if run.race_path is None:
+            errors.setdefault((run.preset, run.train.replace(seed=0, snapshots=0), run.model), []).append(
+                Curves(gallery).evaluations(run).iloc[-1]["loss_se"]
+            )
+    assert sum(map(len, errors.values())) == 10
+    for of_seeds in errors.values():
+        assert 0 < max(of_seeds) < 1.15 * min(of_seeds)
 
 
 def test_the_repeating_runs_log_says_what_it_can_do(gallery, repeating):
