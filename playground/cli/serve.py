@@ -53,7 +53,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     logs.configure(services.public)
     sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
-    demo = queued(build_app(services))
+    demo = queued(build_app(services), services.public)
     share_url = (lambda: demo.share_url) if options.share else None
     try:
         demo.launch(

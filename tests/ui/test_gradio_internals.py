@@ -50,6 +50,19 @@ def event_queue() -> None:
     assert refused[2] == "queue_full"
 
 
+def fair_queue() -> None:
+    """`FairQueue`: one visitor fills the queue for all, or long texts never make room (tests/ui/test_fair_queue.py)."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.Textbox()
+    queue = demo.queue()._queue
+    assert queue.event_queue_per_concurrency_id == {}
+    assert {"request", "data", "fn", "concurrency_id"} <= set(queueing.Event.__init__.__code__.co_names)
+    assert {"queue", "concurrency_limit", "current_concurrency"} <= set(queueing.EventQueue.__init__.__code__.co_names)
+    assert "self.get_events()" in inspect.getsource(queueing.Queue.start_processing)
+    assert queue.max_thread_count == 40
+    assert isinstance(LocalContext.event_id, ContextVar)
+
+
 def sessions() -> None:
     """`describe_once`: a new session describes all components again, or stores what visitors type
     (tests/ui/test_sessions.py)."""
@@ -120,6 +133,7 @@ def memory() -> None:
 
 PARTS: dict[str, Callable[[], None]] = {
     "playground/ui/server/event_queue.py": event_queue,
+    "playground/ui/server/fair_queue.py": fair_queue,
     "playground/ui/server/sessions.py": sessions,
     "playground/ui/server/outputs.py": outputs,
     "playground/ui/server/guard.py": guard,

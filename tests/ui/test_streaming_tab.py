@@ -79,6 +79,14 @@ def test_endless_writing_keeps_its_memory(services, short):
     assert f"{kib * 16 / 18:,.0f} KiB" in without[0]
 
 
+def test_endless_writing_makes_room_for_others(services, short, monkeypatch):
+    monkeypatch.setattr(streaming_tab, "must_end", lambda: True)
+    shown = list(streaming_tab.endless(services, a_run(services, "modern").id, None, 16, 2, "Once", ""))
+    assert len(shown) == 2
+    assert shown[-1][0].endswith(" It ended after 30 s because others are waiting.")
+    assert "1 token, done" in shown[-1][0]
+
+
 @pytest.mark.slow
 def test_sinks_through_training(services, short):
     run = max(services.store.list(), key=lambda run: len(run.steps_available()))

@@ -300,6 +300,7 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     for slider in shape:
         slider.input(None, shape, None, js=ON_INPUT)  # type: ignore[attr-defined]
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": WRITERS, "api_visibility": "private"}
+    slow |= {"concurrency_id": "sampling"}
     both, on = [tab.text, tab.next], [tab.text, *settings, visitor]
     latest = CancelPrevious()
 

@@ -29,6 +29,7 @@ from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches
 from playground.ui.sample import streaming_view as view
 from playground.ui.sample.streaming_view import TAIL, TEXTS
+from playground.ui.server.fair_queue import SHARE_SECONDS, must_end
 from playground.ui.services import Services
 from playground.ui.texts import DATASETS
 from playground.ui.validation import checked_prompt, chosen_run, whole
@@ -213,6 +214,7 @@ def endless(
     began = shown = time.monotonic()
     counted, n, lines = 0, 0, ([], [])  # type: tuple[int, int, tuple[list[float], list[float]]]
     tail: list[WrittenToken] = []
+    others = False
     for n, tail in _written(run, model, cache, checked_prompt(prompt)):
         now = time.monotonic()
         if now - shown < UPDATE_SECONDS:
@@ -222,9 +224,11 @@ def endless(
         counted, shown = n, now
         words = view.endless_words(n, cache, now - began, False)
         yield results(words, view.endless_pace(*lines), text=view.tail(tail, "writing"))
-        if now - began > ENDLESS_SECONDS:
+        if now - began > ENDLESS_SECONDS or (others := must_end()):
             break
     words = view.endless_words(n, cache, time.monotonic() - began, True)
+    if others:
+        words += f" It ended after {SHARE_SECONDS:.0f} s because others are waiting."
     yield results(words, view.endless_pace(*lines), text=view.tail(tail, "done"))
 
 
@@ -277,6 +281,7 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
     for slider in (tab.window, tab.n_sink):
         slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
+    slow |= {"concurrency_id": "streaming"}
     chosen, memory = tab.picker.both, [tab.window, tab.n_sink]
     results = [tab.answer, tab.first, tab.second, tab.table, tab.text]
     latest = CancelPrevious()

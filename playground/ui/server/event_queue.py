@@ -8,16 +8,18 @@ from typing import Any
 import gradio as gr
 from gradio.server_messages import ProcessCompletedMessage
 
+from playground.ui.server.fair_queue import share_fairly
 from playground.ui.server.guard import LARGE, MAX_HELD
 from playground.ui.services import json_safe
 
 
-def queued(demo: gr.Blocks) -> gr.Blocks:
-    """Set up the event queue, which polls for new events a hundred times a second.
+def queued(demo: gr.Blocks, public: bool = False) -> gr.Blocks:
+    """Set up the event queue, which polls for new events a hundred times a second. Visitors of a public app share it.
 
     Gradio 6.31 polls a thousand times a second, which takes 4 % of a core, even without an open page.
     """
-    demo.queue(default_concurrency_limit=4, max_size=64)
+    demo.queue(default_concurrency_limit=4, max_size=None if public else 64)
+    fair = share_fairly(demo) if public else None
     demo._queue.sleep_when_free = 0.01  # seconds
     send, push = demo._queue.send_message, demo._queue.push
 
@@ -27,16 +29,19 @@ def queued(demo: gr.Blocks) -> gr.Blocks:
             message.output = json_safe(message.output)
         send(event, message)
 
-    async def push_what_fits(body: Any, *rest: Any, **named: Any) -> Any:
-        """Gradio limits the number of waiting events but not their size: 64 texts of 60 MB could exhaust memory."""
+    async def push_what_fits(body: Any, request: Any, username: Any) -> Any:
+        """Gradio limits the number of waiting events, of everybody together, but not their size: 64 texts of 60 MB could
+        exhaust memory. The page shows the sentence of an "error", but for "queue_full" one of Gradio's."""
         if body.fn_index not in demo.fns:
             return False, "There is no such function. Reload the page.", "error"
+        if fair is not None and (sentence := fair.refusal(demo.fns[body.fn_index], body, request)):
+            return False, sentence, "error"
         size = weight(body.data)
         if size > LARGE:
             waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
             if size + waiting > MAX_HELD:
                 return False, "Too many large requests wait. Try again in a moment.", "queue_full"
-        return await push(body, *rest, **named)
+        return await push(body, request, username)
 
     demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]
     demo._queue.push = push_what_fits  # type: ignore[method-assign]

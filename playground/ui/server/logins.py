@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from starlette.responses import JSONResponse
 
+from playground.config import counted
 from playground.runs.queue.client_networks import network_of
 
 Message = MutableMapping[str, Any]
@@ -69,7 +70,7 @@ class LoginThrottle:
         if wait > LONGEST_WAIT:
             self._give_back(keys)
             seconds = math.ceil(wait)
-            detail = f"Too many wrong passwords. Try again in {seconds} seconds."
+            detail = f"Too many wrong passwords. Try again in {counted(seconds, 'second')}."
             await JSONResponse({"detail": detail}, 429, {"retry-after": str(seconds)})(scope, receive, send)
             return
         await anyio.sleep(wait)
