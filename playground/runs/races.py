@@ -33,7 +33,9 @@ from playground.runs.store.run_store import (
     Run,
     RunNotFound,
     RunStore,
+    check_owner,
     hashed,
+    owned_by,
     read_run,
     write_text,
 )
@@ -234,6 +236,7 @@ def create_race(store: RunStore, prepared: PreparedRace, *, name: str = "", owne
 
     Raises ValueError for a bad name and for a full disk; nothing is left behind then.
     """
+    check_owner(owner)
     race_id = secrets.token_hex(14) + RACE_SUFFIX
     hidden = store.root / f".{race_id}.tmp"
     wanted = checked_name(name or prepared.spec.name)
@@ -284,7 +287,7 @@ def get_race(store: RunStore, race_id: str, visitor: str | None = None) -> Race:
     race = _load(store.root / race_id, False)
     if race is None and store.gallery is not None:
         race = _load(store.gallery / race_id, True)
-    if race is None or not (race.reference or race.shared or _owned(race, visitor)):
+    if race is None or not (race.reference or race.shared or owned_by(race.owner, visitor)):
         raise RaceNotFound
     return race
 
@@ -294,7 +297,7 @@ def own_race(store: RunStore, race_id: str, visitor: str | None = None) -> Race:
     race = get_race(store, race_id, visitor)
     if race.reference:
         raise ValueError("This race ships with the playground and cannot be changed. Run it again as your own.")
-    if not _owned(race, visitor):
+    if not owned_by(race.owner, visitor):
         raise ValueError("This race was shared with you to look at; only its owner can change it.")
     return race
 
@@ -306,7 +309,7 @@ def own_job(store: RunStore, job_id: str, visitor: str | None = None) -> Run | R
 
 def list_races(store: RunStore, visitor: str | None = None) -> list[Race]:
     """The visitor's races, newest first, then the shipped ones in the order of their names."""
-    own = [race for race in _all(store.root) if _owned(race, visitor)]
+    own = [race for race in _all(store.root) if owned_by(race.owner, visitor)]
     shipped = list(_all(store.gallery, reference=True)) if store.gallery is not None else []
     return sorted(own, key=lambda race: (-race.created, race.id)) + sorted(
         shipped, key=lambda race: (race.name, race.id)
@@ -386,10 +389,3 @@ def _load(path: Path, reference: bool) -> Race | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None  # written by hand or by another version: treated as missing
-
-
-def _owned(race: Race, visitor: str | None) -> bool:
-    secret = hashed(visitor)
-    if secret is None:
-        return True
-    return isinstance(race.owner, str) and secrets.compare_digest(race.owner.encode(), secret.encode())

@@ -133,7 +133,7 @@ def receive(pipe: IO[bytes], most: int | None = None) -> bytes:
         raise EOFError
     length = int.from_bytes(size, "big")
     if most is not None and length > most:
-        raise ValueError(f"{length} bytes were announced, and {most} are allowed.")
+        raise ValueError("The message is too long.")
     data = pipe.read(length)
     if len(data) < length:
         raise EOFError

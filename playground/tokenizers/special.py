@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from playground.config import counted
 from playground.tokenizers.cost import added_by
 from playground.tokenizers.encodable import to_bytes
 
@@ -93,8 +94,8 @@ def check_template(values: Mapping[str, Any]) -> None:
                 )
     if count > MAX_ADDED:
         raise ValueError(
-            f"The post_processor of this tokenizer.json adds {count:,} tokens to every text; the limit is {MAX_ADDED:,}. "
-            "Shorten its template."
+            f"The post_processor of this tokenizer.json adds {counted(count, 'token')} to every text; the limit is "
+            f"{MAX_ADDED:,}. Shorten its template."
         )
 
 

@@ -11,11 +11,11 @@ from playground.analysis.queue_eta import seconds_until_start
 from playground.config import counted, duration
 from playground.reference.bands import find_band
 from playground.runs.races import Race, list_races
-from playground.runs.store.run_store import Run, RunNotFound
+from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound
 from playground.ui.components.contracts.shared import CurvesAnswer, RunNews, TimelineAnswer
 from playground.ui.components.contracts.training import BandAnswer, LiveAnswer
 from playground.ui.json_endpoints import Request, json_endpoint
-from playground.ui.services import NOBODY, Services
+from playground.ui.services import Services
 
 MAX_RUNS = 8
 
@@ -42,7 +42,7 @@ def curves(services: Services, request: Request) -> CurvesAnswer:
 def band(services: Services, request: Request) -> BandAnswer:
     """The reference band behind a run's curve: ``{"visitor", "run"}`` -> ``{"band": as `bands.Band`, or null}``."""
     run = services.run(request.get("run"), request.get("visitor"))
-    references = [other for other in services.store.list(NOBODY) if other.reference]
+    references = [other for other in services.store.list(ANONYMOUS) if other.reference]
     found = find_band(run, references, services.curves, services.store.gallery)
     return {"band": asdict(found) if found else None}
 

@@ -26,11 +26,10 @@ from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
 from playground.runs.races import Race, get_race, list_races
 from playground.runs.store.paths import cache_root, data_root, gallery_root
-from playground.runs.store.run_store import Run, RunStore
+from playground.runs.store.run_store import ANONYMOUS, Run, RunStore
 from playground.ui.client_network import client_network
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
-NOBODY = "nobody"  # a visitor without a valid token: owns nothing, sees shared runs
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,20 @@ class Services:
         )
 
     def visitor(self, token: object) -> str | None:
-        """The store's visitor for a browser's token. None is the user of a local app."""
+        """The store's visitor for a browser's token. None is the user of a local app; without a token it is `ANONYMOUS`.
+
+        Raises ValueError for what is no token.
+        """
         if not self.public:
             return None
-        return token if isinstance(token, str) and TOKEN.fullmatch(token) else NOBODY
+        if token is None or token == ANONYMOUS:
+            return ANONYMOUS
+        if isinstance(token, str) and TOKEN.fullmatch(token):
+            return token
+        raise ValueError(
+            f"Token must be 32 hexadecimal digits, as `train` returns it; {str(token)[:8]!r} is not. "  # it may be a secret
+            "Leave it empty to get a new one."
+        )
 
     def token(self, known: object) -> str:
         """The token a browser keeps from now on: the one it has, or a new secret of 128 bits."""

@@ -11,7 +11,7 @@ from playground.runs.store import status
 from playground.runs.store.checkpoints import save_checkpoint
 from playground.runs.store.files import read_json
 from playground.runs.store.names import checked_name
-from playground.runs.store.run_store import Run, RunNotFound, RunStore
+from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound, RunStore, hashed
 from playground.runs.store.status import Status
 from playground.tokenizers import build_tokenizer
 from tests.runs.conftest import MODEL, TEXT, TRAIN, MakeRun
@@ -131,6 +131,18 @@ def test_a_stranger_can_do_nothing_with_a_run(store: RunStore, make_run: MakeRun
     assert store.get(run.id, SECRET) == run
     assert store.list(SECRET) == [run]
     assert SECRET not in (run.path / "run.json").read_text()
+
+
+def test_an_anonymous_visitor_owns_nothing_not_even_what_says_so(store: RunStore, make_run: MakeRun) -> None:
+    with pytest.raises(ValueError, match=r"^Only a visitor with a token can do this\. Reload the page;"):
+        make_run(owner=ANONYMOUS)
+    run = make_run(owner=SECRET)
+    described = run.path / "run.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "owner": hashed(ANONYMOUS)}))
+    assert not [one for one in store.list(ANONYMOUS) if not one.reference]
+    for change in (store.delete, store.own):
+        with pytest.raises(RunNotFound):
+            change(run.id, ANONYMOUS)
 
 
 def test_a_run_without_owner_belongs_to_no_visitor(store: RunStore, make_run: MakeRun) -> None:

@@ -100,7 +100,8 @@ def test_a_model_is_taken_away(public: Client, trained: dict[str, Any], format: 
 
 
 def test_strangers_see_and_stop_nothing(public: Client, trained: dict[str, Any]) -> None:
-    for token in ("", ANN, trained["token"][:-1], "../" * 9):
+    other = trained["token"][:-1] + ("0" if trained["token"][-1] != "0" else "1")
+    for token in ("", ANN, other):
         for call in ({"api_name": "/status"}, {"api_name": "/metrics"}, {"api_name": "/stop"}, {"api_name": "/export"},
                      {"api_name": "/generate"}, {"api_name": "/attention", "text": "x"}):  # fmt: skip
             with pytest.raises(AppError, match=r"Run not found\."):
@@ -194,3 +195,15 @@ def test_an_endpoint_explains_itself_to_an_agent(local: Services, name: str) -> 
     assert [each["parameter_name"] for each in asked] == list(parameters)
     assert all(len(words) > 5 for words in parameters.values())
     assert all(each["python_type"]["type"] not in ("Any", "") for each in asked)
+
+
+def test_runs_of_a_malformed_or_missing_token_are_nobodys(public: Client) -> None:
+    """Another visitor with the same word in place of a token was shown such runs, and could stop them."""
+    known = public.predict(api_name="/status")
+    for token in ("alice", "a" * 31, "../" * 9):
+        with pytest.raises(AppError, match=r"^Token must be 32 hexadecimal digits"):
+            public.predict(settings=SMALL, name="Hers", token=token, api_name="/train")
+        for call in ("/status", "/stop"):
+            with pytest.raises(AppError, match=r"^Token must be 32 hexadecimal digits"):
+                public.predict("0" * 32, token, api_name=call)
+    assert public.predict(api_name="/status") == known

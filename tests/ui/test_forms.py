@@ -9,12 +9,12 @@ from playground.config import PRESETS, GenerationConfig, ModelConfig, TrainConfi
 from playground.runs.create import prepare_run
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
-from playground.runs.store.run_store import RunStore
+from playground.runs.store.run_store import ANONYMOUS, RunStore
 from playground.train.estimate import estimate
 from playground.ui import endpoints, forms
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
-from playground.ui.services import NOBODY, Services, show_errors
+from playground.ui.services import Services, show_errors
 from playground.ui.train import presets, rate, train_tab
 
 
@@ -116,13 +116,29 @@ QUESTIONS = [
 @pytest.mark.parametrize("question", QUESTIONS, ids=repr)
 def test_questions_of_any_shape_get_an_answer(services, question):
     assert endpoints.curves(services, question)["runs"] == []
-    assert endpoints.live(services, question)["state"] == "idle"
-    assert attention_endpoints.attention(services, question) == {"error": "Run not found."}
+    if isinstance(question, dict) and "visitor" in question:
+        refused = {"error": str(bad_token(services, question["visitor"]))}
+        assert endpoints.live(services, question) == attention_endpoints.attention(services, question) == refused
+    else:
+        assert endpoints.live(services, question)["state"] == "idle"
+        assert attention_endpoints.attention(services, question) == {"error": "Run not found."}
 
 
-def test_a_stranger_is_nobody_and_tokens_are_ours(services):
-    assert services.visitor("x") == NOBODY
-    assert services.visitor(None) == NOBODY
+def bad_token(services, token):
+    with pytest.raises(ValueError, match=r"^Token must be 32 hexadecimal digits, .* is not\. Leave it empty") as caught:
+        services.visitor(token)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "token", ["alice", "nobody", " ", "A" * 32, "a" * 33, "a" * 31 + "\n", 5, ["x"], {}, True, b"a" * 32]
+)
+def test_a_malformed_token_is_refused(services, token):
+    bad_token(services, token)
+
+
+def test_tokens_are_ours_and_without_one_a_visitor_is_anonymous(services):
+    assert services.visitor("") == services.visitor(None) == ANONYMOUS
     token = services.token("forged")
     assert len(token) == 32
     assert services.token(token) == token

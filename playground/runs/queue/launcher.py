@@ -29,7 +29,7 @@ from playground.runs.races import Race, check_job, jobs, own_job
 from playground.runs.store import status
 from playground.runs.store.files import Lock, discard
 from playground.runs.store.processes import STOP_SECONDS, Worker, cores, press
-from playground.runs.store.run_store import RunStore, hashed
+from playground.runs.store.run_store import RunStore, check_owner, hashed
 from playground.runs.store.status import Request, Status
 
 TICK_SECONDS = 0.5
@@ -117,10 +117,12 @@ class Launcher:
 
     def admit(self, visitor: str | None = None, n_jobs: int = 1) -> None:
         """Raise ValueError if the visitor cannot start this many runs now. For forms, before anything is prepared."""
+        check_owner(visitor)
         self._check_turns(visitor, self._statuses(), n_jobs)
 
     def trust(self, visitor: str | None) -> None:
         """Let a visitor train on an app where only the host can, until the app ends."""
+        check_owner(visitor)
         self._trusted.add(hashed(visitor) or "")
 
     def may_train(self, visitor: str | None) -> bool:

@@ -45,6 +45,7 @@ from playground.runs.store.status import State, Status
 from playground.tokenizers import ImportedTokenizer, Tokenizer, tokenizer_from_dict
 
 FORMAT = 1
+ANONYMOUS = ""  # a visitor without a token
 DOCUMENTS = "documents.bin"
 ARMS = "arms"  # folder of a race's runs
 RACE_SUFFIX = "0000"  # a race's id ends in it; its runs' ids end in their number instead
@@ -159,6 +160,7 @@ class RunStore:
         A name that the owner already uses gets " (2)". Raises ValueError for a name that is not 1 to 60 printable
         characters, and OSError when the disk is full; nothing is left behind then.
         """
+        check_owner(owner)
         run_id = secrets.token_hex(16)
         hidden = self.root / f".{run_id}.tmp"
         with self.exclusive():
@@ -194,7 +196,7 @@ class RunStore:
         run = self._find(self.root, run_id)
         if run is None and self.gallery is not None:
             run = self._find(self.gallery, run_id)
-        if run is None or not (run.reference or run.shared or _owns(run, visitor)):
+        if run is None or not (run.reference or run.shared or owned_by(run.owner, visitor)):
             raise RunNotFound
         return run
 
@@ -207,7 +209,7 @@ class RunStore:
         run = self.get(run_id, visitor)
         if run.reference:
             raise ValueError("This run ships with the playground and cannot be changed. Start one of your own.")
-        if not _owns(run, visitor):
+        if not owned_by(run.owner, visitor):
             raise ValueError("This run was shared with you to look at; only its owner can change it.")
         return run
 
@@ -220,7 +222,7 @@ class RunStore:
 
     def list(self, visitor: str | None = None) -> Runs:
         """The visitor's runs, newest first, then the gallery's in the order of their names, those of races last."""
-        own = [run for run in self._all(self.root) if _owns(run, visitor)]
+        own = [run for run in self._all(self.root) if owned_by(run.owner, visitor)]
         gallery = list(self._all(self.gallery)) if self.gallery is not None else []
         return sorted(own, key=lambda run: (-run.created, run.id)) + sorted(gallery, key=_races_last)
 
@@ -376,8 +378,17 @@ def hashed(secret: str | None) -> str | None:
     return None if secret is None else hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _owns(run: Run, visitor: str | None) -> bool:
+def owned_by(owner: Any, visitor: str | None) -> bool:
+    """Whether the visitor is the owner, of whom the digest is stored. An anonymous visitor owns nothing."""
     secret = hashed(visitor)
     if secret is None:
         return True
-    return isinstance(run.owner, str) and secrets.compare_digest(run.owner.encode(), secret.encode())
+    return visitor != ANONYMOUS and isinstance(owner, str) and secrets.compare_digest(owner.encode(), secret.encode())
+
+
+def check_owner(visitor: str | None) -> None:
+    """Raise ValueError for an anonymous visitor, who can own and change nothing."""
+    if visitor == ANONYMOUS:
+        raise ValueError(
+            "Only a visitor with a token can do this. Reload the page; a program sends the token that `train` returned."
+        )

@@ -11,7 +11,7 @@ import gradio as gr
 
 from playground.interchange.architectures import ARCHITECTURES
 from playground.runs.import_model import import_files, import_from_hub
-from playground.runs.store.run_store import hashed
+from playground.runs.store.run_store import check_owner, hashed
 from playground.ui.services import Services
 
 ABOUT = (
@@ -54,6 +54,7 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
     if files and wanted:
         raise ValueError("Choose either files or a repository, not both.")
     owner = services.visitor(token)
+    check_owner(owner)
     name = name.strip() if isinstance(name, str) else ""
     if wanted:
         if services.public:
