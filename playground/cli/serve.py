@@ -42,7 +42,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     import torch
 
     from playground.ui.app import build_app, launch_options
-    from playground.ui.server import logs
+    from playground.ui.server import connections, logs
     from playground.ui.server.addresses import Addresses
     from playground.ui.server.event_queue import queued
     from playground.ui.services import Services
@@ -55,13 +55,18 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
     demo = queued(build_app(services), services.public)
     share_url = (lambda: demo.share_url) if options.share else None
+    addresses = Addresses.of(services.hosting, options.host, share_url)
+    most, warning = connections.allowed(connections.open_files())
+    connections.limit_connections(most, addresses.proxies)
+    if warning and services.public:
+        print(warning, flush=True)
     try:
         demo.launch(
             server_name=options.host or ("0.0.0.0" if hosted else None),  # noqa: S104 - a Space must listen everywhere
             server_port=options.port,
             share=options.share,
             inbrowser=not (hosted or options.no_browser or os.environ.get("CI")),
-            **launch_options(services, Addresses.of(services.hosting, options.host, share_url)),
+            **launch_options(services, addresses, most),
         )
     finally:
         services.close()

@@ -26,11 +26,12 @@ from playground.ui.picker import QUIET
 from playground.ui.sample import sample_tab, streaming_tab
 from playground.ui.server import accounts, health, preload
 from playground.ui.server.addresses import Addresses
+from playground.ui.server.connections import MOST, OpenRequests
 from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
 from playground.ui.server.guard import RequestGuard
-from playground.ui.server.logins import LoginThrottle
+from playground.ui.server.logins import LoginThrottle, MembersOnly
 from playground.ui.server.outputs import json_safe_outputs
 from playground.ui.server.sessions import describe_once
 from playground.ui.server.uploads import Uploads
@@ -157,8 +158,9 @@ def see_batch(
     return gr.update(selected="batch"), shown, "text"
 
 
-def launch_options(services: Services, addresses: Addresses | None = None) -> dict[str, Any]:
-    """The arguments of `launch`, for an app that has these addresses: those of this machine only unless given."""
+def launch_options(services: Services, addresses: Addresses | None = None, connections: int = MOST) -> dict[str, Any]:
+    """The arguments of `launch`, for an app that has these addresses (those of this machine only unless given) and accepts
+    this many connections."""
     addresses = addresses or Addresses.of(services.hosting)
     first = tuple(f"./{scripts.address(name)}" for name in scripts.with_imports(*FIRST_SCRIPTS))
     uploads = Uploads(Path(get_upload_folder())) if services.public else None
@@ -169,7 +171,8 @@ def launch_options(services: Services, addresses: Addresses | None = None) -> di
         "app_kwargs": {
             "middleware": [
                 Middleware(RequestGuard, uploads=uploads, addresses=addresses),
-                *([Middleware(LoginThrottle)] if services.hosting.password else []),
+                *([Middleware(OpenRequests, most=connections)] if services.public else []),
+                *([Middleware(MembersOnly), Middleware(LoginThrottle)] if services.hosting.password else []),
                 Middleware(Delivery),
                 Middleware(EarlyScript, scripts=first),
             ],

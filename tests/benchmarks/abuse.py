@@ -30,7 +30,7 @@ BODY = 30_000_000  # bytes
 AT_ONCE = 20  # bodies on their way
 UPLOAD = 38_000_000  # bytes of a file, less than one may have
 PIECE = b"a" * 1_000_000
-ENDS = re.compile(r"^Traceback .*\n(?:[ +|].*\n|\n)*(\S.*)", re.MULTILINE)  # of tracebacks, what they end in
+ENDS = re.compile(r"^ERROR .*\n(?:  \S+:\d+ in .*\n)*  (\S.*)", re.MULTILINE)  # what errors in the log end in
 TINY = ["--bodies", "4"]
 
 

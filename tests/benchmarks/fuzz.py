@@ -43,6 +43,7 @@ KEYS = [
     "visitor", "run", "race", "step", "text", "layer", "head", "position", "key", "cursors", "cursor", "kind", "ids",
     "target", "parts", "tokenizers", "learned", "width", "other", "page", "query",
 ]  # fmt: skip
+PLACE = re.compile(r"^  \S*/(playground/\S*):(\d+) in (\w+)", re.MULTILINE)  # in our code, in an error of the log
 TINY = ["--calls", "200"]
 
 
@@ -155,12 +156,13 @@ def _files(folder: Path) -> set[str]:
 
 
 def _own_errors(log: str) -> list[str]:
-    """Tracebacks that end in our own code: what a handler should have said in a sentence."""
-    traces = re.findall(r"Traceback \(most recent call last\):\n(?:.*\n)*?(?=\S*(?:Error|Exception)).*\n", log)
-    return [trace for trace in traces if re.search(r'File "[^"]*/playground/[^"]*"', trace)]
+    """Errors that passed through our own code (as `ui.server.logs` writes them): what a handler should have said in a
+    sentence."""
+    traces = re.findall(r"^ERROR .*\n(?:  .*\n)+", log, re.MULTILINE)
+    return [trace for trace in traces if PLACE.search(trace)]
 
 
 def _ending(trace: str) -> str:
     """Where in our code a traceback passed last, and what it says."""
-    places = re.findall(r'File "[^"]*/(playground/[^"]*)", line (\d+), in (\w+)', trace)
+    places = PLACE.findall(trace)
     return f"{':'.join(places[-1])}  {trace.strip().splitlines()[-1][:150]}"

@@ -8,12 +8,14 @@ count.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import anyio
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from playground.config import counted
@@ -25,6 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 NETWORK = (20, 3.0)  # wrong passwords that are free, and seconds for each one after them
 ALL = (100, 0.5)
+UNCHECKED = re.compile(r"/(?:heartbeat|stream|cancel|reset|startup-events)(?:/|$)")
 LONGEST_WAIT = 10.0  # seconds
 MOST_KEYS = 10_000
 
@@ -51,6 +54,25 @@ class Throttle:
         with self._lock:
             if key in self._until:
                 self._until[key] -= self._seconds
+
+
+class MembersOnly:
+    """ASGI middleware that answers Gradio's routes without a check of their own only to visitors who are logged in."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and UNCHECKED.search(scope["path"]) and not _is_in(scope):
+            await JSONResponse({"detail": "Log in first."}, 401)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _is_in(scope: Message) -> bool:
+    gradio, cookies = scope["app"], Request(scope).cookies
+    names = (f"access-token-{gradio.cookie_id}", f"access-token-unsecure-{gradio.cookie_id}")
+    return any(cookies.get(name) in gradio.tokens for name in names)
 
 
 class LoginThrottle:

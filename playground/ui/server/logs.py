@@ -20,10 +20,13 @@ from gradio import queueing, route_utils, routes
 from starlette.exceptions import HTTPException
 from uvicorn.config import LOGGING_CONFIG
 
+from playground.runs.store.paths import code_root
+
 ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")  # of a run, a race, a visitor or an event
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LONGEST = 500  # characters of a message
 FRAMES = 8
+OWN = str(code_root() / "playground")
 MOST = 5  # times that one message is written within `PERIOD`
 MOST_TOGETHER = 200  # messages of all kinds within `PERIOD`
 PERIOD = 60.0  # seconds
@@ -55,8 +58,10 @@ class SafeFormatter(logging.Formatter):
         return line
 
     def exception(self, error: BaseException) -> str:
-        """Where an exception was raised: the innermost frames, without lines of source code."""
-        frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+        """Where an exception was raised: the innermost frames and those of this program, without lines of source code."""
+        frames = list(traceback.extract_tb(error.__traceback__))
+        inner = len(frames) - FRAMES
+        frames = [each for n, each in enumerate(frames) if n >= inner or each.filename.startswith(OWN)][-3 * FRAMES :]
         lines = [one_line(f"  {frame.filename}:{frame.lineno} in {frame.name}") for frame in frames]
         return "\n".join([*lines, "  " + one_line(f"{type(error).__name__}: {error}" if self.quotes else _kind(error))])
 
