@@ -33,7 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.scripts.types
+	$(BIN)/python -m tests.scripts.typecheck
 
 fast: $(VENV)/.installed-dev
 	$(PYTEST) -n 2 -m "not slow and not browser"

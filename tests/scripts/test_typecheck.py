@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from playground.ui import scripts
-from tests.scripts import types
+from tests.scripts import typecheck
 
 
 def test_one_line_says_why_types_were_not_checked(
@@ -17,7 +17,7 @@ def test_one_line_says_why_types_were_not_checked(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert types.main() == 0
+    assert typecheck.main() == 0
     assert capsys.readouterr().out == "The types of the scripts were not checked: npm is not installed.\n"
     assert list(tmp_path.iterdir()) == []
 
@@ -25,7 +25,7 @@ def test_one_line_says_why_types_were_not_checked(
 def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/false")
-    assert types.check() == f"npm could not install TypeScript {types.VERSION}"
+    assert typecheck.check() == f"npm could not install TypeScript {typecheck.VERSION}"
     assert list((tmp_path / "llm-playground").iterdir()) == []
 
 
@@ -41,17 +41,17 @@ def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, monkeypatch
 def test_a_key_that_the_server_does_not_know_is_found(
     tmp_path: Path, script: str, right: str, wrong: str, error: str
 ) -> None:
-    if isinstance(types.compiler(), str):
+    if isinstance(typecheck.compiler(), str):
         pytest.skip("TypeScript is not installed")
     shutil.copytree(scripts.HERE, tmp_path / "ui", ignore=lambda folder, names: [n for n in names if n.endswith(".py")])
     path = tmp_path / "ui" / script
     text = path.read_text("utf-8")
     assert right in text
     path.write_text(text.replace(right, wrong), "utf-8")
-    config = json.loads(types.CONFIG.read_text("utf-8"))
+    config = json.loads(typecheck.CONFIG.read_text("utf-8"))
     config["compilerOptions"]["paths"], config["include"] = {"playground/*": ["./ui/*"]}, ["ui/**/*.js"]
     (tmp_path / "tsconfig.json").write_text(json.dumps(config))
-    found = types.check(tmp_path / "tsconfig.json")
+    found = typecheck.check(tmp_path / "tsconfig.json")
     assert not isinstance(found, str)
     assert found.returncode == 2
     assert path.name in found.stdout

@@ -1,4 +1,4 @@
-"""Checks the types of the page's scripts with TypeScript: ``python -m tests.scripts.types``, as `make check` does.
+"""Checks the types of the page's scripts with TypeScript: ``python -m tests.scripts.typecheck``, as `make check` does.
 
 TypeScript is a tool of development only. npm installs it once, at this version, into the user's cache. Without npm, or
 without a network the first time, the types are not checked, which one line says.
