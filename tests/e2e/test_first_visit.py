@@ -40,6 +40,9 @@ def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(page: Any, ap
     assert sorted(scripts) == sorted(named)  # one that is missing is late, one too many is fetched for nothing
     assert len(off) > 20
     assert not off & set(first)
+    assert page.evaluate(
+        "gradio_config.dependencies.constructor !== Array"
+    )  # early.js keeps Svelte's proxies away from it
     second, _ = visit(page, app.url)
     assert not [url for url in second if re.search(r"/assets/|/scripts/|/gradio-styles/", url)]
 
