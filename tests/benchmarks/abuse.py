@@ -101,7 +101,7 @@ class Attack:
                     ("broken", self._broken),
                 ):  # fmt: skip
                     began = time.monotonic()
-                    async with asyncio.timeout(40):
+                    async with asyncio.timeout(120):
                         await attack(name)
                     print(f"{name}: {time.monotonic() - began:.1f} s, {self._resident():.0f} MB", flush=True)
                     await self._answered(name)

@@ -25,7 +25,7 @@ from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run, RunStore
 from tests.benchmarks._report import figure, machine, row
 
-TINY = ["--megabytes", "3", "--steps", "20"]
+TINY = ["--megabytes", "25", "--steps", "20"]  # more than what is held in memory
 
 
 def main(arguments: list[str]) -> None:
