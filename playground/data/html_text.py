@@ -1,12 +1,14 @@
 """The text of an HTML page, without its tags, scripts and styles.
 
 The standard library's parser is fast on ordinary pages, but malicious ones can keep it busy for long, and it cannot be
-interrupted. So it runs in a separate process that can be killed: this file, run as a program, reads a page and writes its
-text.
+interrupted. So it runs in a separate process with limits on time and memory: this file, run as a program, reads a page and
+writes its text.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from html.parser import HTMLParser
 
 MAX_BYTES = 20_000_000
 SECONDS = 20.0
+MEMORY = 2_000_000_000  # bytes
 _CHUNK = 65_536
 _HIDDEN = {"head", "script", "style", "template", "noscript", "svg", "iframe", "object", "select"}
 _BLOCKS = {
@@ -31,7 +34,12 @@ def text_of(data: bytes, name: str) -> str:
         raise ValueError(f"{name} is larger than {MAX_BYTES // 10**6} MB, the limit for HTML. Use a part of it.")
     try:
         done = subprocess.run(  # noqa: S603 - this very file
-            [sys.executable, "-I", __file__], input=data, capture_output=True, timeout=SECONDS, check=False
+            [sys.executable, "-I", __file__],
+            input=data,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ},
         )
     except subprocess.TimeoutExpired:
         raise ValueError(
@@ -96,5 +104,16 @@ def extract(page: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "".join(parser.parts)).strip("\n") + "\n"
 
 
+def _limit_memory() -> None:
+    """Not on Windows, which has no such limits."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
 if __name__ == "__main__":
+    _limit_memory()
     sys.stdout.buffer.write(extract(sys.stdin.buffer.read().decode("utf-8-sig")).encode("utf-8"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.config import counted
+from playground.tokenizers.imported import check_parts
 
 _BEGINNINGS = (
     *((b"\x80" + bytes([version]), "a Python pickle, which can run code") for version in (2, 3, 4, 5)),
@@ -39,6 +40,7 @@ def read_object(path: Path, max_bytes: int) -> dict[str, Any]:
     kind = signature(data[:300])
     if kind:
         raise ValueError(f"{name} is {kind}; JSON was expected.")
+    check_parts(data, name)
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
     except RecursionError:

@@ -330,6 +330,14 @@ def _padded(size: Any, n_tokens: int) -> int:
     return size
 
 
+def check_parts(data: bytes, name: str) -> None:
+    """Raise ValueError for JSON of so many values that Python's objects for them would fill the memory."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_PARTS:
+        raise ValueError(
+            f"{name} has more values than the limit of {MAX_PARTS:,}. Choose one with a smaller vocabulary."
+        )
+
+
 def _parse(data: bytes | str) -> dict[str, Any]:
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_BYTES:
@@ -337,10 +345,7 @@ def _parse(data: bytes | str) -> dict[str, Any]:
         raise ValueError(
             f"The tokenizer.json is {size} MB; the limit is {MAX_BYTES / 1e6:.0f} MB. Choose a smaller file."
         )
-    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_PARTS:
-        raise ValueError(
-            f"The tokenizer.json has more values than the limit of {MAX_PARTS:,}. Choose one with a smaller vocabulary."
-        )
+    check_parts(raw, "The tokenizer.json")
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError):

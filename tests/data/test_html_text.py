@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from html import escape
 from pathlib import Path
@@ -66,3 +67,12 @@ def test_a_page_in_another_encoding_or_without_words_is_refused(tmp_path: Path) 
     (tmp_path / "b.html").write_text("<script>x()</script>")
     with pytest.raises(ValueError, match="is empty"):
         gather([tmp_path / "b.html"])
+
+
+def test_the_process_does_not_inherit_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    seen = {}
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: seen.update(options) or run(*args, **options))
+    assert text_of(b"<p>a</p>", "a.html") == "a\n"
+    assert not any("secret" in value for value in seen["env"].values())

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from playground.interchange.folders import parameters, read_files, read_folder, write_safetensors, write_transformers
+from playground.interchange.refusal import read_object
 from playground.interchange.tensors import read_header
 from tests.interchange.models import CASES, package
 
@@ -247,3 +248,9 @@ def test_a_log_that_is_none(log: bytes, tmp_path: Path) -> None:
     write_safetensors(tmp_path, package(CONFIG))
     (tmp_path / "events.jsonl").write_bytes(log)
     assert "is not a JSON object" in refused(tmp_path)
+
+
+def test_a_file_of_millions_of_empty_values_is_not_parsed(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_bytes(b'{"a": [' + b"[]," * 2_100_000 + b"[]]}")
+    with pytest.raises(ValueError, match="has more values than the limit of 4,000,000"):
+        read_object(tmp_path / "tokenizer_config.json", 40_000_000)
