@@ -176,6 +176,7 @@ def launch_options(services: Services, addresses: Addresses | None = None, conne
                 Middleware(Delivery),
                 Middleware(EarlyScript, scripts=first),
             ],
+            "openapi_url": None,  # a list of all routes; `gradio_api/openapi.json` lists the public endpoints
             "routes": [*scripts.routes(), *preload.routes(), *health.routes(services)],
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"

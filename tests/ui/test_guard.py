@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import gradio as gr
 import pytest
+from gradio.routes import App
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -186,3 +188,41 @@ def test_what_waits_is_weighed() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert weight(deep) > 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "x", "bytes=", "bytes=-", "bytes=abc", "bytes=0-0,2-3", "bytes=--1", "bytes=1-2-3", "bytes=1--2", "items=0-1",
+        "bytes=+1-2", "bytes=" + "9" * 30 + "-", "bytes=0-1;", "bytes=²-³",
+    ],
+)  # fmt: skip
+def test_an_odd_range_is_refused(client: TestClient, text: str) -> None:
+    """Gradio fails on several of them."""
+    answer = client.get("/gradio_api/file=x", headers={"range": text.encode("utf-8")})
+    assert (answer.status_code, answer.text) == (416, "Range must be one range of bytes, such as bytes=0-99.")
+    for usual in ("bytes=0-", "bytes=5-99", "bytes=-5"):
+        assert client.get("/gradio_api/file=x", headers={"range": usual}).status_code == 200
+
+
+@pytest.mark.parametrize("limited", [True, False])
+@pytest.mark.parametrize(
+    ("named", "content_type"),
+    [
+        (b'name="files"', "multipart/form-data; boundary=X"),
+        (b"name=\"files\"; filename*=UTF-8''%00", "multipart/form-data; boundary=X"),
+        (b'name="files"; filename="a"', "multipart/form-data; boundary=" + "X" * 5_000),
+    ],
+)
+def test_an_upload_without_a_file_name_or_with_a_broken_form_is_refused(
+    tmp_path: Path, named: bytes, content_type: str, limited: bool
+) -> None:
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.File()
+    demo.max_file_size = None
+    uploads = Uploads(tmp_path) if limited else None
+    middleware = [Middleware(RequestGuard, uploads=uploads)]
+    client = TestClient(App.create_app(demo, app_kwargs={"middleware": middleware}), HOST)
+    body = b"--X\r\nContent-Disposition: form-data; " + named + b"\r\n\r\nhello\r\n--X--\r\n"
+    answer = client.post("/gradio_api/upload", content=body, headers={"content-type": content_type})
+    assert (answer.status_code, answer.text) == (400, "An upload must be a form of files that have names.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -178,3 +179,19 @@ def test_no_address_leads_out(stage: tuple[Services, gr.Blocks, list[str]]) -> N
             if way.isprintable():
                 assert CANARY not in client.get(place + way, follow_redirects=False).text, place + way
     assert client.get("/gradio_api/file=" + str(services.store.root / "usage.json")).status_code in (403, 404)
+
+
+def test_nothing_names_a_folder_of_the_server(stage: tuple[Services, gr.Blocks, list[str]]) -> None:
+    services, demo, _ = stage
+    demo.max_file_size = None
+    app = App.create_app(demo, app_kwargs=dict(launch_options(services)["app_kwargs"]))
+    client = TestClient(app, base_url="http://localhost")
+    root = Path(__file__).parents[2]
+    folders = {str(place) for place in (root, Path.home(), sys.prefix, services.store.root, services.cache_dir)} - {"/"}
+    for address in ("/config", "/gradio_api/info", "/gradio_api/openapi.json"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert len(answer.text) > 1_000
+        assert [folder for folder in folders if folder in answer.text] == [], address
+    for address in ("/openapi.json", "/docs", "/redoc"):
+        assert client.get(address).status_code == 404

@@ -26,6 +26,7 @@ LARGE = 1_000_000  # bytes above which a request counts as large
 SAFE = ("GET", "HEAD", "OPTIONS")
 HOST_HELP = "If it is its name, add it to PLAYGROUND_HOSTS."
 OWN = ("same-origin", "none")  # Sec-Fetch-Site of the page's own requests, and of typed addresses
+RANGE = re.compile(r"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})", re.ASCII)  # Gradio fails on others, and on several ranges
 # Routes of Gradio that this app does not need: fetching an address (also disabled by `fetching`), storing a session with
 # its inputs, call statistics, recordings.
 UNUSED = re.compile(
@@ -74,6 +75,9 @@ class RequestGuard:
             await PlainTextResponse("Requests from pages of other sites are refused.", 403)(scope, receive, send)
         elif UNUSED.search(scope["path"]):
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
+        elif not RANGE.fullmatch(headers.get("range", "bytes=0-")):
+            sentence = "Range must be one range of bytes, such as bytes=0-99."
+            await PlainTextResponse(sentence, 416)(scope, receive, send)
         elif scope["path"].rstrip("/").endswith("/upload"):
             await self._upload(headers, scope, receive, send)
         else:
@@ -94,8 +98,11 @@ class RequestGuard:
         return answer
 
     async def _upload(self, headers: Headers, scope: Message, receive: Receive, send: Send) -> None:
-        if self.uploads is None or scope["method"] in SAFE:
+        if scope["method"] in SAFE:
             await self.app(scope, receive, send)
+            return
+        if self.uploads is None:
+            await self._form(scope, receive, send)
             return
         said = headers.get("content-length", "")
         size = int(said) if said.isdecimal() and len(said) < 20 else 0
@@ -104,9 +111,27 @@ class RequestGuard:
             await PlainTextResponse(sentence, status)(scope, receive, send)
             return
         try:  # the server reads no more than the declared length
-            await self.app(scope, receive, send)
+            await self._form(scope, receive, send)
         finally:
             self.uploads.end(size)
+
+    async def _form(self, scope: Message, receive: Receive, send: Send) -> None:
+        """An upload, with a sentence for a form on which Gradio fails: a part without a file name, a broken boundary."""
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except OSError:
+            raise
+        except Exception:  # its parser's, of several kinds
+            if begun:
+                raise
+            await PlainTextResponse("An upload must be a form of files that have names.", 400)(scope, receive, send)
 
     async def _body(self, headers: Headers, scope: Message, receive: Receive, send: Send) -> None:
         too_large = PlainTextResponse(f"The request is larger than {self.max_body // 1_000_000} MB.", 413)
