@@ -16,8 +16,10 @@ from playground.__main__ import main
 from playground.cli import train
 from playground.cli.commands import COMMANDS
 from playground.data.sources import TextFile, write_text_file
+from playground.runs.store import status
 from playground.runs.store.paths import code_root
 from playground.runs.store.run_store import RunStore
+from playground.runs.store.status import Status
 
 Captured = pytest.CaptureFixture[str]
 
@@ -231,6 +233,16 @@ def test_the_app_is_the_default(
     monkeypatch.chdir(root.parent)
     assert main(arguments) == 0
     assert served == [(port, root.parent / folder)]
+
+
+def test_clearing_the_queue(root: Path, capsys: Captured) -> None:
+    run = RunStore(root).get(trained(capsys))
+    status.declare(run.path, Status("queued", queued=1.0))
+    assert main(["runs", "--clear-queue"]) == 0
+    told = capsys.readouterr()
+    assert told.err == "1 waiting job stopped.\n"
+    assert "stopped" in told.out
+    assert run.state() == "stopped"
 
 
 def test_a_folder_that_cannot_hold_runs(tmp_path: Path, capsys: Captured) -> None:

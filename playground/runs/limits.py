@@ -42,6 +42,9 @@ class Limits:
     )
     network_runs: int | None = _limit("Runs and races that train or wait, of all visitors from one network.")
     queue_length: int | None = _limit("Runs and races that wait in the queue, of all visitors together.")
+    new_visitor_runs: int | None = _limit(
+        "Runs and races that wait in the queue, of all visitors together who have not trained yet."
+    )
     visitor_mb: int | None = _limit("Disk space of one visitor's runs, in MB.")
     total_mb: int | None = _limit("Disk space of all runs, in MB; above it the oldest runs are deleted.")
     new_tokens: int | None = _limit("Tokens generated per request.")
@@ -165,7 +168,7 @@ def starting_values(preset: str) -> dict[str, Any]:
 LOCAL = Limits()
 PUBLIC = Limits(
     max_parameters=5_000_000, max_context=512, max_batch_tokens=16_384, max_vocabulary=4_096, memory_mb=2_000,
-    run_minutes=10, daily_minutes=30, running_runs=1, waiting_runs=4, network_runs=10, queue_length=40, visitor_mb=500,
-    total_mb=10_000, new_tokens=512,
+    run_minutes=10, daily_minutes=30, running_runs=1, waiting_runs=4, network_runs=10, queue_length=40,
+    new_visitor_runs=20, visitor_mb=500, total_mb=10_000, new_tokens=512,
 )  # fmt: skip
-CLASSROOM = replace(PUBLIC, run_minutes=5, daily_minutes=60, network_runs=None, queue_length=120)
+CLASSROOM = replace(PUBLIC, run_minutes=5, daily_minutes=60, network_runs=None, queue_length=120, new_visitor_runs=60)

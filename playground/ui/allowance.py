@@ -1,13 +1,15 @@
-"""Limits on the Train tab: a line that states them, frozen settings, and the host's password."""
+"""Limits on the Train tab: a line that states them, frozen settings, and what the host can do with a password."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
+from playground.config import counted
 from playground.runs.limits import Limits
 from playground.ui.forms import Form
 from playground.ui.picker import QUIET
@@ -18,24 +20,27 @@ WRONG_SECONDS = 1.0  # delay after a wrong password, against guessing
 
 @dataclass(frozen=True)
 class Allowance:
-    """The components; password and button exist only if only the host can train."""
+    """The components. Password and buttons are visible only if the host has set a password."""
 
     words: gr.Markdown
     password: gr.Textbox
     unlock: gr.Button
+    clear: gr.Button
 
 
 def build(services: Services) -> Allowance:
     """Build the line, and the password if it is required."""
     limits = services.limits
     words = gr.Markdown(in_words(limits), visible=bool(in_words(limits)), elem_classes="pg-note", elem_id="allowance")
-    locked = limits.trainers == "owner"
-    with gr.Row(visible=locked, elem_classes="pg-actions"):
+    with gr.Row(visible=bool(services.hosting.host_password), elem_classes="pg-actions"):
         password = gr.Textbox(
             label="Host's password", type="password", max_length=200, min_width=120, elem_id="host-password"
         )
-        unlock = gr.Button("Unlock training", elem_classes="pg-quiet", scale=0, min_width=120, elem_id="host-unlock")
-    return Allowance(words, password, unlock)
+        look: dict[str, Any] = {"elem_classes": "pg-quiet", "scale": 0, "min_width": 120}
+        locked = limits.trainers == "owner"
+        unlock = gr.Button("Unlock training", visible=locked, elem_id="host-unlock", **look)
+        clear = gr.Button("Clear the queue", elem_id="host-clear", **look)
+    return Allowance(words, password, unlock, clear)
 
 
 def in_words(limits: Limits) -> str:
@@ -65,18 +70,29 @@ def freeze(limits: Limits, *forms: Form) -> None:
 
 def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
     """Unlock training with the host's password. Raises ValueError for a wrong password, after a delay."""
+    _check_host(services, password)
+    services.launcher.trust(services.visitor(token))
+    return "", f"You are training as the host. {services.limits.in_words()}".strip()
+
+
+def clear_queue(services: Services, password: str) -> tuple[str, str]:
+    """Stop all waiting runs and races, with the host's password. Raises ValueError for a wrong one, after a delay."""
+    _check_host(services, password)
+    return "", f"{counted(services.launcher.clear_queue(), 'waiting job')} stopped. {in_words(services.limits)}".strip()
+
+
+def _check_host(services: Services, password: str) -> None:
     known = services.hosting.host_password
     given = password if isinstance(password, str) else ""
     if not known or not secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode()):
         time.sleep(WRONG_SECONDS)
         raise ValueError("This is not the host's password. Ask the host of this page.")
-    services.launcher.trust(services.visitor(token))
-    return "", f"You are training as the host. {services.limits.in_words()}".strip()
 
 
 def wire(allowance: Allowance, services: Services, visitor: gr.BrowserState) -> None:
-    """Connect the password."""
-    gr.on(
-        [allowance.unlock.click, allowance.password.submit], services.bind(unlock), [allowance.password, visitor],
-        [allowance.password, allowance.words], **{**QUIET, "concurrency_limit": 2},
-    )  # fmt: skip
+    """Connect the password. Wrong ones take a place for as long as they are delayed, so few can be tried."""
+    few: dict[str, Any] = {**QUIET, "concurrency_limit": 2, "concurrency_id": "host"}
+    out = [allowance.password, allowance.words]
+    ways = [allowance.unlock.click, *([allowance.password.submit] if services.limits.trainers == "owner" else [])]
+    gr.on(ways, services.bind(unlock), [allowance.password, visitor], out, **few)
+    allowance.clear.click(services.bind(clear_queue), allowance.password, out, **few)

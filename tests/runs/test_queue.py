@@ -181,6 +181,42 @@ def test_the_host_trains_where_only_the_host_may(store: RunStore, make_run: Make
         assert not launcher.may_train("bob")
 
 
+def test_new_visitors_share_a_part_of_the_queue(store: RunStore, make_run: MakeRun) -> None:
+    limits = Limits(queue_length=10, new_visitor_runs=3)
+    with Launcher(store, supervise=False, spare=False, limits=limits) as launcher:
+        status.declare(make_run(owner="ann").path, Status("finished"))
+        launcher.usage.add(hashed("cleo"), 5)
+        for n in range(3):
+            launcher.begin(make_run(owner=f"new {n}"), f"new {n}")
+        for newcomer in ("new 0", "bob"):
+            with pytest.raises(
+                ValueError, match=r"have not trained yet have 3 jobs waiting, and this would add 1; the limit"
+            ):
+                launcher.begin(make_run(owner=newcomer), newcomer)
+        for known in ("ann", "cleo", "ann"):
+            assert launcher.begin(make_run(owner=known), known).state == "queued"
+        assert len(launcher.line().waiting) == 6
+
+
+def test_the_host_clears_the_queue(store: RunStore, make_run: MakeRun) -> None:
+    with Launcher(store, supervise=False, spare=False, limits=Limits(queue_length=3)) as launcher:
+        running = make_run(owner="ann", name="running")
+        status.declare(running.path, status.running(os.getpid()))
+        waiting = [make_run(owner=f"visitor {n}") for n in range(3)]
+        for n, run in enumerate(waiting):
+            launcher.start(run, f"visitor {n}")
+        with pytest.raises(ValueError, match="Queue: 3 jobs waiting"):
+            launcher.admit("bob")
+        assert launcher.clear_queue() == 3
+        launcher.admit("bob")
+        assert [(run.state(), run.status().message) for run in waiting] == [
+            ("stopped", "The host has cleared the queue.")
+        ] * 3
+        assert running.state() == "running"
+        assert launcher.clear_queue() == 0
+        assert launcher.resume(waiting[0].id, "visitor 0").state == "queued", "nothing is lost"
+
+
 def test_without_limits_nothing_is_refused(store: RunStore, make_run: MakeRun) -> None:
     with Launcher(store, supervise=False, spare=False) as launcher:
         launcher.usage.add(None, 1e6)

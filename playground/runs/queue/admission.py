@@ -17,6 +17,8 @@ from playground.runs.store import status
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Status
 
+TRAINED = ("running", "finished", "diverged", "failed", "crashed")  # states of jobs that a worker has had
+
 
 def check_trainer(limits: Limits, may_train: bool) -> None:
     """Whether a visitor can train at all."""
@@ -62,6 +64,7 @@ def check_turns(
             f"Queue: {counted(waiting, 'job')} waiting, and this would add {n_jobs}; the limit here is "
             f"{limits.queue_length}. Try again in a few minutes, and look at a reference run meanwhile."
         )
+    _check_new_visitor(limits, owner, statuses, n_jobs, usage)
     used = usage.seconds(owner)
     if limits.daily_minutes is not None and used >= 60 * limits.daily_minutes:
         wait = max(1, math.ceil(usage.returns_in(owner) / 60))
@@ -69,6 +72,27 @@ def check_turns(
         raise ValueError(
             f"Training time: you have used {used / 60:.1f} min within 24 hours; the limit here is "
             f"{limits.daily_minutes:g} min. The first of it becomes available again in {soon}."
+        )
+
+
+def _check_new_visitor(
+    limits: Limits, owner: str | None, statuses: Sequence[tuple[Job, Status]], n_jobs: int, usage: Usage
+) -> None:
+    """Whether visitors who have not trained yet can have more in the queue. Anybody can be many of these, so they have a
+    part of it together, and those who were there before keep the rest."""
+    if limits.new_visitor_runs is None:
+        return
+    trained = {job.owner for job, now in statuses if now.state in TRAINED and not (isinstance(job, Run) and job.origin)}
+
+    def is_new(visitor: str | None) -> bool:
+        return visitor not in trained and not usage.seconds(visitor)
+
+    waiting = sum(now.state == "queued" and is_new(job.owner) for job, now in statuses)
+    if is_new(owner) and waiting + n_jobs > limits.new_visitor_runs:
+        raise ValueError(
+            f"Queue: visitors who have not trained yet have {counted(waiting, 'job')} waiting, and this would add {n_jobs}; "
+            f"the limit for all of them is {limits.new_visitor_runs}. Try again in a few minutes, and look at a reference "
+            "run meanwhile."
         )
 
 

@@ -143,6 +143,12 @@ class Launcher:
         """As `stop`, but the run's state is paused."""
         return self._request(run_id, "pause", visitor)
 
+    def clear_queue(self) -> int:
+        """Stop all waiting jobs, for the host. Returns their number."""
+        found = clear_queue(self.store)
+        self._seen = None
+        return found
+
     def continue_for(self, run_id: str, steps: int, visitor: str | None = None) -> Status:
         """Extend a run that is not training by `steps` steps, and queue it."""
         with self.store.exclusive():
@@ -377,6 +383,15 @@ class Launcher:
 def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
     """A time that is later than any in the queue, even if the clock was set back."""
     return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
+
+
+def clear_queue(store: RunStore) -> int:
+    """Stop all jobs in a store that wait, of all visitors; running ones continue. Returns their number."""
+    with store.exclusive():
+        waiting = [job for job in jobs(store) if job.status().state == "queued"]
+        for job in waiting:
+            status.declare(job.path, Status("stopped", "The host has cleared the queue."))
+    return len(waiting)
 
 
 def _shorten(log: Path) -> None:
