@@ -16,6 +16,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http import auto
 
+from playground.config import counted
 from playground.runs.queue.client_networks import network_of
 from playground.ui.server.addresses import is_in
 
@@ -49,8 +50,8 @@ def allowed(files: int) -> tuple[int, str]:
     if most >= FEW:
         return most, ""
     return most, (
-        f"The system lets this app open {files:,} files (ulimit -n), so it accepts {most:,} connections, about "
-        f"{most // 3:,} open pages. Raise the limit to {WANTED:,} for more."
+        f"The system lets this app open {counted(files, 'file')} (ulimit -n), so it accepts {counted(most, 'connection')}, "
+        f"about {counted(most // 3, 'open page')}. Raise the limit to {WANTED:,} for more."
     )
 
 
