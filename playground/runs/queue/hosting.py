@@ -52,6 +52,9 @@ class Hosting:
     def read(cls, environment: Mapping[str, str], public: bool | None = None) -> Hosting:
         """Read environment variables. `public` is the command line's option, if given. Raises ValueError."""
         said = {name: environment.get(PREFIX + name, "").strip() for name in VARIABLES}
+        for name in ("PASSWORD", "HOST_PASSWORD"):
+            if environment.get(PREFIX + name) and not said[name]:
+                raise ValueError(f"{PREFIX}{name} is nothing but blanks. Set a password, or remove the variable.")
         classroom = _yes("CLASSROOM", said["CLASSROOM"])
         if public is None:
             public = classroom or _yes("PUBLIC", said["PUBLIC"]) or bool(environment.get("SPACE_ID"))
