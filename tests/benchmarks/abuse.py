@@ -125,7 +125,7 @@ class Attack:
         """Somebody opens the page and asks what is training."""
         began = time.perf_counter()
         page = await self.visitor.get(self.app.url)
-        pill = await self.server.ask(self.server.component("pill"), "live", {"visitor": "x"})
+        pill = await self.server.ask(self.server.component("pill"), "live", {"visitor": ""})
         assert page.status_code == 200
         assert pill.data == {"state": "idle", "text": "Nothing is training"}, pill
         self.found.after[name] = time.perf_counter() - began
@@ -150,7 +150,7 @@ class Attack:
                 session = {"session_hash": f"abuse{number}"}
                 async with tab.stream("GET", f"{self.app.url}{API}/heartbeat/{session['session_hash']}") as stream:
                     self.found.answers[f"{name}: {stream.status_code}"] += 1
-                join = {"fn_index": listed, "data": ["", "x"], **session}
+                join = {"fn_index": listed, "data": ["", ""], **session}
                 await self._count(f"{name}, queue", tab.post(f"{self.app.url}{API}/queue/join", json=join))
 
     async def _bodies(self, name: str) -> None:
