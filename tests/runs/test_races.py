@@ -18,13 +18,14 @@ from playground.runs.races import (
     delete_race,
     get_race,
     list_races,
+    own_race,
     prepare_race,
     rename_race,
     share_race,
 )  # fmt: skip
 from playground.runs.store import status
 from playground.runs.store.processes import environment
-from playground.runs.store.run_store import RunNotFound, RunStore
+from playground.runs.store.run_store import ANONYMOUS, RunNotFound, RunStore, hashed
 from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.train.events import StepDone
@@ -256,3 +257,14 @@ def test_prepare_run_and_race_agree_on_configs():
     names = {"n_layer", "n_embd", "n_head", "block_size", "dropout"}
     alone = prepare_run("modern", {name: SHARED[name] for name in names}, own_text=TEXT)
     assert prepared.arms[1].model == alone.model
+
+
+def test_an_anonymous_visitor_owns_no_race(store):
+    with pytest.raises(ValueError, match=r"^Only a visitor with a token can do this\. Reload the page;"):
+        make(store, owner=ANONYMOUS)
+    race = make(store, owner="ann")
+    described = race.path / "race.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "owner": hashed(ANONYMOUS)}))
+    assert list_races(store, ANONYMOUS) == []
+    with pytest.raises(ValueError, match="not found"):
+        own_race(store, race.id, ANONYMOUS)

@@ -11,11 +11,12 @@ from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.loading import ModelCache
 from playground.runs.store.run_store import RunStore
-from playground.tokenizers import learn_bpe
+from playground.tokenizers import learn_bpe, limited
 from playground.ui import imports
 from playground.ui.data import tokenizer_endpoints, tokenizer_tab
 from playground.ui.sample import sample_tab
 from playground.ui.services import Services
+from tests.tokenizers.hostile import words
 
 ME, STRANGER = "a" * 32, "b" * 32
 
@@ -163,3 +164,15 @@ def test_few_large_imported_files_are_kept(monkeypatch):
     with pytest.raises(ValueError, match="Choose its file again"):
         imports.kept(keys[0])
     assert imports.kept(keys[1]) and imports.kept(keys[2])
+
+
+def test_a_hostile_imported_file_is_a_sentence_in_the_comparison(services, monkeypatch):
+    """Its pattern is slow only for a letter that the texts on which a file is tried do not have."""
+    split = {"type": "Split", "pattern": {"Regex": "(?:.*ж){9}.*y|."}, "behavior": "Isolated", "invert": False}
+    key = imports.keep(json.dumps(words(pre_tokenizer=split)).encode())
+    monkeypatch.setattr(limited, "SECONDS", 0.5)
+    hostile, plain = ask(services, text="ж" * 90, tokenizers=[f"file:{key}", "byte"])["rows"]
+    assert "does not work" in hostile["error"] or "too slow" in hostile["error"]
+    assert plain["tokens"] == 180
+    monkeypatch.undo()
+    assert ask(services, text="a", tokenizers=[f"file:{key}"])["rows"][0]["tokens"] == 1

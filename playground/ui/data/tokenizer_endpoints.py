@@ -83,13 +83,14 @@ def _row(services: Services, key: str, text: str, learned: str, width: int, visi
     try:
         chosen = _tokenizer(services, key, text, learned, visitor)
         reading = read(chosen.tokenizer, text)
+        note = chosen.note or _changes(chosen.tokenizer, text, reading.ids)
     except ValueError as error:
         return {"key": key, "name": _label(key), "error": str(error)}
     size = chosen.tokenizer.vocab_size
     return {
         "key": key,
         "name": chosen.name,
-        "note": chosen.note or _changes(chosen.tokenizer, text, reading.ids),
+        "note": note,
         "vocab": size,
         "tokens": len(reading.ids),
         "bytes_per_token": round(reading.bytes_per_token, 3),
