@@ -166,7 +166,7 @@ def locked() -> TestClient:
     return TestClient(App.create_app(demo, app_kwargs={"middleware": [Middleware(MembersOnly)]}))
 
 
-@pytest.mark.parametrize("path", ["heartbeat/x", "stream/x/y/1/playlist.m3u8", "startup-events", "cancel", "reset/"])
+@pytest.mark.parametrize("path", ["heartbeat/x", "stream/x/y/1/playlist.m3u8", "cancel", "reset/"])
 def test_streams_are_for_those_who_know_the_password(locked: TestClient, path: str) -> None:
     for headers in ({}, {"cookie": f"access-token-{locked.app.cookie_id}=guess"}):  # type: ignore[attr-defined]
         answer = locked.request(
@@ -175,3 +175,8 @@ def test_streams_are_for_those_who_know_the_password(locked: TestClient, path: s
         assert (answer.status_code, answer.json()) == (401, {"detail": "Log in first."})
     assert locked.post("/login", data={"username": "x", "password": "board"}).status_code == 200
     assert locked.post("/gradio_api/reset", json={"event_id": "x"}).json() == {"success": True}
+
+
+def test_the_app_can_start_with_a_password(locked: TestClient) -> None:
+    """Gradio asks for this itself, and ends the app if it is refused."""
+    assert locked.get("/gradio_api/startup-events").status_code == 200

@@ -27,7 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 NETWORK = (20, 3.0)  # wrong passwords that are free, and seconds for each one after them
 ALL = (100, 0.5)
-UNCHECKED = re.compile(r"/(?:heartbeat|stream|cancel|reset|startup-events)(?:/|$)")
+UNCHECKED = re.compile(r"/(?:heartbeat|stream|cancel|reset)(?:/|$)")
 LONGEST_WAIT = 10.0  # seconds
 MOST_KEYS = 10_000
 
