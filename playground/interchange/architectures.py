@@ -28,12 +28,22 @@ from playground.interchange.tables import (
 PLAIN_ACTIVATIONS = {"gelu": "gelu_new", "gelu_exact": "gelu", "relu2": "relu2"}
 GATED_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu_pytorch_tanh"}
 # Other names of the same functions.
-SAME_FUNCTION = (
-    {"silu", "swish"}, {"gelu", "gelu_python"},
-    {"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate"}
+_SAME_FUNCTION = (
+    ("silu", "swish"), ("gelu", "gelu_python"),
+    ("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_python_tanh", "gelu_accurate"),
 )  # fmt: skip
 
 Supported = dict[str, Container[Any]]
+
+
+def readable_names(activations: dict[str, str]) -> dict[str, str]:
+    """Every name that a config may have for one of these activations, with ours for it; `activations` maps ours to the
+    name that is written."""
+    return {
+        name: ours
+        for ours, written in activations.items()
+        for name in (written, *(other for same in _SAME_FUNCTION if written in same for other in same))
+    }
 
 
 class Rules(Protocol):

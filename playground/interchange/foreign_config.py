@@ -15,8 +15,8 @@ from playground.interchange.architectures import (
     ARCHITECTURES,
     GATED_ACTIVATIONS,
     PLAIN_ACTIVATIONS,
-    SAME_FUNCTION,
     Architecture,
+    readable_names,
 )
 from playground.interchange.names import Rule
 from playground.interchange.refusal import shown
@@ -154,12 +154,11 @@ class _Reader:
         return value
 
     def one_of(self, key: str, names: dict[str, str]) -> str:
-        """Our word for one of theirs; `names` maps ours to theirs."""
+        """Our name for one of theirs; `names` maps theirs to ours."""
         value = self.values.get(key)
-        for ours, theirs in names.items():
-            if isinstance(value, str) and (value == theirs or any({value, theirs} <= same for same in SAME_FUNCTION)):
-                return ours
-        raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names.values())} can be expressed here.")
+        if isinstance(value, str) and value in names:
+            return names[value]
+        raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names)} can be expressed here.")
 
 
 def _model(values: dict[str, Any]) -> ModelConfig:
@@ -200,7 +199,7 @@ def _gpt2(item: Architecture, read: _Reader) -> Foreign:
             "position": "learned",
             "norm": "layernorm",
             "norm_eps": read.number("layer_norm_epsilon"),
-            "mlp": read.one_of("activation_function", PLAIN_ACTIVATIONS),
+            "mlp": read.one_of("activation_function", readable_names(PLAIN_ACTIVATIONS)),
             "tie_embeddings": read.flag("tie_word_embeddings"),
             "dropout": read.number("resid_pdrop"),
         }
@@ -246,9 +245,10 @@ def _rotary(item: Architecture, read: _Reader) -> Foreign:
 def _activation(kind: str, read: _Reader) -> str:
     if kind == "gpt_oss":
         return "clamped_swiglu"
-    if kind == "gemma" and read.values.get("hidden_act") == "gelu":
-        return "geglu"  # its first configs say so and mean the tanh form, as Transformers knows
-    return read.one_of("hidden_act", PLAIN_ACTIVATIONS if kind == "starcoder2" else GATED_ACTIVATIONS)
+    names = readable_names(PLAIN_ACTIVATIONS if kind == "starcoder2" else GATED_ACTIVATIONS)
+    if kind == "gemma":
+        names["gelu"] = "geglu"  # its first configs say so and mean the tanh form, as Transformers knows
+    return read.one_of("hidden_act", names)
 
 
 def _experts(kind: str, read: _Reader) -> dict[str, Any]:

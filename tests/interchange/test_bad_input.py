@@ -14,11 +14,15 @@ from typing import Any
 import psutil
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
+from transformers.activations import ACT2CLS
 
 from playground.interchange.folders import parameters, read_files, read_folder, write_safetensors, write_transformers
+from playground.interchange.foreign_config import from_transformers
 from playground.interchange.refusal import read_object
 from playground.interchange.tensors import read_header
+from tests.interchange.foreign import MODELS
 from tests.interchange.models import CASES, package
 
 _, CONFIG = CASES["Llama"]
@@ -180,7 +184,7 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(model_type="gone"), "Model type None is not supported"),
     (change_config(model_type={"a": 1}), "is not supported"),
     (change_config(model_type="gpt2"), "n_head must be a whole number"),
-    (change_config(hidden_act="__import__('os')"), "hidden_act is \"__import__('os')\"; only silu, gelu_pytorch_tanh"),
+    (change_config(hidden_act="__import__('os')"), "hidden_act is \"__import__('os')\"; only silu, swish, gelu_"),
     (change_config(rope_scaling={"rope_type": "yarn", "factor": 4.0}, rope_parameters="gone"), "RoPE of type 'yarn'"),
     (change_config(rope_parameters={"rope_type": "default", "rope_theta": "1"}), "rope_theta must be a number"),
     (change_config(rope_parameters=[1]), "rope_parameters must be a table"),
@@ -254,3 +258,22 @@ def test_a_file_of_millions_of_empty_values_is_not_parsed(tmp_path: Path) -> Non
     (tmp_path / "tokenizer_config.json").write_bytes(b'{"a": [' + b"[]," * 2_100_000 + b"[]]}")
     with pytest.raises(ValueError, match="has more values than the limit of 4,000,000"):
         read_object(tmp_path / "tokenizer_config.json", 40_000_000)
+
+
+@pytest.mark.parametrize(
+    "kind", ["gpt2", "llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "starcoder2", "gemma"]
+)
+def test_a_refused_activation_names_all_that_can_be_read_and_no_other(kind: str) -> None:
+    name, settings = MODELS[kind]
+    values = getattr(transformers, f"{name}Config")(**settings).to_dict()
+    key = "activation_function" if kind == "gpt2" else "hidden_act"
+    with pytest.raises(ValueError, match=rf"^Config: {key} is 'relu'; only .* can be expressed here\.$") as caught:
+        from_transformers({**values, key: "relu"})
+    offered = str(caught.value).partition("; only ")[2].removesuffix(" can be expressed here.").split(", ")
+    read = []
+    for activation in ACT2CLS:
+        with contextlib.suppress(ValueError):
+            from_transformers({**values, key: activation})
+            read.append(activation)
+    assert sorted(offered) == sorted(read)
+    assert {"gelu_fast", "gelu_pytorch_tanh"} <= set(read)
