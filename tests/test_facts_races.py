@@ -133,6 +133,15 @@ def test_of_two_equally_low_arms_none_is_the_lowest() -> None:
     assert judged([base, low, base]).headline.endswith("It has the lowest final loss of all 3.")
 
 
+def test_in_bits_per_byte_the_headline_speaks_of_no_loss() -> None:
+    base, low = ([[5.0, 4.0, last + 0.001 * seed] for seed in range(3)] for last in (2.0, 1.0))
+    spec, arms = arms_of([base, low, base])
+    arms[2] = replace(arms[2], measure=replace(MEASURE, tokens="of another tokenizer"))
+    found = judge(arms, spec)
+    assert "bits per byte" in found.rule
+    assert found.headline.endswith("It has the fewest bits per byte at the end of all 3.")
+
+
 def test_before_a_second_evaluation_of_both_it_is_said_which_are_missing() -> None:
     for curves in ([[[5.0]], [[5.0]]], [[[5.0]], [[5.0, 4.0]]], [[[5.0, 4.0]], [[5.0]]]):
         assert judged(curves).headline == "No verdict yet: A and another arm need an evaluation after their first step."

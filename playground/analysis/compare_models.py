@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from playground.config import counted
 from playground.models.transformer import Transformer
-from playground.tokenizers import Tokenizer, spans_of
+from playground.tokenizers import Tokenizer, changed_words, round_trip, spans_of
+from playground.tokenizers.identity import same_tokens
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,21 @@ def token_losses(model: Transformer, ids: Sequence[int]) -> np.ndarray:
         logits = model(tokens)[0, :-1].double()
         losses = F.cross_entropy(logits, tokens[0, 1:], reduction="none")
     return np.concatenate([[np.nan], losses.cpu().numpy()])
+
+
+def check_comparable(tokenizers: Mapping[str, Tokenizer], text: str) -> None:
+    """Raise ValueError if losses on a text cannot be compared: the tokenizers, given by the name of their model, differ, and
+    one of them does not give the text back, so that its model predicts less than the text."""
+    first, *others = tokenizers.values()
+    if all(same_tokens(first, other) for other in others):
+        return
+    for name, tokenizer in tokenizers.items():
+        back = round_trip(tokenizer, text, tokenizer.encode(text))
+        if not back.exact:
+            raise ValueError(
+                f"{name}: {changed_words(back.lost)}, so its losses are not comparable with those of another tokenizer. "
+                "Choose two runs with the same tokenizer, or a text that both reproduce."
+            )
 
 
 def compare_text(

@@ -87,7 +87,9 @@ def judge(arms: Sequence[ArmResult], spec: RaceSpec) -> Verdict:
         if difference is not None:
             comparisons.append(_comparison(arm, baseline, difference, unit, level, len(others) > 1))
     waterfall = _waterfall(spec, arms, unit, level) if not any(reasons) else []
-    first, sentences = headline(comparisons, baseline.name, [*divergences(arms), *apart], len(arms), len(baseline.runs))
+    first, sentences = headline(
+        comparisons, baseline.name, [*divergences(arms), *apart], len(arms), len(baseline.runs), unit
+    )
     sentences += _rungs(waterfall)
     sentences += different_tokens(arms, unit)
     said = rule(arms, unit, level, len(others), bool(waterfall))
@@ -312,7 +314,9 @@ def _judge_tuned(
             found = _comparison(*one, difference, unit, level, many)
             words = claim(family.name, families[0].name, difference, unit, level, many)
             comparisons.append(replace(found, arm=family.name, words=[words, *found.words[1:]]))
-    first, sentences = headline(comparisons, families[0].name, [*divergences(arms), *apart], len(families), len(seeds))
+    first, sentences = headline(
+        comparisons, families[0].name, [*divergences(arms), *apart], len(families), len(seeds), unit
+    )
     prefix = "Each at its best learning rate: " if comparisons else ""
     known = [index for index in best if index is not None]
     if comparisons and len(known) == len(families):

@@ -94,7 +94,7 @@ def times(ratio: Ratio, of: str) -> str:
 
 
 def headline(
-    comparisons: Sequence[Compared], baseline: str, left_out: list[str], n_arms: int, n_seeds: int
+    comparisons: Sequence[Compared], baseline: str, left_out: list[str], n_arms: int, n_seeds: int, unit: str
 ) -> tuple[str, list[str]]:
     """The most important sentence and the ones after it; `left_out` says what is not compared, and why."""
     if not comparisons and left_out:
@@ -114,7 +114,8 @@ def headline(
     complete = all(one.difference.n == n_seeds for one in comparisons)
     lowest = complete and all(one is best or one.difference.mean > best.difference.mean for one in comparisons)
     some = " that can be compared" if len(comparisons) + 1 < n_arms else ""
-    ends = f" It has the lowest final loss of all {len(comparisons) + 1}{some}." if lowest else ""
+    what = "fewest bits per byte at the end" if unit == BITS else "lowest final loss"
+    ends = f" It has the {what} of all {len(comparisons) + 1}{some}." if lowest else ""
     return f"{best.words[0]}{ends}", [*left_out, *best.words[1:]]
 
 

@@ -52,6 +52,13 @@ def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: 
     }  # fmt: skip
 
 
+def unequal(name: str, losses: dict[int, float]) -> dict[str, Any]:
+    """A run with a tokenizer of its own."""
+    run = a_run(name, losses, tokens=name)
+    run["validation"]["bits_per_byte"] = list(losses.values())
+    return run
+
+
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
@@ -61,14 +68,19 @@ def a_run(name: str, losses: dict[int, float], state: str = "finished", **more: 
         ([a_run("A", {10: 2.5}), a_run("B", {}, "queued")], "Waiting for the evaluation on validation text."),
         ([a_run("A", {10: 2.5}), a_run("B", {10: 2.5})], "A and B have the same validation loss: 2.500 nats per token."),
         ([a_run("A", {10: 2.50001}), a_run("B", {10: 2.50002})], "B: 2.50001 against 2.50002"),
-        ([a_run("A", {10: 2.3}), a_run("B", {10: 2.5})], "At step 10, the last that all have reached, A has the lowest"),
+        ([a_run("A", {10: 2.3}), a_run("B", {10: 2.5})], "At step 10, the last at which all were evaluated, A has"),
         (
             [a_run("A", {0: 5.0, 100: 2.9, 200: 2.0}), a_run("B", {0: 5.0, 100: 3.0, 150: 1.0})],
-            "At step 100, the last that all have reached, A has the lowest validation loss: 2.900 against 3.000",
+            "At step 100, the last at which all were evaluated, A has the lowest validation loss: 2.900 against 3.000",
+        ),
+        (
+            [unequal("A", {0: 5.0, 1: 2.9}), unequal("B", {0: 5.0, 20: 3.0})],
+            "At the end of each (A after 1 step, B after 20 steps), ",
         ),
         (
             [a_run("A", {0: 5.0, 90: 2.9}), a_run("B", {0: 5.0, 100: 3.0})],
-            "At the last evaluations up to step 90, A has the lowest validation loss: 2.900 against 5.000",
+            "cannot be ranked: there is no step after the start at which all were evaluated (A: last at step 90, B: last at "
+            "step 100).",
         ),
         (
             [a_run("A", {10: 2.5}), a_run("B", {10: 2.4}, tokens="other", bits_per_nat=None)],

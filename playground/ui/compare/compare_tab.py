@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from playground.analysis.compare_models import compare_text
+from playground.analysis.compare_models import check_comparable, compare_text
 from playground.config import GenerationConfig, counted
 from playground.data.corpora import find_corpus
 from playground.inference.generation import encode_prompt, generate, until_end
@@ -246,6 +246,7 @@ def read(services: Services, runs: Sequence[tuple[str, Run]], text: str) -> Loss
     (name_a, a), (name_b, b) = runs[0], runs[-1]
     if name_a == name_b:
         name_a, name_b = f"{name_a} (first)", f"{name_b} (last)"
+    check_comparable({name_a: a.tokenizer, name_b: b.tokenizer}, text)
     pair = [(services.models.get(run), run.tokenizer) for run in (a, b)]
     spans, note = compare_text(pair[0], pair[1], text)
     rows = [(span.text, span.a and round(span.a, 4), span.b and round(span.b, 4)) for span in spans]

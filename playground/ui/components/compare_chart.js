@@ -11,16 +11,14 @@ import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, el, every, setText } from "../static/dom.js";
 import { lineSample, Styles } from "../static/line_styles.js";
 import { lastOf, Runs } from "../static/runs.js";
-import { apart, number, stateWords, whole } from "../static/words.js";
+import { apart, counted, number, stateWords, whole } from "../static/words.js";
 
 const MOST = 8;
 const BROKEN = ["failed", "diverged", "crashed"];
 
-/** The last step at which all of these runs were evaluated; without one after step 0, the last that all have reached. */
+/** The last step after the start at which all of these runs were evaluated, or null. */
 function lastCommonStep(list) {
-  const reached = Math.min(...list.map((run) => run.validation.step.at(-1)));
-  const common = list[0].validation.step.filter((step) => step > 0 && list.every((run) => run.validation.step.includes(step)));
-  return common.length ? common.at(-1) : reached;
+  return list[0].validation.step.findLast((step) => step > 0 && list.every((run) => run.validation.step.includes(step))) ?? null;
 }
 
 /** The standard error of a run's loss at a step, in its unit; null where its log has none. */
@@ -85,14 +83,16 @@ export function mount({ element, props, server, watch, trigger }) {
     if (!same && lossy.length) return `These runs cannot be ranked: they ${how}, and the tokenizer of ${lossy.map(nameOf).join(", ")} does not decode back to the text, so it has no bits per byte.`;
     const ends = !same && list.every((run) => run.state === "finished"); // of equal budgets, not of equal steps
     const step = ends ? Infinity : lastCommonStep(measured);
+    if (step == null) return `These runs cannot be ranked: there is no step after the start at which all were evaluated (${measured.map((run) => `${nameOf(run)}: last at step ${whole(run.validation.step.at(-1))}`).join(", ")}).`;
     const unit = same ? "nats per token" : "bits per byte";
     const column = same ? "loss" : "bits_per_byte";
     const scores = measured.map((run) => ({ run, value: at(run, column, step), error: errorOf(run, step, same) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
     if (scores.length < 2) return "";
     const [best, next] = scores;
     const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
-    const exact = measured.every((run) => run.validation.step.includes(step));
-    const when = ends ? "At the end of each" : exact ? `At step ${whole(step)}, the last that all have reached` : `At the last evaluations up to step ${whole(step)}`;
+    const lengths = measured.map((run) => run.validation.step.at(-1));
+    const unequalLengths = new Set(lengths).size > 1 ? ` (${measured.map((run, i) => `${nameOf(run)} after ${counted(lengths[i], "step")}`).join(", ")})` : "";
+    const when = ends ? `At the end of each${unequalLengths}` : `At step ${whole(step)}, the last at which all were evaluated`;
     const without = [best, next].filter(({ error }) => error == null).map(({ run }) => nameOf(run));
     const meaning = (without.length < 2 ? "± is one standard error over windows of the validation text, not the error of this difference. " : "") +
       (without.length ? `The log of ${without.join(" and of ")} has no standard error, so a small difference may be due to the choice of validation windows. ` : "");
