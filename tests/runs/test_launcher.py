@@ -245,7 +245,7 @@ def test_a_killed_worker_has_crashed_and_the_next_run_begins(launch: Launch, mak
     wait_until(lambda: step_of(run) >= 12)
     os.kill(status.declared(run.path).pid, signal.SIGKILL)
     wait_until(state_is(run, "crashed"), timeout=5)
-    wait_until(lambda: "Probably out of memory" in run.status().message, timeout=5)
+    wait_until(lambda: "was killed by the system or a person after step" in run.status().message, timeout=5)
     wait_until(state_is(other, "finished"))
     launcher.resume(run.id)
     wait_until(state_is(run, "finished"))

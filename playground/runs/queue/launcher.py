@@ -22,6 +22,7 @@ from playground.runs.limits import LOCAL, Limits
 from playground.runs.queue.admission import check_resumable, check_trainer, check_turns
 from playground.runs.queue.audit_log import AuditLog, Tell, null_sink
 from playground.runs.queue.client_networks import ClientNetworkOf, ClientNetworks, no_network
+from playground.runs.queue.killed import declare_killed
 from playground.runs.queue.queue import Job, QueueView, RoundRobin, kind_of, line
 from playground.runs.queue.space import PASS_SECONDS, Space
 from playground.runs.queue.usage import Usage
@@ -37,7 +38,6 @@ FLUSH_SECONDS = 5.0  # between writes of what visitors have used
 START_SECONDS = 1.0  # minimum charge for a start, so that a run that ends immediately counts too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
-_KILLED = "Probably out of memory: lower the batch size, context length, embedding size or layers, or resume it."
 
 
 class Launcher:
@@ -312,17 +312,14 @@ class Launcher:
         return chosen
 
     def _reap_workers(self) -> None:
-        """Reap workers that have ended; if one was killed by the system, record the probable reason."""
+        """Reap workers that have ended; record which were killed."""
         dead = [worker for worker in self._workers if not worker.is_alive()]
         self._workers = [worker for worker in self._workers if worker not in dead]
         for worker in dead:
             folder = worker.run
             if folder is None or not worker.was_killed or status.requested(folder):
                 continue
-            with self.store.exclusive():
-                if status.declared(folder).pid == worker.pid and status.derive(folder).state == "crashed":
-                    why = f"The training process was killed{status.reached(folder)} {_KILLED}"
-                    status.declare(folder, Status("crashed", why))
+            declare_killed(self.store, folder, worker.pid)
 
     def _escalate_signals(self, runs: list[Job]) -> None:
         """Send signals to processes that do not stop when requested, or that have no recent heartbeat."""
