@@ -17,9 +17,11 @@ from playground.cli import train
 from playground.cli.commands import COMMANDS
 from playground.data.sources import TextFile, write_text_file
 from playground.runs.store import status
+from playground.runs.store.log import LogWriter
 from playground.runs.store.paths import code_root
 from playground.runs.store.run_store import RunStore
 from playground.runs.store.status import Status
+from playground.train.events import Started, StepDone
 
 Captured = pytest.CaptureFixture[str]
 
@@ -46,6 +48,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained(capsys: Captured, *more: str) -> str:
     assert main(["train", *TINY, *more]) == 0
     return capsys.readouterr().out.strip().splitlines()[-1]
+
+
+def test_the_list_of_runs_names_the_step_of_an_earlier_evaluation(root: Path, capsys: Captured) -> None:
+    run = RunStore(root).get(trained(capsys))
+    for event in (Started(20, 30, 1, 1, 1, 1.44), StepDone(21, 672, 1.0, 2.5, 1.0, 1e-3)):
+        with LogWriter(run.log) as log:
+            log.append(event)
+    assert main(["runs"]) == 0
+    assert re.search(r"21/20  \d\.\d{4} ± \d\.\d{4} at step 20 +\d\.\d{4}$", capsys.readouterr().out.strip())
 
 
 def test_bpe_is_learned_and_goes_with_the_run(root: Path, capsys: Captured) -> None:

@@ -44,6 +44,7 @@ class Chart:
     passes: float  # over the training text
     imported: bool = False  # imported without a training log
     errors: tuple[float, ...] = ()  # standard errors of `measured`; 0 where the log has none
+    first_loss: float | None = None  # training loss of the first logged step; None: `losses` has every step
 
     @property
     def now(self) -> float:
@@ -52,8 +53,10 @@ class Chart:
 
     @property
     def first(self) -> float:
-        """The same loss at the beginning."""
-        return self.measured[0] if self.by_validation else self.losses[0]
+        """The same loss at the beginning: of the first evaluation or the first logged step, never a mean of several."""
+        if self.by_validation:
+            return self.measured[0]
+        return self.losses[0] if self.first_loss is None else self.first_loss
 
     @property
     def by_validation(self) -> bool:
@@ -94,7 +97,10 @@ def read_chart(run: Run, columns: Columns) -> Chart:
     measured_at, measured = columns.validation["step"], columns.validation["loss"]
     curves = (steps, losses, smoothed(losses), grad_norms, measured_at, measured, exact, columns.passes)
     errors = tuple(float(error or 0.0) for error in columns.validation["loss_se"])
-    return Chart(columns.state, run.model, run.train, *curves, imported=bool(run.origin), errors=errors)
+    return Chart(
+        columns.state, run.model, run.train, *curves, imported=bool(run.origin), errors=errors,
+        first_loss=columns.first_loss,
+    )  # fmt: skip
 
 
 def smoothed(values: list[float], weight: float = SMOOTHING) -> list[float]:

@@ -32,6 +32,7 @@ def _runs(options: argparse.Namespace, store: RunStore) -> int:
         loss += "" if last is None or last.isna()["loss_se"] else f" ± {last['loss_se']:.4f}"
         bits = "-" if last is None or last.isna()["bits_per_byte"] else f"{last['bits_per_byte']:.4f}"
         now = curves.since(run)["step"]
+        loss += "" if last is None or int(last["step"]) == now else f" at step {int(last['step']):,}"
         unlogged = bool(run.origin) and not now and last is None
         step = "-" if unlogged else f"{now}/{run.train.steps}"
         state = "gallery" if run.reference else "imported" if unlogged else run.state()

@@ -91,7 +91,7 @@ class Curves:
             train = {name: list(column) for name, column in reader.thinned.columns.items()}
             return Columns(
                 reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
-                reader.passes, reader.measure(run),
+                reader.passes, reader.measure(run), reader.first_loss,
             )  # fmt: skip
 
     def _reader(self, run: Run) -> _Reader:
@@ -115,6 +115,9 @@ class Columns:
     validation: dict[str, list[Any]]
     passes: float  # over the training text
     measure: Measure  # what its validation losses are measured on
+    first_loss: float | None = (
+        None  # training loss of the first logged step; the first point of `train` is a mean of several
+    )
 
 
 class _Reader:
@@ -139,6 +142,12 @@ class _Reader:
         """Epochs: tokens seen divided by tokens in the training text."""
         started, tokens = self.history.started, self.history.train["tokens"]
         return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
+
+    @property
+    def first_loss(self) -> float | None:
+        """The training loss of the first logged step, None before it."""
+        losses = self.history.train["loss"]
+        return float(losses[0]) if losses else None
 
     @property
     def bits_per_nat(self) -> float | None:

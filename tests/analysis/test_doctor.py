@@ -15,10 +15,11 @@ from playground.analysis.doctor import OLDER_TASK, RULES, Chart, diagnose, read_
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.store import status
+from playground.runs.store.log import LogWriter
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.worker.execution import execute
 from playground.tokenizers import build_tokenizer
-from playground.train.events import StepDone
+from playground.train.events import Evaluated, Started, StepDone
 
 SMALL = preset("modern", block_size=16, n_layer=1, n_embd=16, n_head=2)
 NOISE = "".join(random.Random(0).choices("abcdefgh", k=20_000))  # ln 8 = 2.08 is all that can be known of it
@@ -143,6 +144,21 @@ def test_nothing_to_read_yet(trained, tmp_path):
     assert ask(store, run).rule == "empty"
     status.declare(run.path, status.Status("queued"))
     assert ask(store, run).rule == "waiting"
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_the_first_loss_is_that_of_the_first_step_and_no_mean_of_many(tmp_path, evaluated):
+    """A chart of 100,000 steps has one point in 250, the mean of their losses."""
+    store = RunStore(tmp_path)
+    config = TrainConfig(corpus="own", steps=100_000, warmup_steps=0)
+    run = store.create(SMALL, config, build_tokenizer("byte", ""), name="a", preset="modern", own_text=COUNTING)
+    with LogWriter(run.log) as log:
+        log.append(Started(0, 100_000, 1000, 3000, 300, 1.44))
+        if evaluated:
+            log.append(Evaluated(0, 0, 0.0, 5.54, 0.01))
+        for step in range(1, 1_001):
+            log.append(StepDone(step, 64 * step, 0.01 * step, 2.0 + 3.5 / step, 1.0, 1e-3))
+    assert "The loss went from 5.50 to 2.0" in ask(store, run).sentence
 
 
 def written(measured, errors, losses=(), state="running", model=SMALL, train=None):

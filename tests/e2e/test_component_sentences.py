@@ -221,6 +221,20 @@ def test_steps_are_said_of_what_was_trained_here(
 
 
 @pytest.mark.parametrize(
+    ("step", "after"), [(100, ""), (9_601, ", at step 100"), (99, ", at step 100")], ids=["now", "later", "logged late"]
+)
+def test_tiles_say_of_which_step_an_earlier_evaluation_is(shown: Any, page: Any, step: int, after: str) -> None:
+    run = a_run("A", {0: 5.54, 100: 2.5}, "running", step=step)
+    run |= {"steps": 100_000, "train": {"step": [50], "loss": [2.6], "grad_norm": [1.0]}}
+    run["validation"] |= {"loss_se": [None, 0.01], "bits_per_byte": [7.9, 3.6]}
+    shown("live_run", {"run": "A"}, curves={"runs": [run]}, band={"band": None})
+    assert page.locator(".pg-tile .pg-unit").all_inner_texts() == [
+        "nats/token, smoothed", f"nats/token, ± 0.010 (s.e.){after}", f"exp of the validation loss{after}",
+        f"of validation text{after}", "L2, last step",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("runs", "words"),
     [
         ([a_run("A", {10: 1.71}), a_run("B", {10: 1.75})], "The log of A and of B has no standard error, so a small"),

@@ -59,6 +59,13 @@ function placed(run) {
   return sentence;
 }
 
+/** Where the last evaluation is of an earlier step than the last trained one: which step, for after a unit. */
+function evaluatedAt(run) {
+  const { step, loss } = run.validation;
+  const last = loss.findLastIndex((x) => x != null);
+  return last < 0 || step[last] === run.step ? "" : `, at step ${whole(step[last])}`;
+}
+
 /** The first sample, the latest, and up to four between them that lie evenly on a logarithmic scale. */
 function chosenSamples(all) {
   if (all.length <= 6) return all;
@@ -177,8 +184,11 @@ export function mount({ element, props, server, watch }) {
     const smoothed = lastOf(smooth(run.train.loss, 0.9));
     setText(numbers.train, number(smoothed));
     const error = lastOf(run.validation.loss_se);
+    const at = evaluatedAt(run);
     setText(numbers.validation, number(loss));
-    setText(units.validation, `nats/token${error == null ? "" : `, ± ${error.toFixed(3)} (s.e.)`}`);
+    setText(units.validation, `nats/token${error == null ? "" : `, ± ${error.toFixed(3)} (s.e.)`}${at}`);
+    setText(units.perplexity, `${TILES.perplexity[1]}${at}`);
+    setText(units.bits, `${TILES.bits[1]}${at}`);
     setText(numbers.perplexity, number(loss == null ? null : Math.exp(loss)));
     setText(numbers.bits, number(lastOf(run.validation.bits_per_byte)));
     setText(numbers.gradient, number(lastOf(run.train.grad_norm)));
