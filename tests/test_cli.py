@@ -109,7 +109,9 @@ def test_train_list_sample(root: Path, capsys: Captured) -> None:
 
     assert main(["runs"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(rf"{run_id[:8]}  my run  finished  20/20  \d\.\d{{4}} ± \d\.\d{{4}} +\d\.\d{{4}}", table[1])
+    assert re.fullmatch(
+        rf"{run_id[:8]}  my run  finished  20/20  \d\.\d{{4}} ± \d\.\d{{4}} +{bits:.4f} ± {bits_se:.4f}", table[1]
+    )
 
     texts = []
     for name in (run_id, run_id[:8], run_id[:8].upper(), "my run", "My Run"):

@@ -7,6 +7,7 @@ import sys
 
 from playground.cli.command import Command
 from playground.config import counted
+from playground.races.comparison import with_error
 from playground.runs.curves import Curves
 from playground.runs.queue.launcher import clear_queue
 from playground.runs.store.run_store import RunStore
@@ -28,9 +29,12 @@ def _runs(options: argparse.Namespace, store: RunStore) -> int:
     for run in store.list():
         measured = curves.evaluations(run)
         last = None if measured.empty else measured.iloc[-1]
-        loss = "-" if last is None else f"{last['loss']:.4f}"
-        loss += "" if last is None or last.isna()["loss_se"] else f" ± {last['loss_se']:.4f}"
-        bits = "-" if last is None or last.isna()["bits_per_byte"] else f"{last['bits_per_byte']:.4f}"
+        loss = "-" if last is None else with_error(last["loss"], last["loss_se"])
+        bits = (
+            "-"
+            if last is None or last.isna()["bits_per_byte"]
+            else (with_error(last["bits_per_byte"], last["bits_per_byte_se"]))
+        )
         now = curves.since(run)["step"]
         loss += "" if last is None or int(last["step"]) == now else f" at step {int(last['step']):,}"
         unlogged = bool(run.origin) and not now and last is None

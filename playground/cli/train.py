@@ -23,6 +23,7 @@ from playground.config import (
 from playground.data.corpora import CORPORA, MAX_BYTES, find_corpus
 from playground.data.hub import dataset_text
 from playground.data.sources import MAX_FILE_BYTES, TextFile, gather
+from playground.races.comparison import with_error
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.store import status
@@ -173,14 +174,13 @@ def _measured(run: Run, curves: Curves) -> list[str]:
     if not len(table):
         return []
     last, columns = table.iloc[-1], curves.columns(run)
-    scale, error = columns.bits_per_nat, None if table["loss_se"].isna().iloc[-1] else float(last["loss_se"])
-    shown = [(float(last["loss"]), error, "nats per token")]
+    scale = columns.bits_per_nat
+    words = [f"{with_error(last['loss'], last['loss_se'])} nats per token"]
     if scale is not None:
-        shown.append((float(last["bits_per_byte"]), error and error * scale, _bits_unit(run)))
-    words = [f"{value:.4f}{'' if error is None else f' ± {error:.4f}'} {unit}" for value, error, unit in shown]
+        words.append(f"{with_error(last['bits_per_byte'], last['bits_per_byte_se'])} {_bits_unit(run)}")
     kind = (
         "; the validation text has too few windows for a standard error"
-        if error is None
+        if table["loss_se"].isna().iloc[-1]
         else "; ± is the standard error over windows of the validation text"
     )
     return [

@@ -130,8 +130,7 @@ def _bits(row: pd.Series) -> str | None:
     """Bits per byte with their error, or None where the tokenizer does not give its text back."""
     if pd.isna(row["bits_per_byte"]):
         return None
-    error = row["loss_se"]
-    return with_error(row["bits_per_byte"], None if pd.isna(error) else error * row["bits_per_byte"] / row["loss"])
+    return with_error(row["bits_per_byte"], row["bits_per_byte_se"])
 
 
 def _unequal(what: str, names: Sequence[str], digests: Iterable[str]) -> list[list[str]]:

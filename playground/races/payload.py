@@ -25,7 +25,8 @@ from playground.train.flops import training_flops
 from playground.train.race import tokens_per_step
 from playground.train.race_spec import written
 
-FOLLOW = {"tokens", "learning_rate", "bits_per_byte"}  # columns that follow from others and the arm, and are not sent
+# Columns that follow from others and the arm, and are not sent.
+FOLLOW = {"tokens", "learning_rate", "bits_per_byte", "bits_per_byte_se"}
 MATCHED = {"none": "", "parameters": "parameters", "flops": "FLOPs per token"}
 _CURSOR = re.compile(r"([0-9a-f]{4})\.([0-9a-f]{4})((?:,[0-9a-f]{4}\.[0-9]{1,6}\.[0-9]{1,6}){1,40})")
 

@@ -19,42 +19,43 @@ def as_text(race: Race, found: Verdict) -> str:
     each = [word for one in found.comparisons for word in one.words] if len(found.comparisons) > 1 else []
     said = [found.headline, *found.sentences]
     each = [word for word in each if not any(word in sentence for sentence in said)]
-    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, found.table_note, ""]
-    head = (
-        "arm",
-        "loss (nats/token)",
-        "s.e. (text)",
-        "bits/byte",
-        "parameters",
-        "MFLOPs/token",
-        "tokens/s",
-        "memory (MB)",
-    )
-    rows = [head, *(_cells(row) for row in found.table)]
+    notes = [found.table_note] if found.table_note else []
+    lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, *notes, ""]
+    cells = [_cells(row) for row in found.table]
+    # A race trained before errors were logged has none.
+    names = [name for name in cells[0] if name not in ERRORS or any(row[name] != "–" for row in cells)]
+    rows = [names, *([row[name] for name in names] for row in cells)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+ERRORS = ("s.e. (nats/token)", "s.e. (bits/byte)")
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """The cells of an arm by the names of their columns."""
+
     def shown(key: str, form: str) -> str:
         return "–" if row[key] is None else format(row[key], form)
 
     spread = "" if row["loss_spread"] is None else f" ± {row['loss_spread']:.4f}"
-    return (
-        row["arm"],
-        shown("loss", ".4f") + spread,
-        shown("loss_se", ".4f"),
-        shown("bits_per_byte", ".4f"),
-        f"{row['parameters']:,}",
-        f"{row['flops_per_token'] / 1e6:.2f}",
-        shown("tokens_per_second", ",.0f"),
-        f"{row['memory_bytes'] / 1e6:.0f}",
-    )
+    return {
+        "arm": row["arm"],
+        "loss (nats/token)": shown("loss", ".4f") + spread,
+        ERRORS[0]: shown("loss_se", ".4f"),
+        "bits/byte": shown("bits_per_byte", ".4f"),
+        ERRORS[1]: shown("bits_per_byte_se", ".4f"),
+        "parameters": f"{row['parameters']:,}",
+        "MFLOPs/token": f"{row['flops_per_token'] / 1e6:.2f}",
+        "tokens/s": shown("tokens_per_second", ",.0f"),
+        "memory (MB)": f"{row['memory_bytes'] / 1e6:.0f}",
+    }
 
 
 MEASURED = [name for name in columns(Evaluated) if name not in ("step", "tokens")]
-MEASURED.insert(MEASURED.index("loss_se") + 1, "bits_per_byte")
+_AT = MEASURED.index("loss_se") + 1
+MEASURED[_AT:_AT] = ["bits_per_byte", "bits_per_byte_se"]
 CSV_COLUMNS = ("arm", "seed", "step", "tokens", "flops", *MEASURED)
 
 

@@ -29,7 +29,7 @@ from playground.races.statistics import (
     ratio_interval,
 )
 from playground.races.verdict_words import COSTS, claim, cost, different_tokens, divergences, headline, rule, table_note
-from playground.runs.comparable import OTHER_WINDOWS, common_unit
+from playground.runs.comparable import BITS, NATS, OTHER_WINDOWS, common_unit
 from playground.runs.curves import Curves
 from playground.runs.races import Race
 from playground.train.race_spec import RaceSpec
@@ -212,15 +212,14 @@ def _row(arm: ArmResult) -> dict[str, Any]:
         values = [curve[-1] for curve in curves if curve] if all(curves) else []
         row[name] = fmean(values) if values else None
         row[f"{name}_spread"] = stdev(values) if len(values) > 1 else None
-    row["loss_se"] = _text_error(going)
+    row["loss_se"], row["bits_per_byte_se"] = _text_error(going, NATS), _text_error(going, BITS)
     return row
 
 
-def _text_error(runs: Sequence[RunCurve]) -> float | None:
-    """The standard error of an arm's mean loss as an estimate for all text of the kind: that of one run, since all seeds are
-    measured on the same windows, so that averaging them makes it no smaller."""
-    errors = [run.errors[-1] for run in runs if run.errors]
-    known = [error for error in errors if error is not None]
+def _text_error(runs: Sequence[RunCurve], unit: str) -> float | None:
+    """The standard error of an arm's mean loss, in a unit, as an estimate for all text of the kind: that of one run, since
+    all seeds are measured on the same windows, so that averaging them makes it no smaller."""
+    known = [error for run in runs if (error := run.error(unit)) is not None]
     return fmean(known) if known and len(known) == len(runs) else None
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from playground.config import apart, counted, listed, nonzero
 from playground.races.results import ArmResult
 from playground.races.statistics import STRICT, Difference, Ratio
-from playground.runs.comparable import BITS
+from playground.runs.comparable import BITS, NATS
 
 COSTS = {"tokens": "tokens", "flops": "training FLOPs", "seconds": "time"}
 
@@ -129,9 +129,11 @@ def different_tokens(arms: Sequence[ArmResult], unit: str) -> list[str]:
 
 
 def table_note(arms: Sequence[ArmResult]) -> str:
-    """What the table's "s.e. (text)" is, and whether it is part of the error of a difference."""
+    """What the table's standard errors are, and whether they are part of the error of a difference; "" if it has none."""
+    if not any(run.error(NATS) is not None for arm in arms for run in arm.going):
+        return ""
     same = len({arm.windows for arm in arms}) == 1
-    return "s.e. (text): standard error of the loss over windows of the validation text. " + (
+    return "s.e.: standard error over windows of the validation text. " + (
         "All arms are evaluated on the same windows, so it is not the error of their difference."
         if same
         else "It is part of the error of a difference only between arms that are evaluated on different windows."

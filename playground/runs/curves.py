@@ -77,7 +77,8 @@ class Curves:
         return frame
 
     def evaluations(self, run: Run) -> pd.DataFrame:
-        """Every measurement on the validation text: the fields of `Evaluated` (nats per token) and bits_per_byte."""
+        """Every measurement on the validation text: the fields of `Evaluated` (nats per token), bits_per_byte and
+        its standard error bits_per_byte_se."""
         reader = self._reader(run)
         with reader.lock:
             reader.refresh(run)
@@ -264,7 +265,13 @@ class _Reader:
         events = self.history.validation[start:]
         scale = self.bits_per_nat
         table = {name: [shown(getattr(event, name), column) for event in events] for name, column in VALIDATION.items()}
-        return table | {"bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events]}
+        errors = [event.loss_se for event in events]
+        return table | {
+            "bits_per_byte": [rounded(event.loss * scale, 5) if scale else None for event in events],
+            "bits_per_byte_se": [
+                None if scale is None or error is None else rounded(error * scale, 3) for error in errors
+            ],
+        }
 
 
 def _parse_cursor(cursor: object) -> tuple[str, int, int, int, str]:

@@ -122,9 +122,10 @@ class Api:
             token: Your secret, as `train` returned it.
 
         Returns:
-            Columns of the training steps (thinned to about 2,000 points), of the evaluations (`loss_se` is the standard
-            error of `loss` over windows of the validation text), and the samples. `tokens` and `text` are digests: losses
-            per token of two runs compare only where both are equal, bits per byte where `text` is.
+            Columns of the training steps (thinned to about 2,000 points), of the evaluations (`loss_se` and
+            `bits_per_byte_se` are standard errors over windows of the validation text), and the samples. `tokens` and
+            `text` are digests: losses per token of two runs compare only where both are equal, bits per byte where
+            `text` is.
         """
         now = self.services.curves.since(self.services.run(run, token))
         names = ("step", "train", "validation", "samples", "bits_per_nat", "tokens", "text")

@@ -9,6 +9,7 @@ import pytest
 
 from playground.config import TrainConfig
 from playground.races.comparison import differences
+from playground.races.report import as_text
 from playground.races.results import ArmResult, RunCurve, results
 from playground.races.statistics import paired_difference
 from playground.races.verdict import judge, verdict
@@ -63,6 +64,11 @@ def test_a_real_race_of_two_vocabularies(tmp_path):
     bits = [row["bits_per_byte"] for row in found.table]
     assert found.unit == BITS and found.comparisons[0].difference.mean == pytest.approx(bits[1] - bits[0], abs=1e-4)
     assert all(0 < row["loss_se"] < 1 for row in found.table), "every loss has its standard error"
+    scales = [row["bits_per_byte"] / row["loss"] for row in found.table]
+    assert [row["bits_per_byte_se"] for row in found.table] == pytest.approx(
+        [row["loss_se"] * scale for row, scale in zip(found.table, scales, strict=True)], rel=1e-3
+    )
+    assert f"{found.table[1]['bits_per_byte_se']:.4f}" in as_text(race, found)
 
 
 def test_documents_kept_apart_are_other_tokens_of_the_same_text(written_race):

@@ -234,11 +234,20 @@ def test_the_note_on_the_table_says_when_its_errors_are_part_of_a_difference(wri
         ),
         (("modern", "BPE: modern + tokenizer=bpe"), "only between arms that are evaluated on different windows."),
     ):
-        store, race = written_race([[curve(2.5, 2.0)]] * 2, arms)
+        store, race = written_race([[curve(2.5, 2.0)]] * 2, arms, error=0.01)
         found = verdict(race, Curves(store))
         assert found.table_note.endswith(words)
         assert race_news(race, Curves(store))["summary"]["table_note"] == found.table_note
         assert found.table_note in as_text(race, found)
+
+
+def test_a_table_without_errors_has_no_column_for_them(written_race):
+    for error, has in ((None, False), (0.01, True)):
+        store, race = written_race([[curve(2.5, 2.0)]] * 2, ("classic", "modern"), error=error)
+        found = verdict(race, Curves(store))
+        said = as_text(race, found)
+        assert bool(found.table_note) is ("s.e." in said) is ("s.e. (bits/byte)" in said) is has
+        assert "\n\n\n" not in said
 
 
 def test_real_races_between_identical_arms_claim_nothing(tmp_path):

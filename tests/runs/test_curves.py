@@ -95,7 +95,7 @@ def test_the_first_answer_has_everything(curves: Curves, make_run: MakeRun) -> N
     assert answer["train"]["step"] == [2, 4]  # 800 steps on 400 points
     assert answer["validation"] == {
         "step": [0], "tokens": [0], "seconds": [0.0], "loss": [5.5], "loss_se": [0.0123], "bits_per_byte": [7.9348],
-        "accuracy": [0.01], "exact_match": [None],
+        "bits_per_byte_se": [0.0178], "accuracy": [0.01], "exact_match": [None],
     }  # fmt: skip
     assert answer["samples"] == [{"step": 0, "prompt": "p", "text": "text"}]
 
@@ -283,7 +283,7 @@ def test_where_the_text_does_not_come_back_there_are_no_bits_per_byte(curves: Cu
     answer = json.loads(json.dumps(curves.since(run)))
     assert answer["bits_per_nat"] is None
     assert answer["no_bits"].startswith("38\u00a0% of the characters of the validation text do not come back")
-    assert answer["validation"]["bits_per_byte"] == [None]
+    assert answer["validation"]["bits_per_byte"] == answer["validation"]["bits_per_byte_se"] == [None]
     assert curves.dataframe(run)["bits_per_byte"].isna().all()
     assert results([run], curves)["bits per byte"].isna().all()
 

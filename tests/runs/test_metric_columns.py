@@ -24,7 +24,7 @@ from tests.runs.conftest import MakeRun
 def test_the_columns_are_the_fields() -> None:
     assert list(columns(StepDone)) == ["step", "tokens", "seconds", "loss", "grad_norm", "learning_rate"]
     assert list(columns(Evaluated)) == ["step", "tokens", "seconds", "loss", "loss_se", "accuracy", "exact_match"]
-    assert set(columns(Evaluated)) - {"step", "tokens"} | {"bits_per_byte"} <= set(CSV_COLUMNS)
+    assert set(columns(Evaluated)) - {"step", "tokens"} | {"bits_per_byte", "bits_per_byte_se"} <= set(CSV_COLUMNS)
     assert [name for name, column in columns(Evaluated).items() if column.optional] == ["loss_se", "exact_match"]
 
 

@@ -77,6 +77,8 @@ def test_a_model_is_trained_measured_and_written_with(public: Client, trained: d
     assert abs(curves["validation"]["loss"][0] - math.log(256)) < 0.1  # an untrained model knows nothing
     assert all(0 < error < loss for error, loss in zip(
         curves["validation"]["loss_se"], curves["validation"]["loss"], strict=True))  # fmt: skip
+    assert curves["validation"]["bits_per_byte_se"] == pytest.approx(
+        [error * curves["bits_per_nat"] for error in curves["validation"]["loss_se"]], rel=0.01)  # fmt: skip
     assert len(curves["tokens"]) == len(curves["text"]) == 16
     assert curves["samples"][-1]["step"] == 20
 

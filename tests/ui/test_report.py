@@ -52,5 +52,8 @@ def test_csv_names_every_measurement(tmp_path) -> None:
     store = RunStore(tmp_path, gallery_root())
     race = next(race for race in list_races(store) if race.name.startswith("The ladder"))
     lines = race_file(race, Curves(store), "csv")["text"].splitlines()
-    assert lines[0] == "arm,seed,step,tokens,flops,seconds,loss,loss_se,bits_per_byte,accuracy,exact_match"
+    assert (
+        lines[0]
+        == "arm,seed,step,tokens,flops,seconds,loss,loss_se,bits_per_byte,bits_per_byte_se,accuracy,exact_match"
+    )
     assert len(lines) == 1 + 5 * 3 * 21

@@ -283,12 +283,13 @@ export function mount({ element, props, server, watch, trigger }) {
     const { summary } = race;
     setText(headline, (race.state !== "finished" && summary.comparisons.length ? "So far: " : "") + summary.headline);
     more.replaceChildren(...summary.sentences.map((text) => el("p", { text })));
-    setText(rule, `${summary.rule} ${summary.table_note} Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
+    setText(rule, `${summary.rule} ${summary.table_note ? `${summary.table_note} ` : ""}Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
     announce(headline.textContent, race.id);
     const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
-    const cells = (row) => [plus(row.loss, row.loss_spread, 3), plus(row.loss_se, null, 3), plus(row.bits_per_byte, null, 3), row.accuracy == null ? "–" : percent(row.accuracy), whole(row.parameters),
+    const errors = ["loss_se", "bits_per_byte_se"].map((key) => summary.table.some((row) => row[key] != null)); // a race trained before errors were logged has none
+    const cells = (row) => [plus(row.loss, row.loss_spread, 3), ...(errors[0] ? [plus(row.loss_se, null, 3)] : []), plus(row.bits_per_byte, null, 3), ...(errors[1] ? [plus(row.bits_per_byte_se, null, 3)] : []), row.accuracy == null ? "–" : percent(row.accuracy), whole(row.parameters),
       `${(row.flops_per_token / 1e6).toFixed(2)} M`, whole(row.steps), row.tokens_per_second ? rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
-    const heads = ["arm", "loss (nats/token)", "s.e. (text)", "bits/byte", "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
+    const heads = ["arm", "loss (nats/token)", ...(errors[0] ? ["s.e. (nats/token)"] : []), "bits/byte", ...(errors[1] ? ["s.e. (bits/byte)"] : []), "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
     table.replaceChildren(
       el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col", text })))),
       el("tbody", {}, ...summary.table.map((row, i) => el("tr", { class: standsBack(i) ? "pg-back" : null }, el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => el("td", { text }))))));

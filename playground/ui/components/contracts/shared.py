@@ -96,7 +96,7 @@ class RunNews(TypedDict):
     imported: NotRequired[bool]
     baselines: NotRequired[dict[str, float] | None]
     train: NotRequired[dict[str, Numbers]]  # columns of `StepDone`
-    validation: NotRequired[dict[str, Numbers]]  # columns of `Evaluated`, and bits_per_byte
+    validation: NotRequired[dict[str, Numbers]]  # columns of `Evaluated`, bits_per_byte and its error
     samples: NotRequired[list[RunSample]]
     notice: NotRequired[str]  # the run doctor's sentence
 
