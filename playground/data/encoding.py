@@ -14,6 +14,8 @@ from collections import Counter
 
 from charset_normalizer import CharsetMatches, from_bytes
 
+from playground.data.latin import latin_encodings
+
 SAMPLE_BYTES = 16_384  # used to guess an encoding
 _BEGINNING = 65_536  # characters of a text that are checked for other encodings
 _FEW = 3  # characters that are nothing strange in a short text
@@ -47,6 +49,10 @@ _ENCODINGS = {
     "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "EUC-KR", "johab": "Johab",
     "cp850": "code page 850", "cp852": "code page 852", "mac_roman": "Mac Roman", "cp037": "EBCDIC",
 }  # fmt: skip
+_LATIN_ENCODINGS = frozenset(
+    ("cp1252", "cp1250", "iso8859_15", "iso8859_2", "cp1258", "cp1254", "cp850", "cp852", "mac_roman")
+)
+_FEW_BYTES = 0.2  # beyond ASCII, of a text in the Latin script
 _NEAR = 0.05  # that two encodings differ in charset_normalizer's measure of disorder and yet may both be right
 _CLEARLY = 0.25  # fewer odd characters, of all beyond ASCII
 _IDEOGRAPHS = "\u3000-\u303f\u4e00-\u9fff\uff01-\uff60\u2018-\u201d\u2026\u2014\u00b7"
@@ -155,8 +161,11 @@ def guess_encoding(data: bytes) -> str:
     controls = sum(byte < 32 and byte not in b"\t\n\v\f\r\b\x1b" for byte in data)
     best = _likeliest(data, from_bytes(data, cp_isolation=list(_ENCODINGS)))
     if best is None or (controls * 100 > len(data) and best != "cp037"):  # EBCDIC has its letters elsewhere
-        return "binary data" if controls * 100 > len(data) else _LATIN
-    return _ENCODINGS.get(best, _LATIN)
+        if controls * 100 > len(data):
+            return "binary data"
+        best = "cp1252"
+    mixed = best in _EAST_ASIAN and sum(byte > 127 for byte in data) < _FEW_BYTES * len(data)
+    return (latin_encodings(data) if best in _LATIN_ENCODINGS or mixed else "") or _ENCODINGS[best]
 
 
 def _likeliest(data: bytes, matches: CharsetMatches) -> str | None:

@@ -23,7 +23,7 @@ ENCODINGS = {  # and the names that a complaint may give them
     "big5": "Big5", "shift-jis": "Shift-JIS", "cp932": "Shift-JIS", "euc-jp": "EUC-JP", "iso2022-jp": "ISO-2022",
     "euc-kr": "EUC-KR", "cp949": "EUC-KR", "johab": "Johab", "iso2022-kr": "ISO-2022", "hz": "HZ", "utf-7": "UTF-7",
     "cp1252": "Windows-1252", "latin-1": "Latin-1", "iso8859-15": "Latin-1", "mac-roman": "Mac Roman|Latin-1",
-    "cp437": "code page 850", "cp850": "code page 850", "cp1250": "Windows-1250", "iso8859-2": "Latin-1|Windows-1254",
+    "cp437": "code page 850", "cp850": "code page 850", "cp1250": "Windows-1250", "iso8859-2": "ISO 8859-2|Latin-1",
     "cp852": "code page 85", "cp1254": "Windows-1254|Latin-1", "iso8859-9": "Windows-1254|Latin-1", "cp1258": "Latin-1",
     "cp037": "EBCDIC", "cp500": "EBCDIC",
 }  # fmt: skip
