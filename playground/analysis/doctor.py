@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from playground.analysis.exact_match import count_scored, exact_match_words, right_of
 from playground.config import ModelConfig, TrainConfig, counted, moved, nonzero, usual_rate
 from playground.runs.curves import Columns
 from playground.runs.store.run_store import Run
@@ -135,12 +136,6 @@ def _perplexity(loss: float) -> str:
     return f"perplexity {math.exp(loss):.3g}, that of a uniform choice among as many tokens"
 
 
-def _percent(share: float) -> str:
-    """A share as a percentage that is 100 % only if it is all, and 0 % only if it is none."""
-    digits = next((n for n in range(6) if 0 < float(f"{100 * share:.{n}f}") < 100), 0)
-    return f"{100 * share:.{digits}f} %"
-
-
 # The rules
 
 
@@ -260,15 +255,19 @@ OLDER_TASK = (
 
 def solved(chart: Chart) -> Finding | None:
     """Algorithmic tasks are evaluated by exact match."""
-    if len(chart.exact) < 2:
+    task, context = chart.train.corpus, chart.model.block_size
+    n = count_scored(task, context)
+    if len(chart.exact) < 2 or not n:
         return None
-    share = f"{_percent(chart.exact[-1])} of answers are exactly right"
-    if chart.train.task_version < 2:
-        return Finding("solved" if chart.exact[-1] >= 0.99 else "task", f"{share}.{OLDER_TASK}")
-    if chart.exact[-1] >= 0.99:
-        return Finding("solved", f"{share} on problems that are not in the training text: it has learned the rule.")
-    late = "more steps may help" if chart.state in ENDED else "watch for a sudden jump"
-    return Finding("task", f"{share}. On such tasks the rule is often learned late and suddenly: {late}.")
+    held_out = chart.train.task_version >= 2
+    all_right = right_of(chart.exact[-1], n) == n
+    words = exact_match_words(task, context, chart.exact[-1], held_out=held_out)
+    if not held_out:
+        words += OLDER_TASK
+    elif not all_right:
+        late = "more steps may help" if chart.state in ENDED else "watch for a sudden jump"
+        words += f" On such tasks the rule is often learned late and suddenly: {late}."
+    return Finding("solved" if all_right else "task", words)
 
 
 def unfinished(chart: Chart) -> Finding | None:

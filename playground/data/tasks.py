@@ -28,13 +28,15 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 class Task:
     """One task. `example(rng)` draws a (prompt, answer) pair of ASCII text; the prompt's last character is `marker`,
     which occurs nowhere else in the line, and neither holds a newline. Of the generator only `rng.random()` is used,
-    because that is the sequence which Python promises to keep."""
+    because that is the sequence which Python promises to keep. `caveat`: in what way a held-out problem may still be
+    known from the training text, as a sentence."""
 
     name: str
     label: str
     blurb: str
     marker: str
     example: Callable[[Random], tuple[str, str]]
+    caveat: str = ""
 
 
 def task_text(name: str, n_bytes: int, seed: int = 0) -> str:
@@ -214,7 +216,14 @@ TASKS: dict[str, Task] = {
         Task("copy", "Copy", "3 to 8 random letters, then the same again.", "|", _copy),
         Task("reverse", "Reverse", "4 to 12 random letters, then the same in reverse order.", "|", _reverse),
         Task("sort", "Sort", "4 to 12 random letters, then the same in alphabetical order.", "|", _sort),
-        Task("addition", "Addition", "Two numbers from 0 to 99 and their sum, as in 37+85=122.", "=", _addition),
+        Task(
+            "addition",
+            "Addition",
+            "Two numbers from 0 to 99 and their sum, as in 37+85=122.",
+            "=",
+            _addition,
+            "The same sum in the other order may be in the training text.",
+        ),
         Task(
             "brackets",
             "Brackets",

@@ -18,6 +18,7 @@ from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer
 
 BATCH_TOKENS = 4096  # evaluated at a time
+SCORED = 32  # held-out problems drawn for an exact match
 BATCH_LOGITS = 2**23  # and never more logits than these: a vocabulary of 32,000 would take gigabytes
 
 
@@ -87,16 +88,21 @@ def mean_with_error(sums: np.ndarray, counts: np.ndarray) -> tuple[float, float 
     return mean, math.sqrt(n / (n - 1) * float(np.square(residuals).sum())) / float(counts.sum())
 
 
+def scored_problems(task: str, block_size: int, n: int = SCORED, seed: int = 0) -> list[tuple[str, str]]:
+    """Of n held-out (prompt, answer) pairs of a task those that fit into the context: these `exact_match` scores."""
+    return [case for case in examples(task, n, seed) if len(case[0] + case[1]) <= block_size]
+
+
 def exact_match(
-    model: Transformer, tokenizer: Tokenizer, task: str, n: int = 32, seed: int = 0, *, version: int = 2
+    model: Transformer, tokenizer: Tokenizer, task: str, n: int = SCORED, seed: int = 0, *, version: int = 2
 ) -> float | None:
-    """Share of n held-out examples of an algorithmic task whose whole answer is correct with greedy decoding.
+    """Share of `scored_problems` whose whole answer is correct with greedy decoding; None if none fits into the context.
 
     Each prompt follows a line end, as in the text; in task version 1 it follows nothing, which training windows rarely
-    begin with. Examples that are longer than the context are left out; None if all of them are.
+    begin with. The share is known to about 1 / sqrt(n) only: `analysis.exact_match` says it with its number.
     """
     before = "\n" if version >= 2 else ""
-    cases = [case for case in examples(task, n, seed) if len(case[0] + case[1]) <= model.config.block_size]
+    cases = scored_problems(task, model.config.block_size, n, seed)
     with evaluating(model):
         return (
             sum(_answers(model, tokenizer, before + prompt, answer) for prompt, answer in cases) / len(cases)

@@ -16,6 +16,7 @@ from playground.data.rows import has_fields
 from playground.data.sources import MAX_FILE_BYTES, TextFile
 from playground.data.tasks import TASKS
 from playground.tokenizers import Tokenizer
+from playground.train.evaluation import SCORED
 from playground.ui.components.contracts.training import DataCardValue
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
@@ -32,8 +33,9 @@ SMALL_PRINT = {
     "own": "paste or upload",
 }
 ABOUT = {
-    "task": f"{len(TASKS)} small problems with one correct answer; *exact match* is the share of answers that are "
-    "fully correct.",
+    "task": f"{len(TASKS)} small problems with one correct answer; *exact match* is the share of fully correct answers to "
+    f"{SCORED} held-out problems, without those longer than the context. Of a held-out sum, the training text may have the "
+    "other order.",
     "own": "Paste a text, or upload one or more files: `.txt`, `.md`, `.py`; `.jsonl`, `.json` or `.csv` with a text "
     "in each row; `.html` and `.ipynb`, from which the text is extracted.",
 }

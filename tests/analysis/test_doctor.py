@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.analysis.doctor import OLDER_TASK, RULES, Chart, diagnose, read_chart, smoothed
+from playground.analysis.exact_match import lower_bound
 from playground.config import ModelConfig, TrainConfig, preset
 from playground.runs.curves import Curves
 from playground.runs.store import status
@@ -230,21 +231,54 @@ def test_the_learning_rate_that_a_flat_curve_advises_is_on_the_right_side(optimi
         assert new > rate if advised[1] == "low" else new < rate, found.sentence
 
 
-def test_shares_read_100_percent_only_where_all_is_right():
-    chart = written([1.0, 1.0], (), [1.0, 1.0])
-    for exact, said in (
-        ([0.0, 0.9961], "99.6 %"),
-        ([0.0, 1.0], "100 %"),
-        ([0.0, 0.0004], "0.04 %"),
-        ([0.0, 0.0], "0 %"),
-    ):
-        assert first_rule(replace(chart, exact=exact)).sentence.startswith(f"{said} of answers are exactly right")
+@pytest.mark.parametrize(
+    ("task", "context", "share", "words"),
+    [
+        ("sort", 32, 0.0, "0 of 32 held-out problems are answered exactly. On such tasks"),
+        ("sort", 32, 1 / 32, "1 of 32 held-out problems is answered exactly. On such tasks the rule is often learned late"),
+        ("sort", 32, 31 / 32, "31 of 32 held-out problems are answered exactly. On such tasks"),
+        (
+            "sort", 32, 1.0, "All 32 held-out problems are answered exactly, which shows with 95 % confidence that at least "
+            "91 % of such problems are.",
+        ),
+        (
+            "repeat", 32, 0.25, "3 of 12 held-out problems are answered exactly. Problems longer than the context are not "
+            "scored (20 of 32 drawn). On such tasks",
+        ),
+        (
+            "addition", 32, 0.5, "16 of 32 held-out problems are answered exactly. The same sum in the other order may be "
+            "in the training text. On such tasks",
+        ),
+    ],
+)  # fmt: skip
+def test_exact_match_is_said_with_its_number_and_no_more_than_it_shows(task, context, share, words):
+    model = SMALL.replace(block_size=context)
+    chart = written([1.0, 1.0], (), [1.0, 1.0], model=model, train=TrainConfig(corpus=task))
+    found = first_rule(replace(chart, exact=[0.0, share]))
+    assert found.sentence.startswith(words)
+    assert found.rule == ("solved" if share == 1 else "task")
+    assert "has learned" not in found.sentence
+
+
+@given(st.floats(), st.sampled_from(["sort", "repeat", "tales"]), st.sampled_from([8, 16, 25, 32]))
+def test_whatever_share_a_log_holds_there_is_a_finding(share, task, context):
+    model = SMALL.replace(block_size=context)
+    chart = written([1.0, 1.0], (), [1.0, 1.0], model=model, train=TrainConfig(corpus=task))
+    assert first_rule(replace(chart, exact=[0.0, share])).sentence
+
+
+@pytest.mark.parametrize("n", [1, 2, 31, 32])
+def test_all_right_is_plausible_down_to_the_bound(n):
+    """A model that is right in this share of problems is so in all n of them in 5 % of cases."""
+    assert lower_bound(n) ** n == pytest.approx(0.05)
 
 
 def test_problems_that_were_trained_on_are_not_called_unseen():
-    older = replace(written([1.0, 1.0], (), [1.0]), exact=[0.0, 1.0], train=TrainConfig(corpus="sort", task_version=1))
-    assert first_rule(older).sentence == f"100 % of answers are exactly right.{OLDER_TASK}"
-    assert "not in the training text" in first_rule(replace(older, train=TrainConfig(corpus="sort"))).sentence
+    model, train = SMALL.replace(block_size=32), TrainConfig(corpus="sort", task_version=1)
+    older = replace(written([1.0, 1.0], (), [1.0], model=model), exact=[0.0, 1.0], train=train)
+    sentence = first_rule(older).sentence
+    assert sentence.startswith("All 32 problems are answered exactly") and sentence.endswith(OLDER_TASK)
+    assert "held-out problems" in first_rule(replace(older, train=TrainConfig(corpus="sort"))).sentence
 
 
 def test_a_loss_above_its_lowest_is_not_called_steady_learning():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from playground.analysis.exact_match import count_scored
 from playground.config import TrainConfig, preset
 from playground.data.corpora import training_text
 from playground.data.tasks import TASKS, examples
@@ -83,3 +84,16 @@ def test_exact_match_asks_at_the_beginning_of_a_line(monkeypatch: pytest.MonkeyP
     assert asked[5:] == [prompt for prompt, _ in examples("copy", 5)]
     short = Transformer(preset("modern", block_size=8, n_layer=1, n_embd=16, n_head=2))
     assert exact_match(short, BYTES, "repeat", 5) is None, "none of them fits: that is not a share of zero"
+
+
+@pytest.mark.parametrize(("task", "context"), [("repeat", 25), ("repeat", 32), ("sort", 16), ("addition", 16)])
+def test_the_number_that_is_said_is_that_of_the_problems_asked(
+    task: str, context: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(evaluation, "_answers", lambda *case: not asked.append(case[2]))
+    assert (
+        exact_match(Transformer(preset("modern", block_size=context, n_layer=1, n_embd=16, n_head=2)), BYTES, task) == 1
+    )
+    assert len(asked) == count_scored(task, context)
+    assert all(len(prompt) - 1 + len(prompt) - 2 <= context for prompt in asked if task in ("repeat", "sort"))
