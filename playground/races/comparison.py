@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from playground.analysis.exact_match import count_scored, right_of
 from playground.config import ModelConfig, label, setting_kinds, spelled, without_effect
 from playground.data.corpora import UNKNOWN_TEXT, find_corpus
 from playground.runs.comparable import text_bytes, text_of, tokens_of
@@ -113,6 +114,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
             "bits per byte": _bits(last),
             "accuracy": round(float(last["accuracy"]), 4),
             **{heading: last[name] for name, heading in _FURTHER.items()},
+            _FURTHER["exact_match"]: _exact_match(run, last["exact_match"]),
             "step": int(last["step"]),
             "tokens": int(last["tokens"]),
             "seconds": round(seconds, 1),
@@ -124,6 +126,12 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
 def with_error(value: float, error: float | None) -> str:
     """A loss as tables show it, "1.2340 ± 0.0120"; without the error where there is none."""
     return f"{value:.4f}" + ("" if error is None or pd.isna(error) else f" ± {error:.4f}")
+
+
+def _exact_match(run: Run, share: float | None) -> str | float | None:
+    """Right answers and scored problems, as "1 of 32", because so few say little; the share where no problem is known."""
+    n = count_scored(run.train.corpus, run.model.block_size)
+    return f"{right_of(share, n)} of {n}" if share is not None and not pd.isna(share) and n else share
 
 
 def _bits(row: pd.Series) -> str | None:

@@ -200,3 +200,16 @@ def test_more_work_takes_longer():
     wider = preset("modern", n_embd=256)
     assert seconds_of(estimate(model, longer), model, longer) == pytest.approx(2 * base, rel=0.05)
     assert seconds_of(estimate(wider, train), wider, train) > 2 * base
+
+
+def test_exact_match_of_a_task_is_a_number_of_problems(tmp_path):
+    store = RunStore(tmp_path)
+    for context, share in ((32, 0.25), (64, 1 / 32)):
+        config = TrainConfig(corpus="repeat")
+        run = store.create(
+            preset("modern", block_size=context), config, build_tokenizer("byte", ""), name="a", preset="modern"
+        )
+        with LogWriter(run.log) as log:
+            log.append(Evaluated(1, 2048, 1.0, 1.2, 0.6, share))
+    table = results(sorted(store.list(), key=lambda run: run.model.block_size), Curves(store))
+    assert table["exact match"].tolist() == ["3 of 12", "1 of 32"]
