@@ -221,7 +221,9 @@ def test_steps_are_said_of_what_was_trained_here(
 
 
 @pytest.mark.parametrize(
-    ("step", "after"), [(100, ""), (9_601, ", at step 100"), (99, ", at step 100")], ids=["now", "later", "logged late"]
+    ("step", "after"),
+    [(100, ""), (9_601, ", at step\u00a0100"), (99, ", at step\u00a0100")],
+    ids=["now", "later", "logged late"],
 )
 def test_tiles_say_of_which_step_an_earlier_evaluation_is(shown: Any, page: Any, step: int, after: str) -> None:
     run = a_run("A", {0: 5.54, 100: 2.5}, "running", step=step)

@@ -63,7 +63,7 @@ function placed(run) {
 function evaluatedAt(run) {
   const { step, loss } = run.validation;
   const last = loss.findLastIndex((x) => x != null);
-  return last < 0 || step[last] === run.step ? "" : `, at step ${whole(step[last])}`;
+  return last < 0 || step[last] === run.step ? "" : `, at step\u00a0${whole(step[last])}`;
 }
 
 /** The first sample, the latest, and up to four between them that lie evenly on a logarithmic scale. */
