@@ -161,7 +161,7 @@ def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captur
         in capsys.readouterr().err
     )
     assert main(["train", *TINY, *texts[:4], "--field", "said"]) == 2
-    assert "Field 'said' is for JSON and CSV files; a.txt is plain text." in capsys.readouterr().err
+    assert "Field 'said' is for JSON and CSV files; a.txt has no fields." in capsys.readouterr().err
     assert main(["train", *TINY, "--corpus", "sort", "--field", "said"]) == 2
     assert "--field 'said' is a field of the files given with --text." in capsys.readouterr().err
     assert main(["train", *TINY, *texts, "--corpus", "sort"]) == 2

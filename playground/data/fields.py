@@ -153,7 +153,13 @@ class Rows:
             raise ValueError(
                 f"{self.name}: only {few:,} of its first {several} {have} text in the field {missing!r}; {choice(seen)}"
             )
-        lacks = "text in the field" if inside or missing in seen else "field"
+        if any(isinstance(value_at(row.value, missing), dict) for row in sample):
+            below = {name: held for name, held in seen.items() if name.startswith(f"{missing}.")}
+            known = below if offered(below) else seen
+            raise ValueError(
+                f"{self.name}: the field {missing[:40]!r} holds an object, not text, in {where}; {choice(known)}"
+            )
+        lacks = "text in the field" if missing in seen else "field"
         raise ValueError(f"{self.name} has no {lacks} {missing[:40]!r} in {where}; {choice(seen)}")
 
 

@@ -76,7 +76,7 @@ def gather(
     total = sum(_size(path) for path in paths)
     if field.strip() and not any(map(has_fields, paths)):
         raise ValueError(
-            f"Field {field.strip()[:40]!r} is for JSON and CSV files; {shown(paths[0])} is plain text. Leave it empty."
+            f"Field {field.strip()[:40]!r} is for JSON and CSV files; {shown(paths[0])} has no fields. Leave it empty."
         )
     if total > max_bytes:
         raise ValueError(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,8 @@ def test_objects_within_objects_are_offered(write: Write) -> None:
     path = write("a.jsonl", lines(*rows))
     for wanted in ("", "text"):
         with pytest.raises(
-            ValueError, match=r"no text in the field 'text' in its first 3 lines; .* are: text\.de, text\.en\. Choose"
+            ValueError,
+            match=r"the field 'text' holds an object, not text, in its first 3 lines; .* are: text\.de, text\.en\. Ch",
         ):
             gather([path], field=wanted)
     assert gather([path], field="text.en") == "A house."
@@ -275,10 +277,34 @@ def test_names_that_end_in_id_are_not_all_ids(write: Write) -> None:
 
 def test_a_field_is_refused_where_there_are_none(write: Write) -> None:
     with pytest.raises(
-        ValueError, match=r"^Field 'body' is for JSON and CSV files; a\.txt is plain text\. Leave it empty\.$"
+        ValueError, match=r"^Field 'body' is for JSON and CSV files; a\.txt has no fields\. Leave it empty\.$"
     ):
         gather([write("a.txt", "words"), write("b.md", "words")], field=" body ")
     assert gather([write("a.txt", "words"), write("b.jsonl", lines({"body": "x"}))], field="body") == "words\n\nx"
+
+
+@pytest.mark.parametrize("name", ["nb.ipynb", "x.rtf", "page.html", "a.txt"])
+def test_a_file_without_fields_is_not_called_plain_text(write: Write, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} has no fields\. Leave it empty\.$"):
+        gather([write(name, "{}")], field="body")
+
+
+@pytest.mark.parametrize(
+    ("row", "field", "there"),
+    [
+        ({"text": {"de": "Hallo Welt", "en": "Hello world"}, "note": "x y"}, "", "text.de, text.en"),
+        ({"said": {"de": "Hallo Welt", "en": "Hello world"}}, "said", "said.de, said.en"),
+        ({"a": {"said": {"de": "Hallo Welt"}}, "b": "x y"}, "a.said", "a.said.de"),
+        ({"text": {}, "a": "one two", "b": "three four"}, "", "a, b"),
+    ],
+)
+def test_a_field_that_holds_an_object_is_there(write: Write, row: dict[str, Any], field: str, there: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+        gather([write("a.jsonl", lines(row, row))], field=field)
+    assert str(caught.value) == (
+        f"a.jsonl: the field '{field or 'text'}' holds an object, not text, in its first 2 lines; its fields with text are: "
+        f"{there}. Choose one of them."
+    )
 
 
 ROWS = lines({"text": "Something."}, {"text": "Else."})
