@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from playground.data.encoding import guess_encoding
 from playground.data.fields import Row, Rows, fields_of, holds, is_chat, offered, usual_field
-from playground.data.tables import AS_IT_IS, comma_separated, lines_of
+from playground.data.tables import AS_IT_IS, comma_separated, lines_of, table_suffix
 
 MAX_JSON_BYTES = 20_000_000  # of a file that is not read line by line
 _LOOKED_AT = 65_536  # characters of a text that may be rows or a page
@@ -164,13 +164,15 @@ def rows_reader(suffix: str) -> ReadRows | None:
 
 
 def markup_note(text: str) -> str:
-    """A note on a pasted text that looks like rows or an HTML page, otherwise ""."""
+    """A note on a pasted text that looks like rows, a table or an HTML page, otherwise ""."""
     start = text[:_LOOKED_AT].lstrip()
     kind = None
     if start[:20].lower().startswith(("<!doctype html", "<html")):
         kind = "an HTML page", "tags", ".html"
     elif start[:1] in ("[", "{"):
         kind = _json_kind(text, start)
+    elif suffix := table_suffix(start):
+        kind = "a table", "delimiters and other columns", suffix
     if kind is None:
         return ""
     what, marks, suffix = kind

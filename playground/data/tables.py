@@ -7,6 +7,7 @@ its cells and those below it; if that is not certain, a note quotes the line.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ AS_IT_IS = "name it .txt to train on it as it is"
 _SAMPLE = 200  # lines over which is found how a table is written
 _SAMPLE_CHARACTERS = 1_000_000  # of these lines, except that there are always two
 _NAME = 60  # characters that the name of a column has at most
+_LEAST_LINES = 5  # of a text that is called a table although its name does not say so
 _QUOTED = 80  # characters of a first line in a note
 _BETWEEN = ",;\t|"
 _NONE = "\x1f"  # between the cells of a table that has one column: the unit separator, which no text has
@@ -33,6 +35,7 @@ _NAMES = re.compile(
     r"|tweet|post|quote|lyrics|poem|abstract|document|paragraph|utterance|dialogue|target|class",
     re.IGNORECASE,
 )
+_COLUMN = re.compile(r" ?\w([\w .\-]{0,58}\w)? ?")  # the name of one, in a text that may be none
 _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)]*$")
 
 
@@ -101,6 +104,32 @@ def _first_line(cells: list[str], named: bool) -> str:
     if named:
         return f"The first line (“{shown}”) is read as the names of the columns. If it is text, put names above it."
     return f"The first line (“{shown}”) is read as text, like those below it. If it names the columns, remove it."
+
+
+def table_suffix(beginning: str) -> str:
+    """The suffix for a text whose `beginning` is a table, ".csv" or ".tsv"; empty if it is not clearly one.
+
+    That needs a first line of names, and as many cells in each line below it.
+    """
+    lines = list(islice(io.StringIO(beginning), _SAMPLE))
+    lines = lines[:-1] if len(lines) > _LEAST_LINES else lines  # the last one may be cut off
+    for between in _BETWEEN:
+        if lines and between in lines[0] and not lines[0].startswith("|"):  # which is a table in Markdown
+            rows = _equal_rows(lines, between)
+            if rows and all(map(_COLUMN.fullmatch, rows[0])) and names_columns(rows[0], rows[1:], "") == (True, True):
+                return ".tsv" if between == "\t" else ".csv"
+    return ""
+
+
+def _equal_rows(lines: list[str], between: str) -> list[list[str]]:
+    """The rows, if they are enough and have equally many cells, otherwise none. The last one may be within marks."""
+    try:
+        rows = [cells for cells in csv.reader(lines, delimiter=between) if cells]
+    except csv.Error:
+        return []
+    if len(rows) > _LEAST_LINES and len(rows[-1]) < len(rows[0]):
+        rows.pop()
+    return rows if len(rows) >= _LEAST_LINES and len({len(cells) for cells in rows}) == 1 else []
 
 
 # How a table is written

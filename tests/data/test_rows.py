@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from playground.data import sources
 from playground.data.documents import notes_of
+from playground.data.python_source import python_source
 from playground.data.rows import markup_note
 from playground.data.sources import TextFile, documents, gather
+from playground.data.tables import table_suffix
+from playground.data.tales import tales
 from playground.runs.create import prepare_run
 from playground.ui.texts import described
 from tests.data.conftest import Write
@@ -311,6 +314,8 @@ ROWS = lines({"text": "Something."}, {"text": "Else."})
 MARKED = {
     ".html": "\n<!DOCTYPE html><html><p>x</p></html>", ".jsonl": ROWS, ".json": json.dumps([{"text": "a"}, {"text": "b"}]),
     ".ipynb": json.dumps({"nbformat": 4, "cells": []}, indent=1),
+    ".csv": table(*({"id": n, "text": f'Then, "{n}" came.\nIt went.'} for n in range(300))),
+    ".tsv": "label\tcontent\n" + "pos\tGood, very good.\n" * 4,
 }  # fmt: skip
 
 
@@ -332,11 +337,28 @@ def test_rows_and_pages_that_are_read_as_they_are_say_so(suffix: str) -> None:
         "[" * 100_000,
         "{\n}\n",
         "html",
+        "id,text\n1,Too short.\n",
+        "| id | text |\n|---|---|\n" + "| 1 | Markdown |\n" * 9,
+        "Words, and text,\n" + "Roses are red, my love,\n" * 9,
+        "id,text\n" + "1,Once.\n2,Twice, or more.\n" * 9,
         *SENTENCES.values(),
     ],
 )
 def test_other_texts_get_no_note(text: str) -> None:
     assert markup_note(text) == ""
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> list[str]:
+    """Lines of prose, a sentence each, and of Python source."""
+    return [*re.split(r"(?<=[.!?,]) |\n+", str(tales(200_000))), *python_source(200_000).split("\n")]
+
+
+@given(at=st.floats(0, 1), size=st.integers(1, 40))
+@settings(max_examples=300, deadline=None)
+def test_prose_and_source_code_are_no_table(ordinary: list[str], at: float, size: int) -> None:
+    begin = int(at * (len(ordinary) - size))
+    assert table_suffix("\n".join(ordinary[begin : begin + size])) == ""
 
 
 def test_a_run_on_rows_as_they_are_has_the_note() -> None:
