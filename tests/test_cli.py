@@ -56,7 +56,9 @@ def test_the_list_of_runs_names_the_step_of_an_earlier_evaluation(root: Path, ca
         with LogWriter(run.log) as log:
             log.append(event)
     assert main(["runs"]) == 0
-    assert re.search(r"21/20  \d\.\d{4} ± \d\.\d{4} at step 20 +\d\.\d{4}$", capsys.readouterr().out.strip())
+    assert re.search(
+        r"21/20  \d\.\d{4} ± \d\.\d{4} at step 20 +\d\.\d{4} ± \d\.\d{4}$", capsys.readouterr().out.strip()
+    )
 
 
 def test_bpe_is_learned_and_goes_with_the_run(root: Path, capsys: Captured) -> None:
