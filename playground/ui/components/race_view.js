@@ -286,10 +286,13 @@ export function mount({ element, props, server, watch, trigger }) {
     setText(rule, `${summary.rule} ${summary.table_note ? `${summary.table_note} ` : ""}Tokens per second were measured on the machine that trained the race. Memory is an estimate: weights, gradients, optimizer state and the activations of one batch.`);
     announce(headline.textContent, race.id);
     const plus = (value, spread, digits) => (value == null ? "–" : value.toFixed(digits) + (spread == null ? "" : ` ± ${spread.toFixed(digits)}`));
-    const errors = ["loss_se", "bits_per_byte_se"].map((key) => summary.table.some((row) => row[key] != null)); // a race trained before errors were logged has none
-    const cells = (row) => [plus(row.loss, row.loss_spread, 3), ...(errors[0] ? [plus(row.loss_se, null, 3)] : []), plus(row.bits_per_byte, null, 3), ...(errors[1] ? [plus(row.bits_per_byte_se, null, 3)] : []), row.accuracy == null ? "–" : percent(row.accuracy), whole(row.parameters),
-      `${(row.flops_per_token / 1e6).toFixed(2)} M`, whole(row.steps), row.tokens_per_second ? rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
-    const heads = ["arm", "loss (nats/token)", ...(errors[0] ? ["s.e. (nats/token)"] : []), "bits/byte", ...(errors[1] ? ["s.e. (bits/byte)"] : []), "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
+    const inBits = summary.unit === "bits per byte";
+    const known = summary.table.some((row) => row.loss_se != null); // a race trained before errors were logged has none
+    const [afterLoss, afterBits] = [known && !inBits, known && inBits]; // the error is that of the unit that is compared
+    const cells = (row) => [plus(row.loss, row.loss_spread, 3), ...(afterLoss ? [plus(row.loss_se, null, 3)] : []), plus(row.bits_per_byte, null, 3), ...(afterBits ? [plus(row.bits_per_byte_se, null, 3)] : []),
+      row.accuracy == null ? "–" : percent(row.accuracy), whole(row.parameters), `${(row.flops_per_token / 1e6).toFixed(2)} M`, whole(row.steps),
+      row.tokens_per_second ? rate(row.tokens_per_second) : "–", `${(row.memory_bytes / 1e6).toFixed(0)} MB`];
+    const heads = ["arm", "loss (nats/token)", ...(afterLoss ? ["s.e. (nats/token)"] : []), "bits/byte", ...(afterBits ? ["s.e. (bits/byte)"] : []), "accuracy", "parameters", "FLOPs/token", "steps", "tokens/s", "memory"];
     table.replaceChildren(
       el("thead", {}, el("tr", {}, ...heads.map((text) => el("th", { scope: "col", text })))),
       el("tbody", {}, ...summary.table.map((row, i) => el("tr", { class: standsBack(i) ? "pg-back" : null }, el("th", { scope: "row", text: row.arm }), ...cells(row).map((text) => el("td", { text }))))));
