@@ -94,7 +94,11 @@ def test_the_page_is_that_of_the_changed_file(tmp_path: Path) -> None:
         wait_until(lambda: title() == "Another title", 120)
     finally:
         os.killpg(app.pid, signal.SIGINT)  # as Ctrl-C in a terminal
-        assert app.wait(30) == 0
+        try:
+            ended = app.wait(30)
+        finally:
+            app.kill()
+    assert ended == 0
     before, _, after = (tmp_path / "log").read_text("utf-8").rpartition("Changed: ui/app.py. Restarting.")
     assert "Changed: ui/app.py. Restarting." in before, "changed twice"
     assert "Traceback" not in after

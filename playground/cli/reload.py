@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -50,7 +51,9 @@ class Reloader:
         return sorted({str(path.relative_to(self._folder)) for path, _ in before.items() ^ now.items()})
 
     def run(self, *more: str) -> None:
-        """Run the command until KeyboardInterrupt, and again after each change, then with the arguments `more`."""
+        """Run the command until SIGINT or SIGTERM, and again after each change, then with the arguments `more`."""
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background jobs ignore it by default
+            signal.signal(number, signal.default_int_handler)
         self.start()
         try:
             while True:

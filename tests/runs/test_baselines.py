@@ -100,7 +100,7 @@ def test_a_run_that_cannot_be_counted_trains_all_the_same(
     run = make_run()
     assert execute(run).state == "finished"
     assert baselines.read(run.path) is None
-    assert "baselines: no text" in capsys.readouterr().out
+    assert "baselines: ValueError('no text')" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "bits_per_byte": [1]}'])
