@@ -92,7 +92,7 @@ class App:
         self.stop(signal.SIGKILL)
         raise RuntimeError("the app did not start:\n" + self.log.read_text(errors="replace"))
 
-    def stop(self, how: int = signal.SIGINT) -> None:
+    def stop(self, how: int = signal.SIGTERM) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)
             try:

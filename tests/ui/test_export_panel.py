@@ -43,11 +43,13 @@ def test_only_its_owner_takes_a_run_away(services: Services) -> None:
     with zipfile.ZipFile(file["value"]) as archive:
         assert "a-model-safetensors/model.safetensors" in archive.namelist()
         assert MINE not in "".join(archive.read(name).decode("latin-1") for name in archive.namelist())
-    for token in (THEIRS, "", None, "x"):
+    for token in (THEIRS, "", None):
         with pytest.raises(RunNotFound):
             take(services, run.id, None, "safetensors", token)
         steps, _, _ = show_steps(services, run.id, token)
         assert steps["choices"] == []
+    with pytest.raises(ValueError, match="Token must be 32 hexadecimal digits"):
+        take(services, run.id, None, "safetensors", "x")
     services.store.share(run.id, True, MINE)
     assert take(services, run.id, 0, "safetensors", THEIRS)[1]["visible"], "who may look at it may take it away"
 

@@ -23,7 +23,7 @@ from playground.runs.queue.admission import check_resumable, check_trainer, chec
 from playground.runs.queue.audit_log import AuditLog, Tell, null_sink
 from playground.runs.queue.client_networks import ClientNetworkOf, ClientNetworks, no_network
 from playground.runs.queue.killed import declare_killed
-from playground.runs.queue.queue import Job, QueueView, RoundRobin, kind_of, line
+from playground.runs.queue.queue import Job, QueueView, RoundRobin, after_all_queued, kind_of, line
 from playground.runs.queue.space import PASS_SECONDS, Space
 from playground.runs.queue.usage import Usage
 from playground.runs.races import Race, check_job, jobs, own_job
@@ -38,6 +38,8 @@ FLUSH_SECONDS = 5.0  # between writes of what visitors have used
 START_SECONDS = 1.0  # minimum charge for a start, so that a run that ends immediately counts too
 SPARE_DELAY = 3.0  # after a start, so that loading the next worker does not slow the first steps
 LOG_BYTES = 1_000_000
+
+_CONTINUE: list[Worker] = []  # workers of closed launchers: a Popen that is collected while its process runs warns
 
 
 class Launcher:
@@ -192,6 +194,8 @@ class Launcher:
         if self.die_with_ui:
             for worker in self._workers:
                 worker.retire()
+        else:
+            _CONTINUE.extend(self._workers)
 
     def __enter__(self) -> Self:
         return self
@@ -215,7 +219,7 @@ class Launcher:
             check_job(run, self.limits)
             self._check_space(run)
             status.withdraw(run.path)
-            queued = Status("queued", queued=_after_all_queued(statuses))
+            queued = Status("queued", queued=after_all_queued(statuses))
             status.declare(run.path, queued)
             self.networks.started(run.id, self._client_network())
             self._seen = None
@@ -375,11 +379,6 @@ class Launcher:
 
     def _new_worker(self) -> Worker:
         return Worker(self.store.root / "worker.log", self.threads, die_with_parent=self.die_with_ui)
-
-
-def _after_all_queued(statuses: list[tuple[Job, Status]]) -> float:
-    """A time that is later than any in the queue, even if the clock was set back."""
-    return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
 
 
 def clear_queue(store: RunStore) -> int:

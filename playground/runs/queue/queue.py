@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,3 +76,8 @@ def line(
         )
         before[job.owner] += 1
     return QueueView(running, tuple(job for _, job in sorted(keyed, key=lambda pair: pair[0])))
+
+
+def after_all_queued(statuses: Sequence[tuple[Job, Status]]) -> float:
+    """A time that is later than any in the queue, even if the clock was set back."""
+    return max([time.time(), *(now.queued + 1e-3 for _, now in statuses if now.state == "queued")])
