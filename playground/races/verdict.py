@@ -241,11 +241,11 @@ def _waterfall(spec: RaceSpec, arms: Sequence[ArmResult], unit: str, level: floa
     bars: list[dict[str, Any]] = [
         {"name": arms[0].name, "value": fmean(_final(run, unit) for run in arms[0].going), "change": None}
     ]
-    for (before, arm), (wish_before, wish) in zip(pairwise(arms), pairwise(spec.arms), strict=True):
+    for (before, arm), (variant_before, variant) in zip(pairwise(arms), pairwise(spec.arms), strict=True):
         change = _difference(arm, before, unit, level)
         if change is None:
             return []
-        added = {key: value for key, value in wish.changes.items() if key not in wish_before.changes}
+        added = {key: value for key, value in variant.changes.items() if key not in variant_before.changes}
         bars.append(
             {
                 "name": _added(arm.name, added),

@@ -126,9 +126,9 @@ def prepare_race(
     if own_text is not None:
         size = {"corpus_bytes": CORPORA["own"].default_bytes}
         spec = replace(spec, shared={**size, **spec.shared, "corpus": "own"})
-    for wish in spec.arms:
-        start = starting_values(wish.preset)
-        limits.check_frozen(wish.changes, start)
+    for variant in spec.arms:
+        start = starting_values(variant.preset)
+        limits.check_frozen(variant.changes, start)
         limits.check_frozen(spec.shared, start, RACE_START)
     if limits != LOCAL:  # before a text is fetched, and before a step is measured
         limits.check_race([(arm.model, arm.train) for arm in plan_race(spec)], len(spec.seeds))

@@ -54,13 +54,13 @@ class Group:
             parameter.grad = total.view_as(parameter)
         return flat[-1].item()
 
-    def agree(self, wish: int) -> int:
+    def agree(self, value: int) -> int:
         """The maximum over all processes, so that all take the same decision."""
         if self.size == 1:
-            return wish
-        value = torch.tensor([wish])
-        dist.all_reduce(value, op=dist.ReduceOp.MAX)
-        return int(value)
+            return value
+        agreed = torch.tensor([value])
+        dist.all_reduce(agreed, op=dist.ReduceOp.MAX)
+        return int(agreed)
 
 
 SINGLE = Group()

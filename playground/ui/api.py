@@ -1,7 +1,7 @@
 """The public API: a few typed endpoints for programs, and for agents where the extra ``mcp`` is installed.
 
 Everything else on the page is private to it. Who calls is told by `token`: on a public Space `train` hands out a new one to
-whoever comes without, and whoever keeps it can see and stop what was started with it. On one's own machine it means nothing.
+a caller without one, who can then see and stop what was started with it. On one's own machine it means nothing.
 """
 
 from __future__ import annotations

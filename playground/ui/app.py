@@ -152,9 +152,9 @@ def see_batch(
 ) -> tuple[Any, ...]:
     """The Batch tab, with a batch of the text that the Train tab's form describes."""
     model, settings = read_form(form.model, data), read_form(form.train, data)
-    wish = read_text_source(form.text, data)
+    source = read_text_source(form.text, data)
     imported = train_tab.imported_tokenizer(form, data)
-    shown = batch_tab.show_text(services, wish, model, settings, data[lens.number], imported)
+    shown = batch_tab.show_text(services, source, model, settings, data[lens.number], imported)
     return gr.update(selected="batch"), shown, "text"
 
 

@@ -42,7 +42,7 @@ def build_run(services: Services, name: str) -> gr.Dropdown:
     return as_it_comes(run)
 
 
-def build_beside(services: Services, name: str) -> Picker:
+def build_second(services: Services, name: str) -> Picker:
     """As `build_picker` in columns, for an optional second checkpoint."""
     with gr.Column(scale=2, min_width=180):
         choices, label = _or_nothing(services.choices("", trained=True)), "Compare with: another run, or the same one"
@@ -103,19 +103,19 @@ def checkpoints(services: Services, run_id: str | None, token: str, step: Any = 
     return gr.update(choices=[(f"{known:,}", known) for known in steps], value=chosen)
 
 
-def beside(services: Services, run_id: str | None, step: Any, first: str | None, token: str) -> tuple[Any, Any]:
+def refresh_second(services: Services, run_id: str | None, step: Any, first: str | None, token: str) -> tuple[Any, Any]:
     """Refresh the second checkpoint's lists. For the first one's run, its earliest checkpoint is offered."""
     choices = services.choices(token, trained=True, shared=_shared(services, run_id, token))
     if run_id not in [known for _, known in choices]:
         return gr.update(choices=_or_nothing(choices), value=""), gr.update(choices=[], value=None)
     steps = services.run(run_id, token).steps_available()
-    wish = step if step in steps else steps[0] if run_id == first and steps else None
-    return gr.update(choices=_or_nothing(choices), value=run_id), checkpoints(services, run_id, token, wish)
+    wanted = step if step in steps else steps[0] if run_id == first and steps else None
+    return gr.update(choices=_or_nothing(choices), value=run_id), checkpoints(services, run_id, token, wanted)
 
 
-def beside_chosen(services: Services, run_id: str | None, first: str | None, token: str) -> Any:
+def second_chosen(services: Services, run_id: str | None, first: str | None, token: str) -> Any:
     """The checkpoints of a run that was just chosen for comparison."""
-    return beside(services, run_id, None, first, token)[1]
+    return refresh_second(services, run_id, None, first, token)[1]
 
 
 def wire_picker(
@@ -140,8 +140,8 @@ def wire_run(run: gr.Dropdown, services: Services, visitor: gr.BrowserState, tab
     return [opened.success, run.input]
 
 
-def wire_beside(second: Picker, first: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
+def wire_second(second: Picker, first: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
     """Keep the second picker's lists up to date; returns the events after which its selection has changed."""
-    tab.select(services.bind(beside), [*second.both, first.run, visitor], second.both, **QUIET)
-    changed = second.run.input(services.bind(beside_chosen), [second.run, first.run, visitor], second.step, **QUIET)
+    tab.select(services.bind(refresh_second), [*second.both, first.run, visitor], second.both, **QUIET)
+    changed = second.run.input(services.bind(second_chosen), [second.run, first.run, visitor], second.step, **QUIET)
     return [changed.success, second.step.input]

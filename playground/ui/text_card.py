@@ -176,13 +176,13 @@ def show_upload(
     """What was brought, in words; the field of rows where there are any; and a size for the form that takes it whole, or
     as much of it as `limit` bytes. Raises ValueError for what is no text.
     """
-    wish = read_text_source(card, {**data, card.text: "own"})
-    rows = any(has_fields(Path(name)) for name in [*wish.files, wish.path.strip()])
+    source = read_text_source(card, {**data, card.text: "own"})
+    rows = any(has_fields(Path(name)) for name in [*source.files, source.path.strip()])
     lines = gr.update(visible=True) if rows else gr.update(visible=False, value="")
-    wish = wish if rows else replace(wish, field="")  # ignore a field that is not shown
-    if not wish.has_files:
+    source = source if rows else replace(source, field="")  # ignore a field that is not shown
+    if not source.has_files:
         return "", lines, gr.skip()
-    text = own_text(services, wish, _cap(data[size]))
+    text = own_text(services, source, _cap(data[size]))
     whole, words = size_of(text or ""), described(text or "")
     if whole > limit:
         whole, words = limit, f"{words} Its first {limit / 1e6:g} MB are read."
@@ -193,9 +193,9 @@ def _cap(size: Any) -> int:
     return int(size) if isinstance(size, (int, float)) and not isinstance(size, bool) and size == size else MAX_BYTES
 
 
-def about_text(services: Services, wish: TextSource, train: TrainConfig, imported: Tokenizer | None) -> DataCardValue:
+def about_text(services: Services, source: TextSource, train: TrainConfig, imported: Tokenizer | None) -> DataCardValue:
     """The data card's value. Takes seconds for a new text. Raises ValueError."""
-    own = own_text(services, wish, train.corpus_bytes)
+    own = own_text(services, source, train.corpus_bytes)
     text = loaded(services, own, train)
     title = own.name if isinstance(own, TextFile) else find_corpus(train.corpus).label
     card = {"title": title, **CARDS.get(text, train, imported).to_dict(), "nonce": time.monotonic_ns()}

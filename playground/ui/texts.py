@@ -48,24 +48,24 @@ class TextSource:
         return bool(self.files or self.path.strip() or self.dataset.strip())
 
 
-def own_text(services: Services, wish: TextSource, n_bytes: int) -> OwnText | None:
+def own_text(services: Services, source: TextSource, n_bytes: int) -> OwnText | None:
     """The user's own text, or None for another dataset. `n_bytes` limits a download.
 
     Uploads have priority over a path, a path over a Hub dataset, and all of them over pasted text. Raises ValueError.
     """
-    if wish.corpus != "own":
+    if source.corpus != "own":
         return None
     folder = services.cache_dir / "texts"
-    if wish.files:
-        paths = [Path(name) for name in wish.files]
-        return _gathered(services, paths, wish.field)
-    if (wish.path.strip() or wish.dataset.strip()) and services.public:
+    if source.files:
+        paths = [Path(name) for name in source.files]
+        return _gathered(services, paths, source.field)
+    if (source.path.strip() or source.dataset.strip()) and services.public:
         raise ValueError("Paths and Hub datasets work only on your own computer. Upload a file instead.")
-    if wish.path.strip():
-        return _gathered(services, [Path(wish.path.strip()).expanduser()], wish.field)
-    if wish.dataset.strip():
-        return dataset_text(wish.dataset, wish.column, split=wish.split, folder=folder, max_bytes=n_bytes)
-    return check_text(wish.pasted or "")
+    if source.path.strip():
+        return _gathered(services, [Path(source.path.strip()).expanduser()], source.field)
+    if source.dataset.strip():
+        return dataset_text(source.dataset, source.column, split=source.split, folder=folder, max_bytes=n_bytes)
+    return check_text(source.pasted or "")
 
 
 _known: OrderedDict[str, TextFile] = OrderedDict()

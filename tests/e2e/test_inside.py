@@ -151,8 +151,8 @@ def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
     choose_run(page, "inside", "Modern on Tales, seed 0")
     lens = page.locator("#inside-lens")
     expect(lens.locator(".pg-lens-table:visible")).to_have_count(1, timeout=SLOW)
-    choose_run(page, "inside-beside", "Modern on Tales, seed 0")
-    expect(page.locator("#inside-beside-step input")).to_have_value("0")
+    choose_run(page, "inside-second", "Modern on Tales, seed 0")
+    expect(page.locator("#inside-second-step input")).to_have_value("0")
     expect(lens.locator(".pg-lens-table:visible")).to_have_count(2, timeout=SLOW)
     expect(lens.locator(".pg-lens-contest")).to_contain_text("step 1,600 predicts this text better")
     lens.locator(".pg-token").nth(7).hover()
@@ -160,9 +160,9 @@ def test_two_checkpoints_read_the_same_text(page: Page, app: App) -> None:
     lens.locator("td[data-depth='2'][data-position='3']").first.hover()
     expect(lens.locator(".pg-readout").nth(0)).to_contain_text("layer 2, after a")
     expect(lens.locator(".pg-readout").nth(1)).to_contain_text("layer 2, after a")
-    choose_run(page, "inside-beside", "Induction: two layers on Repeat")
+    choose_run(page, "inside-second", "Induction: two layers on Repeat")
     expect(page.locator("#inside-lens .pg-alert-bad")).to_be_visible(timeout=SLOW)  # it has no capital letters
-    choose_run(page, "inside-beside", "none")
+    choose_run(page, "inside-second", "none")
     expect(lens.locator(".pg-lens-table:visible")).to_have_count(1, timeout=SLOW)
     expect(page.locator("#inside-lens .pg-alert-bad")).to_be_hidden()
 

@@ -42,7 +42,7 @@ def test_the_same_prompt_in_other_ways(page: Page, app: App) -> None:
     open_page(page, app.url, "Sample")
     expect(page.locator("#next-token")).to_contain_text("%", timeout=SLOW)
     set_slider(page, "Max new tokens", 8)
-    page.locator("#write-beside").click()
+    page.locator("#generate-all").click()
     text = page.locator("#token-text")
     expect(text).to_contain_text("those of the model itself", timeout=SLOW)
     for name in ("greedy", "sampling, temperature 0.8", "beam search, 4 beams"):

@@ -178,7 +178,7 @@ TABS = {
     "Compare": ([], "#race-view"),
     "Attention": (["#look"], "#attention-grid"),
     "Inside": (["#inside-look"], "#inside-lens"),
-    "Sample": (["#generate", "#one-token", "#write-beside"], "#token-text"),
+    "Sample": (["#generate", "#one-token", "#generate-all"], "#token-text"),
     "Streaming": (["#prove-cache", "#read-long"], "#streaming-answer"),
 }
 

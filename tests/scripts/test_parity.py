@@ -133,12 +133,12 @@ def test_a_view_is_asked_about_what_the_controls_say(shared: Node) -> None:
     assert ask(shared, look_everywhere(3), "r", 5, "text", "v") == [one] * 3
     assert ask(shared, look_everywhere(1), None, None, "text", "v") == [nothing]
     second = {"run": "s", "step": 7}
-    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "s", 7, "v") == [{**one, "beside": second}, one, one, one]
-    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "", None, "v") == [{**one, "beside": None}, one, one, one]
-    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "nonce": 1}, "s", 7) == {**one, "beside": second}
-    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "beside": second, "nonce": 1}, "", None) == {
+    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "s", 7, "v") == [{**one, "second": second}, one, one, one]
+    assert ask(shared, inside_tab.LOOK, "r", 5, "text", "", None, "v") == [{**one, "second": None}, one, one, one]
+    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "nonce": 1}, "s", 7) == {**one, "second": second}
+    assert ask(shared, inside_tab.LOOK_SECOND, {**one, "second": second, "nonce": 1}, "", None) == {
         **one,
-        "beside": None,
+        "second": None,
     }
     patched = ask(shared, inside_tab.LOOK_PATCHED, "r", 5, "A", "B", "a", "b", "v")
     prompts = {"clean prompt": "A", "corrupted prompt": "B", "clean answer": "a", "corrupted answer": "b"}

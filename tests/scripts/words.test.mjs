@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { headInWords } from "../../playground/ui/static/head_card.js";
-import { makeQuestion, points, relation, withError } from "../../playground/ui/static/view.js";
+import { madeBefore, makeQuestion, points, relation, withError } from "../../playground/ui/static/view.js";
 import { done, duration, percent, signed, visible } from "../../playground/ui/static/words.js";
 
 const each = (name, cases, check) => test(name, () => cases.forEach((one) => check(...one)));
@@ -34,6 +34,13 @@ each("shares are none and all only where that is true", [
   [0, "0.0 %"], [0.0002, "< 0.1 %"], [0.032, "3.2 %"], [0.412, "41 %"], [0.994, "99 %"], [0.9964, "99.6 %"],
   [0.99971, "> 99.9 %"], [0.9999999, "100 %"], [1, "100 %"],
 ], (share, shown) => assert.equal(percent(share), shown));
+
+test("an older question of the page is known as such", () => {
+  const [first, second] = [makeQuestion("", "a", {}), makeQuestion("", "b", {})];
+  assert.deepEqual([madeBefore(first, second), madeBefore(second, first), madeBefore(first, first)], [true, false, false]);
+  const ofServer = { run: "c", nonce: 1e13 };
+  assert.deepEqual([madeBefore(second, ofServer), madeBefore(ofServer, second), madeBefore(null, second), madeBefore(first, null)], [false, false, false, false]);
+});
 
 each("numbers in sentences are true at their edges", [
   [signed(0), "0.000"], [signed(-0.0004), "0.000"], [signed(0.0006), "+0.001"], [signed(-1.5, 1), "−1.5"],

@@ -95,7 +95,7 @@ def test_a_branch_takes_another_token_and_goes_on_from_there(services, run):
 
 
 def test_ways_to_choose_under_each_other(services, run):
-    events = sample_tab.write_beside(services, "Decoding", 4, None, None, run.id, None, PROMPT, *settings(12), "")
+    events = sample_tab.generate_all(services, "Decoding", 4, None, None, run.id, None, PROMPT, *settings(12), "")
     *_, tree = events
     greedy, drawn, beam = tree["branches"]
     ids = encode_prompt(run.tokenizer, PROMPT)
@@ -115,7 +115,7 @@ def test_the_same_prompt_through_training(services):
     assert todo[0].step == steps[0]
     assert todo[-1].step == steps[-1]
     assert 2 <= len(todo) <= writing.CHECKPOINTS
-    *_, tree = writing.beside(services.models.get, todo[:2], PROMPT)
+    *_, tree = writing.generate_all(services.models.get, todo[:2], PROMPT)
     assert [each["name"] for each in tree["branches"]] == [f"step {step:,}" for step in (todo[0].step, todo[1].step)]
     assert text(tree, 0) != text(tree, 1)
 
@@ -150,7 +150,7 @@ def test_branches_that_cannot_be_are_refused(services, run, asked):
 def test_wrong_settings_are_one_sentence(services, run):
     def ask(way="Decoding", n_beam=4, other=None, prompt=PROMPT, values=None):
         return list(
-            sample_tab.write_beside(
+            sample_tab.generate_all(
                 services, way, n_beam, other, None, run.id, None, prompt, *(values or settings(2)), ""
             )
         )

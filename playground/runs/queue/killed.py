@@ -1,4 +1,4 @@
-"""What a user is told about a training process that was killed."""
+"""The message about a training process that was killed."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ def run_secondary_rank(
     if not _in_step(group, state.step):
         return
     for event in train(state, data, run.train, run.tokenizer, group):
-        if isinstance(event, StepDone) and group.agree(WISHES["pause"] if interrupted and interrupted.is_set() else 0):
+        if isinstance(event, StepDone) and group.agree(
+            REQUESTS["pause"] if interrupted and interrupted.is_set() else 0
+        ):
             return
 
 
@@ -117,7 +119,7 @@ def _in_step(group: Group, step: int) -> bool:
     return True
 
 
-WISHES = {"pause": 1, "stop": 2}
+REQUESTS = {"pause": 1, "stop": 2}
 
 
 def write_final_status(folder: Path, ending: Status) -> None:
@@ -210,16 +212,16 @@ class _Execution:
 
     def _preparing(self, heart: Heartbeat) -> Progress:
         """Reports the progress of preparing a large text once a second, and follows requests meanwhile."""
-        told = time.monotonic()
+        reported = time.monotonic()
 
         def progress(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal reported
             request = self._requested()
             if request:
                 unprepared = Status("paused" if request == "pause" else "stopped", "The dataset was not prepared yet.")
                 raise StopRequested(self.dog.ending(unprepared.message) or unprepared)
-            if time.monotonic() - told >= 1:
-                told = time.monotonic()
+            if time.monotonic() - reported >= 1:
+                reported = time.monotonic()
                 message = f"Preparing the dataset: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB."
                 heart.declare(message if done < total else "")
 
@@ -231,8 +233,8 @@ class _Execution:
 
     def _agreed(self) -> str | None:
         """The request to the run, by its control file or by a signal to any process of the group."""
-        wish = self.group.agree(WISHES.get(self._requested() or "", 0))
-        return next((name for name, value in WISHES.items() if value == wish), None)
+        agreed = self.group.agree(REQUESTS.get(self._requested() or "", 0))
+        return next((name for name, value in REQUESTS.items() if value == agreed), None)
 
     def _restored(self, heart: Heartbeat) -> TrainState:
         state, self.saved, self.note = restored(self.run)

@@ -46,7 +46,7 @@ MAX_COMPARED = 4_000  # characters
 
 
 @dataclass(frozen=True)
-class Beside:
+class Outputs:
     """Prompt, sampling and texts: the part shared by races and runs."""
 
     body: gr.Column
@@ -67,13 +67,13 @@ class CompareTab:
     tab: gr.Tab
     parts: gr.Tabs
     race: RaceTab
-    beside_race: Beside
+    race_outputs: Outputs
     overlay: gr.Tab
     runs: gr.Dropdown
     chart: gr.HTML
     differences: gr.Dataframe
     results: gr.Dataframe
-    beside: Beside
+    outputs: Outputs
 
 
 def build(services: Services) -> CompareTab:
@@ -83,7 +83,7 @@ def build(services: Services) -> CompareTab:
         with gr.Tab("Races", id="races"):
 
             def inside() -> None:
-                parts["beside_race"] = _build_beside("race")
+                parts["race_outputs"] = _build_outputs("race")
 
             parts["race"] = race_tab.build(services, inside)
         with gr.Tab("Any runs", id="runs") as parts["overlay"], gr.Row(elem_classes="pg-page"):
@@ -108,10 +108,10 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
         with gr.Group(elem_classes="pg-card"):
             gr.Markdown("**What differs** settings that are not equal", elem_classes="pg-title")
             parts["differences"] = gr.Dataframe(interactive=False, show_label=False, elem_id="differences", wrap=True)
-        parts["beside"] = _build_beside("compare")
+        parts["outputs"] = _build_outputs("compare")
 
 
-def _build_beside(name: str) -> Beside:
+def _build_outputs(name: str) -> Outputs:
     """Build the generated texts and the losses on a text; element ids begin with `name`."""
     absent = gr.Markdown(ABSENT, visible=False, elem_classes="pg-note", elem_id=f"{name}-absent")
     with gr.Column(elem_classes="pg-stack") as body:
@@ -135,7 +135,7 @@ def _build_beside(name: str) -> Beside:
             text = gr.Textbox(EXAMPLE, label="Text", lines=3, elem_classes="pg-mono", elem_id=f"{name}-text")
             compare = gr.Button("Compare on this text", elem_classes="pg-quiet", elem_id=f"{name}-losses-button")
         losses = component("loss_compare", elem_id=f"{name}-losses")
-    return Beside(body, absent, prompt, settings, write, texts, text, compare, losses)
+    return Outputs(body, absent, prompt, settings, write, texts, text, compare, losses)
 
 
 def choose(services: Services, run_ids: list[str] | None, token: str) -> tuple[Any, pd.DataFrame, Any]:
@@ -278,16 +278,18 @@ def wire(tab: CompareTab, services: Services, visitor: gr.BrowserState) -> None:
     tab.chart.measured(services.bind(measured), [tab.runs, visitor], tab.results, trigger_mode="always_last", **QUIET)
     race_tab.wire(tab.race, services, visitor)
     tab.tab.select(services.bind(race_tab.refresh), [tab.race.race, visitor], [tab.race.race, tab.race.view], **QUIET)
-    aside = tab.beside_race
+    aside = tab.race_outputs
     tab.race.view.opened(
         services.bind(suit), [tab.race.race, visitor],
         [aside.body, aside.absent, aside.prompt, aside.text, aside.texts, aside.losses], **QUIET,
     )  # fmt: skip
-    _wire_beside(tab.beside, tab.runs, _chosen, services, visitor)
-    _wire_beside(tab.beside_race, tab.race.race, _raced, services, visitor)
+    _wire_outputs(tab.outputs, tab.runs, _chosen, services, visitor)
+    _wire_outputs(tab.race_outputs, tab.race.race, _raced, services, visitor)
 
 
-def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Services, visitor: gr.BrowserState) -> None:
+def _wire_outputs(
+    outputs: Outputs, chosen: gr.Dropdown, runs: Any, services: Services, visitor: gr.BrowserState
+) -> None:
     """Connect one side-by-side part to what is chosen; `runs` finds the runs that are meant."""
 
     def writes(
@@ -298,11 +300,11 @@ def _wire_beside(beside: Beside, chosen: gr.Dropdown, runs: Any, services: Servi
     def reads(s: Services, ids: Any, text: str, token: str) -> LossesValue:
         return read(s, runs(s, ids, token), text)
 
-    beside.write.click(
-        services.bind(writes), [chosen, beside.prompt, *beside.settings.values(), visitor], beside.texts,
+    outputs.write.click(
+        services.bind(writes), [chosen, outputs.prompt, *outputs.settings.values(), visitor], outputs.texts,
         show_progress="hidden", concurrency_limit=4, api_visibility="private",
     )  # fmt: skip
-    beside.compare.click(
-        services.bind(reads), [chosen, beside.text, visitor], beside.losses, show_progress="hidden",
+    outputs.compare.click(
+        services.bind(reads), [chosen, outputs.text, visitor], outputs.losses, show_progress="hidden",
         concurrency_limit=4, api_visibility="private",
     )  # fmt: skip

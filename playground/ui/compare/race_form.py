@@ -223,11 +223,11 @@ def brought_text(services: Services, form: RaceForm, data: Mapping[Any, Any]) ->
     return text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
 
 
-def text_for_all(services: Services, wish: TextSource, corpus_bytes: Any) -> str | None:
+def text_for_all(services: Services, source: TextSource, corpus_bytes: Any) -> str | None:
     """Somebody's own text, for all arms, or None. All models of a race read it from memory: of a larger one its beginning
     is taken. Raises ValueError."""
     size = TrainConfig(corpus_bytes=corpus_bytes).corpus_bytes
-    text = own_text(services, wish, size)
+    text = own_text(services, source, size)
     return beginning_of(text, MAX_BYTES) if isinstance(text, TextFile) else text
 
 

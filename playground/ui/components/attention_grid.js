@@ -75,7 +75,7 @@ export function mount({ element, props, server, watch }) {
   let reply = null; // the answer that is shown, without its picture
   let layers = new Map(); // layer -> { bytes, width, row } of the sprite row that holds it, at the step that is shown
   let head = { layer: 0, head: 0 }; // the one in the map
-  let several = null; // those whose lines are drawn, as "layer head"; null while nobody has chosen: all of `head`'s layer
+  let several = null; // those whose lines are drawn, as "layer head"; null until one is chosen: all of `head`'s layer
   let way = "map";
   let row = 0; // the token that is pointed at
 
@@ -156,7 +156,7 @@ export function mount({ element, props, server, watch }) {
     }
     const context = canvas.getContext("2d");
     const image = context.createImageData(side, side);
-    // What nobody can see stays clear.
+    // What cannot be seen stays clear.
     new Uint32Array(image.data.buffer).set(Uint32Array.from(most, (byte) => (byte < 0 ? 0 : cividisWords[byte])));
     context.putImageData(image, 0, 0);
   }
@@ -328,7 +328,7 @@ export function mount({ element, props, server, watch }) {
 
   /** Ask which steps there are, and show one: the same as before if the run is the same and it was not its newest. */
   async function begin({ run }) {
-    const wish = shown.run === run && !moving.atEnd() ? moving.step() : null;
+    const wanted = shown.run === run && !moving.atEnd() ? moving.step() : null;
     if (!reply) view.tell("Reading the text…");
     const answer = await view.ask(server.timeline);
     if (!answer) return;
@@ -339,7 +339,7 @@ export function mount({ element, props, server, watch }) {
     card.reset();
     view.show();
     live = answer.live;
-    await moving.open(answer, wish);
+    await moving.open(answer, wanted);
     guide.open(JSON.parse(JSON.stringify(props.value?.reading ?? null)));
   }
 

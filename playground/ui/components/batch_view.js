@@ -64,7 +64,7 @@ export function mount({ element, props, server, watch }) {
   let value = null;
   let row = 0;
   let position = 0;
-  let asked = 0;
+  let latest = 0;
 
   // ---- the rows -----------------------------------------------------------------------------------------------------
 
@@ -166,10 +166,10 @@ export function mount({ element, props, server, watch }) {
     const data = value.rows[row];
     lossPanel.hidden = !data.loss;
     if (!data.loss) return;
-    const mine = ++asked;
+    const mine = ++latest;
     lossPanel.classList.add("pg-waiting");
     const reply = await askServer(server.explain, { visitor: value.visitor, run: value.run, step: value.step, ids: data.ids.slice(0, -1), position, target: data.ids[position + 1] });
-    if (mine !== asked) return;
+    if (mine !== latest) return;
     lossPanel.classList.remove("pg-waiting");
     if (!reply || reply.error) {
       lossPanel.replaceChildren(el("p", { class: "pg-alert", text: reply?.error ?? "The server did not answer. Try again." }));

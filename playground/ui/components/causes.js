@@ -93,7 +93,7 @@ export function mount({ element, props, server, watch }) {
   let busy = false;
   let stale = false;
 
-  /** Measure what is off; while one measurement runs, only the latest wish waits. */
+  /** Measure what is off; while one measurement runs, only the latest change waits. */
   async function measure() {
     stale = true;
     if (busy) return;
@@ -115,7 +115,7 @@ export function mount({ element, props, server, watch }) {
       : `Loss ${answer.loss.toFixed(3)} nats per token with everything on`);
     setText(detail, `${parts.length ? `Off: ${parts.map(name).join(", ")}. ` : "Press a head to switch it off. "}Measured on ${counted(answer.n_tokens, "validation token")} in ${counted(answer.n_windows, "window")}${parts.length && answer.standard_error != null ? "; ± is one standard error of the paired difference" : ""}.`);
     drawNext(answer.next, parts.length > 0);
-    const text = (title, body) => el("div", {}, el("h3", { class: "pg-panel-title", text: title }), el("p", { class: "pg-beside-text" }, printable(body)));
+    const text = (title, body) => el("div", {}, el("h3", { class: "pg-panel-title", text: title }), el("p", { class: "pg-outputs-text" }, printable(body)));
     texts.replaceChildren(text("Continuation, everything on", answer.before), ...(parts.length ? [text("Continuation, these off", answer.after)] : []));
     sayNote(note, answer.note);
   }

@@ -168,8 +168,8 @@ export function mount({ element, props, server, watch, trigger }) {
   }
 
   async function refresh() {
-    const { visitor = "", runs: asked = [] } = props.value ?? {};
-    const ids = [...asked].slice(0, MOST);
+    const { visitor = "", runs: chosen = [] } = props.value ?? {};
+    const ids = [...chosen].slice(0, MOST);
     const changed = JSON.stringify(ids) !== JSON.stringify(wanted);
     if (changed) {
       wanted = ids;

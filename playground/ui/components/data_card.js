@@ -1,4 +1,4 @@
-// A text's card. The value changes when somebody asks about another text.
+// A text's card. The value changes when another text is chosen.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component } from "../static/gradio.js" */

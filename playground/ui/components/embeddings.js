@@ -247,7 +247,7 @@ export function mount({ element, props, server, watch }) {
 
   // ---- neighbours and analogies -----------------------------------------------------------------------------------------
 
-  const asked = (more) => ({ visitor: props.value.visitor ?? "", run: props.value.run, step, what, ...more });
+  const question = (more) => ({ visitor: props.value.visitor ?? "", run: props.value.run, step, what, ...more });
 
   let nearRound = 0;
 
@@ -256,7 +256,7 @@ export function mount({ element, props, server, watch }) {
     name.value = wanted;
     draw();
     const mine = ++nearRound;
-    const answer = await askServer(server.near, asked({ name: wanted }));
+    const answer = await askServer(server.near, question({ name: wanted }));
     if (mine !== nearRound) return;
     if (!answer || answer.error) {
       nearList.replaceChildren();
@@ -270,9 +270,9 @@ export function mount({ element, props, server, watch }) {
   }
 
   async function solve() {
-    const wish = Object.fromEntries(Object.entries(fields).map(([id, input]) => [id, input.value]));
+    const words = Object.fromEntries(Object.entries(fields).map(([id, input]) => [id, input.value]));
     const mine = `${look.question()} ${what} ${step}`;
-    const answer = await askServer(server.analogies, asked(wish));
+    const answer = await askServer(server.analogies, question(words));
     if (mine !== `${look.question()} ${what} ${step}`) return;
     if (!answer || answer.error) {
       solved.replaceChildren();
@@ -300,7 +300,7 @@ export function mount({ element, props, server, watch }) {
     solve();
   });
 
-  /** Something that can be asked of these vectors, so that nothing stands empty. */
+  /** Something that can be computed from these vectors, so that nothing stands empty. */
   function examples() {
     const { names } = frames.get(step);
     const has = (...wanted) => wanted.every((one) => names.includes(one));
@@ -341,7 +341,7 @@ export function mount({ element, props, server, watch }) {
 
   /** Start again with the run's steps: another run, another kind of vectors, other axes. */
   async function begin() {
-    const wish = props.value?.step;
+    const wanted = props.value?.step;
     live = false;
     if (!look.question()) return;
     if (filled.hidden) look.tell("Reading the vectors…");
@@ -349,7 +349,7 @@ export function mount({ element, props, server, watch }) {
     if (!news) return;
     frames = new Map();
     anchor = news.steps.at(-1);
-    const first = news.steps.includes(wish) ? wish : anchor;
+    const first = news.steps.includes(wanted) ? wanted : anchor;
     root.classList.add("pg-waiting");
     const there = await load(first);
     root.classList.remove("pg-waiting");

@@ -67,7 +67,7 @@ export function mount({ element, props, server, watch }) {
     el("section", { class: "pg-panel" }, el("details", { class: "pg-hand-code" }, el("summary", { text: "The code that ran" }), code)));
 
   let reply = null;
-  let wish = { layer: 0, head: 0, position: null, key: null };
+  let chosen = { layer: 0, head: 0, position: null, key: null };
   const named = (t) => visible(reply.tokens[t]);
 
   // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -140,19 +140,19 @@ export function mount({ element, props, server, watch }) {
   });
 
   function want(changes) {
-    wish = { ...wish, ...changes };
+    chosen = { ...chosen, ...changes };
     return fetchNumbers();
   }
 
   // ---- life ---------------------------------------------------------------------------------------------------------
 
-  let asked = 0; // only the latest wish is drawn
+  let latest = 0; // only the latest choice is drawn
 
   async function fetchNumbers() {
-    const mine = ++asked;
+    const mine = ++latest;
     if (!reply) view.tell("Reading the text…");
-    const answer = await view.ask(server.head_by_hand, wish);
-    if (!answer || mine !== asked) return;
+    const answer = await view.ask(server.head_by_hand, chosen);
+    if (!answer || mine !== latest) return;
     reply = answer;
     view.tell("");
     view.show();

@@ -1,11 +1,11 @@
 // A text coloured by surprise, and below it the logit lens: for every token what the model would say next, after the
-// embedding and after each layer. One checkpoint, or two beside each other that share the chosen position.
+// embedding and after each layer. One checkpoint, or two side by side that share the chosen position.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @import { TextQuestion } from "../static/types.js" */
 /** @typedef {{ run: string, step: number | null }} SecondCheckpoint */
-/** @typedef {{ visitor: string, run: string, nonce: number | string, step: number | null, text: string, beside: SecondCheckpoint | null }} LensValue */
+/** @typedef {{ visitor: string, run: string, nonce: number | string, step: number | null, text: string, second: SecondCheckpoint | null }} LensValue */
 /** @typedef {{ top: (([string, number | null])[])[], entropy: (number | null)[], divergence: (number | null)[], actual: (number | null)[] }} LensDepth */
 /** @typedef {{ name: string, tokens: string[], depths: LensDepth[], note: string }} LensAnswer */
 /** @typedef {Component<LensValue, { lens: Endpoint<TextQuestion, LensAnswer> }>} Given */
@@ -270,16 +270,16 @@ export function mount({ element, props, server, watch }) {
 
   // ---- life ---------------------------------------------------------------------------------------------------------
 
-  async function begin({ step, beside }) {
+  async function begin({ step, second: chosen }) {
     const mine = view.question();
     if (filled.hidden) view.tell("Reading the text…");
     const first = await view.ask(server.lens, {}, { dim: view.root });
     if (!first) return;
-    const second = beside?.run ? await view.ask(server.lens, { run: beside.run, step: beside.step }, { dim: view.root }) : null;
+    const second = chosen?.run ? await view.ask(server.lens, { run: chosen.run, step: chosen.step }, { dim: view.root }) : null;
     if (mine !== view.question()) return; // else the second could not be had, which has been told: the first is shown
     if (second !== undefined) view.tell("");
     view.show();
-    const names = second ? [named(first, step), named(second, beside.step)] : ["", ""];
+    const names = second ? [named(first, step), named(second, chosen.step)] : ["", ""];
     texts.classList.toggle("pg-lens-two", Boolean(second));
     readers[0].draw(first, names[0]);
     second ? readers[1].draw(second, names[1]) : readers[1].clear();
@@ -289,5 +289,5 @@ export function mount({ element, props, server, watch }) {
   }
 
   readers[1].clear();
-  const view = createView({ element, props, watch }, "pg-lens", filled, ["run", "step", "text", "beside"], begin);
+  const view = createView({ element, props, watch }, "pg-lens", filled, ["run", "step", "text", "second"], begin);
 }

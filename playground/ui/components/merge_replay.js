@@ -1,5 +1,5 @@
 // Byte pair encoding, merge by merge. The server says once which merge removes which boundary between two bytes; from there
-// on the slider asks nobody.
+// on the slider asks no server.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component, Endpoint } from "../static/gradio.js" */
@@ -124,16 +124,16 @@ export function mount({ element, props, server, watch }) {
 
   // ---- life ---------------------------------------------------------------------------------------------------------
 
-  let asked = 0;
+  let latest = 0;
 
   async function fetchMerges() {
     const { text = "" } = JSON.parse(JSON.stringify(props.value ?? {}));
     root.hidden = !text;
     if (!text) return;
-    const mine = ++asked;
+    const mine = ++latest;
     root.classList.add("pg-waiting");
     const reply = await askServer(server.replay, { text, learned });
-    if (mine !== asked) return;
+    if (mine !== latest) return;
     root.classList.remove("pg-waiting");
     const problem = reply ? reply.error ?? "" : "The server did not answer. Change something to ask again.";
     alert.hidden = !problem;

@@ -329,7 +329,7 @@ export function mount({ element, props, server, watch, trigger }) {
 
   let shown = null;
   let unitChosen = false;
-  let told = "";
+  let announced = "";
   let beats = 0;
 
   async function refresh() {
@@ -341,7 +341,7 @@ export function mount({ element, props, server, watch, trigger }) {
       shown = wanted;
       race = null;
       unitChosen = false;
-      told = "";
+      announced = "";
       hidden.clear();
       styles.keep([]);
       empty.hidden = Boolean(wanted);
@@ -374,9 +374,9 @@ export function mount({ element, props, server, watch, trigger }) {
   /** Let the buttons around know which race is shown and what it is doing. */
   function tell() {
     const now = `${shown} ${race.state}`;
-    if (!told.startsWith(`${shown} `)) trigger("opened", {});
-    if (now !== told) trigger("moved", {});
-    told = now;
+    if (!announced.startsWith(`${shown} `)) trigger("opened", {});
+    if (now !== announced) trigger("moved", {});
+    announced = now;
   }
 
   onTheme(legend, drawLegend);

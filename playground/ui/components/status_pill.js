@@ -1,4 +1,4 @@
-// The header's pill: what is training, on every tab. Asks every two seconds while somebody can see it.
+// The header's pill: what is training, on every tab. Asks every two seconds while it is visible.
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component, Endpoint } from "../static/gradio.js" */

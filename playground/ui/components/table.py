@@ -258,7 +258,7 @@ COMPONENTS = {
     ),
     # What several models write from the same prompt, each under its name.
     "side_by_side": Component(
-        "pg-beside",
+        "pg-outputs",
         training.SideBySideValue,
         "Compare continuations",
         "Press <b>Generate from all</b>: each chosen run continues the prompt with the same random numbers.",

@@ -112,7 +112,7 @@ export function mount({ element, props, server, watch }) {
 
   // ---- life ---------------------------------------------------------------------------------------------------------
 
-  let asked = 0;
+  let latest = 0;
 
   function draw() {
     alert.hidden = !answer.error;
@@ -131,14 +131,14 @@ export function mount({ element, props, server, watch }) {
   /** Ask about the value that is there now; only the latest question's answer is drawn. */
   async function refresh() {
     const value = JSON.parse(JSON.stringify(props.value ?? null));
-    if (!value?.text) asked++; // an answer that is still under way is no longer wanted
+    if (!value?.text) latest++; // an answer that is still under way is no longer wanted
     empty.hidden = Boolean(value?.text && answer);
     filled.hidden = !empty.hidden;
     if (!value?.text) return;
-    const mine = ++asked;
+    const mine = ++latest;
     root.classList.add("pg-waiting");
     const reply = await askServer(server.tokenize, value);
-    if (mine !== asked) return;
+    if (mine !== latest) return;
     answer = reply ?? { error: "The server did not answer. Change something to ask again." };
     draw();
   }

@@ -90,7 +90,7 @@ def show_again(services: Services, of: str, *inputs: Any) -> Any:
 
 def show_text(
     services: Services,
-    wish: TextSource,
+    source: TextSource,
     model: Mapping[str, Any],
     train: Mapping[str, Any],
     number: Any,
@@ -100,8 +100,8 @@ def show_text(
 
     Raises ValueError.
     """
-    config = TrainConfig.from_dict({**train, "corpus": wish.corpus})
-    text = loaded(services, own_text(services, wish, config.corpus_bytes), config)
+    config = TrainConfig.from_dict({**train, "corpus": source.corpus})
+    text = loaded(services, own_text(services, source, config.corpus_bytes), config)
     tokenizer, config = fitted(text, config, imported)
     note = "Not trained yet: start the training, then view this batch here with its losses."
     if isinstance(text, TextFile):

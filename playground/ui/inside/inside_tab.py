@@ -12,7 +12,7 @@ from playground.ui import endpoints
 from playground.ui.components import component
 from playground.ui.inside import inside_endpoints
 from playground.ui.inside.semantic_views import build_views, look_everywhere
-from playground.ui.picker import QUIET, Picker, build_beside, build_picker, wire_beside, wire_picker
+from playground.ui.picker import QUIET, Picker, build_picker, build_second, wire_picker, wire_second
 from playground.ui.scripts import page_function
 from playground.ui.services import Services
 
@@ -75,7 +75,7 @@ class InsideTab:
     picker: Picker
     text: gr.Textbox
     look: gr.Button
-    beside: Picker
+    second: Picker
     lens: gr.HTML
     heads: gr.HTML
     causes: gr.HTML
@@ -100,7 +100,7 @@ def build(services: Services) -> InsideTab:
         with gr.Tabs(elem_id="inside-tabs", overflow_behavior="wrap"):
             with gr.Tab("Layer by layer", id="lens"):
                 with gr.Group(elem_classes="pg-card"), gr.Row(elem_classes="pg-actions pg-bar"):
-                    parts["beside"] = build_beside(services, "inside-beside")
+                    parts["second"] = build_second(services, "inside-second")
                 parts["lens"] = component(
                     "lens_view", lens=partial(inside_endpoints.lens, services), elem_id="inside-lens"
                 )
@@ -159,10 +159,10 @@ def _build_prompts() -> Prompts:
 # Questions are made in the page (see `makeQuestion` in view.js), so that they reach the views in the order of the clicks.
 LOOK = page_function(
     "run, step, text, second, secondStep, visitor",
-    "((asked) => [view.withSecond(asked, second, secondStep), asked, asked, asked])"
+    "((question) => [view.withSecond(question, second, secondStep), question, question, question])"
     "(view.makeQuestion(visitor, run, { step, text }))",
 )
-LOOK_SECOND = page_function("asked, second, secondStep", "view.withSecond(asked, second, secondStep)")
+LOOK_SECOND = page_function("question, second, secondStep", "view.withSecond(question, second, secondStep)")
 LOOK_PATCHED = page_function(
     "run, step, clean, corrupted, cleanAnswer, corruptedAnswer, visitor",
     """view.makeQuestion(visitor, run, { step, "clean prompt": clean, "corrupted prompt": corrupted,
@@ -172,12 +172,12 @@ LOOK_PATCHED = page_function(
 
 def wire(tab: InsideTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls."""
-    inputs = [*tab.picker.both, tab.text, *tab.beside.both, visitor]
+    inputs = [*tab.picker.both, tab.text, *tab.second.both, visitor]
     wired = wire_picker(tab.picker, services, visitor, tab.tab)
     for event in (*wired, tab.look.click, tab.text.submit):
         event(None, inputs, [tab.lens, tab.heads, tab.causes, tab.hand], js=LOOK, **QUIET)
         event(None, [*tab.picker.both, tab.text, visitor], tab.more, js=look_everywhere(len(tab.more)), **QUIET)
     for event in (*wired, tab.prompts.patch.click, *(box.submit for box in tab.prompts.all)):
         event(None, [*tab.picker.both, *tab.prompts.all, visitor], tab.patching, js=LOOK_PATCHED, **QUIET)
-    for event in wire_beside(tab.beside, tab.picker, services, visitor, tab.tab):
-        event(None, [tab.lens, *tab.beside.both], tab.lens, js=LOOK_SECOND, **QUIET)
+    for event in wire_second(tab.second, tab.picker, services, visitor, tab.tab):
+        event(None, [tab.lens, *tab.second.both], tab.lens, js=LOOK_SECOND, **QUIET)

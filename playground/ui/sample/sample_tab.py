@@ -61,7 +61,7 @@ class SampleTab:
     n_beam: gr.Slider
     other: Picker
     others: gr.Column
-    beside: gr.Button
+    generate_all: gr.Button
     text: gr.HTML
     next: gr.HTML
 
@@ -81,7 +81,7 @@ def build(services: Services) -> SampleTab:
             with layout.card("3 · Sampling", ""):
                 _build_choice(parts)
             with layout.card("4 · Compare outputs", "the same prompt"):
-                _build_beside(services, parts)
+                _build_comparison(services, parts)
         with layout.main():
             parts["text"] = component("token_text", elem_id="token-text")
             parts["next"] = component("next_token", elem_id="next-token")
@@ -101,7 +101,7 @@ def _build_choice(parts: dict[str, Any]) -> None:
         parts["stop"] = gr.Button("Stop", elem_classes="pg-quiet", elem_id="stop-writing")
 
 
-def _build_beside(services: Services, parts: dict[str, Any]) -> None:
+def _build_comparison(services: Services, parts: dict[str, Any]) -> None:
     parts["ways"] = gr.Radio(
         [(f"{way}\n{what}", way) for way, what in writing.WAYS.items()],
         value=next(iter(writing.WAYS)), show_label=False, label="Compare",
@@ -111,7 +111,7 @@ def _build_beside(services: Services, parts: dict[str, Any]) -> None:
     parts["n_beam"] = as_it_comes(beams)
     with gr.Column(visible=False) as parts["others"]:
         parts["other"] = build_picker(services, "sample-other")
-    parts["beside"] = gr.Button("Generate all", elem_classes="pg-quiet", elem_id="write-beside")
+    parts["generate_all"] = gr.Button("Generate all", elem_classes="pg-quiet", elem_id="generate-all")
 
 
 def write(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> Iterator[Shown]:
@@ -185,7 +185,7 @@ def _grown(
     yield branches.snapshot(tree, "done", f"{tree['note']} {speed}".strip()), ahead
 
 
-def write_beside(
+def generate_all(
     services: Services,
     way: str,
     n_beam: Any,
@@ -204,7 +204,7 @@ def write_beside(
         raise ValueError(f"Compare must be one of {', '.join(writing.WAYS)}.")
     other = chosen_run(services, other_id, token) if way == "Two checkpoints" else None
     jobs = writing.jobs(way, config, whole("Beams", n_beam, 1, 16), run, step, other, other_step)
-    yield from writing.beside(services.models.get, jobs, checked_prompt(prompt))
+    yield from writing.generate_all(services.models.get, jobs, checked_prompt(prompt))
 
 
 def look_ahead(services: Services, run_id: str | None, step: Any, prompt: str, *rest: Any) -> NextTokenValue | None:
@@ -307,12 +307,12 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     def alone(handler: Any) -> Any:
         return latest.only(services.bind(handler))
 
-    beside = [tab.ways, tab.n_beam, *tab.other.both, *ahead]
+    compared = [tab.ways, tab.n_beam, *tab.other.both, *ahead]
     writes = [
         tab.generate.click(alone(write), ahead, both, **slow),
         tab.more.click(alone(continue_text), [tab.text, tab.prompt, *settings, visitor], both, **slow),
         tab.text.branch(alone(branch_off), on, both, **slow),
-        tab.beside.click(alone(write_beside), beside, tab.text, **slow),
+        tab.generate_all.click(alone(generate_all), compared, tab.text, **slow),
     ]
     tab.text.choose(services.bind(look_after), on, both, trigger_mode="always_last", **QUIET)
     # What is on its way when somebody says stop still arrives, and only after that is it known where the text stands.

@@ -96,7 +96,7 @@ def jobs(
     ]
 
 
-def beside(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[TextTree]:
+def generate_all(load: Callable[[Run, int | None], Transformer], todo: list[Job], prompt: str) -> Iterator[TextTree]:
     """Each job on a branch of its own, one after the other. Errors, such as a prompt that cannot be encoded, are shown
     on the branch."""
     roots = [branches.branch(job.name, run=job.run.id, step=job.step) for job in todo]

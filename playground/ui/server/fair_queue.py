@@ -1,8 +1,8 @@
 """How visitors share the places of Gradio's event queue.
 
 A lane is a handler, or several that share a limit of how many of their events run at once. In each lane a visitor and a
-network have only a part of the places, also of those to wait in, and the next event is one of whoever has the fewest running
-there. So nobody can fill a lane alone, and a full lane delays no other.
+network have only a part of the places, also of those to wait in, and the next event is one of the visitor with the fewest
+running there. So no visitor can fill a lane alone, and a full lane delays no other.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ const TOP = 12; // room above the first row: half a label, and the bar over sink
  *
  * Returns { nodes, draw(frame, fresh), choose(row, again), scroller }. A frame is { title, tokens, size, value(i, j), window,
  * n_sink, seen(i, j) }: `value` a byte, 255 times the square root of a weight. A fresh frame chooses a cell of its own,
- * unless somebody has pointed at one.
+ * unless one was pointed at.
  */
 export function attentionMap({ onRow }) {
   const map = el("canvas");
@@ -26,7 +26,7 @@ export function attentionMap({ onRow }) {
     el("span", { class: "pg-soft", text: "attention weight, square-root scale: small weights stay visible" }));
   let frame = null;
   let cell = null; // { row, column } under the pointer or the arrow keys
-  let pointed = false; // did somebody choose the cell, or did we?
+  let pointed = false; // whether the user chose the cell
   let layout = null; // how the map is laid out, in CSS pixels
 
   // ---- layout ---------------------------------------------------------------------------------------------------

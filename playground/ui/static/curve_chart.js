@@ -215,8 +215,8 @@ export function curveChart(host, options) {
     [low, high] = [scale(low), scale(high)];
     const pad = Math.max((high - low) * 0.06, isLog ? 0.02 : Math.abs(high) * 0.01, 1e-9);
     const points = all.map((line) => line.dots && line.x[0]);
-    const beside = Math.max(0.1 * (Math.max(...points) - Math.min(...points)), 0.05 * Math.max(...points));
-    const across = points.every(Boolean) ? [Math.min(...points) - beside, Math.max(...points) + beside] : [0, furthest(all)];
+    const margin = Math.max(0.1 * (Math.max(...points) - Math.min(...points)), 0.05 * Math.max(...points));
+    const across = points.every(Boolean) ? [Math.min(...points) - margin, Math.max(...points) + margin] : [0, furthest(all)];
     return { x: across, y: [low >= 0 && low - pad < 0 && !isLog ? 0 : low - pad, high + pad] };
   }
 

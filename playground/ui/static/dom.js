@@ -1,4 +1,4 @@
-// Safe DOM building, a clock that stops when nobody can see, and the page around a component. Text of models and visitors reaches
+// Safe DOM building, a clock that stops when the page is hidden, and the page around a component. Text of models and visitors reaches
 // the page through `textContent` only; no script here writes HTML.
 
 import { visible } from "./words.js";
@@ -166,7 +166,7 @@ export function frontTab() {
 // ---- time -----------------------------------------------------------------------------------------------------
 
 /**
- * Run `work` every so often while somebody can see `element`: not in a hidden browser tab, not in an unselected
+ * Run `work` every so often while `element` is visible: not in a hidden browser tab, not in an unselected
  * Gradio tab, never twice at once. Gradio has no unmount hook, so the clock stops itself. Returns "run it now".
  *
  * @param {HTMLElement} element

@@ -1,11 +1,11 @@
 // Beside the pictures of heads: what the chosen one does, in numbers and in a sentence, and whether the model needs it.
-// Both answer for the step that is shown; they are asked once the slider rests, so that moving it costs nothing.
+// Both answer for the step that is shown; they are requested once the slider rests, so that moving it costs nothing.
 
 import { el, setText } from "./dom.js";
 import { sayNote, smallSegments, smallText, withError } from "./view.js";
 import { counted, moved, percent, printable, visible } from "./words.js";
 
-const REST = 300; // milliseconds without another wish, after which the server is asked
+const REST = 300; // milliseconds without another change, after which the server is asked
 export const CLEAR = 0.4; // share of attention from which on a head is called after where it looks
 const SHOWN = 4; // rows of the next-token table
 const PLACES = { previous: "the previous token", duplicate: "an earlier copy of the token", sink: "the first token: it is an attention sink",
@@ -28,10 +28,10 @@ const rankOf = (value, rows) => 1 + rows.flat().filter((other) => other > value)
  */
 export function headCard({ scores, ablate }) {
   let known = new Map(); // step -> { scores, values }
-  let wish = null; // { step, head, heads }
+  let wanted = null; // { step, head, heads }
   let how = "on";
   let resting = 0; // a timer
-  let asked = ""; // what the newest measurement is of, under way or shown
+  let measured = ""; // what the newest measurement is of, under way or shown
 
   const sentence = el("p", { class: "pg-verdict-small", "aria-live": "polite" });
   const table = el("table", { class: "pg-table pg-card-table" });
@@ -52,7 +52,7 @@ export function headCard({ scores, ablate }) {
   // ---- what it does ---------------------------------------------------------------------------------------------
 
   function drawScores({ scores: list, values }) {
-    const { layer, head } = wish.head;
+    const { layer, head } = wanted.head;
     const own = Object.fromEntries(list.map(({ id }) => [id, values[id][layer][head]]));
     const count = values[list[0].id].flat().length;
     setText(sentence, headInWords(own));
@@ -60,18 +60,18 @@ export function headCard({ scores, ablate }) {
     table.replaceChildren(el("thead", {}, top), el("tbody", {}, ...list.map(({ id, name, unit, definition, source }) => el("tr", {},
       el("th", { scope: "row", title: `${definition} (${source})`, text: unit === "share" ? name : `${name} (${unit})` }),
       el("td", { text: own[id].toFixed(2) }), el("td", { text: String(rankOf(own[id], values[id])) })))));
-    does.dataset.step = wish.step;
+    does.dataset.step = wanted.step;
   }
 
   async function measureScores() {
-    const { step } = wish;
+    const { step } = wanted;
     if (!known.has(step)) {
       const mine = known;
       const answer = await scores(step);
       if (mine !== known) return;
       if (answer) known.set(step, answer);
     }
-    if (wish?.step !== step) return;
+    if (wanted?.step !== step) return;
     does.classList.remove("pg-waiting");
     if (known.has(step)) drawScores(known.get(step));
   }
@@ -86,16 +86,16 @@ export function headCard({ scores, ablate }) {
   }
 
   async function measureEffect() {
-    const { step, heads } = wish;
+    const { step, heads } = wanted;
     const mine = JSON.stringify([step, heads, how]);
-    if (mine === asked) return;
-    asked = mine;
+    if (mine === measured) return;
+    measured = mine;
     if (how === "on") return say("", "Zero: the output of the head is replaced by zeros. Mean: by its mean. The effect is measured as the loss on validation text.");
     say("", "Measuring on validation text…");
     const answer = await ablate(step, heads.map(({ layer, head }) => [layer, "head", head]), how);
-    if (mine !== asked) return;
+    if (mine !== measured) return;
     if (!answer) {
-      asked = ""; // it may be tried again
+      measured = ""; // it may be tried again
       return say("", "This could not be measured: the validation text is not available, or the server did not answer.");
     }
     drawEffect(answer, heads);
@@ -117,15 +117,15 @@ export function headCard({ scores, ablate }) {
   function rest() {
     clearTimeout(resting);
     resting = setTimeout(() => {
-      if (!wish || !does.isConnected) return;
+      if (!wanted || !does.isConnected) return;
       measureScores();
       measureEffect();
     }, REST);
   }
 
   function show(step, head, heads) {
-    if (wish && wish.step === step && JSON.stringify([wish.head, wish.heads]) === JSON.stringify([head, heads])) return;
-    wish = { step, head: { ...head }, heads };
+    if (wanted && wanted.step === step && JSON.stringify([wanted.head, wanted.heads]) === JSON.stringify([head, heads])) return;
+    wanted = { step, head: { ...head }, heads };
     setText(title, named(head));
     known.has(step) ? drawScores(known.get(step)) : does.classList.add("pg-waiting");
     rest();
@@ -134,13 +134,13 @@ export function headCard({ scores, ablate }) {
   function off(id) {
     how = id;
     for (const input of switches.querySelectorAll("input")) input.checked = input.value === id;
-    if (wish) measureEffect();
+    if (wanted) measureEffect();
   }
 
   function reset() {
     known = new Map();
-    wish = null;
-    asked = "";
+    wanted = null;
+    measured = "";
   }
 
   return { nodes: [does, matters], show, reset, off };

@@ -1,7 +1,7 @@
 // Through training: a slider over a run's saved steps, a play button, and the loss curve with a marker on it.
 //
 // The owner keeps what belongs to a step; the timeline only says which step to show, and fetches the others one at a
-// time while nobody asks for anything, those next to the marker first. So moving costs one drawing and no waiting.
+// time while idle, those next to the marker first. So moving costs one drawing and no waiting.
 
 import { colours, onTheme } from "./colours.js";
 import { el, onResize, setText } from "./dom.js";
@@ -52,8 +52,8 @@ export function lossAt(curve, step) {
  * A timeline inside `host`.
  *
  * options.ready(step): is everything there to show it? options.load(step): a promise of true once it is, false if it
- * could not be had. options.show(step): draw it now. Returns { open(reply, wish), update(reply), go(step), step(), atEnd() }:
- * `open` begins anew with the answer { steps, curve: {step, loss}, last, live } at step `wish` or the last; `update`
+ * could not be had. options.show(step): draw it now. Returns { open(reply, step), update(reply), go(step), step(), atEnd() }:
+ * `open` begins anew with the answer { steps, curve: {step, loss}, last, live } at step `step` or the last; `update`
  * takes in a later answer about the same run, and moves on to a new last step if the marker was at the last.
  */
 export function timeline(host, { ready, load, show }) {
@@ -61,7 +61,7 @@ export function timeline(host, { ready, load, show }) {
   let steps = [];
   let index = 0;
   let playing = 0; // a timer
-  let round = 0; // what was fetched for an earlier one is nobody's business
+  let round = 0; // what was fetched for an earlier one is dropped
   let fetching = false;
 
   const play = el("button", { type: "button", class: "pg-play" });
@@ -239,12 +239,12 @@ export function timeline(host, { ready, load, show }) {
   }
 
   return {
-    open(news, wish) {
+    open(news, step) {
       pause();
       round++;
       steps = [];
       absorb(news);
-      const wanted = steps.indexOf(wish);
+      const wanted = steps.indexOf(step);
       return move(wanted >= 0 ? wanted : steps.length - 1);
     },
     update(news) {

@@ -11,24 +11,25 @@ import { counted, percent, signed, visible } from "./words.js";
  * The life of a view that shows the answer to one question: what `props.value` says in `fields`, about its run.
  *
  * `gradio` is the component's { element, props, watch }; `name` the class of its root, in which `${name}-empty` invites
- * while no run is chosen; `body` is what the view fills. `begin(asked, before)` is called, once the script has run to
- * its end, for every new question that somebody can see, with the values of the question before it. Returns
+ * while no run is chosen; `body` is what the view fills. `begin(values, before)` is called, once the script has run to
+ * its end, for every new question while it is visible, with the values of the question before it. Returns
  *   root                                       for marks that tests and styles read
  *   tell(text, bad)                            the line above the body; "" takes it away, and one that ends in … is at work
- *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which is told
+ *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which is shown
  *                                              unless quietly, or when the question has changed meanwhile
  *   show()                                     what the body holds is worth seeing
- *   question()                                 what is asked now, as a text to compare; "" while no run is chosen
+ *   question()                                 the current question, as a text to compare; "" while no run is chosen
  */
 export function createView({ element, props, watch }, name, body, fields, begin) {
   const root = element.querySelector(`.${name}`);
   const empty = element.querySelector(`.${name}-empty`);
   const status = el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
   let current = "";
+  let newest = null; // of the questions that came as a value
   body.hidden = true;
   root.append(status, body);
 
-  const asked = () => Object.fromEntries(fields.map((field) => [field, props.value?.[field]]));
+  const values = () => Object.fromEntries(fields.map((field) => [field, props.value?.[field]]));
 
   function tell(text, bad = false) {
     status.hidden = !text;
@@ -47,7 +48,7 @@ export function createView({ element, props, watch }, name, body, fields, begin)
   async function ask(serverFunction, more = {}, { dim, quietly = false } = {}) {
     const mine = current;
     dim?.classList.add("pg-waiting");
-    const answer = await askServer(serverFunction, { visitor: props.value?.visitor ?? "", special: props.value?.special ?? true, ...asked(), ...more });
+    const answer = await askServer(serverFunction, { visitor: props.value?.visitor ?? "", special: props.value?.special ?? true, ...values(), ...more });
     if (mine !== current) return undefined;
     dim?.classList.remove("pg-waiting");
     if (answer && !answer.error) return JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
@@ -56,7 +57,12 @@ export function createView({ element, props, watch }, name, body, fields, begin)
   }
 
   function refresh() {
-    const value = asked();
+    if (madeBefore(props.value, newest)) {
+      props.value = newest; // which is watched
+      return;
+    }
+    newest = JSON.parse(JSON.stringify(props.value ?? null)); // a plain copy: Gradio's is a slow proxy
+    const value = values();
     const now = value.run ? JSON.stringify({ ...value, nonce: props.value.nonce }) : "";
     empty.hidden = Boolean(now);
     if (!now) {
@@ -83,8 +89,14 @@ export function createView({ element, props, watch }, name, body, fields, begin)
 export const makeQuestion = (visitor, run, fields) => ({ visitor, run: run ?? "", ...fields, nonce: ++questions });
 let questions = 0;
 
+/**
+ * Whether this page made one question before the other. Gradio applies a value that was set before its component was
+ * mounted some time after mounting, when a newer one may be there.
+ */
+export const madeBefore = (one, other) => Boolean(one && other) && one.nonce < other.nonce && other.nonce <= questions;
+
 /** A question about one checkpoint as one about two, or about one again. */
-export const withSecond = (asked, run, step) => ({ ...asked, beside: run ? { run, step } : null });
+export const withSecond = (question, run, step) => ({ ...question, second: run ? { run, step } : null });
 
 // ---- pieces of a page -----------------------------------------------------------------------------------------
 

@@ -273,13 +273,13 @@ def _told(words: Generator[str, None, Prepared]) -> Generator[tuple[Any, Any, An
 
 def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: Tell) -> Prepared:
     """The run that the form describes, checked; nothing is written."""
-    wish = read_text_source(tab.text, data)
+    source = read_text_source(tab.text, data)
     settings = read_form(tab.train, data)
-    own = own_text(services, wish, TrainConfig.from_dict(settings).corpus_bytes) if wish.corpus == "own" else None
+    own = own_text(services, source, TrainConfig.from_dict(settings).corpus_bytes) if source.corpus == "own" else None
     return prepare_run(
         data[tab.preset],
         read_form(tab.model, data),
-        {**settings, "corpus": wish.corpus},
+        {**settings, "corpus": source.corpus},
         own_text=own,
         cache_dir=services.cache_dir,
         limits=services.limits,
@@ -304,9 +304,9 @@ def imported_tokenizer(tab: TrainTab, data: Mapping[Any, Any]) -> Tokenizer | No
 
 def look_at_text(services: Services, tab: TrainTab, data: Mapping[Any, Any]) -> tuple[Any, Any]:
     """The card of the chosen text. Raises ValueError."""
-    wish = read_text_source(tab.text, data)
-    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": wish.corpus})
-    return gr.update(visible=True), about_text(services, wish, train, imported_tokenizer(tab, data))
+    source = read_text_source(tab.text, data)
+    train = TrainConfig.from_dict({**read_form(tab.train, data), "corpus": source.corpus})
+    return gr.update(visible=True), about_text(services, source, train, imported_tokenizer(tab, data))
 
 
 def show_tokenizer(name: str) -> tuple[Any, Any]:

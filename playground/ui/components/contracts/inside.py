@@ -230,7 +230,7 @@ class SecondCheckpoint(TypedDict):
 class LensValue(TextValue):
     """One checkpoint, or two."""
 
-    beside: SecondCheckpoint | None
+    second: SecondCheckpoint | None
 
 
 class LensDepth(TypedDict):
