@@ -143,7 +143,7 @@ def test_a_tokenizer_has_as_many_characters_as_its_name_says(name: str, document
     prepared = prepare_run(
         "modern", {"block_size": 16}, {"tokenizer": name, "bpe_vocab": 270, "documents": documents}, text
     )
-    words = in_words(name, prepared.model.vocab_size, prepared.train.documents != "joined")
+    words = in_words(prepared.tokenizer)
     n = len(set(text))
     assert words == {"char": f"{n} characters", "byte": "bytes", "bpe": f"BPE {prepared.tokenizer.vocab_size}"}[name]
     assert prepared.tokenizer.vocab_size == prepared.model.vocab_size

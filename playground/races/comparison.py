@@ -14,7 +14,6 @@ from playground.data.corpora import UNKNOWN_TEXT, find_corpus
 from playground.runs.comparable import text_bytes, text_of, tokens_of
 from playground.runs.curves import Curves
 from playground.runs.store.run_store import Run
-from playground.tokenizers import in_words
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated, columns
 
@@ -28,13 +27,9 @@ def differences(runs: Sequence[Run]) -> pd.DataFrame:
         [name, *("–" if value is None else value for value in values)]
         for name, values in unequal_settings(runs, HARMLESS)
     ]
-    rows += _unequal("Tokens", [_tokenizer(run) for run in runs], map(tokens_of, runs))
+    rows += _unequal("Tokens", [run.tokenizer_words for run in runs], map(tokens_of, runs))
     rows += _unequal("Validation text", [find_corpus(run.train.corpus).label for run in runs], map(text_of, runs))
     return pd.DataFrame(rows, columns=["setting", *(run.name for run in runs)])
-
-
-def _tokenizer(run: Run) -> str:
-    return in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined")
 
 
 def told_apart(runs: Sequence[Run]) -> list[str]:
@@ -103,7 +98,7 @@ def _result(run: Run, curves: Curves) -> dict[str, Any]:
     row: dict[str, Any] = {
         "run": run.name,
         "parameters": count_parameters(run.model),
-        "tokenizer": _tokenizer(run),
+        "tokenizer": run.tokenizer_words,
     }
     if len(evaluations):
         last = evaluations.iloc[-1]

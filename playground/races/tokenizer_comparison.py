@@ -89,4 +89,4 @@ def _arm(corpus: str, tokenizer: str, size: int) -> Arm:
     made: Tokenizer = corpus_bpe(corpus).truncated(size) if tokenizer == "bpe" else build_tokenizer(tokenizer, text)
     start = text[:100_000]
     ratio = len(start.encode()) / len(made.encode(start))
-    return Arm(in_words(tokenizer, made.vocab_size), tokenizer, size, made.vocab_size, ratio)
+    return Arm(in_words(made), tokenizer, size, made.vocab_size, ratio)

@@ -26,7 +26,7 @@ from playground.runs.comparable import Measure, text_of, tokenizer_of, tokens_of
 from playground.runs.store.history import VALIDATION, Downsampled, History, rounded, shown
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
-from playground.tokenizers import ImportedTokenizer, in_words, lost_words
+from playground.tokenizers import ImportedTokenizer, lost_words
 
 POINTS = 400  # per run
 CAPACITY = 128  # runs kept in memory: three of the largest races
@@ -234,7 +234,7 @@ class _Reader:
             "reference": run.reference,
             "model": spelled(run.preset) if known else "Custom",
             "corpus": find_corpus(run.train.corpus).label,
-            "tokenizer": in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined"),
+            "tokenizer": run.tokenizer_words,
             "steps": run.train.steps,
             "bits_per_nat": self.bits_per_nat,
             "no_bits": self.no_bits,

@@ -157,8 +157,13 @@ def n_tokens(tokenizer: Tokenizer) -> int:
     return tokenizer.n_tokens if isinstance(tokenizer, ImportedTokenizer) else tokenizer.vocab_size
 
 
-def in_words(name: str, vocab_size: int, eos: bool = False) -> str:
-    """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000". `eos`: one token is the end of a text."""
+def in_words(tokenizer: Tokenizer) -> str:
+    """A tokenizer as a run's card names it: "bytes", "65 characters", "BPE 1,000"."""
+    return kind_in_words(tokenizer.name, tokenizer.vocab_size, tokenizer.eos is not None)
+
+
+def kind_in_words(name: str, vocab_size: int, eos: bool) -> str:
+    """`in_words` of a tokenizer of the named kind. `eos`: whether one of its tokens is the end of a text."""
     return {
         "byte": "bytes",
         "char": counted(vocab_size - eos, "character"),

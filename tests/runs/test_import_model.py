@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from playground.data.documents import Text
 from playground.interchange import check
 from playground.interchange.folders import read_folder
+from playground.races.comparison import results
+from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
 from playground.runs.import_model import import_files, import_folder, import_package
@@ -30,6 +33,23 @@ def run(store: RunStore, make_run: MakeRun) -> Run:
 
 def logits(run: Run) -> torch.Tensor:
     return ModelCache().get(run)(torch.arange(16)[None])
+
+
+@pytest.mark.parametrize("documents", ["joined", "separated"])
+def test_characters_are_counted_without_the_end_of_text(documents: str, store: RunStore, tmp_path: Path) -> None:
+    """Here and in a run that came in, whose settings do not say whether there is such a token."""
+    text = Text.joined(["the fox sat. " * 40, "a mat. " * 40])
+    settings = {"tokenizer": "char", "documents": documents, "steps": 1, "warmup_steps": 0, "sample_interval": 0}
+    run = create_run(store, prepare_run("modern", {"block_size": 16, "n_layer": 1}, settings, text))
+    execute(run)
+    for format in ("transformers", "safetensors"):
+        export_run(run, tmp_path / format, format)
+        import_folder(store, tmp_path / format, name=format)
+    runs = RunStore(store.root).list(None)
+    assert [one.model.vocab_size for one in runs] == [len(set(text)) + (documents != "joined")] * 3
+    words = f"{len(set(text))} characters"
+    assert results(runs, Curves(store))["tokenizer"].tolist() == [words] * 3
+    assert [Curves(store).since(one, "")["tokenizer"] for one in runs] == [words] * 3
 
 
 @pytest.mark.parametrize("format", ["transformers", "safetensors"])

@@ -18,7 +18,7 @@ from playground.tokenizers import (
     build_tokenizer,
     decode,
     decode_bytes,
-    in_words,
+    kind_in_words,
     learn_bpe,
     tokenizer_from_dict,
     tokenizers_json,
@@ -189,7 +189,7 @@ def test_every_kind_can_be_written_for_the_library(name: str) -> None:
 
 
 def test_names_on_a_card() -> None:
-    assert in_words("byte", 256) == "bytes"
-    assert in_words("char", 65) == "65 characters"
-    assert in_words("bpe", 1000) == "BPE 1,000"
-    assert in_words("imported", 50_257) == "imported tokenizer, 50,257"
+    assert kind_in_words("byte", 256, False) == "bytes"
+    assert kind_in_words("char", 65, False) == "65 characters" == kind_in_words("char", 66, True)
+    assert kind_in_words("bpe", 1000, True) == "BPE 1,000"
+    assert kind_in_words("imported", 50_257, True) == "imported tokenizer, 50,257"

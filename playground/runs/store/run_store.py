@@ -42,7 +42,7 @@ from playground.runs.store.files import Lock, discard, link_or_copy, read_json, 
 from playground.runs.store.names import checked_name, free_name
 from playground.runs.store.processes import STOP_SECONDS, end
 from playground.runs.store.status import State, Status
-from playground.tokenizers import ImportedTokenizer, Tokenizer, tokenizer_from_dict
+from playground.tokenizers import ImportedTokenizer, Tokenizer, kind_in_words, tokenizer_from_dict
 
 FORMAT = 1
 ANONYMOUS = ""  # a visitor without a token
@@ -105,6 +105,12 @@ class Run:
         was trained here, because that reads texts without."""
         tokenizer = tokenizer_from_dict(read_json(self.path / "tokenizer.json") or {})
         return tokenizer.plain() if isinstance(tokenizer, ImportedTokenizer) and not self.origin else tokenizer
+
+    @cached_property
+    def tokenizer_words(self) -> str:
+        """The tokenizer as tables name it. Its file, not an imported run's settings, has the end-of-text token."""
+        values = (self.train.tokenizer == "char" and read_json(self.path / "tokenizer.json")) or {}
+        return kind_in_words(self.train.tokenizer, self.model.vocab_size, values.get("eos") is True)
 
     def own_text(self) -> str | None:
         """The text that the user brought, exactly, or None for a built-in one."""

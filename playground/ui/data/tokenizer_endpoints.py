@@ -107,15 +107,15 @@ def _tokenizer(services: Services, key: str, text: str, learned: str, visitor: o
     if kind == "run":
         run = services.run(rest, visitor)
         own = run.tokenizer
-        return Chosen(f"{run.name}: {in_words(own.name, own.vocab_size, own.eos is not None)}", own)
+        return Chosen(f"{run.name}: {in_words(own)}", own)
     if kind == "file":
         found = kept(rest)
-        return Chosen(in_words(found.name, found.vocab_size), found)
+        return Chosen(in_words(found), found)
     if kind == "bpe":
         made = _bpe(rest, text, learned)
-        return Chosen(in_words("bpe", made.vocab_size), made, _short(int(rest), made.vocab_size))
+        return Chosen(in_words(made), made, _short(int(rest), made.vocab_size))
     made_here = build_tokenizer(key, text)
-    return Chosen(in_words(key, made_here.vocab_size), made_here, "of this text" if key == "char" else "")
+    return Chosen(in_words(made_here), made_here, "of this text" if key == "char" else "")
 
 
 def _bpe(size: str, text: str, learned: str) -> BPETokenizer:

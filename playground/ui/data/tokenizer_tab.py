@@ -14,7 +14,6 @@ import pandas as pd
 
 from playground.races import tokenizer_comparison
 from playground.runs.create import create_run, prepare_run
-from playground.runs.store.run_store import Run
 from playground.tokenizers import bpe_from_scratch, in_words
 from playground.ui.components import component
 from playground.ui.components.contracts.texts import ReplayValue, TokenizeValue
@@ -195,12 +194,8 @@ def refresh(services: Services, files: list[tuple[str, str]], token: str) -> Any
 def _choices(services: Services, files: list[tuple[str, str]], token: str) -> list[tuple[str, str]]:
     runs = services.store.list(services.visitor(token))
     learned = [run for run in runs if run.train.tokenizer != "byte"]
-    names = [(f"{run.name}: {_in_words(run)}", f"run:{run.id}") for run in learned]
+    names = [(f"{run.name}: {run.tokenizer_words}", f"run:{run.id}") for run in learned]
     return [*FIXED, *((str(label), str(key)) for label, key in files), *names]
-
-
-def _in_words(run: Run) -> str:
-    return in_words(run.train.tokenizer, run.model.vocab_size, run.train.documents != "joined")
 
 
 def add_file(
@@ -211,7 +206,7 @@ def add_file(
         return gr.skip(), gr.skip()
     key = keep(data)
     tokenizer = kept(key)
-    entry = (f"Imported: {in_words(tokenizer.name, tokenizer.vocab_size)}", f"file:{key}")
+    entry = (f"Imported: {in_words(tokenizer)}", f"file:{key}")
     files = [*(file for file in files if file[1] != entry[1]), entry]
     chosen = [*(old for old in chosen or [] if old != entry[1])][: MAX_TOKENIZERS - 1]
     return files, gr.update(choices=_choices(services, files, token), value=[*chosen, entry[1]])
