@@ -90,12 +90,12 @@ def results(race: Race, curves: Curves) -> list[ArmResult]:
     arms = []
     for arm, members, rows, solved in zip(race.spec.arms, race.members, measured, race.solved, strict=True):
         first = members[0]
+        columns = curves.columns(first)
         rows = [_cut(row, share * first.train.steps) for row in rows]
         arms.append(
             ArmResult(
                 arm.name, arm.preset, first.model, first.train, count_parameters(first.model), training_flops(first.model),
-                tuple(rows), solved, curves.columns(first).measure, batches_of(first),
-                windows_of(first),
+                tuple(rows), solved, columns.measure, batches_of(first), windows_of(first, columns.validation_tokens),
             )
         )  # fmt: skip
     return arms

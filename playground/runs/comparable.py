@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from playground.config import TrainConfig
+from playground.data.batches import spread_windows
 from playground.data.corpora import CORPORA
 from playground.data.downloads import DOWNLOADS
 from playground.runs.store.files import read_json
@@ -106,10 +107,19 @@ def batches_of(run: Run) -> tuple[object, ...]:
     return (tokens_of(run), text_of(run), run.model.block_size, run.train.batch_size * run.train.grad_accum)
 
 
-def windows_of(run: Run) -> tuple[object, ...]:
+def windows_of(run: Run, validation_tokens: int | None) -> tuple[object, ...]:
     """Equal for runs whose losses are measured on the same windows of the validation text. Where they differ, the losses
-    differ by the choice of the text too, by the same amount for every seed."""
-    return (tokens_of(run), text_of(run), run.model.block_size, run.train.eval_tokens)
+    differ by the choice of the text too, by the same amount for every seed.
+
+    `validation_tokens`: how many tokens the validation text has, None while that is not known. A run evaluates at most
+    those, whatever number its settings have.
+    """
+    block_size, evaluated = run.model.block_size, run.train.eval_tokens
+    if validation_tokens is not None and run.train.documents == "isolated":  # each token but the first is a target
+        evaluated = min(evaluated, validation_tokens - 1)
+    elif validation_tokens is not None:
+        evaluated = block_size * len(spread_windows(validation_tokens, block_size, evaluated))
+    return (tokens_of(run), text_of(run), block_size, evaluated)
 
 
 def common_unit(first: Measure, others: Sequence[Measure]) -> tuple[str, list[str]]:

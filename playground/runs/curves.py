@@ -92,7 +92,7 @@ class Curves:
             train = {name: list(column) for name, column in reader.thinned.columns.items()}
             return Columns(
                 reader.life, reader.status.state, reader.history.step, reader.bits_per_nat, train, reader.validation(0),
-                reader.passes, reader.measure(run), reader.first_loss,
+                reader.passes, reader.measure(run), reader.first_loss, reader.validation_tokens,
             )  # fmt: skip
 
     def _reader(self, run: Run) -> _Reader:
@@ -119,6 +119,7 @@ class Columns:
     first_loss: float | None = (
         None  # training loss of the first logged step; the first point of `train` is a mean of several
     )
+    validation_tokens: int | None = None  # of the validation text; None before training begins
 
 
 class _Reader:
@@ -143,6 +144,10 @@ class _Reader:
         """Epochs: tokens seen divided by tokens in the training text."""
         started, tokens = self.history.started, self.history.train["tokens"]
         return tokens[-1] / started.train_tokens if started and tokens and started.train_tokens else 0.0
+
+    @property
+    def validation_tokens(self) -> int | None:
+        return None if self.history.started is None else self.history.started.validation_tokens
 
     @property
     def first_loss(self) -> float | None:

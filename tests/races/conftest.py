@@ -35,6 +35,7 @@ def written_race(tmp_path) -> MakeRace:
         ended: bool = True,
         nats: Sequence[float] = (),
         error: float | None = None,
+        validation_tokens: int = 3,
         **spec: Any,
     ) -> tuple[RunStore, Race]:
         store = RunStore(tmp_path / "runs")
@@ -42,7 +43,7 @@ def written_race(tmp_path) -> MakeRace:
         race = create_race(store, prepare_race(RaceSpec.from_dict(values)))
         for members, of_arm, scale in zip(race.members, losses, nats or [NATS] * len(losses), strict=True):
             for run, curve in zip(members, of_arm, strict=True):
-                _write(run, curve, ended, scale, error)
+                _write(run, curve, ended, scale, error, validation_tokens)
         if ended:
             status.declare(race.path, Status("finished"))
         return store, race
@@ -50,11 +51,13 @@ def written_race(tmp_path) -> MakeRace:
     return make
 
 
-def _write(run: Any, curve: Sequence[float], ended: bool, bits_per_nat: float, error: float | None) -> None:
+def _write(
+    run: Any, curve: Sequence[float], ended: bool, bits_per_nat: float, error: float | None, validation_tokens: int
+) -> None:
     each = run.train.batch_size * run.model.block_size
     last = run.train.steps if len(curve) == 1 else run.train.steps / (len(curve) - 1)
     with LogWriter(run.log) as log:
-        log.append(Started(0, run.train.steps, 1, 2, 3, bits_per_nat))
+        log.append(Started(0, run.train.steps, 1, 2, validation_tokens, bits_per_nat))
         for i, loss in enumerate(curve):
             step = round(i * last)
             log.append(Evaluated(step, step * each, step * 0.5, loss, 0.25, loss_se=error))

@@ -1,5 +1,6 @@
 """Arms are compared only in what means the same for both: tokens, validation texts and speeds."""
 
+import json
 import math
 from dataclasses import fields, replace
 from statistics import NormalDist
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 
 from playground.config import TrainConfig
+from playground.data.batches import DocumentWindows, Spread
 from playground.races.comparison import differences
 from playground.races.report import as_text
 from playground.races.results import ArmResult, RunCurve, results
 from playground.races.statistics import paired_difference
 from playground.races.verdict import judge, verdict
 from playground.races.words import conditions
-from playground.runs.comparable import BITS, NATS, Measure, common_unit
+from playground.runs.comparable import BITS, NATS, Measure, common_unit, windows_of
 from playground.runs.create import create_run, prepare_run
 from playground.runs.curves import Curves
 from playground.runs.races import create_race, prepare_race
@@ -223,6 +225,43 @@ def test_without_a_standard_error_other_windows_have_no_verdict(written_race):
     store, race = written_race([losses(2.0), losses(1.0)])
     found = judge(with_other_windows(results(race, Curves(store))), race.spec)
     assert found.comparisons == [] and "evaluated on other windows of the validation text" in found.headline
+
+
+@pytest.mark.parametrize(("validation_tokens", "same"), [(1_000, True), (4_097, True), (4_113, False), (9_000, False)])
+def test_windows_differ_only_where_other_ones_were_evaluated(written_race, validation_tokens, same):
+    """A race from before arms had to be measured alike: of a shorter text, both arms evaluated all there is."""
+    store, race = written_race([losses(2.0), losses(1.0)], validation_tokens=validation_tokens)
+    for arm, eval_tokens in zip(race.members, (4_096, 1_000_000), strict=True):
+        for run in arm:
+            values = json.loads((run.path / "run.json").read_text())
+            values["train"]["eval_tokens"] = eval_tokens
+            (run.path / "run.json").write_text(json.dumps(values))
+    old = replace(race)
+    assert [arm[0].train.eval_tokens for arm in old.members] == [4_096, 1_000_000]
+    found = verdict(old, Curves(store))
+    assert ("evaluated on other windows" in found.headline) is not same
+    assert (len(found.comparisons) == 1 and "is better by 1.000" in found.headline) is same
+
+
+@pytest.mark.parametrize("documents", ["joined", "isolated"])
+def test_equal_windows_are_those_that_an_evaluation_reads(tmp_path, documents):
+    rng, same, other = np.random.default_rng(0), 0, 0
+    run = create_run(RunStore(tmp_path), prepare_run("modern", {"block_size": 16}, {"corpus_bytes": 50_000}))
+    for _ in range(300):
+        stream = rng.integers(0, 40, int(rng.integers(20, 400)))
+        among = DocumentWindows.of(stream, 0, 16) if documents == "isolated" else None
+        read, keys = [], []
+        for eval_tokens in rng.integers(64, 500, 2).tolist():
+            train = run.train.replace(eval_tokens=eval_tokens, documents=documents)
+            keys.append(windows_of(replace(run, train=train), len(stream)))
+            read.append(Spread.of(len(stream), 16, eval_tokens, among).offsets.tolist())
+        if keys[0] == keys[1]:
+            assert read[0] == read[1]
+            same += 1
+        elif documents == "joined":  # of isolated documents, the log does not have the number of windows
+            assert read[0] != read[1]
+            other += 1
+    assert same > 20 and (other > 20 or documents == "isolated")
 
 
 def test_identical_models_on_other_windows_are_rarely_called_different():
