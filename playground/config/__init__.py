@@ -11,6 +11,7 @@ from playground.config.generation import GenerationConfig
 from playground.config.model import (
     ADDED,
     GATED,
+    MOST_SIZE,
     ImportedModelConfig,
     Init,
     MLPKind,
@@ -52,6 +53,7 @@ __all__ = [
     "GPT_OSS",
     "MIXTURE",
     "MODERN",
+    "MOST_SIZE",
     "PRESETS",
     "RACE_START",
     "RECIPES",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal
 
 from playground.config.phrases import counted
@@ -21,6 +22,11 @@ GATED: frozenset[str] = frozenset({"swiglu", "geglu", "clamped_swiglu"})  # MLPs
 ADDED: frozenset[str] = frozenset({"learned", "sinusoidal"})  # positions that become part of a token's vector
 
 
+# The largest size of a model that is imported, of anything but its context: such a model is limited by memory, which
+# `interchange.sizes` computes from its config, and a single size only by what a tensor's dimension may be.
+MOST_SIZE = 1_000_000
+
+
 @dataclass(frozen=True)
 class ModelConfig(Settings):
     """The architecture. One field is one axis; the module that owns the axis resolves it once, in a constructor.
@@ -29,7 +35,7 @@ class ModelConfig(Settings):
     """
 
     vocab_size: int = setting(
-        256, "Vocabulary size", "Number of distinct tokens.", low=2, high=65_536, most=1_000_000, step=1
+        256, "Vocabulary size", "Number of distinct tokens.", low=2, high=65_536, most=MOST_SIZE, step=1
     )
     block_size: int = setting(
         128,
@@ -40,17 +46,17 @@ class ModelConfig(Settings):
         most=131_072,
         step=8,
     )
-    n_layer: int = setting(4, "Layers", "Number of transformer blocks.", low=1, high=24, most=256, step=1)
+    n_layer: int = setting(4, "Layers", "Number of transformer blocks.", low=1, high=24, most=MOST_SIZE, step=1)
     n_embd: int = setting(
         128,
         "Embedding size (d_model)",
         "Dimension of the token embeddings and of the residual stream.",
         low=8,
         high=1024,
-        most=16_384,
+        most=MOST_SIZE,
         step=8,
     )
-    n_head: int = setting(4, "Heads", "Attention heads per layer.", low=1, high=32, most=256, step=1)
+    n_head: int = setting(4, "Heads", "Attention heads per layer.", low=1, high=32, most=MOST_SIZE, step=1)
     position: Position = setting(
         "learned", "Positional encoding",
         "How the model encodes token positions: learned embeddings (GPT-2, 2019), sinusoidal (Vaswani et al. 2017), "
@@ -61,7 +67,7 @@ class ModelConfig(Settings):
     rope_theta: float = setting(
         10_000.0, "RoPE base", "Base of the RoPE frequencies (theta): a larger base lowers the low frequencies (Su et "
                                "al. 2021).",
-        low=10, high=1e7, step=10, group="Positional encoding",
+        low=10, high=1e7, most=1e12, step=10, group="Positional encoding",
     )  # fmt: skip
     rope_fraction: float = setting(
         1.0, "RoPE fraction",
@@ -91,12 +97,12 @@ class ModelConfig(Settings):
         4, "KV heads",
         "Key/value heads. Fewer KV heads than heads is grouped-query attention (Ainslie et al. 2023); one KV head is "
         "multi-query attention (Shazeer 2019).",
-        low=1, high=32, most=256, step=1, group="Attention",
+        low=1, high=32, most=MOST_SIZE, step=1, group="Attention",
     )  # fmt: skip
     head_size: int = setting(
         0, "Head size",
         "Dimension of each head's queries, keys and values. 0: embedding size / heads. Qwen3 and gpt-oss set it separately.",
-        low=0, high=256, most=1024, step=8, group="Attention",
+        low=0, high=256, most=MOST_SIZE, step=8, group="Attention",
     )  # fmt: skip
     window: int = setting(
         0, "Window",
@@ -107,7 +113,7 @@ class ModelConfig(Settings):
     global_every: int = setting(
         0, "Full-attention interval",
         "With a window, every n-th layer uses full attention (Gemma 2, 2024; 2 in gpt-oss). 0: no layer does.",
-        low=0, high=24, most=256, step=1, group="Attention",
+        low=0, high=24, most=MOST_SIZE, step=1, group="Attention",
     )  # fmt: skip
     n_sink: int = setting(
         0, "Sinks", "Attention sinks: initial tokens that stay visible outside the window (Xiao et al. 2023). Requires a "
@@ -137,17 +143,17 @@ class ModelConfig(Settings):
         0, "MLP hidden size",
         "Intermediate size of the MLP. 0: derived from the embedding size; a race can solve for it to match parameters or "
         "FLOPs.",
-        low=0, high=16_384, most=131_072, step=8, group="MLP and experts",
+        low=0, high=16_384, most=MOST_SIZE, step=8, group="MLP and experts",
     )  # fmt: skip
     n_expert: int = setting(
         1, "Experts",
         "MLPs per layer; a router selects among them for each token (mixture of experts, Shazeer et al. 2017). 1: a dense "
         "MLP.",
-        low=1, high=64, most=512, step=1, group="MLP and experts",
+        low=1, high=64, most=MOST_SIZE, step=1, group="MLP and experts",
     )  # fmt: skip
     n_expert_active: int = setting(
         1, "Active experts", "Experts per token (top-k of the router; Switch, Fedus et al. 2021: 1; Mixtral 2024: 2).",
-        low=1, high=64, most=512, step=1, group="MLP and experts",
+        low=1, high=64, most=MOST_SIZE, step=1, group="MLP and experts",
     )  # fmt: skip
     router_norm: bool = setting(
         True, "Normalize router weights",
@@ -201,7 +207,7 @@ class ModelConfig(Settings):
             return 8 * round(8 * self.n_embd / 3 / 8)
         return 4 * self.n_embd
 
-    @property
+    @cached_property
     def windows(self) -> tuple[int, ...]:
         """The window of each layer, 0 where it attends fully: every `global_every`-th does, counted from 1."""
         n = self.global_every

@@ -9,26 +9,25 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor
 
 import playground
-from playground.config import ModelConfig, TrainConfig, apart, counted, model_config
+from playground.config import ModelConfig, TrainConfig, counted, model_config
 from playground.interchange.architectures import Architecture, choose, transformers_config
 from playground.interchange.card import model_card
 from playground.interchange.foreign_config import from_transformers
 from playground.interchange.leftovers import head_differs, with_prefix, with_tied_head, without_constants
-from playground.interchange.names import Tensors, export_tensors, import_tensors, same
+from playground.interchange.names import Rule, Tensors, export_tensors, import_tensors, same
 from playground.interchange.package import Package
 from playground.interchange.refusal import read_object, shown, signature
+from playground.interchange.sizes import check_size, check_weights_memory, parameters
 from playground.interchange.tensors import Place, check_shapes, read_headers, read_tensor
 from playground.interchange.tokenizer_classes import class_note
 from playground.interchange.tokens import SpecialTokenFiles, from_tokenizer_json, padding_note, special_settings
-from playground.models.transformer import without_storage
 from playground.tokenizers import tokenizer_from_dict, tokenizers_json
 
 FORMAT = "llm-playground"
@@ -155,29 +154,18 @@ def read_files(paths: Iterable[Path], folder: Path | None = None, name: str = ""
         raise ValueError("config.json is missing: it describes the architecture of the model.")
     config = read_object(files["config.json"], MAX_CONFIG_BYTES)
     places = read_headers(weights)
-    _check_memory(places, free)
+    check_weights_memory(sum(math.prod(place.shape) for place in places.values()), free)
     tokenizer = read_object(files["tokenizer.json"], MAX_TOKENIZER_BYTES) if "tokenizer.json" in files else None
     if tokenizer is None:
         raise ValueError("tokenizer.json is missing: it defines the tokens of the model.")
     name = name or (folder.name if folder else "Imported model")
     if config.get("format") == FORMAT:
-        return _read_ours(config, tokenizer, places, files.get("events.jsonl"))
+        return _read_ours(config, tokenizer, places, files.get("events.jsonl"), free)
     generation, settings = (
         read_object(files[file], MAX_TOKENIZER_BYTES) if file in files else None
         for file in ("generation_config.json", "tokenizer_config.json")
     )
-    return _read_theirs(config, tokenizer, places, name, SpecialTokenFiles(config, generation, settings or {}))
-
-
-def _check_memory(places: Mapping[str, Place], free: int | None) -> None:
-    """Raise ValueError if the weights, as float32, would not fit into memory twice: read, and as they are kept."""
-    numbers = sum(math.prod(place.shape) for place in places.values())
-    if free is not None and 2 * 4 * numbers > free:
-        needed, left = apart(8 * numbers / 1e9, free / 1e9, 2)
-        raise ValueError(
-            f"This model has {numbers / 1e6:,.1f} million parameters: importing it needs {needed} GB of memory, and {left} "
-            "GB are free. Choose a smaller model, or close other programs."
-        )
+    return _read_theirs(config, tokenizer, places, name, SpecialTokenFiles(config, generation, settings or {}), free)
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
@@ -216,7 +204,7 @@ def _no_weights(paths: list[Path]) -> str:
 
 
 def _read_ours(
-    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], log: Path | None
+    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], log: Path | None, free: int | None
 ) -> Package:
     if config.get("version") != VERSION:
         raise ValueError(f"config.json: version {shown(config.get('version'))} is not one that this playground reads.")
@@ -231,10 +219,15 @@ def _read_ours(
     ours = tokenizer_from_dict(tokenizer)
     if ours.vocab_size != model.vocab_size:
         raise ValueError(f"The tokenizer has {counted(ours.vocab_size, 'token')}; the model has {model.vocab_size:,}.")
+    check_size(model, _own_names, places, free)
     own = parameters(model)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in own.items()})
-    weights = import_tensors([same(name, name) for name in own], lambda name: read_tensor(name, places[name]))
+    weights = import_tensors(_own_names(model), lambda name: read_tensor(name, places[name]))
     return Package(name, model, weights, ours, step, train, preset, _read_events(log))
+
+
+def _own_names(model: ModelConfig) -> list[Rule]:
+    return [same(name, name) for name in parameters(model)]
 
 
 def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
@@ -256,17 +249,24 @@ def _read_events(path: Path | None) -> tuple[dict[str, Any], ...]:
 
 
 def _read_theirs(
-    config: dict[str, Any], tokenizer: dict[str, Any], places: dict[str, Place], name: str, files: SpecialTokenFiles
+    config: dict[str, Any],
+    tokenizer: dict[str, Any],
+    places: dict[str, Place],
+    name: str,
+    files: SpecialTokenFiles,
+    free: int | None,
 ) -> Package:
     foreign = from_transformers(config)
     untied = not foreign.stored.head and head_differs(foreign.architecture, places)
     if untied:
         foreign = from_transformers({**config, "tie_word_embeddings": False})
-    model, rules = foreign.model, foreign.rules()
+    model, stored = foreign.model, foreign.stored
+    check_size(model, lambda one: foreign.architecture.rules(one, stored), places, free)
+    rules = foreign.rules()
     expected = export_tensors(rules, parameters(model))
     places = with_prefix(foreign.architecture, places, expected)
     places = without_constants(foreign.architecture, model, places)
-    if not foreign.stored.head:
+    if not stored.head:
         places = with_tied_head(next(iter(expected)), places)
     check_shapes(places, {name: tuple(tensor.shape) for name, tensor in expected.items()})
     ours = from_tokenizer_json(tokenizer, model.vocab_size, files)
@@ -278,8 +278,3 @@ def _read_theirs(
         *class_note(tokenizer, config, files.tokenizer),
     )
     return Package(name, model, weights, ours, notes=notes)
-
-
-def parameters(config: ModelConfig) -> dict[str, Tensor]:
-    """A model's parameters without any storage: names and shapes."""
-    return dict(without_storage(config).named_parameters())

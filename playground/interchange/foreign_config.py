@@ -314,16 +314,22 @@ def _windows(kind: str, read: _Reader, layers: int, context: int) -> tuple[int, 
         return 0, 0
     if kind in ("mistral", "mixtral", "starcoder2", "qwen3_moe"):
         return (min(read.whole("sliding_window"), context) if "sliding_window" in read.values else 0), 0
-    types = read.values.get("layer_types")
-    if types is None and kind == "gpt_oss":
-        types = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)]
-    if types is None:
-        full = min(read.whole("max_window_layers"), layers)
-        types = ["full_attention"] * full + ["sliding_attention"] * (layers - full)
-    return _pattern(types, layers, min(read.whole("sliding_window"), context))
+    types, window = read.values.get("layer_types"), min(read.whole("sliding_window"), context)
+    if types is not None:
+        return _pattern(types, layers, window)
+    if kind == "gpt_oss":
+        return window, 2 if layers > 1 else 0
+    full = min(read.whole("max_window_layers"), layers)
+    if 0 < full < layers:
+        raise ValueError(
+            f"Config: max_window_layers is {full}, so the first of {counted(layers, 'layer')} have full attention; only 0 "
+            f"and {layers} can be expressed here."
+        )
+    return (0 if full else window), 0
 
 
 def _pattern(types: Any, layers: int, window: int) -> tuple[int, int]:
+    """Window and `global_every` from a list with the kind of each layer."""
     known = ("full_attention", "sliding_attention")
     if not isinstance(types, list) or len(types) != layers or any(word not in known for word in types):
         raise ValueError(f"Config: layer_types must name {' or '.join(known)} for each of {counted(layers, 'layer')}.")

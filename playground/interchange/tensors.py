@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.config import counted
+from playground.config import MOST_SIZE, counted
 from playground.interchange.refusal import shown, signature
 
 MAX_HEADER_BYTES = 8_000_000  # some 50,000 entries
 COMMAS = 12  # in an entry, at most: of four sizes, two ends, three keys, and one behind it
 MAX_TENSORS = 30_000  # 60 layers of 128 experts, three matrices each
-MAX_DIMENSION = 1_000_000
+MAX_DIMENSION = MOST_SIZE
 MAX_DIMENSIONS = 4
 MAX_NAME = 200
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

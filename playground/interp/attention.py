@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from playground.config import counted
+from playground.interp.limits import check_attention
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -15,13 +16,15 @@ from playground.models.transformer import Transformer
 def attention_patterns(model: Transformer, ids: Sequence[int], layers: Sequence[int] | None = None) -> np.ndarray:
     """Weights (L, H, T, T) float32: the attention of query token t (row) to key token s (column). Rows sum to 1.
 
-    `layers` selects layers, by default all: only their patterns are computed eagerly. Raises ValueError without ids, or with
-    more than the context length.
+    `layers` selects layers, by default all: only their patterns are computed eagerly. Raises ValueError without ids, with
+    more than the context length, and for more weights than fit into memory.
     """
     limit = model.config.block_size
     if not 1 <= len(ids) <= limit:
         raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
-    wanted = [f"blocks.{layer}.pattern" for layer in (range(model.config.n_layer) if layers is None else layers)]
+    chosen = range(model.config.n_layer) if layers is None else layers
+    check_attention(model.config, len(chosen), len(ids))
+    wanted = [f"blocks.{layer}.pattern" for layer in chosen]
     with torch.inference_mode(), Trace(model, keep=wanted) as trace:
         model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
     return torch.stack([trace.kept[name][0] for name in wanted]).float().cpu().numpy()

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from playground.interp.limits import check_attention
 from playground.models import attention
 from playground.models.attention import attention_mask
 from playground.models.positional import apply_rotary_emb
@@ -79,6 +80,7 @@ def by_hand(model: Transformer, ids: Sequence[int], layer: int, head: int, posit
 def _traced(model: Transformer, ids: Sequence[int], layer: int, head: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Query, key and value of a head, each (1, 1, T, D), before RoPE, and its pattern (T, T)."""
     name = f"blocks.{layer}"
+    check_attention(model.config, 1, len(ids))
     with torch.inference_mode(), Trace(model, keep=[f"{name}.{part}" for part in ("q", "k", "v", "pattern")]) as trace:
         model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
     kept = {part: trace.kept[f"{name}.{part}"].cpu() for part in ("q", "k", "v", "pattern")}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from playground.interp.limits import check_attention
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 from playground.tokenizers import Tokenizer, pieces
@@ -67,7 +68,8 @@ def repeated_tokens(vocabulary: Sequence[int], block_size: int, seed: int = 0) -
 
 
 def patterns_of(model: Transformer, ids: np.ndarray) -> np.ndarray:
-    """Attention (N, L, H, T, T) of sequences (N, T) that fit the context."""
+    """Attention (N, L, H, T, T) of sequences (N, T) that fit the context. Raises ValueError if they do not fit memory."""
+    check_attention(model.config, model.config.n_layer, ids.shape[1], len(ids))
     with torch.inference_mode(), Trace(model, keep=["*.pattern"]) as trace:
         model.hidden(torch.from_numpy(ids).to(model.embed.weight.device))
     layers = [trace.kept[f"blocks.{layer}.pattern"] for layer in range(model.config.n_layer)]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from playground.config import counted
+from playground.interp.limits import check_memory
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -37,7 +38,8 @@ class Lens:
 
 
 def logit_lens(model: Transformer, ids: Sequence[int], k: int = TOP) -> Lens:
-    """Predictions after every layer. Raises ValueError without ids, or with more than the context length."""
+    """Predictions after every layer. Raises ValueError without ids, with more than the context length,
+    and for more logits than fit into memory."""
     log_probabilities = _by_depth(model, ids)  # (L + 1, T, V), natural logarithms, float64
     probability, top = log_probabilities.exp().topk(min(k, log_probabilities.size(-1)))
     final = log_probabilities[-1]
@@ -57,6 +59,9 @@ def _by_depth(model: Transformer, ids: Sequence[int]) -> Tensor:
     limit, layers = model.config.block_size, range(model.config.n_layer)
     if not 1 <= len(ids) <= limit:
         raise ValueError(f"The text has {counted(len(ids), 'token')}; this model reads 1 to {limit}. Change the text.")
+    depths, n_tokens, vocabulary = len(layers) + 1, len(ids), model.config.vocab_size
+    what = f"The lens of {counted(depths, 'depth')} on {counted(n_tokens, 'token')} with a vocabulary of {vocabulary:,}"
+    check_memory(what, depths * n_tokens * vocabulary)
     with torch.inference_mode(), Trace(model, keep=["embed", "*.resid_post"]) as trace:
         final = model.hidden(torch.tensor([list(ids)], device=model.embed.weight.device))
         streams = [trace.kept["embed"], *(trace.kept[f"blocks.{layer}.resid_post"] for layer in layers[:-1])]

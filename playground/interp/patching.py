@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from playground.config import ModelConfig, counted
+from playground.interp.limits import check_parts
 from playground.models.trace import Trace
 from playground.models.transformer import Transformer
 
@@ -82,6 +83,7 @@ def streams(config: ModelConfig) -> list[str]:
 
 
 def _check(model: Transformer, clean: Sequence[int], corrupted: Sequence[int], answers: tuple[int, int]) -> None:
+    check_parts(model.config)
     limit = min(LONGEST, model.config.block_size)
     if len(clean) != len(corrupted):
         raise ValueError(

@@ -18,9 +18,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers.activations import ACT2CLS
 
-from playground.interchange.folders import parameters, read_files, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import read_files, read_folder, write_safetensors, write_transformers
 from playground.interchange.foreign_config import from_transformers
 from playground.interchange.refusal import read_object
+from playground.interchange.sizes import parameters
 from playground.interchange.tensors import read_header
 from tests.interchange.foreign import MODELS
 from tests.interchange.models import CASES, package
@@ -164,9 +165,9 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
 LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(num_hidden_layers=4), "Tensor 'model.layers.3.input_layernorm.weight' is missing"),
     (change_config(num_hidden_layers=2), "Tensor 'model.layers.2.input_layernorm.weight' of 'model.safetensors' does not"),
-    (change_config(num_hidden_layers=10**9 - 1), "Layers must be 1 to 256; 999999999 is not."),
+    (change_config(num_hidden_layers=10**9 - 1), "Layers must be 1 to 1000000; 999999999 is not."),
     (change_config(hidden_size=64, intermediate_size=168, head_dim=16), "is 256x32; the config asks for 256x64"),
-    (change_config(hidden_size=10**8), "Embedding size (d_model) must be 8 to 16384"),
+    (change_config(hidden_size=10**8), "Embedding size (d_model) must be 8 to 1000000"),
     (change_config(hidden_size="32"), "hidden_size must be a whole number; it is '32'"),
     (change_config(hidden_size=32.5), "hidden_size must be a whole number; it is 32.5"),
     (change_config(hidden_size=True), "hidden_size must be a whole number; it is True"),
@@ -175,11 +176,12 @@ LIES: list[tuple[Callable[[Path], None], str]] = [
     (change_config(num_attention_heads=3, head_dim="gone"), "not divisible by 3 heads"),
     (change_config(num_key_value_heads=3), "KV heads (3) must divide Heads (4)"),
     (change_config(intermediate_size=100), "the config asks for 100x32"),
-    (change_config(intermediate_size=10**8), "MLP hidden size must be 0 to 131072"),
+    (change_config(intermediate_size=10**8), "MLP hidden size must be 0 to 1000000"),
     (change_config(head_dim=16), "is 32x32; the config asks for 64x32"),
     (change_config(head_dim=7), "RoPE needs an even head size; 7 is odd"),
     (change_config(head_dim=-8), "head_dim must be 0 to 1,000,000,000; it is -8"),
-    (change_config(head_dim=10**6), "Head size must be 0 to 1024; 1000000 is not"),
+    (change_config(head_dim=10**6), "is 32x32; the config asks for 4000000x32"),
+    (change_config(head_dim=10**7), "Head size must be 0 to 1000000; 10000000 is not"),
     (change_config(model_type="mamba"), "Model type 'mamba' is not supported; these are: gpt2, llama"),
     (change_config(model_type="gone"), "Model type None is not supported"),
     (change_config(model_type={"a": 1}), "is not supported"),

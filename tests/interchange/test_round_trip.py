@@ -10,9 +10,10 @@ from playground.config import GenerationConfig, ModelConfig, preset
 from playground.inference.generation import generate
 from playground.interchange.architectures import ARCHITECTURES, WRITTEN, choose
 from playground.interchange.check import load_back
-from playground.interchange.folders import parameters, read_folder, write_safetensors, write_transformers
+from playground.interchange.folders import read_folder, write_safetensors, write_transformers
 from playground.interchange.names import export_tensors
 from playground.interchange.package import Package
+from playground.interchange.sizes import parameters
 from tests.interchange.foreign import MODELS, build, save
 from tests.interchange.models import CASES, package
 

@@ -13,6 +13,7 @@ from playground.inference.generation import encode_prompt
 from playground.interp.ablation import Part, Probe, continuation, effect, parts_of, probe
 from playground.interp.attention_walkthrough import by_hand, source
 from playground.interp.heads import SCORES, head_scores, letters_of, repeated_tokens
+from playground.interp.limits import check_parts
 from playground.interp.logit_lens import TOP, logit_lens
 from playground.interp.patching import patching, telling
 from playground.models.transformer import Transformer
@@ -138,6 +139,7 @@ def parts(services: Services, request: Request) -> PartsAnswer:
     """The parts that can be ablated: ``{"visitor", "run"}`` -> ``{"n_layer", "n_head", "parts": [[layer, kind, head],
     ...]}``."""
     run = services.run(request.get("run"), request.get("visitor"))
+    check_parts(run.model)
     listed = parts_of(run.model)
     return {
         "n_layer": run.model.n_layer,
