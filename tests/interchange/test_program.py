@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from playground.tokenizers import build_tokenizer, import_tokenizer
 from playground.train.dataset import prepare
 from playground.train.events import Evaluated, StepDone
 from playground.train.trainer import TrainState, train
+from tests.interchange.forks import Forks
 from tests.tokenizers.zoo import file_of, library_of
 
 SMALL = dict(block_size=16, n_layer=2, n_embd=32)
@@ -46,7 +48,17 @@ CASES: dict[str, tuple[ModelConfig, dict]] = {
 }  # fmt: skip
 
 
-def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tuple[float, float]]]:
+Runs = Callable[[Path, Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
+def losses(name: str, folder: Path, runs: Runs) -> tuple[list[float], list[float], list[tuple[float, float]]]:
     """Of twenty steps of a case, by the app and by the program that it exports; and what both measured, in pairs."""
     model, changes = CASES[name]
     config = TrainConfig(
@@ -61,7 +73,7 @@ def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tupl
     data = prepare(text, tokenizer, model, config)
     streams = {"train": data.train, "validation": data.validation}
     program = write_program(f'{name} \\ """', model, config, tokenizer, text, streams)
-    theirs, measured = run(program.source, program.data_name, program.data, folder)
+    theirs, measured = run(program.source, program.data_name, program.data, folder, runs)
     events = list(train(TrainState.new(model, config), data, config, tokenizer))
     ours = [event.loss for event in events if isinstance(event, StepDone)][:20]
     evaluated = {event.step: event.loss for event in events if isinstance(event, Evaluated)}
@@ -70,8 +82,9 @@ def losses(name: str, folder: Path) -> tuple[list[float], list[float], list[tupl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path) -> None:
-    ours, theirs, measured = losses(name, tmp_path)
+def test_twenty_steps_reproduce_the_losses_of_the_app(name: str, tmp_path: Path, forks: Forks) -> None:
+    alone = name == "classic" or not hasattr(os, "fork")
+    ours, theirs, measured = losses(name, tmp_path, run_alone if alone else forks.run)
     assert ours[0] - ours[-1] > 0.02, "it learns, so that equal losses mean something"
     close = 5e-3 if name == "half precision" else 1e-5
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=close)
@@ -86,21 +99,44 @@ def test_loss_scaling_is_what_stands_in_the_way_of_a_program() -> None:
         write_program("x", preset("modern", **SMALL), TrainConfig(precision="fp16"), tokenizer, TEXT, {})
 
 
-def run(source: str, data_name: str, data: str, folder: Path) -> tuple[list[float], dict[int, float]]:
+def run_alone(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "train.py", *arguments], cwd=folder, text=True, capture_output=True, timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+
+
+def run(source: str, data_name: str, data: str, folder: Path, runs: Runs) -> tuple[list[float], dict[int, float]]:
     """Run a program for 20 steps in an empty folder, by a Python that cannot import the playground."""
     (folder / "train.py").write_text(source, "utf-8")
     (folder / data_name).write_text(data, "utf-8", newline="")
-    done = subprocess.run(
-        [sys.executable, "-I", "train.py", "-f", "/a/notebook's/kernel.json", "--steps", "20"],
-        cwd=folder, text=True, capture_output=True, timeout=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
+    done = runs(folder, ["-f", "/a/notebook's/kernel.json", "--steps", "20"])
     assert done.returncode == 0, done.stderr
     losses = [float(found) for found in re.findall(r"^step \d+  loss ([\d.]+)", done.stdout, re.MULTILINE)]
     measured = {
         int(step): float(loss) for step, loss in re.findall(r"^step (\d+)  validation loss ([\d.]+)", done.stdout, re.M)
     }
     return losses, measured
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize(
+    ("source", "code", "said", "error"),
+    [
+        ("import sys; print(*sys.argv, __name__)", 0, "train.py --steps 20 __main__\n", ""),
+        ("raise SystemExit(3)", 3, "", ""),
+        ("import os; os.kill(os.getpid(), 9)", -9, "", ""),
+        ("import playground", 1, "", "ModuleNotFoundError: No module named 'playground'"),
+    ],
+)
+def test_a_forked_script_ends_as_one_that_runs_alone(
+    source: str, code: int, said: str, error: str, tmp_path: Path, forks: Forks
+) -> None:
+    (tmp_path / "train.py").write_text(source)
+    done = forks.run(tmp_path, ["--steps", "20"])
+    assert (done.returncode, done.stdout) == (code, said)
+    assert error in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "bert", "unigram", "word level"])
