@@ -20,6 +20,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.benchmarks.install import ASK, TRAIN
+from tests.dockerfile import command, environment, health_check
 from tests.texts import PROJECT
 
 pytestmark = pytest.mark.slow
@@ -109,12 +110,16 @@ def test_the_wheel_has_every_file_of_the_package_and_the_reference_runs(installe
     assert wanted - set(ZipFile(installed.wheel).namelist()) == set()
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture
 def address(installed: Installation) -> Iterator[str]:
     """The app, as `llm-playground` without a command starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         installed.command("--no-browser", "--port", str(port)), env=installed.environment, cwd=installed.home,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -154,3 +159,36 @@ def test_the_command_starts_the_app_and_keeps_runs_in_the_folder_of_the_user(
     assert installed.files() == before, "nothing is written next to the program"
     assert {path.name for path in installed.home.iterdir()} <= {".local", ".cache", ".config"}
     assert run.stat().st_size > 0
+
+
+def test_the_commands_of_the_dockerfile_serve_and_report_health(installed: Installation, tmp_path: Path) -> None:
+    places = {"/tmp": tmp_path / "tmp", "/data": tmp_path / "data"}
+    for folder in places.values():
+        folder.mkdir()
+
+    def placed(value: str) -> str:
+        root = f"/{value.split('/')[1]}" if value.startswith("/") else ""
+        return value.replace(root, str(places[root]), 1) if root else value
+
+    variables = {**installed.environment, **{name: placed(value) for name, value in environment().items()}}
+    variables |= {"TMPDIR": str(places["/tmp"]), "PLAYGROUND_PUBLIC": "1"}
+    before, port = installed.files(), str(free_port())
+    words = [port if word == "7860" else word for word in command()]
+    check = [sys.executable, *(word.replace("7860", port) for word in health_check()[1:])]
+    process = subprocess.Popen(
+        installed.command(*words[1:]), env=variables, cwd=places["/data"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        healthy = False
+        deadline = time.monotonic() + 120
+        while not healthy and time.monotonic() < deadline and process.poll() is None:
+            healthy = subprocess.run(check, env=variables, capture_output=True, check=False).returncode == 0
+        assert healthy
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert "Traceback" not in output
+    assert subprocess.run(check, env=variables, capture_output=True, check=False).returncode != 0, "it has ended"
+    assert (places["/data"] / "runs").is_dir()
+    assert installed.files() == before, "the rest of the container is read-only"
