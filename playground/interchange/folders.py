@@ -275,6 +275,6 @@ def _read_theirs(
         *foreign.notes,
         *([UNTIED] if untied else []),
         *padding_note(ours),
-        *class_note(tokenizer, config, files.tokenizer),
+        *class_note(ours, tokenizer, config, files.tokenizer),
     )
     return Package(name, model, weights, ours, notes=notes)

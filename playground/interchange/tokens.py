@@ -41,7 +41,7 @@ def from_tokenizer_json(values: dict[str, Any], vocab_size: int, files: SpecialT
     """Our tokenizer for a ``tokenizer.json`` beside a model of `vocab_size` tokens. Raises ValueError.
 
     It reads a prompt as ``tokenizer.json`` says: in transformers 5 that file alone says what is put around a text, and not
-    ``add_bos_token``. So does ``AutoTokenizer``, unless its class has a pre-tokenizer of its own (`tokenizer_classes`). It
+    ``add_bos_token``. So does ``AutoTokenizer``, unless its class has steps of its own (`tokenizer_classes`). It
     ends a text where ``generate`` would.
     """
     tokenizer = _characters(values) or _bytes(import_tokenizer(json.dumps(values, ensure_ascii=False)))
