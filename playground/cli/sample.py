@@ -53,14 +53,14 @@ def _sample(options: argparse.Namespace, store: RunStore) -> int:
     decode_step.warm()
     rows = generate_text_batch(model, run.tokenizer, ids, config)
     if config.n_sample == 1:
-        _print_as_it_comes(options.prompt, (row[0] for row in rows), config)
+        _print_streaming(options.prompt, (row[0] for row in rows), config)
     else:
         for text in _whole(rows, config.n_sample):
             print(f"{options.prompt}{text}\n---")
     return 0
 
 
-def _print_as_it_comes(prompt: str, pieces: Iterable[GeneratedText | None], config: GenerationConfig) -> None:
+def _print_streaming(prompt: str, pieces: Iterable[GeneratedText | None], config: GenerationConfig) -> None:
     """Print a text while it is generated, holding back characters that may begin a stop string."""
     print(prompt, end="", flush=True)
     held, text = StopStringMatcher(config.stops).reach, ""

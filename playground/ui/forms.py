@@ -93,14 +93,15 @@ def _control(item: dataclasses.Field[Any], kind: Any, value: Any, explain: bool)
     common: dict[str, Any] = {
         "label": item.metadata["label"], "info": info, "value": value, "elem_classes": ["pg-compact"],
     }  # fmt: skip
-    return as_it_comes(_widget(item, kind, common))
+    return unvalidated(_widget(item, kind, common))
 
 
-def as_it_comes(component: Shown) -> Shown:
+def unvalidated(component: Shown) -> Shown:
     """Disable a component's own validation, so that it passes on the value that was sent.
 
     The page only sends valid values. For others, sent over HTTP, Gradio would answer "Value 9 is greater than maximum value
-    5", or round them; our own validation names the field and the remedy.
+    5", or round them; our own validation names the field and the remedy. Choices that change are known to a session only:
+    for a page that was open while the app restarted, Gradio would refuse the value and list the choices of a new page.
     """
     component.preprocess = lambda payload: payload  # type: ignore[method-assign]
     return component

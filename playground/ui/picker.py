@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from playground.runs.store.run_store import Run
-from playground.ui.forms import as_it_comes
+from playground.ui.forms import unvalidated
 from playground.ui.services import Services
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
@@ -32,23 +32,23 @@ def build_picker(services: Services, name: str, columns: bool = False) -> Picker
     with gr.Column(scale=2, min_width=180) if columns else nullcontext():
         run = build_run(services, name)
     with gr.Column(scale=1, min_width=110) if columns else nullcontext():
-        step = as_it_comes(gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step"))
+        step = unvalidated(gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id=f"{name}-step"))
     return Picker(run, step)
 
 
 def build_run(services: Services, name: str) -> gr.Dropdown:
     """Only the dropdown of runs, for a view that moves through all of a run's steps."""
     run = gr.Dropdown(services.choices("", trained=True), value=None, label="Run", elem_id=f"{name}-run")
-    return as_it_comes(run)
+    return unvalidated(run)
 
 
 def build_second(services: Services, name: str) -> Picker:
     """As `build_picker` in columns, for an optional second checkpoint."""
     with gr.Column(scale=2, min_width=180):
         choices, label = _or_nothing(services.choices("", trained=True)), "Compare with: another run, or the same one"
-        run = as_it_comes(gr.Dropdown(choices, value="", label=label, elem_id=f"{name}-run"))
+        run = unvalidated(gr.Dropdown(choices, value="", label=label, elem_id=f"{name}-run"))
     with gr.Column(scale=1, min_width=110):
-        step = as_it_comes(gr.Dropdown([], value=None, label="Its checkpoint (step)", elem_id=f"{name}-step"))
+        step = unvalidated(gr.Dropdown([], value=None, label="Its checkpoint (step)", elem_id=f"{name}-step"))
     return Picker(run, step)
 
 

@@ -18,6 +18,11 @@ def chosen_run(services: Services, run_id: Any, token: str) -> Run:
     return services.run(run_id, token)
 
 
+def strings(value: Any) -> list[str]:
+    """The strings of a list with several choices; over the API it may be anything."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """A slider's value as an integer; over the API it may be anything."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

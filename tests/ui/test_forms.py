@@ -12,6 +12,8 @@ from playground.runs.loading import ModelCache
 from playground.runs.store.run_store import ANONYMOUS, RunStore
 from playground.train.estimate import estimate
 from playground.ui import endpoints, forms
+from playground.ui.app import build_app
+from playground.ui.compare import compare_tab
 from playground.ui.inside import attention_endpoints
 from playground.ui.sample import sample_tab
 from playground.ui.services import Services, show_errors
@@ -170,3 +172,24 @@ def test_the_forms_rate_follows_width_and_optimizer_but_never_replaces_ones_own(
 
 def is_skip(answer):
     return isinstance(answer, dict) and answer == gr.skip()
+
+
+FIXED_LISTS = {"Task", "Budget in", "Start from", "Match", "By adjusting"}  # the same choices on every page
+
+
+def test_lists_that_the_server_changes_pass_their_value_on(services):
+    """After a restart the server does not know the choices of an open page: Gradio would refuse its runs and list all
+    others. The handlers look each value up."""
+    demo = build_app(services)
+    changed = {block for function in demo.fns.values() for block in function.outputs}
+    lists = [block for block in changed if isinstance(block, gr.Dropdown) and block.label not in FIXED_LISTS]
+    assert {block.elem_id for block in lists} >= {"train-run", "race", "compare-runs", "sample-run", "away-step"}
+    for block in lists:
+        assert block.allow_custom_value or block.preprocess("0" * 32) == "0" * 32, block.label
+
+
+@pytest.mark.parametrize("sent", [["0" * 32], [["x"], {"y": 1}, None, 3], "0" * 32, 7, None])
+def test_runs_that_are_not_there_are_left_out(services, sent):
+    value, *_ = compare_tab.choose(services, sent, "")
+    assert value["runs"] == []
+    assert compare_tab.refresh(services, sent, "")["value"] == []

@@ -24,9 +24,10 @@ from playground.ui.compare.race_tab import EXAMPLE, RaceTab
 from playground.ui.components import component
 from playground.ui.components.contracts.training import CompareValue, Continuation, LossesValue, SideBySideValue
 from playground.ui.endpoints import MAX_RUNS
-from playground.ui.forms import Form, build_form
+from playground.ui.forms import Form, build_form, unvalidated
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
+from playground.ui.validation import strings
 
 NOTICE = (
     "**What to notice.** Runs can only be ranked where everything else is equal: the same dataset, the same batches in the "
@@ -95,10 +96,10 @@ def _build_overlay(services: Services, parts: dict[str, Any]) -> None:
     with gr.Column(elem_classes="pg-main"):
         with gr.Group(elem_classes="pg-card"):
             gr.Markdown(f"**Runs** up to {MAX_RUNS}", elem_classes="pg-title")
-            parts["runs"] = gr.Dropdown(
+            parts["runs"] = unvalidated(gr.Dropdown(
                 services.choices(""), value=[], multiselect=True, max_choices=MAX_RUNS, label="Runs", show_label=False,
                 elem_id="compare-runs",
-            )  # fmt: skip
+            ))  # fmt: skip
         parts["chart"] = component("compare_chart", curves=partial(endpoints.curves, services), elem_id="compare-chart")
         gr.Markdown(NOTICE, elem_classes="pg-note")
         with gr.Group(elem_classes="pg-card"):
@@ -160,7 +161,7 @@ def _table(services: Services, runs: list[Run]) -> Any:
 def _runs(services: Services, run_ids: list[str] | None, token: str) -> list[Run]:
     """The chosen runs that still exist, each once."""
     found = []
-    for run_id in dict.fromkeys(run_ids or []):
+    for run_id in dict.fromkeys(strings(run_ids)):
         try:
             found.append(services.run(run_id, token))
         except ValueError:
@@ -258,7 +259,7 @@ def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
     """The list of runs as it is now, keeping what is chosen and still exists; at first the reference runs."""
     choices = services.choices(token)
     known = {run_id for _, run_id in choices}
-    chosen = [run_id for run_id in run_ids or [] if run_id in known]
+    chosen = [run_id for run_id in strings(run_ids) if run_id in known]
     return gr.update(choices=choices, value=chosen or _references(services))
 
 

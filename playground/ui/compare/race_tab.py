@@ -31,6 +31,7 @@ from playground.ui.compare import race_endpoints, race_form
 from playground.ui.compare.race_form import RaceForm, build_race_form
 from playground.ui.components import component
 from playground.ui.components.contracts.training import RaceValue
+from playground.ui.forms import unvalidated
 from playground.ui.picker import QUIET
 from playground.ui.scripts import page_function
 from playground.ui.services import Services
@@ -99,9 +100,9 @@ def build(services: Services, inside: Any) -> RaceTab:
 
 def _build_controls(parts: dict[str, Any], services: Services) -> None:
     with gr.Row(elem_classes="pg-actions"):
-        parts["race"] = gr.Dropdown(
+        parts["race"] = unvalidated(gr.Dropdown(
             services.race_choices(""), value=None, label="Race", show_label=False, scale=3, min_width=200, elem_id="race",
-        )  # fmt: skip
+        ))  # fmt: skip
         for key in BUTTONS:
             parts[key] = gr.Button(
                 key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, visible=False, elem_id=f"{key}-race"

@@ -19,10 +19,11 @@ from playground.ui.components import component
 from playground.ui.components.contracts.texts import ReplayValue, TokenizeValue
 from playground.ui.data import tokenizer_endpoints
 from playground.ui.data.tokenizer_endpoints import CORPUS_LABELS, MAX_TOKENIZERS
-from playground.ui.forms import RANGES
+from playground.ui.forms import RANGES, unvalidated
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.services import Services
+from playground.ui.validation import strings
 
 EXAMPLES = {
     "English": 'Mila gave the key to Oren, who had never opened the old box before. "Careful!" she said. '
@@ -128,10 +129,10 @@ def _build_tokenizers(parts: dict[str, Any]) -> None:
     low, high, step = RANGES["n_embd"]
     with gr.Group(elem_classes="pg-card"):
         gr.Markdown(f"**2 · Tokenizers** up to {MAX_TOKENIZERS}", elem_classes="pg-title")
-        parts["tokenizers"] = gr.Dropdown(
+        parts["tokenizers"] = unvalidated(gr.Dropdown(
             FIXED, value=list(START), multiselect=True, max_choices=MAX_TOKENIZERS, label="Tokenizers", show_label=False,
             elem_id="tokenizers",
-        )  # fmt: skip
+        ))  # fmt: skip
         parts["learned"] = gr.Radio(
             [*((label, name) for name, label in CORPUS_LABELS.items()), ("This text", "text")], value="tales",
             label="BPE learned from", elem_classes=["pg-choice", "pg-segmented"], elem_id="tokenizer-learned",
@@ -181,7 +182,7 @@ def look(text: str, keys: list[str] | None, learned: str, width: Any, token: str
     """The requests of the two views."""
     nonce, text = time.monotonic_ns(), text or ""
     request: TokenizeValue = {
-        "visitor": token, "text": text, "tokenizers": keys or [], "learned": learned, "width": width, "nonce": nonce,
+        "visitor": token, "text": text, "tokenizers": strings(keys), "learned": learned, "width": width, "nonce": nonce,
     }  # fmt: skip
     return request, {"text": text, "nonce": nonce}
 
@@ -208,7 +209,7 @@ def add_file(
     tokenizer = kept(key)
     entry = (f"Imported: {in_words(tokenizer)}", f"file:{key}")
     files = [*(file for file in files if file[1] != entry[1]), entry]
-    chosen = [*(old for old in chosen or [] if old != entry[1])][: MAX_TOKENIZERS - 1]
+    chosen = [*(old for old in strings(chosen) if old != entry[1])][: MAX_TOKENIZERS - 1]
     return files, gr.update(choices=_choices(services, files, token), value=[*chosen, entry[1]])
 
 

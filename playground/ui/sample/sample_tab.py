@@ -22,7 +22,7 @@ from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import component
 from playground.ui.components.contracts.texts import Branch, NextTokenValue, TextTree
-from playground.ui.forms import Form, as_it_comes, build_form
+from playground.ui.forms import Form, build_form, unvalidated
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches, writing
 from playground.ui.services import Services
@@ -108,7 +108,7 @@ def _build_comparison(services: Services, parts: dict[str, Any]) -> None:
         elem_classes=["pg-choice"], elem_id="sample-ways",
     )  # fmt: skip
     beams = gr.Slider(1, 16, 4, step=1, label="Beams", buttons=[], elem_classes="pg-compact")
-    parts["n_beam"] = as_it_comes(beams)
+    parts["n_beam"] = unvalidated(beams)
     with gr.Column(visible=False) as parts["others"]:
         parts["other"] = build_picker(services, "sample-other")
     parts["generate_all"] = gr.Button("Generate all", elem_classes="pg-quiet", elem_id="generate-all")

@@ -24,7 +24,7 @@ from playground.ui import layout
 from playground.ui.cancel_previous import CancelPrevious
 from playground.ui.components import component
 from playground.ui.components.contracts.texts import SlotsValue, WrittenToken
-from playground.ui.forms import as_it_comes
+from playground.ui.forms import unvalidated
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches
 from playground.ui.sample import streaming_view as view
@@ -97,8 +97,8 @@ def build(services: Services) -> StreamingTab:
 
 def _build_memory(parts: dict[str, Any]) -> None:
     look: dict[str, Any] = {"buttons": [], "elem_classes": "pg-compact"}
-    parts["window"] = as_it_comes(gr.Slider(4, 256, 64, step=4, label="Window", elem_id="streaming-window", **look))
-    parts["n_sink"] = as_it_comes(gr.Slider(0, 16, 4, step=1, label="Sinks", **look))
+    parts["window"] = unvalidated(gr.Slider(4, 256, 64, step=4, label="Window", elem_id="streaming-window", **look))
+    parts["n_sink"] = unvalidated(gr.Slider(0, 16, 4, step=1, label="Sinks", **look))
 
 
 def _build_tries(parts: dict[str, Any]) -> None:

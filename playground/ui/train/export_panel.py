@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from playground.runs.export import FORMATS, export_run, zip_folder
+from playground.ui.forms import unvalidated
 from playground.ui.picker import QUIET, checkpoints
 from playground.ui.services import Services
 
@@ -58,7 +59,9 @@ def build_take_away(services: Services) -> TakeAway:
         )  # fmt: skip
         about = gr.Markdown(ABOUT["transformers"], elem_classes="pg-note")
         with gr.Row(elem_classes="pg-actions"):
-            step = gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id="away-step", scale=1, min_width=120)
+            step = unvalidated(
+                gr.Dropdown([], value=None, label="Checkpoint (step)", elem_id="away-step", scale=1, min_width=120)
+            )
             prepare = gr.Button("Download", variant="primary", elem_id="away-prepare", scale=1, min_width=120)
         said = gr.Markdown("", elem_classes="pg-note", elem_id="away-said")
         file = gr.File(

@@ -31,7 +31,7 @@ from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
 from playground.ui.components import component
-from playground.ui.forms import Form, build_form, build_groups, read_form, remaining
+from playground.ui.forms import Form, build_form, build_groups, read_form, remaining, unvalidated
 from playground.ui.imports import keep, kept
 from playground.ui.picker import QUIET
 from playground.ui.progress import Tell, with_progress
@@ -177,10 +177,10 @@ def _build_controls(parts: dict[str, Any], services: Services) -> None:
     with gr.Group(elem_classes=["pg-card", "pg-run"]):
         gr.Markdown("**Or open an existing run**", elem_classes=["pg-title", "pg-run-none"])
         with gr.Row(elem_classes="pg-actions"):
-            parts["run"] = gr.Dropdown(
+            parts["run"] = unvalidated(gr.Dropdown(
                 services.choices(""), value=None, label="Run", show_label=False, scale=3, min_width=200,
                 elem_id="train-run", info=None,
-            )  # fmt: skip
+            ))  # fmt: skip
             for key in ("pause", "resume", "stop"):
                 parts[key] = gr.Button(
                     key.capitalize(), elem_classes="pg-quiet", min_width=80, scale=0, elem_id=f"{key}-run"
