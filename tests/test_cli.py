@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -220,6 +221,10 @@ WRONG = [
     (["sample", ""], "No run is called ''"),
     (["sample", "../.."], "No run is called '../..'"),
     (["resume", "zzz"], "No run is called 'zzz'"),
+    (["stop", "zzz"], "No run or race of yours is called 'zzz'"),
+    (["delete"], "Give either runs to delete or --all."),
+    (["delete", "zzz", "--all"], "Give either runs to delete or --all."),
+    (["export-all", "/no/such/folder/runs.zip"], "runs.zip could not be written: No such file or directory."),
 ]
 
 
@@ -253,11 +258,53 @@ def test_the_app_is_the_default(
 def test_clearing_the_queue(root: Path, capsys: Captured) -> None:
     run = RunStore(root).get(trained(capsys))
     status.declare(run.path, Status("queued", queued=1.0))
-    assert main(["runs", "--clear-queue"]) == 0
-    told = capsys.readouterr()
-    assert told.err == "1 waiting job stopped.\n"
-    assert "stopped" in told.out
+    assert main(["clear"]) == 0
+    assert capsys.readouterr() == ("", "1 waiting job stopped.\n")
     assert run.state() == "stopped"
+
+
+def test_stopping_clearing_and_deleting(root: Path, capsys: Captured) -> None:
+    store = RunStore(root)
+    first, second = (store.get(trained(capsys, "--name", name)) for name in ("first", "second"))
+    for run in (first, second):
+        status.declare(run.path, Status("queued", queued=1.0))
+    assert main(["stop", "FIRST"]) == 0
+    assert capsys.readouterr() == (f"{first.id}\n", "first: stopped\n")
+    assert [run.state() for run in (first, second)] == ["stopped", "queued"]
+    assert main(["clear", "--running"]) == 0
+    assert capsys.readouterr().err == "1 job stopped.\n"
+    assert second.state() == "stopped"
+    assert main(["delete", first.id[:8]]) == 0
+    assert capsys.readouterr().err == "1 run or race deleted.\n"
+    assert [run.name for run in store.list()] == ["second"]
+    assert main(["delete", "--all"]) == 2
+    assert capsys.readouterr().err == "This would delete 1 run or race. Add --yes to delete.\n"
+    assert main(["delete", "--all", "--yes"]) == 0
+    assert store.list() == []
+
+
+def test_a_run_that_trains_is_stopped_or_killed(root: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunStore(root).get(trained(capsys))
+    monkeypatch.setattr("playground.runs.queue.control.STOP_SECONDS", 0.1)
+    with subprocess.Popen(["sleep", "60"]) as deaf:
+        status.declare(run.path, status.running(deaf.pid))
+        assert main(["stop", run.id]) == 0
+        assert deaf.wait(5) == -signal.SIGTERM
+    assert run.status().message == "The training process did not stop in time and was killed after step 20. " + (
+        "The checkpoint of step 20 is kept."
+    )
+
+
+def test_exporting_all(root: Path, tmp_path: Path, capsys: Captured) -> None:
+    run_id = trained(capsys)
+    target = tmp_path / "class.zip"
+    assert main(["export-all", str(target)]) == 0
+    assert capsys.readouterr() == (f"{target}\n", "1 run exported.\n")
+    with zipfile.ZipFile(target) as files:
+        assert [name for name in files.namelist() if run_id[:8] not in name] == ["runs.csv"]
+    assert main(["export-all", str(target)]) == 2
+    assert capsys.readouterr().err == "class.zip exists already. Choose another name.\n"
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
 def test_a_folder_that_cannot_hold_runs(tmp_path: Path, capsys: Captured) -> None:

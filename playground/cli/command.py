@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from playground.config import counted
+from playground.runs.queue.queue import Job
+from playground.runs.races import jobs
 from playground.runs.store.run_store import Run, RunStore
+
+Found = TypeVar("Found", bound=Job)
 
 PROGRAM = "llm-playground" if Path(sys.argv[0]).stem == "llm-playground" else "python -m playground"
 
@@ -31,15 +36,23 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def find_run(store: RunStore, text: str) -> Run:
     """The run whose id begins with `text`, or whose name it is. Raises ValueError unless there is exactly one."""
-    runs = store.list()
-    found = [run for run in runs if run.name.casefold() == text.casefold()]
-    found = found or [run for run in runs if text and run.id.startswith(text.lower())]
+    return _only(store.list(), text, "run")
+
+
+def find_job(store: RunStore, text: str) -> Job:
+    """As `find_run`, for the user's own races and the runs that are in none."""
+    return _only(jobs(store), text, "run or race of yours", "runs or races of yours")
+
+
+def _only(known: Sequence[Found], text: str, noun: str, plural: str = "") -> Found:
+    found = [one for one in known if one.name.casefold() == text.casefold()]
+    found = found or [one for one in known if text and one.id.startswith(text.lower())]
     if not found:
         raise ValueError(
-            f"No run is called {text[:40]!r} or has an id that begins with it. List them with: {PROGRAM} runs"
+            f"No {noun} is called {text[:40]!r} or has an id that begins with it. List them with: {PROGRAM} runs"
         )
     if len(found) > 1:
         raise ValueError(
-            f"{counted(len(found), 'run')} match {text[:40]!r}. Give more of the id. List them with: {PROGRAM} runs"
+            f"{counted(len(found), noun, plural)} match {text[:40]!r}. Give more of the id. List them with: {PROGRAM} runs"
         )
     return found[0]

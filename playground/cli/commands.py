@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from playground.cli.command import PROGRAM
+from playground.cli.control import CLEAR, DELETE, EXPORT_ALL, STOP
 from playground.cli.files import EXPORT, IMPORT
 from playground.cli.race import RACE
 from playground.cli.runs import RUNS
@@ -20,7 +21,12 @@ from playground.cli.train import RESUME, TRAIN
 from playground.runs.store.paths import data_root, default_root, gallery_root
 from playground.runs.store.run_store import RunStore
 
-COMMANDS = {command.name: command for command in (SERVE, TRAIN, SAMPLE, RUNS, RESUME, EXPORT, IMPORT, RACE)}
+COMMANDS = {
+    command.name: command
+    for command in (
+        SERVE, TRAIN, SAMPLE, RUNS, RESUME, STOP, DELETE, CLEAR, EXPORT, EXPORT_ALL, IMPORT, RACE,
+    )
+}  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,4 +1,4 @@
-"""Listing runs, and clearing the queue."""
+"""Listing runs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,12 @@ import argparse
 import sys
 
 from playground.cli.command import Command
-from playground.config import counted
 from playground.races.comparison import with_error
 from playground.runs.curves import Curves
-from playground.runs.queue.launcher import clear_queue
 from playground.runs.store.run_store import RunStore
 
 
-def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--clear-queue",
-        action="store_true",
-        help="stop all runs and races that wait, of all visitors; then list all runs",
-    )
-
-
 def _runs(options: argparse.Namespace, store: RunStore) -> int:
-    if options.clear_queue:
-        print(f"{counted(clear_queue(store), 'waiting job')} stopped.", file=sys.stderr)
     curves = Curves(store)
     rows = [("id", "name", "state", "step", "validation loss (nats/token)", "bits/byte")]
     for run in store.list():
@@ -49,4 +37,4 @@ def _runs(options: argparse.Namespace, store: RunStore) -> int:
     return 0
 
 
-RUNS = Command("runs", "list all runs", _options, _runs)
+RUNS = Command("runs", "list all runs", lambda parser: None, _runs)

@@ -22,8 +22,9 @@ from playground.runs.limits import LOCAL, Limits
 from playground.runs.queue.admission import check_resumable, check_trainer, check_turns
 from playground.runs.queue.audit_log import AuditLog, Tell, null_sink
 from playground.runs.queue.client_networks import ClientNetworkOf, ClientNetworks, no_network
+from playground.runs.queue.control import clear_queue, request_end, settle
 from playground.runs.queue.killed import declare_killed
-from playground.runs.queue.queue import Job, QueueView, RoundRobin, after_all_queued, kind_of, line
+from playground.runs.queue.queue import Job, QueueView, RoundRobin, after_all_queued, line
 from playground.runs.queue.space import PASS_SECONDS, Space
 from playground.runs.queue.usage import Usage
 from playground.runs.races import Race, check_job, jobs, own_job
@@ -145,9 +146,9 @@ class Launcher:
         """As `stop`, but the run's state is paused."""
         return self._request(run_id, "pause", visitor)
 
-    def clear_queue(self) -> int:
-        """Stop all waiting jobs, for the host. Returns their number."""
-        found = clear_queue(self.store)
+    def clear_queue(self, running: bool = False) -> int:
+        """Stop all waiting jobs, with `running` also those that train, for the host. Returns their number."""
+        found = clear_queue(self.store, running)
         self._seen = None
         return found
 
@@ -162,6 +163,7 @@ class Launcher:
                 raise ValueError("This run is still training. Wait until it ends, or stop it first.")
             check_resumable(run, now, finished_too=True)
             self._check_turns(visitor, self._statuses())
+            self.limits.check_run(run.model, run.train.replace(steps=run.train.steps + steps))
         self.store.extend(run_id, steps, visitor)
         return self._enqueue(run_id, visitor, finished_too=True)
 
@@ -227,22 +229,10 @@ class Launcher:
         return queued
 
     def _request(self, run_id: str, what: Request, visitor: str | None) -> Status:
-        with self.store.exclusive():
-            run = own_job(self.store, run_id, visitor)
-            now, wanted = run.status(), Status("stopped" if what == "stop" else "paused")
-            if now.state == wanted.state:
-                return now
-            if now.state in ("finished", "failed", "diverged"):
-                raise ValueError(f"This {kind_of(run)} has already {now.state}.")
-            if now.state in ("stopped", "crashed") and what == "pause":
-                raise ValueError(f"This {kind_of(run)} is not training.")
-            # The request comes first: a worker that is given the run at this moment sees it at its first step.
-            status.request(run.path, what)
-            if not status.alive(status.declared(run.path)):
-                status.declare(run.path, wanted)
-            self._seen = None
+        now = request_end(self.store, run_id, what, visitor)
+        self._seen = None
         self._wake.set()
-        return run.status()
+        return now
 
     def _check_space(self, job: Job) -> None:
         try:
@@ -338,16 +328,7 @@ class Launcher:
             if declared.state == "running":
                 press(declared, now - since, STOP_SECONDS, sent)
                 if not status.alive(declared):
-                    self._settle(run)
-
-    def _settle(self, run: Job) -> None:
-        """Record the status of a process that was asked to stop and ended without writing one."""
-        with self.store.exclusive():
-            if run.status().state == "crashed":
-                message = f"The training process did not stop in time and was killed{status.reached(run.path)}"
-                status.declare(
-                    run.path, Status("paused" if status.requested(run.path) == "pause" else "stopped", message)
-                )
+                    settle(self.store, run)
 
     def _dispatch(self, run: Job) -> None:
         """Give a queued run to the spare worker, or to a new one."""
@@ -379,15 +360,6 @@ class Launcher:
 
     def _new_worker(self) -> Worker:
         return Worker(self.store.root / "worker.log", self.threads, die_with_parent=self.die_with_ui)
-
-
-def clear_queue(store: RunStore) -> int:
-    """Stop all jobs in a store that wait, of all visitors; running ones continue. Returns their number."""
-    with store.exclusive():
-        waiting = [job for job in jobs(store) if job.status().state == "queued"]
-        for job in waiting:
-            status.declare(job.path, Status("stopped", "The host has cleared the queue."))
-    return len(waiting)
 
 
 def _shorten(log: Path) -> None:

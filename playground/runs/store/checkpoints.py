@@ -17,7 +17,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import safetensors
 import torch
@@ -128,6 +128,12 @@ def steps(run: Path, kind: Kind) -> list[int]:
         if match and _looks_complete(run / kind / name):
             found.append(int(match[1]))
     return sorted(found)
+
+
+def newest_weights(run: Path) -> Path | None:
+    """The file with the newest weights of a run, of a checkpoint or a snapshot; None if there are none."""
+    found = [(step, _folder(run, kind, step)) for kind in get_args(Kind) for step in steps(run, kind)]
+    return max(found)[1] / "model.safetensors" if found else None
 
 
 def _looks_complete(folder: Path) -> bool:
