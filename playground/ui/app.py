@@ -38,7 +38,7 @@ from playground.ui.server.uploads import Uploads
 from playground.ui.services import Services
 from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
-from playground.ui.train import run_actions, train_tab
+from playground.ui.train import run_actions, train_tab, your_data
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
@@ -177,7 +177,7 @@ def launch_options(services: Services, addresses: Addresses | None = None, conne
                 Middleware(EarlyScript, scripts=first),
             ],
             "openapi_url": None,  # a list of all routes; `gradio_api/openapi.json` lists the public endpoints
-            "routes": [*scripts.routes(), *preload.routes(), *health.routes(services)],
+            "routes": [*scripts.routes(), *preload.routes(), *health.routes(services), *your_data.routes(services)],
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,

@@ -27,7 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 NETWORK = (20, 3.0)  # wrong passwords that are free, and seconds for each one after them
 ALL = (100, 0.5)
-UNCHECKED = re.compile(r"/(?:heartbeat|stream|cancel|reset)(?:/|$)")
+UNCHECKED = re.compile(r"/(?:heartbeat|stream|cancel|reset|your-data)(?:/|$)")
 LONGEST_WAIT = 10.0  # seconds
 MOST_KEYS = 10_000
 
@@ -57,7 +57,7 @@ class Throttle:
 
 
 class MembersOnly:
-    """ASGI middleware that answers Gradio's routes without a check of their own only to visitors who are logged in."""
+    """ASGI middleware that answers routes without a check of their own only to visitors who are logged in."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app

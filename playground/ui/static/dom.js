@@ -143,6 +143,26 @@ export function save(name, content, type = "application/octet-stream") {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/**
+ * Fetch a file of this app with a secret, and hand it to the browser to keep. Resolves to the sentence `done`, or to what was
+ * wrong.
+ *
+ * @param {string} path
+ * @param {string} token
+ * @param {string} name
+ * @param {string} done
+ */
+export async function download(path, token, name, done) {
+  try {
+    const answer = await fetch(new URL(path, document.baseURI), { method: "POST", headers: { authorization: `Bearer ${token}` } });
+    if (!answer.ok) return answer.status < 500 ? await answer.text() : "The server could not make the file. Try again.";
+    save(name, await answer.blob());
+    return done;
+  } catch {
+    return "The download was interrupted. Try again.";
+  }
+}
+
 // ---- addresses ------------------------------------------------------------------------------------------------
 
 /**

@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from playground.config import usual_documents
-from playground.runs.limits import Limits
 from playground.ui.forms import Form
 from playground.ui.picker import QUIET
+from playground.ui.services import Services
 
 
 def follow_documents(documents: Any, tokenizer: Any) -> Any:
@@ -20,9 +20,11 @@ def follow_documents(documents: Any, tokenizer: Any) -> Any:
     return new
 
 
-def wire_documents(train: Form, limits: Limits) -> None:
+def wire_documents(train: Form, services: Services) -> None:
     """Let the setting follow the user's choice, unless the host has frozen it."""
-    if "documents" in limits.frozen:
-        return
+
+    def follow(documents: Any, tokenizer: Any) -> Any:
+        return gr.skip() if "documents" in services.limits.frozen else follow_documents(documents, tokenizer)
+
     documents, tokenizer = train["documents"], train["tokenizer"]
-    gr.on([tokenizer.input], follow_documents, [documents, tokenizer], documents, trigger_mode="always_last", **QUIET)  # type: ignore[attr-defined]
+    gr.on([tokenizer.input], follow, [documents, tokenizer], documents, trigger_mode="always_last", **QUIET)  # type: ignore[attr-defined]

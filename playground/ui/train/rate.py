@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from playground.config import ModelConfig, TrainConfig, followed_rate, spelled
-from playground.runs.limits import Limits
 from playground.ui.forms import Form
 from playground.ui.picker import QUIET
+from playground.ui.services import Services
 
 
 def follow_rate(rate: Any, optimizer: Any, width: Any) -> Any:
@@ -26,12 +26,15 @@ def follow_rate(rate: Any, optimizer: Any, width: Any) -> Any:
     return new
 
 
-def wire_rate(model: Form, train: Form, limits: Limits) -> None:
+def wire_rate(model: Form, train: Form, services: Services) -> None:
     """Let the rate follow the user's changes, unless the host has frozen it."""
-    if "learning_rate" in limits.frozen:
-        return
+
+    def follow(rate: Any, optimizer: Any, width: Any) -> Any:
+        frozen = "learning_rate" in services.limits.frozen
+        return gr.skip() if frozen else follow_rate(rate, optimizer, width)
+
     rate, followed = train["learning_rate"], [train["optimizer"], model["n_embd"]]
     gr.on(
         [control.input for control in followed],  # type: ignore[attr-defined]
-        follow_rate, [rate, *followed], rate, trigger_mode="always_last", **QUIET,
+        follow, [rate, *followed], rate, trigger_mode="always_last", **QUIET,
     )  # fmt: skip

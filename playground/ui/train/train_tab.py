@@ -47,6 +47,7 @@ from playground.ui.train.rate import wire_rate
 from playground.ui.train.run_actions import act, continue_training, delete, follow, rename
 from playground.ui.train.schedule_chart import FIELDS as SCHEDULE_FIELDS
 from playground.ui.train.schedule_chart import schedule_chart, show_schedule
+from playground.ui.train.your_data import YourData, build_your_data, wire_your_data
 
 MODEL_FIRST = ("n_layer", "n_embd", "n_head", "block_size")
 TRAIN_FIRST = ("steps", "batch_size", "learning_rate")
@@ -95,6 +96,7 @@ class TrainTab:
     view: gr.HTML
     about: gr.Group
     card: gr.HTML
+    yours: YourData
 
     @property
     def form(self) -> set[gr.components.Component]:
@@ -127,6 +129,7 @@ def build(services: Services) -> TrainTab:
                 elem_id="live-run",
             )  # fmt: skip
             gr.Markdown(NOTICE, elem_classes="pg-note")
+            parts["yours"] = build_your_data(services)
     allowance.freeze(services.limits, parts["model"], parts["train"])
     return TrainTab(**parts)
 
@@ -328,8 +331,8 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     of_model, of_train = recipe_fields()
     whole = [tab.text.text, *(tab.model[key] for key in of_model), *(tab.train[key] for key in of_train)]
     tab.preset.input(show_recipe, [tab.preset, *whole], whole, **QUIET)
-    wire_rate(tab.model, tab.train, services.limits)
-    wire_documents(tab.train, services.limits)
+    wire_rate(tab.model, tab.train, services)
+    wire_documents(tab.train, services)
     gr.on(
         [control.change for control in tab.form],  # type: ignore[attr-defined]
         partial(show_estimate, services, tab),
@@ -363,3 +366,4 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     allowance.wire(tab.allowance, services, visitor)
     wire_take_away(tab.away, services, visitor, tab.run)
     wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])
+    wire_your_data(tab.yours, services, visitor, [tab.run, tab.view])
