@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from playground.runs.queue import host_changes
 from playground.runs.queue.hosting import PREFIX, VARIABLES, Hosting
 from playground.runs.races import list_races
 from playground.runs.store.paths import cache_root
@@ -81,7 +82,8 @@ def problems(
     host: str | None, port: int | None, store: RunStore, public: bool | None
 ) -> tuple[Hosting | None, list[str]]:
     """The host's options if they can be read, and a sentence for each reason not to start the app."""
-    hosting, found = None, unknown_variables(os.environ)
+    hosting: Hosting | None = None
+    found = unknown_variables(os.environ)
     for check in (
         lambda: check_port(host, port),
         lambda: check_folder(store.root, "--data or PLAYGROUND_DATA"),
@@ -92,8 +94,9 @@ def problems(
         except ValueError as error:
             found.append(str(error))
     try:
-        hosting = Hosting.read(os.environ, public)
-        found += unknown_pins(hosting, store)
+        start = Hosting.read(os.environ, public)
+        found += unknown_pins(start, store)
+        hosting, _ = host_changes.stored(start, store.root)
     except ValueError as error:
         found.append(str(error))
     return hosting, found

@@ -31,6 +31,7 @@ class Limits:
     max_context: int | None = _limit("Context length of a model, in tokens.")
     max_batch_tokens: int | None = _limit("Tokens per step: batch size × gradient accumulation × context length.")
     max_vocabulary: int | None = _limit("Vocabulary size.")
+    max_steps: int | None = _limit("Steps of a run; in a race, of each model.")
     memory_mb: int | None = _limit(
         "Memory of a training process, in MB: estimated before it starts, measured while it runs."
     )
@@ -101,6 +102,7 @@ class Limits:
         _compare(
             model.vocab_size, self.max_vocabulary, "Vocabulary size", "this model has {} tokens", "it, or use bytes"
         )
+        _compare(train.steps, self.max_steps, "Steps", "this run has {}", "them")
         tokens = train.batch_size * train.grad_accum * model.block_size
         _compare(tokens, self.max_batch_tokens, "Batch", "a step reads {} tokens", _BATCH)
         size = count_parameters(model)
@@ -130,7 +132,8 @@ class Limits:
     def in_words(self) -> str:
         """The limits relevant before a start, in one line; empty without limits."""
         words = {
-            "max_parameters": "{:,} parameters", "max_context": "context {:,}", "run_minutes": "{:g} min a run",
+            "max_parameters": "{:,} parameters", "max_context": "context {:,}", "max_steps": "{:,} steps",
+            "run_minutes": "{:g} min a run",
             "daily_minutes": "{:g} min a day", "visitor_mb": "{:,} MB of runs",
         }  # fmt: skip
         said = [text.format(value) for name, text in words.items() if (value := getattr(self, name)) is not None]

@@ -68,6 +68,22 @@ def freeze(limits: Limits, *forms: Form) -> None:
                 form[name].interactive = False
 
 
+def opened(services: Services) -> list[Any]:
+    """What a page shows when it opens: `allowance.words` and `allowance.unlock`, as the limits are now."""
+    words = in_words(services.limits)
+    return [gr.update(value=words, visible=bool(words)), gr.update(visible=services.limits.trainers == "owner")]
+
+
+def opened_settings(services: Services, *forms: Form) -> dict[str, Any]:
+    """For each setting that has been frozen or released since the start, the update that shows it."""
+    frozen, now = services.limits.frozen, {name: control for form in forms for name, control in form.items()}
+    return {
+        name: gr.update(interactive=name not in frozen)
+        for name, control in now.items()
+        if (name in frozen) != (control.interactive is False)  # type: ignore[attr-defined]
+    }
+
+
 def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
     """Unlock training with the host's password. Raises ValueError for a wrong password, after a delay."""
     _check_host(services, password)

@@ -15,11 +15,12 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import endpoints, links, scripts
+from playground.ui import allowance, endpoints, links, scripts
 from playground.ui.api import add_api
 from playground.ui.compare import compare_tab, race_form, race_tab
 from playground.ui.components import component
 from playground.ui.data import batch_tab, tokenizer_tab
+from playground.ui.desk import desk_routes
 from playground.ui.forms import read_form
 from playground.ui.inside import attention_tab, inside_tab
 from playground.ui.picker import QUIET
@@ -78,15 +79,17 @@ def build_app(services: Services) -> gr.Blocks:
         )  # fmt: skip
         race: compare_tab.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
+        limits = [first.allowance.words, first.allowance.unlock]
 
         def opened(
             services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
         ) -> tuple[Any, ...]:
             query = dict(request.query_params) if request else {}
             token, *page = arrive(services, accounts.token_of(services, known, profile), query)
-            return token, *page, *links.open_link(services, built, query, token)
+            now = allowance.opened(services)
+            return token, *page, *now, *links.open_link(services, built, query, token)
 
-        demo.load(services.bind(opened), visitor, [*shown, *links.opened_controls(built)], **QUIET).then(
+        demo.load(services.bind(opened), visitor, [*shown, *limits, *links.opened_controls(built)], **QUIET).then(
             partial(train_tab.show_estimate, services, first), first.form, [first.estimate, first.changed], **QUIET
         )
         links.wire(link, built, services, visitor)
@@ -161,7 +164,8 @@ def see_batch(
 def launch_options(services: Services, addresses: Addresses | None = None, connections: int = MOST) -> dict[str, Any]:
     """The arguments of `launch`, for an app that has these addresses (those of this machine only unless given) and accepts
     this many connections."""
-    addresses = addresses or Addresses.of(services.hosting)
+    hosting = services.hosting
+    addresses = addresses or Addresses.of(hosting)
     first = tuple(f"./{scripts.address(name)}" for name in scripts.with_imports(*FIRST_SCRIPTS))
     uploads = Uploads(Path(get_upload_folder())) if services.public else None
     return {
@@ -172,12 +176,19 @@ def launch_options(services: Services, addresses: Addresses | None = None, conne
             "middleware": [
                 Middleware(RequestGuard, uploads=uploads, addresses=addresses),
                 *([Middleware(OpenRequests, most=connections)] if services.public else []),
-                *([Middleware(MembersOnly), Middleware(LoginThrottle)] if services.hosting.password else []),
+                *([Middleware(MembersOnly)] if hosting.password else []),
+                *([Middleware(LoginThrottle)] if hosting.password or hosting.host_password else []),
                 Middleware(Delivery),
                 Middleware(EarlyScript, scripts=first),
             ],
             "openapi_url": None,  # a list of all routes; `gradio_api/openapi.json` lists the public endpoints
-            "routes": [*scripts.routes(), *preload.routes(), *health.routes(services), *your_data.routes(services)],
+            "routes": [
+                *scripts.routes(),
+                *preload.routes(),
+                *health.routes(services),
+                *your_data.routes(services),
+                *desk_routes.routes(services),
+            ],
         },
         "mcp_server": find_spec("mcp") is not None,  # the endpoints of `api` as tools for agents: the extra "mcp"
         "ssr_mode": False,

@@ -11,7 +11,7 @@ from playground.analysis.queue_eta import seconds_until_start
 from playground.config import counted, duration
 from playground.reference.bands import find_band
 from playground.runs.races import Race, list_races
-from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound
+from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound, hashed
 from playground.ui.components.contracts.shared import CurvesAnswer, RunNews, TimelineAnswer
 from playground.ui.components.contracts.training import BandAnswer, LiveAnswer
 from playground.ui.json_endpoints import Request, json_endpoint
@@ -51,6 +51,8 @@ def band(services: Services, request: Request) -> BandAnswer:
 def live(services: Services, request: Request) -> LiveAnswer:
     """What is training now, as text: ``{"visitor"}`` -> ``{"state", "text"}``."""
     visitor = services.visitor(request.get("visitor"))
+    if visitor and (owner := hashed(visitor)) is not None:
+        services.presence.seen(owner)
     for race in list_races(services.store, visitor):
         state = "idle" if race.reference else race.status().state
         if state in ("running", "queued"):

@@ -19,6 +19,7 @@ import gradio as gr
 
 from playground.config import PRESETS, ModelConfig, TrainConfig, counted, preset
 from playground.data.corpora import CORPORA
+from playground.ui.allowance import opened_settings
 from playground.ui.components.contracts.training import LinkValue
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
@@ -241,7 +242,17 @@ def open_link(services: Services, built: Mapping[str, Any], query: Mapping[str, 
     except ValueError as error:
         gr.Warning(for_toast(str(error)), title="This link")
         setup = [gr.skip()] * len(controls)
-    return [*views, *setup]
+    train: TrainTab = built["train"]
+    changed = opened_settings(services, train.model, train.train)
+    names = [None] * (len(setup) - len(train.model) - len(train.train)) + [*train.model, *train.train]
+    return [*views, *(_merged(value, changed.get(name or "")) for name, value in zip(names, setup, strict=True))]
+
+
+def _merged(value: Any, update: Any) -> Any:
+    """An update of a control together with a value for it, or `gr.skip()`."""
+    if update is None:
+        return value
+    return update if value == gr.skip() else {**update, "value": value}
 
 
 def wire(box: gr.HTML, built: Mapping[str, Any], services: Services, visitor: gr.BrowserState) -> None:

@@ -85,10 +85,11 @@ def _shared(services: Services, run_id: str | None, token: str) -> Run | None:
 
 
 def _favourite(services: Services, known: list[str], token: str) -> str | None:
-    """The initial run: the visitor's newest, otherwise the reference run with the most checkpoints."""
+    """The initial run: the visitor's newest, otherwise the pinned or reference run with the most checkpoints."""
     runs = [services.run(run_id, token) for run_id in known]
-    if runs and not runs[0].reference:
-        return runs[0].id
+    own = next((run for run in runs if not run.reference and run.id not in services.hosting.pinned), None)
+    if own is not None:
+        return own.id
     best = max(runs, key=lambda run: len(run.steps_available()), default=None)
     return best.id if best else None
 

@@ -1,4 +1,4 @@
-"""The page's scripts: ES modules in ``components/`` and ``static/``, and plotly.js from the installed package.
+"""The page's scripts: ES modules in ``components/``, ``desk/`` and ``static/``, and plotly.js from the installed package.
 
 They are served under ``/scripts/VERSION/``, where the version is a hash of all of them: a browser keeps them for good, and
 relative imports stay within a version. The offline report carries the modules that it needs in an import map.
@@ -27,7 +27,7 @@ PATHS = {
     "plotly.min.js": PLOTLY_PATH,
     **{
         path.relative_to(HERE).as_posix(): path
-        for path in sorted([*HERE.glob("components/*.js"), *HERE.glob("static/*.js")])
+        for path in sorted(path for folder in ("components", "desk", "static") for path in HERE.glob(f"{folder}/*.js"))
     },
 }
 IMPORTED = re.compile(r'^import [^;]*? from "(\.{1,2}/[\w./]+)";$', re.MULTILINE)

@@ -8,8 +8,9 @@ import inspect
 import os
 import re
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,21 +21,27 @@ from playground.runs.archive import Archive
 from playground.runs.curves import Curves
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
+from playground.runs.queue import host_changes
 from playground.runs.queue.audit_log import null_sink, standard_output
 from playground.runs.queue.client_networks import no_network
 from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
+from playground.runs.queue.presence import Presence
 from playground.runs.races import Race, get_race, list_races
 from playground.runs.store.paths import cache_root, data_root, gallery_root
-from playground.runs.store.run_store import ANONYMOUS, Run, RunStore
+from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound, RunStore
 from playground.ui.client_network import client_network
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Services:
-    """`public`: each visitor has a secret and sees only their own runs. Otherwise all runs belong to one user."""
+    """`public`: each visitor has a secret and sees only their own runs. Otherwise all runs belong to one user.
+
+    `hosting` holds the options in force: only `change_hosting` replaces it, while the app runs. `started_with` are those of
+    the start.
+    """
 
     store: RunStore
     launcher: Launcher
@@ -44,14 +51,17 @@ class Services:
     public: bool
     hosting: Hosting = Hosting()  # noqa: RUF009 - frozen
     archive: Archive | None = None
+    presence: Presence = field(default_factory=Presence)
+    started_with: Hosting | None = None
 
     @classmethod
     def create(cls, public: bool | None = None, store: RunStore | None = None) -> Services:
         """Create the services from environment variables (`queue.hosting`); public by default on a Hugging Face
         Space or with ``PLAYGROUND_PUBLIC=1``. Raises ValueError for an invalid variable."""
-        hosting = Hosting.read(os.environ, public)
+        started_with = Hosting.read(os.environ, public)
         decode_step.warm()
         store = store or RunStore(data_root(), gallery_root())
+        hosting, unused = host_changes.stored(started_with, store.root)
         launcher = Launcher(
             store,
             cache_dir=cache_root(),
@@ -61,12 +71,23 @@ class Services:
             tell=standard_output if hosting.public else null_sink,
             client_network=client_network if hosting.public else no_network,
         )
-        for sentence in store.unreadable():
+        for sentence in (*store.unreadable(), *([unused] if unused else [])):
             print(f"store: {sentence}", flush=True)
         archive = None if hosting.archive is None else Archive(store, hosting.archive)
         if archive is not None:
             archive.start()
-        return cls(store, launcher, Curves(store), ModelCache(), cache_root(), hosting.public, hosting, archive)
+        return cls(
+            store, launcher, Curves(store), ModelCache(), cache_root(), hosting.public, hosting, archive,
+            started_with=started_with,
+        )  # fmt: skip
+
+    def change_hosting(self, changes: Mapping[str, Any]) -> None:
+        """Put options in force that differ from those of the start in `changes`, and store them. Raises ValueError or
+        OSError, and nothing is changed."""
+        start = self.started_with or self.hosting
+        hosting = host_changes.with_changes(start, changes)
+        host_changes.store(self.store.root, start, hosting)
+        self.started_with, self.hosting, self.launcher.limits = start, hosting, hosting.limits
 
     def close(self) -> None:
         """Stop background work: in public mode runs pause; ended runs are copied to the archive."""
@@ -80,12 +101,22 @@ class Services:
         return self.hosting.limits
 
     def pinned_first(self, found: list[Any]) -> list[Any]:
-        """Runs or races, pinned ones first, in the host's order. Only reference runs and races can be pinned."""
+        """Runs or races, pinned ones first, in the host's order. Others than reference runs and races are pinned by id."""
         order = {key: number for number, key in enumerate(self.hosting.pinned)}
         last = len(order)
         return sorted(
-            found, key=lambda one: min(order.get(one.id, last), order.get(one.name, last)) if one.reference else last
+            found,
+            key=lambda one: min(order.get(one.id, last), order.get(one.name, last) if one.reference else last),
         )
+
+    def _with_pinned(self, found: list[Any], get: Callable[[str], Any]) -> list[Any]:
+        """Also the runs or races of others that the host has pinned, by `get`, which raises RunNotFound for other ids."""
+        known = {one.id for one in found}
+        for key in self.hosting.pinned:
+            if key not in known:
+                with suppress(RunNotFound):
+                    found = [*found, get(key)]
+        return self.pinned_first(found)
 
     def visitor(self, token: object) -> str | None:
         """The store's visitor for a browser's token. None is the user of a local app; without a token it is `ANONYMOUS`.
@@ -119,28 +150,30 @@ class Services:
 
     def race_choices(self, token: object, shared: Race | None = None) -> list[tuple[str, str]]:
         """Races for a dropdown, as (name, id); `shared` is one that was shared by link."""
-        races = self.pinned_first(list_races(self.store, self.visitor(token)))
+        races = self._with_pinned(
+            list_races(self.store, self.visitor(token)), lambda key: get_race(self.store, key, ANONYMOUS)
+        )
         if shared is not None and all(race.id != shared.id for race in races):
             races = [shared, *races]
-        return [(f"{race.name} · reference" if race.reference else race.name, race.id) for race in races]
+        return [(self._shown(race), race.id) for race in races]
 
     def choices(self, token: object, trained: bool = False, shared: Run | None = None) -> list[tuple[str, str]]:
         """Runs for a dropdown, as (name, id); with `trained` only those that have weights to load.
 
         `shared` is a run that was shared by link and is not in the visitor's list.
         """
-        runs = self.pinned_first(self.store.list(self.visitor(token)))
+        runs = self._with_pinned(self.store.list(self.visitor(token)), lambda key: self.store.get(key, ANONYMOUS))
         if shared is not None and all(run.id != shared.id for run in runs):
             runs = [shared, *runs]
-        return [(_shown(run), run.id) for run in runs if not trained or run.steps_available()]
+        return [(self._shown(run), run.id) for run in runs if not trained or run.steps_available()]
+
+    def _shown(self, job: Run | Race) -> str:
+        kind = "reference" if job.reference else "pinned" if job.id in self.hosting.pinned else ""
+        return f"{job.name} · {kind}" if kind else job.name
 
     def bind(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """A handler whose first parameter is filled with these services, and whose ValueErrors reach the page as text."""
         return show_errors(functools.partial(handler, self), handler)
-
-
-def _shown(run: Run) -> str:
-    return f"{run.name} · reference" if run.reference else run.name
 
 
 def show_errors(

@@ -50,6 +50,14 @@ class Usage:
             bins = self._saved.get(owner or "", {})
             return max(0.0, (min(bins) + DAY_BINS + 1) * BIN_SECONDS - time.time()) if bins else 0.0
 
+    def forget(self) -> None:
+        """Forget the training time of everybody. Raises OSError."""
+        with self._lock:
+            self._saved, self._added = {}, {}
+            if self._path is not None:
+                write_json(self._path, {})
+            self._stamp = self._found()
+
     def flush(self) -> None:
         """Write what was added. Raises OSError without losing anything."""
         with self._lock:

@@ -15,7 +15,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class EarlyScript:
-    """ASGI middleware: inserts ``early.js`` and `preload.links` into the page's head. Everything else is unchanged."""
+    """ASGI middleware: inserts ``early.js`` and `preload.links` into the page's head. Everything else is unchanged, as is
+    the host's desk, which is not Gradio's."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], scripts: tuple[str, ...] = ()) -> None:
         self.app = app
@@ -23,7 +24,7 @@ class EarlyScript:
         self.script = b"<script>\n" + SCRIPT.read_bytes() + b"</script>"
 
     async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].endswith("/desk"):
             await self.app(scope, receive, send)
             return
         start: Message | None = None

@@ -1,0 +1,1 @@
+"""The teacher's desk: one page for the host, behind the host's password."""
