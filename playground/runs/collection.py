@@ -44,13 +44,18 @@ def entries(
     With `everything` also tokenizers, own texts and the newest weights, so that nothing of a run is missing but the state of
     its optimizer.
     """
-    table = [COLUMNS]
+    table: list[Sequence[Any]] = [COLUMNS]
     texts: set[Path] = set()
     for number, run in enumerate(runs, 1):
         folder = f"{number:03d}-{slug(run.name)}-{run.id[:8]}"
         now = curves.since(run)
         table.append(_row(folder, run, now, curves, (people or {}).get(run.owner or "", ("", ""))))
-        settings = {"id": run.id, "name": run.name, "preset": run.preset, "created": _moment(run.created)}
+        settings: dict[str, Any] = {
+            "id": run.id,
+            "name": run.name,
+            "preset": run.preset,
+            "created": _moment(run.created),
+        }
         settings |= {"origin": run.origin} if run.origin else {}
         settings |= {"model": run.model.to_dict(), "train": run.train.to_dict()}
         yield f"{folder}/settings.json", _json(settings)

@@ -80,7 +80,7 @@ def opened_settings(services: Services, *forms: Form) -> dict[str, Any]:
     return {
         name: gr.update(interactive=name not in frozen)
         for name, control in now.items()
-        if (name in frozen) != (control.interactive is False)  # type: ignore[attr-defined]
+        if (name in frozen) != (control.interactive is False)
     }
 
 

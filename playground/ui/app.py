@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from playground.data.sources import MAX_FILE_BYTES
-from playground.ui import allowance, endpoints, links, scripts
+from playground.ui import allowance, door, endpoints, links, scripts
 from playground.ui.api import add_api
 from playground.ui.compare import compare_tab, race_form, race_tab
 from playground.ui.components import component
@@ -65,6 +65,7 @@ def build_app(services: Services) -> gr.Blocks:
             )
             link = component("link_box", elem_id="link")
             accounts.build(services)
+        at_door = door.build(services)
         with gr.Tabs(elem_id="tabs", selected="train", overflow_behavior="wrap") as tabs:
             built = {name: module.build(services) for name, module in TABS.items()}
         for name, module in TABS.items():
@@ -79,19 +80,21 @@ def build_app(services: Services) -> gr.Blocks:
         )  # fmt: skip
         race: compare_tab.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
-        limits = [first.allowance.words, first.allowance.unlock]
+        hosts = [first.allowance.words, first.allowance.unlock, first.yours.words, *at_door.all]
 
         def opened(
             services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
         ) -> tuple[Any, ...]:
             query = dict(request.query_params) if request else {}
             token, *page = arrive(services, accounts.token_of(services, known, profile), query)
-            now = allowance.opened(services)
+            stored = your_data.stored_words(services.hosting)
+            now = [*allowance.opened(services), stored, *door.shown(services, token, query.get("class", ""))]
             return token, *page, *now, *links.open_link(services, built, query, token)
 
-        demo.load(services.bind(opened), visitor, [*shown, *limits, *links.opened_controls(built)], **QUIET).then(
+        demo.load(services.bind(opened), visitor, [*shown, *hosts, *links.opened_controls(built)], **QUIET).then(
             partial(train_tab.show_estimate, services, first), first.form, [first.estimate, first.changed], **QUIET
         )
+        door.wire(at_door, services, visitor)
         links.wire(link, built, services, visitor)
         add_api(services)
     accounts.keep_private(demo)

@@ -23,6 +23,7 @@ from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
 from playground.runs.queue import host_changes
 from playground.runs.queue.audit_log import null_sink, standard_output
+from playground.runs.queue.class_list import ClassList
 from playground.runs.queue.client_networks import no_network
 from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.launcher import Launcher
@@ -53,6 +54,10 @@ class Services:
     archive: Archive | None = None
     presence: Presence = field(default_factory=Presence)
     started_with: Hosting | None = None
+    people: ClassList = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.people = ClassList(self.store.root)
 
     @classmethod
     def create(cls, public: bool | None = None, store: RunStore | None = None) -> Services:

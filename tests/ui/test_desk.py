@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_only_the_password_opens_the_desk(tmp_path: Path) -> None:
     run = make(found, "mine")
     for wrong in ("", "Chalk", "chalk ", None, ["chalk"], "\ud800"):
         client = TestClient(Starlette(routes=routes(found)))
-        assert client.post("/desk/login", json={"password": wrong}).json() == {
+        assert client.post("/desk/login", content=json.dumps({"password": wrong})).json() == {
             "error": "This is not the host's password."
         }
         for header in ("", "Bearer ", "Bearer None", "Bearer chalk", f"Bearer {ANN}", "Basic chalk"):
@@ -186,11 +187,11 @@ def test_limits_hold_at_once_and_after_a_restart(tmp_path: Path) -> None:
     found = hosted(tmp_path)
     host, run = Host(found), make(found, "mine")
     assert host.act("limits", changes={"max_steps": 49, "frozen": ["n_layer"], "trainers": "everyone"}).startswith(
-        "The lim"
+        "Changed."
     )
     with pytest.raises(ValueError, match=r"Steps: this run has 50; the limit here is 49\. Lower them\."):
         found.launcher.start(run, ANN)
-    assert host.act("limits", changes={"max_steps": 60, "run_minutes": 2}).startswith("The limits are changed.")
+    assert host.act("limits", changes={"max_steps": 60, "run_minutes": 2}).startswith("Changed.")
     assert host.state()["limits"]["changed"] == ["Max steps", "Run (minutes)", "Frozen"]
     found.launcher.start(run, ANN)
     found.launcher.stop(run.id, ANN)
@@ -201,7 +202,7 @@ def test_limits_hold_at_once_and_after_a_restart(tmp_path: Path) -> None:
     assert (again.limits.max_steps, again.limits.frozen) == (60, ("n_layer",))
     assert host.act("limits", changes={"max_steps": -3}) == "Max steps must be a whole number above 0; -3 is not."
     assert found.limits.max_steps == 60
-    assert host.act("undo") == "The limits are those of the start."
+    assert host.act("undo") == "Class code and limits are those of the start."
     assert found.limits == found.launcher.limits == PUBLIC
     assert limit_label("memory_mb") == "Memory (MB)"
 

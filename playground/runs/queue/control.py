@@ -53,8 +53,8 @@ def settle(store: RunStore, job: Job) -> None:
     with store.exclusive():
         if job.status().state == "crashed":
             message = f"The training process did not stop in time and was killed{status.reached(job.path)}"
-            state = "paused" if status.requested(job.path) == "pause" else "stopped"
-            status.declare(job.path, Status(state, message))
+            paused = status.requested(job.path) == "pause"
+            status.declare(job.path, Status("paused" if paused else "stopped", message))
 
 
 def clear_queue(store: RunStore, running: bool = False) -> int:

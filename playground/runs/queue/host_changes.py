@@ -1,4 +1,4 @@
-"""What the host has changed while the app runs: limits, frozen settings, who can train, and pinned runs.
+"""What the host has changed while the app runs: limits, frozen settings, who can train, pinned runs, and the class code.
 
 Only what differs from the environment variables is stored, in ``host.json`` of the run store, so that it lasts when the app
 starts again. ``python app.py --check`` reports the options in force, these included.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.runs.limits import Limits
-from playground.runs.queue.hosting import Hosting
+from playground.runs.queue.hosting import Hosting, checked_class_code
 from playground.runs.store.files import read_json, write_json
 
 FILE = "host.json"
@@ -20,19 +20,20 @@ MOST_PINNED = 20
 
 
 def with_changes(start: Hosting, changes: Mapping[str, Any]) -> Hosting:
-    """The options with `changes`: fields of `Limits`, and ``pinned``. Raises ValueError naming what is wrong."""
-    unknown = changes.keys() - {item.name for item in fields(Limits)} - {"pinned"}
+    """The options with `changes`: fields of `Limits`, ``pinned``, ``class_code``. Raises ValueError saying what is wrong."""
+    unknown = changes.keys() - {item.name for item in fields(Limits)} - {"pinned", "class_code"}
     if unknown:
         raise ValueError(f"Unknown limit {min(unknown)[:40]!r}.")
     values = dict(changes)
     pinned = _names("pinned", values.pop("pinned", start.pinned))
+    code = checked_class_code(values.pop("class_code", start.class_code), "Class code")
     if len(pinned) > MOST_PINNED:
         raise ValueError(f"pinned must be at most {MOST_PINNED} runs and races; there are {len(pinned)}. Unpin one.")
     if "frozen" in values:
         values["frozen"] = _names("frozen", values["frozen"])
     if values.get("trainers") == "owner" and not start.host_password:
         raise ValueError("trainers can be owner only if the host has set PLAYGROUND_HOST_PASSWORD.")
-    return replace(start, limits=replace(start.limits, **values), pinned=pinned)
+    return replace(start, limits=replace(start.limits, **values), pinned=pinned, class_code=code)
 
 
 def _names(field: str, value: Any) -> tuple[str, ...]:
@@ -48,7 +49,8 @@ def differences(start: Hosting, now: Hosting) -> dict[str, Any]:
         for item in fields(Limits)
         if getattr(now.limits, item.name) != getattr(start.limits, item.name)
     }
-    return found | ({"pinned": now.pinned} if now.pinned != start.pinned else {})
+    options = ("pinned", "class_code")
+    return found | {name: getattr(now, name) for name in options if getattr(now, name) != getattr(start, name)}
 
 
 def stored(start: Hosting, root: Path) -> tuple[Hosting, str]:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from playground.runs.limits import CLASSROOM, LOCAL, PUBLIC, Limits
+from playground.runs.store.names import checked_name
 
 PREFIX = "PLAYGROUND_"
 KEEP_DAYS = 14.0
+CODE_LENGTH = 40  # characters of a class code
 # Set on a Space whose README has `hf_oauth: true`. Elsewhere Gradio's login button would fail at startup.
 SIGN_IN = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
@@ -44,6 +46,7 @@ class Hosting:
     account_secret: str = field(
         default="", repr=False
     )  # of a Space with sign-in; tokens of accounts are derived from it
+    class_code: str = ""  # visitors who give it are asked for their name, which the host sees
     hosts: tuple[str, ...] = ()  # names that the app answers to, besides those of this machine
     proxies: tuple[Network, ...] = ()  # whose forwarded headers are believed
     frames: tuple[str, ...] = ()  # sites that may show the page in a frame
@@ -83,7 +86,7 @@ class Hosting:
         secret = environment.get("OAUTH_CLIENT_SECRET", "") if signs_in else ""
         return cls(
             public, limits, _names(said["PINNED"], ";"), said["PASSWORD"], said["HOST_PASSWORD"], keep, archive, secret,
-            **_addresses(said, environment),
+            checked_class_code(said["CLASS_CODE"], f"{PREFIX}CLASS_CODE"), **_addresses(said, environment),
         )  # fmt: skip
 
 
@@ -93,10 +96,15 @@ def _numeric() -> list[Any]:
 
 # What a host can set, without the prefix: the switches, and every numeric field of `Limits` in capitals.
 VARIABLES: tuple[str, ...] = (
-    "PUBLIC", "CLASSROOM", "TRAIN", "HOST_PASSWORD", "PASSWORD", "FROZEN", "PINNED", "KEEP_DAYS", "ARCHIVE",
+    "PUBLIC", "CLASSROOM", "TRAIN", "HOST_PASSWORD", "PASSWORD", "FROZEN", "PINNED", "KEEP_DAYS", "ARCHIVE", "CLASS_CODE",
     "HOSTS", "PROXIES", "FRAMES",
     *(item.name.upper() for item in _numeric()),
 )  # fmt: skip
+
+
+def checked_class_code(text: object, what: str) -> str:
+    """A class code as it is kept; empty for none. Raises ValueError."""
+    return "" if text in ("", None) else checked_name(text if isinstance(text, str) else "", CODE_LENGTH, what)
 
 
 def _addresses(said: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Any]:

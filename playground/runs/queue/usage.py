@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from playground.runs.store.files import read_json, write_json
@@ -50,13 +51,15 @@ class Usage:
             bins = self._saved.get(owner or "", {})
             return max(0.0, (min(bins) + DAY_BINS + 1) * BIN_SECONDS - time.time()) if bins else 0.0
 
-    def forget(self) -> None:
-        """Forget the training time of everybody. Raises OSError."""
+    def forget(self, owners: Collection[str] | None = None) -> None:
+        """Forget the training time of some owners, or of everybody. Raises OSError."""
         with self._lock:
-            self._saved, self._added = {}, {}
-            if self._path is not None:
-                write_json(self._path, {})
-            self._stamp = self._found()
+            self._refresh()
+            self._saved = (
+                {} if owners is None else {key: bins for key, bins in self._saved.items() if key not in owners}
+            )
+            self._added = {} if owners is None else {key: s for key, s in self._added.items() if key not in owners}
+            self._write(self._saved)
 
     def flush(self) -> None:
         """Write what was added. Raises OSError without losing anything."""
@@ -69,11 +72,13 @@ class Usage:
             for owner, seconds in self._added.items():
                 bins = owners.setdefault(owner, {})
                 bins[now] = bins.get(now, 0.0) + seconds
-            if self._path is not None:
-                write_json(
-                    self._path, {owner: {str(at): s for at, s in bins.items()} for owner, bins in owners.items()}
-                )
-            self._saved, self._added, self._stamp = owners, {}, self._found()
+            self._write(owners)
+            self._saved, self._added = owners, {}
+
+    def _write(self, owners: dict[str, Bins]) -> None:
+        if self._path is not None:
+            write_json(self._path, {owner: {str(at): s for at, s in bins.items()} for owner, bins in owners.items()})
+        self._stamp = self._found()
 
     def _found(self) -> tuple[int, int] | None:
         if self._path is None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
+from playground.config import counted
+
 NAME_LENGTH = 60  # characters
 
 
-def checked_name(name: str) -> str:
-    """A run's name as it is kept: trimmed, composed characters. Raises ValueError unless 1 to 60 printable characters."""
+def checked_name(name: str, length: int = NAME_LENGTH, what: str = "A run's name") -> str:
+    """A name as it is kept: trimmed, composed characters. Raises ValueError unless 1 to `length` printable characters."""
     name = unicodedata.normalize("NFC", name).strip() if isinstance(name, str) else ""
-    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise ValueError(f"A run's name must be 1 to {NAME_LENGTH} printable characters.")
+    if not 1 <= len(name) <= length or not name.isprintable():
+        raise ValueError(f"{what} must be 1 to {counted(length, 'printable character')}.")
     return name
 
 

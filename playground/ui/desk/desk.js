@@ -7,6 +7,7 @@ import { counted, duration, stateWords } from "../static/words.js";
 const KEY = "playground-desk"; // in this tab only; a new tab logs in again
 const SVG = "http://www.w3.org/2000/svg";
 const BUSY = ["running", "queued"];
+const FIRST = ["max_parameters", "max_steps", "run_minutes", "daily_minutes"]; // limits that are shown without unfolding
 const TRAINERS = [["everyone", "everyone"], ["owner", "only the host"], ["nobody", "nobody"]];
 
 const root = document.getElementById("desk");
@@ -85,6 +86,10 @@ function showDesk() {
   const nothing = el("p", { class: "soft", text: "No runs yet. They appear here as soon as somebody starts one." });
   const nobody = el("p", { class: "soft", text: "Nobody has opened the page yet." });
   const summary = el("p", { class: "soft summary" });
+  const classes = el("select", { "aria-label": "Class" });
+  const scope = () => (classes.value ? { class: classes.value } : {});
+  const whose = () => (classes.value ? `class ${classes.value}` : "all visitors");
+  classes.addEventListener("change", () => refresh());
   const limits = limitsCard(act);
   const button = (text, work, kind = "") => {
     const made = el("button", { type: "button", class: kind, text });
@@ -110,18 +115,19 @@ function showDesk() {
 
   async function exportAll(made) {
     made.disabled = true;
-    setText(said, "Collecting all runs…");
-    setText(said, await download("desk/export", token, "class.zip", "All runs are downloaded as class.zip."));
+    setText(said, "Collecting the runs…");
+    setText(said, await download("desk/export", token, "class.zip", `The runs of ${whose()} are downloaded as class.zip.`, scope()));
     made.disabled = false;
   }
 
   const header = el("header", {},
     el("div", { class: "brand" }, el("h1", { text: "Teacher's desk" }), summary),
     el("div", { class: "actions" },
+      classes,
       button("Download all", exportAll),
       button("Stop what waits", () => act({ action: "clear" })),
       button("Stop everything", async () => (await sure("Stop all runs that train or wait?", "Stop everything")) && act({ action: "clear", running: true })),
-      button("Reset between classes…", async () => (await sure("Delete the runs of all visitors, except pinned ones? They cannot be restored; download them first.", "Delete all runs")) && act({ action: "reset" }), "danger"),
+      button("Reset between classes…", async () => (await sure(`Delete the runs and names of ${whose()}, except pinned runs? They cannot be restored; download them first.`, "Delete all runs")) && act({ action: "reset", ...scope() }), "danger"),
       button("Log out", showLogin)));
   const card = (title, ...children) => el("section", { class: "card" }, el("h2", { text: title }), ...children);
   const side = el("div", { class: "side" }, card("Visitors", nobody, people), limits.card);
@@ -132,7 +138,7 @@ function showDesk() {
   async function refresh() {
     let state;
     try {
-      state = await ask("state");
+      state = await ask("state", scope());
     } catch (error) {
       if (token) setText(said, error.message);
       return;
@@ -140,6 +146,7 @@ function showDesk() {
     const of = (name) => state.jobs.filter((job) => job.state === name).length;
     const more = state.n_jobs > state.jobs.length ? ` · the newest ${state.jobs.length} are listed` : "";
     setText(summary, `${counted(state.people.filter((person) => person.here).length, "visitor")} here · ${of("running")} training · ${of("queued")} waiting · ${counted(state.n_jobs, "run")}${more}`);
+    showClasses(classes, state.classes);
     nothing.hidden = state.jobs.length > 0;
     nobody.hidden = state.people.length > 0;
     keyed(jobs, rows, [...state.jobs].sort((a, b) => rank(a) - rank(b)), () => jobRow(act));
@@ -147,6 +154,17 @@ function showDesk() {
     limits.show(state.limits);
   }
   every(root, 3000, refresh);
+}
+
+/** The classes to choose from; the choice is there only if somebody is in one. */
+function showClasses(select, classes) {
+  const values = ["", ...classes];
+  if ([...select.options].map((option) => option.value).join("\n") !== values.join("\n")) {
+    const chosen = select.value;
+    select.replaceChildren(...values.map((value) => el("option", { value, text: value ? `Class ${value}` : "All visitors" })));
+    select.value = values.includes(chosen) ? chosen : "";
+  }
+  select.hidden = !classes.length;
 }
 
 /** Running first, then the queue in its order, then what has ended. */
@@ -171,8 +189,8 @@ function keyed(list, rows, items, make) {
 
 function jobRow(act) {
   let job;
-  const name = el("strong");
-  const who = el("span", { class: "who" });
+  const who = el("strong");
+  const name = el("span");
   const state = el("span", { class: "state" });
   const numbers = el("span", { class: "soft numbers" });
   const svg = document.createElementNS(SVG, "svg");
@@ -187,7 +205,7 @@ function jobRow(act) {
   const stop = button("Stop", () => act({ action: "stop", id: job.id }));
   const pin = button("Pin", () => act({ action: "pin", id: job.id, pinned: !job.pinned }));
   const remove = button("Delete", async () => (await sure(`Delete ${job.name}?`, "Delete")) && act({ action: "delete", id: job.id }), "danger");
-  const node = el("li", { class: "job" }, svg, el("div", { class: "what" }, el("div", {}, name, " ", who), el("div", {}, state, " ", numbers)), el("div", { class: "buttons" }, stop, pin, remove));
+  const node = el("li", { class: "job" }, svg, el("div", { class: "what" }, el("div", {}, who, " ", name), el("div", {}, state, " ", numbers)), el("div", { class: "buttons" }, stop, pin, remove));
   return {
     node,
     show(now) {
@@ -206,7 +224,7 @@ function jobRow(act) {
       stop.hidden = !BUSY.includes(job.state);
       setText(pin, job.pinned ? "Unpin" : "Pin");
       pin.title = job.pinned ? "No longer show it in everybody's lists" : "Show it to everybody, first in every list";
-      for (const [made, verb] of [[stop, "Stop"], [pin, pin.textContent], [remove, "Delete"]]) made.setAttribute("aria-label", `${verb} ${job.name} of ${job.person}`);
+      for (const made of [stop, pin, remove]) made.setAttribute("aria-label", `${made.textContent} ${job.name} of ${job.person}`);
       if (redraw) draw(svg, job);
     },
   };
@@ -235,7 +253,8 @@ function personRow() {
       node.classList.toggle("here", person.here);
       setText(name, person.name);
       const minutes = person.minutes < 0.5 ? [] : [`${Math.round(person.minutes)} min today`];
-      setText(words, [person.here ? "here" : "away", counted(person.jobs, "run"), ...(person.active ? [`${person.active} active`] : []), ...minutes].join(" · "));
+      const group = person.class ? [`class ${person.class}`] : [];
+      setText(words, [...group, person.here ? "here" : "away", counted(person.jobs, "run"), ...(person.active ? [`${person.active} active`] : []), ...minutes].join(" · "));
     },
   };
 }
@@ -244,17 +263,20 @@ function personRow() {
 
 /** The form of limits. It shows what is in force until the host has begun to change it. */
 function limitsCard(act) {
+  const code = el("input", { maxlength: 40, placeholder: "no names", autocomplete: "off" });
   const trainers = el("select", {}, ...TRAINERS.map(([value, text]) => el("option", { value, text })));
   const numbers = el("div", { class: "fields" });
+  const more = el("div", { class: "fields" });
   const settings = el("div", { class: "checks" });
   const frozenSummary = el("summary");
   const changed = el("p", { class: "soft" });
   const save = el("button", { class: "primary", text: "Change the limits", disabled: true });
   const undo = el("button", { type: "button", text: "As at the start" });
   const form = el("form", {},
+    el("label", { class: "field", title: "Visitors who give it are asked for their name, which is shown here" }, el("span", { text: "Class code" }), code),
     el("label", { class: "field" }, el("span", { text: "Who can train" }), trainers), numbers,
-    el("details", {}, frozenSummary, settings), changed, el("div", { class: "actions" }, save, undo));
-  const card = el("section", { class: "card" }, el("h2", { text: "Limits" }), el("p", { class: "soft", text: "For everything that is started from now on, without a restart. Empty: no limit." }), form);
+    el("details", {}, el("summary", { text: "More limits" }), more), el("details", {}, frozenSummary, settings), changed, el("div", { class: "actions" }, save, undo));
+  const card = el("section", { class: "card" }, el("h2", { text: "Class and limits" }), el("p", { class: "soft", text: "With a class code, visitors are asked for their name. Limits hold for everything that is started from now on; empty: no limit." }), form);
   let edited = false;
   let inputs = {};
   let boxes = {};
@@ -264,7 +286,7 @@ function limitsCard(act) {
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const changes = { trainers: trainers.value, frozen: Object.keys(boxes).filter((name) => boxes[name].checked) };
+    const changes = { class_code: code.value.trim(), trainers: trainers.value, frozen: Object.keys(boxes).filter((name) => boxes[name].checked) };
     for (const [name, input] of Object.entries(inputs)) changes[name] = input.value.trim() === "" ? null : Number(input.value);
     edited = false; // what is in force is shown again, unless it was refused
     if (!(await act({ action: "limits", changes }))) edited = true;
@@ -278,7 +300,7 @@ function limitsCard(act) {
   function build(limits) {
     for (const { name, label, help } of limits.numbers) {
       inputs[name] = el("input", { type: "number", min: 0, step: "any", placeholder: "no limit" });
-      numbers.append(el("label", { class: "field", title: help }, el("span", { text: label }), inputs[name]));
+      (FIRST.includes(name) ? numbers : more).append(el("label", { class: "field", title: help }, el("span", { text: label }), inputs[name]));
     }
     for (const { name, label } of limits.settings) {
       boxes[name] = el("input", { type: "checkbox" });
@@ -293,6 +315,7 @@ function limitsCard(act) {
       undo.hidden = !limits.changed.length;
       if (edited) return;
       trainers.value = limits.trainers;
+      code.value = limits.class_code;
       for (const { name, value } of limits.numbers) inputs[name].value = value ?? "";
       for (const name of Object.keys(boxes)) boxes[name].checked = limits.frozen.includes(name);
       setText(frozenSummary, `Frozen settings: ${limits.frozen.length || "none"}`);

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 from playground.config import counted, label, setting_kinds
+from playground.runs.collection import Entry, entries
 from playground.runs.limits import Limits
 from playground.runs.queue.control import delete_job, delete_jobs
 from playground.runs.queue.host_changes import differences
@@ -39,14 +40,16 @@ class Desk:
             "limits": self._limits, "undo": self._undo,
         }  # fmt: skip
 
-    def state(self) -> dict[str, Any]:
-        """All that the page shows, JSON-able. Text in it comes from visitors."""
-        found = sorted(jobs(self.services.store), key=lambda job: -job.created)
+    def state(self, request: Request | None = None) -> dict[str, Any]:
+        """All that the page shows, JSON-able: of one class with ``request["class"]``. Text in it comes from visitors."""
+        wanted = (request or {}).get("class")
+        found = sorted(self._of_class(wanted), key=lambda job: -job.created)
         statuses = {job.id: job.status() for job in found}
         return {
             "jobs": [self._job(job, statuses[job.id]) for job in found[:MOST_JOBS]],
             "n_jobs": len(found),
-            "people": self._people(found, statuses),
+            "people": self._people(found, statuses, wanted),
+            "classes": sorted({person.class_code for person in self.services.people.people().values()}),
             "limits": self._limits_now(),
         }
 
@@ -96,24 +99,47 @@ class Desk:
             self._curves[run.id] = known = (stamp, points)
         return known[1]
 
+    def _of_class(self, wanted: object) -> list[Job]:
+        """All runs and races, or with a class code those of its members."""
+        found = jobs(self.services.store)
+        return found if not wanted else [job for job in found if self._class_of(job.owner) == wanted]
+
+    def _class_of(self, owner: str | None) -> str:
+        known = self.services.people.people().get(owner or "")
+        return known.class_code if known else ""
+
+    def exported(self, request: Request) -> Iterator[Entry]:
+        """The files of an archive of all runs, or with ``request["class"]`` of those of a class."""
+        owners = {job.owner for job in self._of_class(request.get("class"))}
+        runs = [run for run in self.services.store.list() if not run.reference and run.owner in owners]
+        people = {owner: (person.name, person.class_code) for owner, person in self.services.people.people().items()}
+        return entries(runs, self.services.curves, people)
+
     def person(self, owner: str | None) -> str:
-        """Who a visitor is to the host."""
+        """Who a visitor is to the host: the name that they gave, if any."""
+        known = self.services.people.people().get(owner or "")
+        if known is not None:
+            return known.name
         return "this computer" if owner is None else f"visitor {owner[:4]}"
 
-    def _people(self, found: list[Job], statuses: Mapping[str, Status]) -> list[dict[str, Any]]:
+    def _people(self, found: list[Job], statuses: Mapping[str, Status], wanted: object) -> list[dict[str, Any]]:
         here = self.services.presence.here()
         n_jobs = Counter(job.owner for job in found)
         training = Counter(job.owner for job in found if statuses[job.id].active)
+        owners = {*n_jobs, *here, *self.services.people.people()}
+        if wanted:
+            owners = {owner for owner in owners if self._class_of(owner) == wanted}
         return [
             {
                 "id": (owner or "")[:12],
                 "name": self.person(owner),
+                "class": self._class_of(owner),
                 "here": owner in here,
                 "jobs": n_jobs[owner],
                 "active": training[owner],
                 "minutes": self.services.launcher.usage.seconds(owner) / 60,
             }
-            for owner in sorted({*n_jobs, *here}, key=lambda owner: (owner not in here, self.person(owner)))
+            for owner in sorted(owners, key=lambda owner: (owner not in here, self.person(owner)))
         ]
 
     def _limits_now(self) -> dict[str, Any]:
@@ -126,6 +152,7 @@ class Desk:
             ],
             "trainers": hosting.limits.trainers,
             "frozen": list(hosting.limits.frozen),
+            "class_code": hosting.class_code,
             "settings": [{"name": name, "label": label(kind, name)} for name, kind in setting_kinds().items()],
             "changed": [limit_label(name) for name in differences(start, hosting)],
         }
@@ -155,11 +182,14 @@ class Desk:
         return f"{counted(stopped, 'job' if running else 'waiting job')} stopped."
 
     def _reset(self, request: Request) -> str:
-        """Delete the runs of all visitors but those that are pinned, and forget who was here."""
-        pinned = self.services.hosting.pinned
-        going = [job for job in jobs(self.services.store) if job.id not in pinned]
-        deleted = delete_jobs(self.services.store, going)
-        self.services.launcher.usage.forget()
+        """Delete the runs but those that are pinned, the names and the used time of all visitors, or of a class."""
+        wanted, pinned = request.get("class"), self.services.hosting.pinned
+        owners = (
+            {owner for owner in self.services.people.people() if self._class_of(owner) == wanted} if wanted else None
+        )
+        deleted = delete_jobs(self.services.store, [job for job in self._of_class(wanted) if job.id not in pinned])
+        self.services.launcher.usage.forget(owners)
+        self.services.people.forget(lambda owner, person: owners is None or owner in owners)
         self.services.presence.forget()
         self._curves.clear()
         return f"{counted(deleted, 'run or race', 'runs and races')} deleted. The next class can begin."
@@ -187,12 +217,12 @@ class Desk:
         if not isinstance(changes, dict):
             raise ValueError("Changes must be limits by name.")
         self._change(changes)
-        return "The limits are changed. They hold for everything that is started from now on."
+        return "Changed. Limits hold for everything that is started from now on."
 
     def _undo(self, request: Request) -> str:
         pinned = self.services.hosting.pinned
         self.services.change_hosting({"pinned": pinned})
-        return "The limits are those of the start."
+        return "Class code and limits are those of the start."
 
     def _change(self, changes: Mapping[str, Any]) -> None:
         start = self.services.started_with or self.services.hosting

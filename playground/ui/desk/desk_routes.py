@@ -2,9 +2,9 @@
 
     GET  /desk            the page, which holds nothing of anybody
     POST /desk/login      {"password"} -> {"token"}, a secret for twelve hours that the page keeps in its tab
-    POST /desk/state      -> what the page shows
+    POST /desk/state      {"class"} -> what the page shows, of all classes or of one
     POST /desk/act        {"action", ...} -> {"said"}, or {"error"} and status 400
-    POST /desk/export     -> an archive of all runs
+    POST /desk/export     {"class"} -> an archive of runs
 
 All but the first two need the token as ``Authorization: Bearer``. A browser never sends it by itself, so that pages of other
 sites can do nothing here. Guessing the password is slowed down by `server.logins`.
@@ -28,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from playground.runs.collection import entries, stream
+from playground.runs.collection import stream
 from playground.ui import scripts
 from playground.ui.desk.desk import Desk
 from playground.ui.downloads import zip_response
@@ -117,17 +117,17 @@ def routes(services: Services) -> list[Route]:
             return _json({"error": str(error)}, 400)
         return _json({"token": token}) if token else _json({"error": "This is not the host's password."}, 400)
 
-    def export(request: dict[str, Any]) -> Response:
-        runs = [run for run in services.store.list() if not run.reference]
-        return zip_response(stream(entries(runs, services.curves)), "class.zip")
-
     return [
         Route("/desk", lambda request: _page(), methods=["GET"]),
         Route("/desk/{version}.css", lambda request: _style_sheet(), methods=["GET"]),
         Route("/desk/login", log_in, methods=["POST"]),
-        Route("/desk/state", guarded(lambda request: _json(desk.state())), methods=["POST"]),
+        Route("/desk/state", guarded(lambda request: _json(desk.state(request))), methods=["POST"]),
         Route("/desk/act", guarded(lambda request: _json({"said": desk.act(request)})), methods=["POST"]),
-        Route("/desk/export", guarded(export), methods=["POST"]),
+        Route(
+            "/desk/export",
+            guarded(lambda request: zip_response(stream(desk.exported(request)), "class.zip")),
+            methods=["POST"],
+        ),
     ]
 
 

@@ -151,10 +151,11 @@ export function save(name, content, type = "application/octet-stream") {
  * @param {string} token
  * @param {string} name
  * @param {string} done
+ * @param {object} question
  */
-export async function download(path, token, name, done) {
+export async function download(path, token, name, done, question = {}) {
   try {
-    const answer = await fetch(new URL(path, document.baseURI), { method: "POST", headers: { authorization: `Bearer ${token}` } });
+    const answer = await fetch(new URL(path, document.baseURI), { method: "POST", headers: { authorization: `Bearer ${token}` }, body: JSON.stringify(question) });
     if (!answer.ok) return answer.status < 500 ? await answer.text() : "The server could not make the file. Try again.";
     save(name, await answer.blob());
     return done;

@@ -38,6 +38,7 @@ DOWNLOAD = (
 class YourData:
     """The components; only a public app shows them."""
 
+    words: gr.Markdown
     download: gr.Button
     delete: gr.Button
     sure: gr.Row
@@ -49,18 +50,19 @@ class YourData:
 
 def stored_words(hosting: Hosting) -> str:
     """What is stored and for how long, in one sentence."""
-    days = hosting.keep_days
-    until = "" if days is None else f" or, unless they are shared, have not used them for {days:g} days"
+    kept = "" if hosting.keep_days is None else counted(max(1, round(hosting.keep_days)), "day")
+    until = f" or, unless they are shared, have not used them for {kept}" if kept else ""
+    name = f"your name{f' for {kept}' if kept else ''}, " if hosting.class_code else ""
     return (
         f"This app stores your runs (settings, texts, curves, samples and weights) until you delete them{until}, "
-        "your training time for one day, and uploads for up to two hours."
+        f"your training time for one day, {name}and uploads for up to two hours."
     )
 
 
 def build_your_data(services: Services) -> YourData:
     """The sentence, and the buttons below it."""
     with gr.Column(visible=services.public, elem_id="your-data"):
-        gr.Markdown(stored_words(services.hosting), elem_classes="pg-note")
+        words = gr.Markdown(stored_words(services.hosting), elem_classes="pg-note")
         look: dict[str, Any] = {"elem_classes": "pg-quiet", "scale": 0, "min_width": 150, "size": "sm"}
         with gr.Row(elem_classes="pg-actions"):
             download = gr.Button("Download all my runs", elem_id="your-data-download", **look)
@@ -70,7 +72,7 @@ def build_your_data(services: Services) -> YourData:
             confirm = gr.Button("Delete all", variant="stop", elem_id="your-data-confirm", **look)
             keep = gr.Button("Keep them", **look)
         said = gr.Markdown("", elem_classes="pg-note", elem_id="your-data-said")
-    return YourData(download, delete, sure, question, confirm, keep, said)
+    return YourData(words, download, delete, sure, question, confirm, keep, said)
 
 
 def _own(services: Services, token: object) -> list[Job]:
@@ -82,14 +84,18 @@ def _own(services: Services, token: object) -> list[Job]:
 def ask(services: Services, token: str) -> tuple[Any, str, str]:
     """The question before anything is deleted. Raises ValueError if there is nothing."""
     own = _own(services, token)
-    if not own:
+    named = hashed(services.visitor(token)) in services.people.people()
+    if not own and not named:
         raise ValueError("You have no runs here. Nothing is stored that could be deleted.")
-    return gr.update(visible=True), f"Delete {counted(len(own), 'run or race', 'runs and races')} for good?", ""
+    name = " and your name" if named else ""
+    return gr.update(visible=True), f"Delete {counted(len(own), 'run or race', 'runs and races')}{name} for good?", ""
 
 
 def delete_all(services: Services, token: str) -> tuple[Any, ...]:
-    """Delete all runs and races of a visitor, and show that there are none."""
+    """Delete all runs and races of a visitor and the name they gave, and show that there are none."""
     deleted = delete_jobs(services.store, _own(services, token))
+    owner = hashed(services.visitor(token))
+    services.people.forget(lambda each, person: each == owner)
     said = f"{counted(deleted, 'run or race', 'runs and races')} deleted."
     return gr.update(visible=False), said, *follow(services, None, token)
 
