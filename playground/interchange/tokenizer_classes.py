@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from unicodedata import is_normalized
 
 from playground.config import listed
 from playground.interchange.refusal import shown
@@ -114,7 +115,8 @@ def _difference(ours: Tokenizer, theirs: Tokenizer, special: list[str]) -> str:
     for text in read:
         ids, there = _ids(ours, text), theirs.encode_prompt(text)
         if ids is not None and ids != there:
-            return f"{shown(text)} has the ids {_few(there)} there and {_few(ids)} here"
+            spelled = shown(text) if is_normalized("NFC", text) else ascii(text)  # a combining accent would not be seen
+            return f"{spelled} has the ids {_few(there)} there and {_few(ids)} here"
         if max(there, default=0) < ours.vocab_size and decode(ours, there) != decode(theirs, there):
             return f"the ids {_few(there)} become another text there"
         if time.monotonic() > end:

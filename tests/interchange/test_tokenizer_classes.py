@@ -129,6 +129,7 @@ def test_nothing_is_said_where_nothing_differs(
         ("Llama 2", "llama", {"tokenizer_class": "LlamaTokenizer"}, "its own normalizer (Prepend, Replace in the file), "),
         ("GPT-2", "gpt2", {"add_prefix_space": True}, "pre-tokenizer (ByteLevel in the file): 'Hello' has the ids ["),
         ("bytes, lowercase", "gpt2", {}, "GPT2Tokenizer of this folder, with its own normalizer (Lowercase in the "),
+        ("GPT-2", "llama", {"tokenizer_class": "GPTNeoXTokenizer"}, r"'Cafe\u0301' has the ids ["),
         ("GPT-2", "qwen2", {"tokenizer_class": "PreTrainedTokenizerFast"}, "a Qwen2Tokenizer of this folder, with its "),
         ("GPT-2, begins", "llama", {"tokenizer_class": "GPTNeoXTokenizer"}, "post-processor (TemplateProcessing in the "),
         ("GPT-2", "llama", {"eos_token": "fox"}, "adds, from tokenizer_config.json, special tokens ('fox'): "),
