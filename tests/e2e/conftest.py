@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", f"--disable-features={','.join(SWITCHED_OFF)}",
 ]  # fmt: skip
+FAILED = pytest.StashKey[bool]()  # of a test
 
 
 def browser_path() -> str | None:
@@ -230,33 +232,98 @@ def watch(browser: Browser) -> Iterator[Watch]:
     assert not watch.strangers, watch.strangers
 
 
+def origin(address: str) -> str:
+    return "/".join(address.split("/")[:3])
+
+
+class Window:
+    """A browser window with one page, for all tests of a worker that need no more: the cache has the app's scripts, and the
+    page's process has compiled them, which is a quarter of what it costs to open the app.
+
+    Each test gets the page empty and without anything stored. A page that has been given handlers or scripts, that has been
+    to several sites, or whose test has failed is not used again.
+    """
+
+    # What a page remembers when it goes to another address.
+    lasting = (
+        "add_init_script", "add_locator_handler", "emulate_media", "expose_binding", "expose_function", "on", "once",
+        "route", "route_from_har", "route_web_socket", "set_default_navigation_timeout", "set_default_timeout",
+        "set_extra_http_headers",
+    )  # fmt: skip
+
+    def __init__(self, browser: Browser, script: str = "") -> None:
+        """`script` runs before those of every page."""
+        self.context = browser.new_context(**VIEWPORT)
+        if script:
+            self.context.add_init_script(script)
+        self._page: Page | None = None
+        self._changed = False
+        self._origins: set[str] = set()
+
+    def visit(self, watch: Watch, test: pytest.Item) -> Iterator[Page]:
+        """A new visitor's page."""
+        watch.follow(self.context)
+        page = self._page = self._page or self._new()
+        yield page
+        for other in self.context.pages:
+            if other is not page:
+                other.close()
+        known = self._origins <= {origin(page.url)}
+        if self._changed or test.stash.get(FAILED, True) or page.is_closed() or not known:
+            page.close()
+            self._page = page = self._new()
+        else:
+            page.evaluate("(stored) => { window.name = ''; if (stored) sessionStorage.clear(); }", bool(self._origins))
+            page.goto("about:blank")
+            page.mouse.move(0, 0)
+            page.set_viewport_size(VIEWPORT["viewport"])
+        self._forget(page)
+        self.context.clear_permissions()
+        watch.leave(self.context)
+
+    def _new(self) -> Page:
+        page = self.context.new_page()
+        self._changed = False
+        page.on(
+            "framenavigated",
+            lambda frame: self._origins.add(origin(frame.url)) if frame.url.startswith("http") else None,
+        )
+        for name in self.lasting:
+            setattr(page, name, partial(self._change, getattr(page, name)))
+        return page
+
+    def _change(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        self._changed = True
+        return method(*arguments, **options)
+
+    def _forget(self, page: Page) -> None:
+        """Clear what the sites that were visited have stored."""
+        cleaner = self.context.new_cdp_session(page)
+        for site in self._origins:
+            kinds = "cookies,local_storage,indexeddb,websql,service_workers,cache_storage"
+            cleaner.send("Storage.clearDataForOrigin", {"origin": site, "storageTypes": kinds})
+        cleaner.detach()
+        self._origins.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
+    return report
+
+
 @pytest.fixture(scope="session")
-def warm_context(browser: Browser) -> Iterator[BrowserContext]:
-    """One browser window for all tests of a worker that need no more: it has the app's scripts in its cache."""
-    context = browser.new_context(**VIEWPORT)
-    yield context
-    context.close()
+def window(browser: Browser) -> Iterator[Window]:
+    window = Window(browser)
+    yield window
+    window.context.close()
 
 
 @pytest.fixture
-def page(watch: Watch, warm_context: BrowserContext) -> Iterator[Page]:
+def page(watch: Watch, window: Window, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A new visitor's page: nothing is stored from before, only the cache is warm."""
-    context = watch.follow(warm_context)
-    page = context.new_page()
-    origins: set[str] = set()
-    page.on("framenavigated", lambda frame: origins.add("/".join(frame.url.split("/")[:3])))
-    yield page
-    for other in context.pages:
-        if other is not page:
-            other.close()
-    cleaner = context.new_cdp_session(page)
-    for origin in origins:
-        if origin.startswith("http"):
-            kinds = "cookies,local_storage,indexeddb,websql,service_workers,cache_storage"
-            cleaner.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": kinds})
-    context.clear_permissions()
-    watch.leave(context)
-    page.close()
+    yield from window.visit(watch, request.node)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from playground.ui import scripts
+from tests.e2e.conftest import Watch
 
 
-def test_a_new_subject_is_announced_at_once_and_the_latest_sentence_of_one_is_never_lost(page: Any) -> None:
+def test_a_new_subject_is_announced_at_once_and_the_latest_sentence_of_one_is_never_lost(watch: Watch) -> None:
+    page = watch.context().new_page()  # a clock is of all pages of a window
     page.clock.install()
     page.set_content(f"<!doctype html><head>{scripts.import_map('static/dom.js')}</head><body></body>")
     page.evaluate(

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import App
+from tests.e2e.conftest import App, Watch
 from tests.e2e.steps import SLOW, wait_for
 
 PLOTLY = "plotly.min.js"
@@ -30,7 +30,8 @@ def visit(page: Any, address: str) -> tuple[list[str], int]:
     return found, sum(sizes.values())
 
 
-def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(page: Any, app: App) -> None:
+def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(watch: Watch, app: App) -> None:
+    page = watch.context().new_page()  # without a cache
     first, size = visit(page, app.url)
     assert size < 700_000
     assert not [url for url in first if PLOTLY in url]

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 import torch
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from playground.config import TrainConfig, preset
 from playground.runs.curves import Curves
@@ -32,7 +32,7 @@ from playground.runs.worker.racing import execute_race
 from playground.tokenizers import build_tokenizer
 from playground.train.events import Sampled
 from playground.train.race_spec import Arm, RaceSpec
-from tests.e2e.conftest import App, Watch, end_workers
+from tests.e2e.conftest import App, Window, end_workers
 from tests.e2e.steps import SLOW, open_page, open_tab
 
 X = "<img src=x onerror=pwn()>"
@@ -119,11 +119,12 @@ def _race(store: RunStore) -> Race:
     return race
 
 
-@pytest.fixture
-def page(watch: Watch) -> Page:
-    context = watch.context()
-    context.add_init_script(SETUP)
-    return context.new_page()
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Window]:
+    """Whose pages count how often a payload has run."""
+    window = Window(browser, SETUP)
+    yield window
+    window.context.close()
 
 
 def assert_harmless(page: Page) -> None:
