@@ -142,7 +142,11 @@ class TrainConfig(Settings):
     sample_interval: int = setting(
         100, "Sample every", "Steps between generated samples. 0: never.", low=0, high=100_000, step=10
     )
-    prompt: str = setting("", "Prompt", "Prompt of the samples. Empty: the default prompt of the dataset.")
+    prompt: str = setting(
+        "",
+        "Prompt",
+        "Prompt of the samples. Empty: the default prompt of the dataset; of your own text “The ” or its first words.",
+    )
     checkpoint_interval: int = setting(
         200,
         "Checkpoint every",

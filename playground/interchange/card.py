@@ -7,7 +7,7 @@ import json
 from playground.config import ModelConfig, TrainConfig, counted, label, spelled
 from playground.data.corpora import CORPORA
 from playground.interchange.package import Package
-from playground.tokenizers import decode
+from playground.tokenizers.prompts import default_prompt
 
 _LOAD_TRANSFORMERS = """```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -79,11 +79,7 @@ def _prompt(package: Package) -> str:
     """A prompt that the model's tokenizer knows: its dataset's if it is one of ours, else any that it can encode."""
     corpus = CORPORA.get(package.train.corpus) if package.train is not None else None
     prompt = corpus.prompt if corpus is not None and corpus.prompt else "Once there was a"
-    try:
-        package.tokenizer.encode(prompt)
-    except ValueError:  # a character tokenizer knows only its own characters
-        return decode(package.tokenizer, range(min(4, package.tokenizer.vocab_size)))
-    return prompt
+    return default_prompt(package.tokenizer, prompt)
 
 
 def _unit(package: Package) -> str:

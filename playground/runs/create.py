@@ -22,6 +22,7 @@ from playground.runs.store.run_store import Run, RunStore
 from playground.runs.texts import beginning, beginning_of, fitted, fitted_tokenizer, with_documents
 from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_words, round_trip
 from playground.tokenizers.bpe import Learning
+from playground.tokenizers.prompts import check_prompt
 from playground.train.dataset import end_of_text, prepare
 from playground.train.estimate import estimate
 
@@ -95,7 +96,7 @@ def prepare_run(
         end_of_text(tokenizer, train)  # raises if there is none
     model = preset_config(preset, **changes, vocab_size=tokenizer.vocab_size)
     if train.prompt:
-        tokenizer.encode(train.prompt)  # raises for characters that the model cannot know
+        check_prompt(tokenizer, train.prompt)
     limits.check_run(model, train)
     check_memory(model, train, memory_limit)
     tried = _lost(text, tokenizer, model, train)

@@ -12,11 +12,12 @@ import numpy as np
 
 from playground.config import ModelConfig, TrainConfig, counted, label
 from playground.data.batches import DocumentWindows
-from playground.data.corpora import CORPORA, find_corpus, holds_out_problems
+from playground.data.corpora import find_corpus, holds_out_problems
 from playground.data.documents import NO_ENDS, Text, cut_near, encode_documents, ends_of
 from playground.data.tasks import answer_distance, answer_mask, validation_mark
 from playground.data.token_file import Packing, Progress, compared, survey, token_file
 from playground.tokenizers import RoundTrip, Tokenizer, encode_each, encode_pieces
+from playground.tokenizers.prompts import BEGINNING, check_prompt, default_prompt
 
 NEAR = 2_000  # characters after the split position within which a line end is used
 
@@ -52,7 +53,7 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
     between two documents. Isolated, windows stay within their document (`DocumentWindows`).
     The end-of-text token is a target like any other. As it takes the place of an empty line, what it costs is charged to
     the two bytes of that line: bits per byte are those of the whole text, as it is, whichever way it was encoded.
-    Raises ValueError when either part is too short for one window of the model's context.
+    Raises ValueError when either part is too short for one window of the model's context, or a prompt cannot be encoded.
     """
     corpus = find_corpus(config.corpus)
     task = corpus.name if corpus.kind == "task" else None
@@ -71,7 +72,7 @@ def prepare(text: str, tokenizer: Tokenizer, model: ModelConfig, config: TrainCo
         train_mask=masks[0],
         validation_mask=masks[1],
         task=task,
-        prompt=config.prompt or corpus.prompt or "\n",
+        prompt=sample_prompt(tokenizer, config, text),
         lost=back.lost,
         train_windows=_windows(train, tokenizer, model, config),
         validation_windows=_windows(validation, tokenizer, model, config),
@@ -113,11 +114,29 @@ def prepare_file(
         train=tokens.train,
         validation=tokens.validation,
         bits_per_nat=bits_per_nat(len(tokens.validation), tokens.validation_bytes) if tokens.exact else None,
-        prompt=config.prompt or CORPORA["own"].prompt,
+        prompt=sample_prompt(tokenizer, config, _beginning(path, config.corpus_bytes)),
         lost=tokens.lost,
         train_windows=_windows(tokens.train, tokenizer, model, config),
         validation_windows=_windows(tokens.validation, tokenizer, model, config),
     )
+
+
+def sample_prompt(tokenizer: Tokenizer, config: TrainConfig, text: str) -> str:
+    """The prompt of a run's samples: the setting, or by default its corpus's, or the first words of the run's `text`.
+
+    Raises ValueError for a setting that the tokenizer cannot encode.
+    """
+    if config.prompt:
+        check_prompt(tokenizer, config.prompt)
+        return config.prompt
+    corpus = find_corpus(config.corpus)
+    return default_prompt(tokenizer, corpus.prompt, text, found=corpus.kind == "own")
+
+
+def _beginning(path: Path, n_bytes: int) -> str:
+    """The first characters of the `n_bytes` of a UTF-8 file that are used."""
+    with open(path, "rb") as file:
+        return file.read(min(n_bytes, 4 * BEGINNING)).decode("utf-8", errors="ignore")
 
 
 def encoded(text: str, tokenizer: Tokenizer, config: TrainConfig, back: RoundTrip | None = None) -> np.ndarray:

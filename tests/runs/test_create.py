@@ -54,7 +54,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"own_text": "too short", "model_changes": {"block_size": 64}}, "context length 64 needs at least 65"),
     ({"own_text": TEXT, "train_changes": {"validation_fraction": 0.001}}, "validation part"),
     ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different character;"),
-    ({"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}}, "never seen 'Z'"),
+    (
+        {"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}},
+        "Prompt 'Z' has characters that are not in the text: 'Z'",
+    ),
     ({"own_text": "\ud800" * 5000}, "invalid character"),
     ({"train_changes": {"tokenizer": "imported"}}, "no file was given"),
     ({"train_changes": {"tokenizer": "bpe", "corpus": "reverse"}}, "scored letter by letter"),
