@@ -1,4 +1,5 @@
-"""What no line of the program may do, whatever it is for: unpickle, evaluate, run a shell, take markup from a string."""
+"""What no line of the program may do, whatever it is for: unpickle, evaluate, run a shell, take markup from a string, and
+yield while a mode of PyTorch is set for the thread."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sorted([*(ROOT / "playground").rglob("*.py"), ROOT / "app.py"])
 SCRIPTS = sorted((ROOT / "playground").rglob("*.js"))
 MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
+THREAD_MODES = {"inference_mode", "no_grad", "enable_grad", "set_grad_enabled", "autocast", "evaluating", "Trace"}
 CALLS = {"eval", "exec", "torch.load", "os.system", "os.popen", "gr.load", "numpy.load", "np.load", "yaml.load"}
 MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function\b|srcdoc|createContextualFragment"
@@ -65,3 +67,39 @@ def test_versions_below_the_fixed_holes_are_not_installed() -> None:
     wanted = (ROOT / "requirements.txt").read_text("utf-8")
     assert re.search(r"^gradio>=6\.3[1-9]", wanted, re.MULTILINE)
     assert re.search(r"^torch==2\.(1[0-9]|[2-9][0-9])", wanted, re.MULTILINE)
+
+
+def held_while_yielding(code: str) -> list[str]:
+    """The modes of a thread inside which a generator yields: another thread may resume it, and the first keeps the mode."""
+
+    def yields(node: ast.AST) -> bool:
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        return any(yields(child) for child in ast.iter_child_nodes(node) if not isinstance(child, functions))
+
+    found = []
+    tree = ast.parse(code)
+    managers = {
+        child
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and "contextmanager" in map(ast.unparse, function.decorator_list)
+        for child in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and node not in managers and any(map(yields, node.body)):
+            calls = [item.context_expr.func for item in node.items if isinstance(item.context_expr, ast.Call)]
+            found += [name for call in calls if (name := ast.unparse(call).split(".")[-1]) in THREAD_MODES]
+    return found
+
+
+def test_a_mode_that_is_held_while_yielding_is_found() -> None:
+    held = "def f():\n with x, torch.inference_mode():\n  for y in z:\n   yield y"
+    assert held_while_yielding(held) == ["inference_mode"]
+    assert held_while_yielding(f"@contextmanager\n{held}") == []
+    assert held_while_yielding("def f():\n with torch.no_grad():\n  y = lambda: (yield)\n yield y") == []
+
+
+def test_no_generator_yields_in_a_mode_of_its_thread() -> None:
+    found = {str(path.relative_to(ROOT)): held_while_yielding(path.read_text("utf-8")) for path in PYTHON}
+    assert {path: modes for path, modes in found.items() if modes} == {}

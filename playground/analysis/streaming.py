@@ -68,10 +68,15 @@ def readings(model: Transformer, texts: np.ndarray, window: int, n_sink: int) ->
     """
     check_streaming(model.config, window, n_sink, int(texts.shape[1]))
     tokens = torch.from_numpy(texts.astype(np.int64)).to(model.embed.weight.device)
-    for name, read in policies(n_sink).items():
-        with torch.inference_mode():
-            nll, n_bytes, one_more = read(model, tokens, window, n_sink)
-            yield Reading(name, nll.double().mean(dim=0).cpu().numpy(), n_bytes, median_ms(one_more))
+    for name, policy in policies(n_sink).items():
+        yield _reading(name, policy, model, tokens, window, n_sink)
+
+
+@torch.inference_mode()
+def _reading(name: str, policy: Policy, model: Transformer, tokens: Tensor, window: int, n_sink: int) -> Reading:
+    """Apart from `readings`: a generator must not yield in inference mode, because another thread may resume it."""
+    nll, n_bytes, one_more = policy(model, tokens, window, n_sink)
+    return Reading(name, nll.double().mean(dim=0).cpu().numpy(), n_bytes, median_ms(one_more))
 
 
 def policies(n_sink: int) -> dict[str, Policy]:

@@ -1,5 +1,7 @@
 """The streaming lab against plain recomputation, masks spelled out, and counting by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,17 @@ def test_other_models_stream_too(name):
     got = {reading.name: reading.nll for reading in readings(build(VARIANTS[name]), texts, 7, 2)}
     assert np.abs(got["rolling buffer"] - got["sliding window"]).max() < 2e-5
     assert all(np.isfinite(nll).all() and len(nll) == 39 for nll in got.values())
+
+
+def test_readings_that_another_thread_finishes_leave_the_first_able_to_train():
+    """Gradio resumes a generator in whichever thread of its pool is free."""
+    generator = readings(build(VARIANTS["modern"]), np.zeros((1, 40), int), 7, 2)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(next, generator).result().name == "dense"
+        assert not pool.submit(torch.is_inference_mode_enabled).result()
+        assert len(list(generator)) == 4
+        assert not pool.submit(torch.is_inference_mode_enabled).result()
+    assert not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.parametrize("name", ["classic", "sinusoidal"])

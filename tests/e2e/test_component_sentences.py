@@ -18,23 +18,29 @@ NO_PLOT = "<script>window.Plotly = { react: async (plot) => { plot.on = () => {}
 
 @pytest.fixture
 def shown(page: Any) -> Any:
-    """A function (component, value, answers of server functions) -> the component's text on a blank page."""
+    """A function (component, value, answers of server functions) -> the component's text on a blank page.
 
-    def show(name: str, value: Any, **answers: Any) -> str:
+    With `failures`, so many questions in all are answered by an error first.
+    """
+
+    def show(name: str, value: Any, failures: int = 0, **answers: Any) -> str:
         page.goto("about:blank")  # a page has one import map
         modules = scripts.import_map(f"components/{name}.js")
         host = f"<div id='host'>{COMPONENTS[name].template}</div>"
         page.set_content(f"<!doctype html><head>{NO_PLOT}{modules}</head><body>{host}</body>")
         page.evaluate(
-            """async ([name, value, answers]) => {
+            """async ([name, value, answers, failures]) => {
                 const { mount } = await import(`playground/components/${name}.js`);
-                const functions = Object.entries(answers).map(([name, answer]) => [name, async () => answer]);
+                const functions = Object.entries(answers).map(([name, answer]) => [name, async () => {
+                    if (failures-- > 0) throw new Error("HTTP 500");
+                    return answer;
+                }]);
                 mount({
                     element: document.getElementById("host"), props: { value }, watch() {}, trigger() {},
                     server: Object.fromEntries(functions),
                 });
             }""",
-            [name, value, answers],
+            [name, value, answers, failures],
         )
         page.wait_for_timeout(30)
         return str(page.locator("#host").inner_text())
@@ -254,3 +260,32 @@ def test_a_loss_without_a_standard_error_is_said_to_have_none(
     assert words in text
     assert ("has no standard error" in text) == bool(words)
     assert ("± is one standard error" in text) == any(run["validation"]["loss_se"][0] is not None for run in runs)
+
+
+RACE = {
+    "id": "r", "state": "running", "message": "", "steps": [5], "states": "r", "cursor": "c", "rows": [],
+    "head": {
+        "name": "R", "reference": False, "notes": "", "seeds": [0], "differs": [], "matched": "steps", "families": [],
+        "conditions": "Two arms.", "arms": [{
+            "name": "A", "role": "classic", "short": "A", "steps": 10, "tokens_per_step": 1, "flops_per_token": 1,
+            "parameters": 1, "bits_per_nat": None, "tokens": "t", "text": "t", "solved": "", "runs": ["a"],
+        }],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "failures", "answers", "after"),
+    [
+        ("race_view", {"race": "r"}, 1, {"race": RACE}, "Training · 50 % done"),
+        ("live_run", {"run": "A"}, 2, {"curves": {"runs": [a_run("A", {100: 2.5})]}, "band": {"band": None}}, "2.50"),
+        ("compare_chart", {"runs": ["A"]}, 1, {"curves": {"runs": [a_run("A", {100: 2.5})]}}, "Choose a second run"),
+    ],
+    ids=["race", "run", "runs"],
+)  # fmt: skip
+def test_a_view_that_got_no_answer_says_so_and_asks_again(
+    shown: Any, page: Any, name: str, value: Any, failures: int, answers: Any, after: str
+) -> None:
+    assert "The server did not answer. Trying again…" in shown(name, value, failures, **answers)
+    page.locator("#host", has_text=after).wait_for(timeout=5000)
+    assert not page.locator("#host .pg-alert", has_text="did not answer").is_visible()

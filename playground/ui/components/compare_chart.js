@@ -8,7 +8,7 @@
 
 import { onTheme } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
-import { announcer, askServer, el, every, setText } from "../static/dom.js";
+import { announcer, askServer, el, every, NO_ANSWER, setText } from "../static/dom.js";
 import { lineSample, Styles } from "../static/line_styles.js";
 import { lastOf, Runs } from "../static/runs.js";
 import { apart, counted, number, stateWords, whole } from "../static/words.js";
@@ -183,9 +183,10 @@ export function mount({ element, props, server, watch, trigger }) {
     const moving = list.length < ids.length || list.some((run) => ["running", "queued"].includes(run.state));
     if (!changed && !moving && ++beats % 6 !== 0) return;
     const reply = await askServer(server.curves, runs.request(visitor, ids));
-    if (!reply) return;
-    alert.hidden = !reply.error;
-    setText(alert, reply.error ?? "");
+    const failed = reply ? reply.error : NO_ANSWER;
+    if (!reply) beats = -1; // ask again at the next beat
+    alert.hidden = !failed;
+    setText(alert, failed ?? "");
     if (runs.absorb(reply) || changed) await draw();
     tellMeasured();
   }

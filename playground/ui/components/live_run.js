@@ -10,7 +10,7 @@
 
 import { colours } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
-import { announcer, askServer, calm, el, every, setText } from "../static/dom.js";
+import { announcer, askServer, calm, el, every, NO_ANSWER, setText } from "../static/dom.js";
 import { Styles } from "../static/line_styles.js";
 import { lastOf, Runs, smooth } from "../static/runs.js";
 import { duration, number, printable, rate, stateWords, whole } from "../static/words.js";
@@ -230,12 +230,15 @@ export function mount({ element, props, server, watch }) {
     const known = runs.byId.get(run);
     if (known && ++beats % pace(known) !== 0) return;
     const reply = await askServer(server.curves, runs.request(visitor, [run]));
-    if (!reply || shown !== run) return;
-    if (reply.error) {
+    if (shown !== run) return;
+    const failed = reply ? reply.error : NO_ANSWER;
+    const again = reply && message.textContent === NO_ANSWER; // the first answer after a failure
+    if (failed) {
+      if (!reply) beats = -1; // ask again at the next beat
       message.hidden = false;
-      setText(message, reply.error);
+      setText(message, failed);
     }
-    if (!runs.absorb(reply) && !reply.runs?.some((news) => news.state === "running")) return;
+    if (!runs.absorb(reply) && !again && !reply.runs?.some((news) => news.state === "running")) return;
     filled.classList.remove("pg-waiting");
     if (runs.byId.has(run)) await drawRun(runs.byId.get(run));
   }

@@ -18,7 +18,7 @@
 
 import { onTheme } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
-import { announcer, askServer, calm, differences, el, every, pageAddress, save, setText } from "../static/dom.js";
+import { announcer, askServer, calm, differences, el, every, NO_ANSWER, pageAddress, save, setText } from "../static/dom.js";
 import { lineSample, Styles } from "../static/line_styles.js";
 import { stepMetrics } from "../static/metrics.js";
 import { emptyTable, extend, smooth } from "../static/runs.js";
@@ -351,15 +351,20 @@ export function mount({ element, props, server, watch, trigger }) {
     const moving = !race || ["queued", "running"].includes(race.state);
     if (!moving && ++beats % 6 !== 0) return;
     const reply = await askServer(server.race, { visitor, race: wanted, cursor: race?.cursor ?? null });
-    if (!reply || shown !== wanted) return;
+    if (shown !== wanted) return;
     filled.hidden = false;
-    if (reply.error) {
+    const failed = reply ? reply.error : NO_ANSWER;
+    if (failed) {
+      if (!reply) beats = -1; // ask again at the next beat
       alert.hidden = false;
-      setText(alert, reply.error);
+      setText(alert, failed);
       return;
     }
     race ??= { runs: [], steps: [] };
-    if (!absorb(reply)) return;
+    if (!absorb(reply)) {
+      if (alert.textContent === NO_ANSWER) drawState();
+      return;
+    }
     if (reply.head) drawHead();
     if (reply.head && !unitChosen && race.head.arms.some((arm) => arm.bits_per_nat)) {
       unitChosen = true;

@@ -213,7 +213,7 @@ export function every(element, milliseconds, work) {
 }
 
 /**
- * Ask a server function. Any failure is `undefined`: the caller keeps what it has and asks again later.
+ * Ask a server function. Any failure is `undefined`: the caller keeps what it has, says so, and asks again later.
  *
  * @template Question, Answer
  * @param {(question: Question) => Promise<Answer>} serverFunction
@@ -227,6 +227,9 @@ export async function askServer(serverFunction, request) {
     return undefined;
   }
 }
+
+/** What a view that asks again by itself says after a failure. */
+export const NO_ANSWER = "The server did not answer. Trying again…";
 
 /**
  * Call `onWidth` with the pixels whenever the element becomes visible or changes its width.
