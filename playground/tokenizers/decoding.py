@@ -32,12 +32,25 @@ def check_replacements(values: Mapping[str, Any]) -> None:
             )
 
 
-def check_ids(ids: Mapping[str, int]) -> None:
-    """Raise ValueError where two tokens have one id: which of them an id decodes to would be up to chance."""
+def check_ids(ids: Mapping[str, int], values: Mapping[str, Any]) -> None:
+    """Raise ValueError where two tokens have one id: which of them an id decodes to would be up to chance.
+
+    `ids` are the library's, which numbers the added tokens of the file (`values`) that `model.vocab` does not have itself.
+    """
     owners: dict[int, str] = {}
+    written = {token.get("content"): token.get("id") for token in values.get("added_tokens") or []}
     for token, number in sorted(ids.items()):
         other = owners.setdefault(number, token)
-        if other != token:
+        if other == token:
+            continue
+        for added, taken in ((other, token), (token, other)):
+            if written.get(added, number) != number:
+                raise ValueError(
+                    f"The tokenizers library gives the added token {added[:30]!r} the id {number}, which {taken[:30]!r} "
+                    f"has, and not {str(written[added])[:20]} as this tokenizer.json says. Number the ids of model.vocab "
+                    "from 0 without gaps."
+                )
+        else:
             raise ValueError(
                 f"The tokens {other[:30]!r} and {token[:30]!r} of this tokenizer.json have the same id {number}. "
                 "Give each token an id of its own."

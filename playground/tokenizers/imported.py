@@ -72,7 +72,7 @@ class ImportedTokenizer:
         else:
             self._ids = self._library.get_vocab(with_added_tokens=True)
         check_template(self._values)
-        check_ids(self._ids)
+        check_ids(self._ids, self._values)
         self.n_tokens = self.vocab_size = 1 + max(self._ids.values())
         if self.vocab_size > MAX_ID:
             raise ValueError(
@@ -92,7 +92,7 @@ class ImportedTokenizer:
         """Which tokens begin and end a text, as the model's files say, or else as ``tokenizer.json`` suggests."""
         if self._special_values is not None:
             return special_from_dict(self._special_values, self.vocab_size)
-        return special_of(self._values)
+        return special_of(self._values, self._ids)
 
     @property
     def bos(self) -> int | None:
@@ -318,7 +318,14 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
     except ValueError:
         pass  # it is somebody else's, which is what this is for
     limited.encode_limited(json.dumps(values), PROBES)
-    return ImportedTokenizer(values)
+    tokenizer = ImportedTokenizer(values)
+    strange = [number for side in tokenizer.adds for number in side if tokenizer.token_of(number) is None]
+    if strange:
+        raise ValueError(
+            f"The post_processor of this tokenizer.json adds the id {strange[0]} to every text, which no token has. "
+            "Export it again with save_pretrained."
+        )
+    return tokenizer
 
 
 def _padded(size: Any, n_tokens: int) -> int:

@@ -46,11 +46,15 @@ class Special:
         return {"bos": self.bos, "eos": list(self.eos)}
 
 
-def special_of(values: Mapping[str, Any]) -> Special:
-    """What a ``tokenizer.json`` itself says: the one token that it puts before or after each text, else a usual name."""
+def special_of(values: Mapping[str, Any], ids: Mapping[str, int]) -> Special:
+    """What a ``tokenizer.json`` itself says: the one token that it puts before or after each text, else a usual name.
+
+    `ids` are those of the tokenizers library, which numbers added tokens that `model.vocab` does not have itself, whatever
+    the file says.
+    """
     before, after = template(values)
-    ids = {token.get("content"): token.get("id") for token in values.get("added_tokens") or []}
-    named = [[ids[name] for name in names if type(ids.get(name)) is int] for names in (BOS_NAMES, EOS_NAMES)]
+    added = {token.get("content") for token in values.get("added_tokens") or []}
+    named = [[ids[name] for name in names if name in added and name in ids] for names in (BOS_NAMES, EOS_NAMES)]
     bos = before[0] if len(before) == 1 else next(iter(named[0]), None)
     eos = after if len(after) == 1 else tuple(named[1][:1])
     return Special(bos, tuple(eos))

@@ -109,6 +109,40 @@ def test_what_files_suggest() -> None:
     assert (gpt2.bos, gpt2.eos) == (None, 0)
 
 
+def with_added(number: int, content: str = "</s>", **parts: Any) -> dict[str, Any]:
+    """A file whose one added token has this id, and is not in ``model.vocab``."""
+    values = json.loads(gpt2_like().to_str())
+    values["added_tokens"] = [{**values["added_tokens"][0], "id": number, "content": content}]
+    return {**values, **parts}
+
+
+@pytest.mark.parametrize("number", [0, 7, 599, 600, 5_000])
+def test_the_end_of_text_token_has_the_id_that_the_library_gives_it(number: int) -> None:
+    values = with_added(number)
+    library = Tokenizer.from_str(json.dumps(values))
+    tokenizer = import_tokenizer(json.dumps(values))
+    assert tokenizer.eos == library.token_to_id("</s>") == 600
+    assert tokenizer.encode_prompt("a</s>")[-1] == 600 < tokenizer.vocab_size
+
+
+def test_an_id_that_the_library_gives_twice_is_explained() -> None:
+    values = with_added(5_000, "<|late|>")
+    vocab = values["model"]["vocab"]
+    vocab[max(vocab, key=vocab.get)] = 600
+    with pytest.raises(ValueError, match=r"gives the added token '<\|late\|>' the id 600, .* and not 5000 as this"):
+        import_tokenizer(json.dumps(values))
+
+
+def test_a_template_with_an_id_of_no_token_is_refused() -> None:
+    piece, known = {"SpecialToken": {"id": "</s>", "type_id": 0}}, {"id": "</s>", "ids": [5_000], "tokens": ["</s>"]}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    template = {
+        "type": "TemplateProcessing", "single": [text, piece], "pair": [text, text], "special_tokens": {"</s>": known},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="adds the id 5000 to every text, which no token has"):
+        import_tokenizer(json.dumps(with_added(5_000, post_processor=template)))
+
+
 @pytest.mark.parametrize("kind", ["BertProcessing", "RobertaProcessing", "TemplateProcessing", "Sequence"])
 def test_every_kind_of_post_processor(kind: str) -> None:
     library = with_bos()
