@@ -49,6 +49,7 @@ def _race(options: argparse.Namespace, store: RunStore) -> int:
     for solved, arm in zip(race.solved, race.spec.arms, strict=True):
         if solved:
             print(f"  {arm.name}: {solved} to match {race.spec.arms[0].name}", file=sys.stderr)
+    print("In validation losses, ± is the standard error over windows of the validation text.", file=sys.stderr)
     ending = _execute(race)
     race = get_race(store, race.id)
     if ending.message:

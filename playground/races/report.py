@@ -20,6 +20,8 @@ def as_text(race: Race, found: Verdict) -> str:
     said = [found.headline, *found.sentences]
     each = [word for word in each if not any(word in sentence for sentence in said)]
     notes = [found.table_note] if found.table_note else []
+    if any(row["loss_spread"] is not None for row in found.table):
+        notes.insert(0, SPREAD)
     lines = [race.name, *what_differs(race), "", *said, *each, "", found.rule, *notes, ""]
     cells = [_cells(row) for row in found.table]
     # A race trained before errors were logged has none.
@@ -30,6 +32,7 @@ def as_text(race: Race, found: Verdict) -> str:
     return "\n".join(lines)
 
 
+SPREAD = "The table has means over seeds at the last common measurement; ± is the standard deviation over seeds."
 ERRORS = ("s.e. (nats/token)", "s.e. (bits/byte)")
 
 

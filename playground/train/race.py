@@ -62,7 +62,7 @@ def plan(spec: RaceSpec, vocabulary: Vocabulary, pace: Pace) -> list[PlannedArm]
     for arm in spec.arms:
         try:
             model, train = _configs(spec, arm, vocabulary)
-            target = _worth(arms[0].model, spec.match) if arms and spec.match != "none" else None
+            target = matched_size(arms[0].model, spec.match) if arms and spec.match != "none" else None
             model, solved = (model, "") if target is None else match_model(model, spec.match, spec.match_by, target)
             train = _budgeted(spec, arm, model, train, pace)
         except ValueError as error:
@@ -111,7 +111,8 @@ def _check_one_question(arms: Sequence[PlannedArm]) -> None:
             )
 
 
-def _worth(model: ModelConfig, match: Match) -> float:
+def matched_size(model: ModelConfig, match: Match) -> float:
+    """What `match` makes equal in all arms: parameters, or training FLOPs per token."""
     return count_parameters(model) if match == "parameters" else training_flops(model)
 
 
@@ -122,7 +123,7 @@ def match_model(model: ModelConfig, match: Match, by: MatchBy, target: float) ->
     closest is further off than the tolerance.
     """
     found = _nearest(model, match, by, target)
-    worth = _worth(found, match)
+    worth = matched_size(found, match)
     if abs(worth / target - 1) > TOLERANCE[by]:
         other = "embedding size" if by == "mlp" else "MLP hidden size"
         raise ValueError(
@@ -140,12 +141,12 @@ def _nearest(model: ModelConfig, match: Match, by: MatchBy, target: float) -> Mo
     low, high = (8, MAX_MLP) if by == "mlp" else (-(-8 // unit), 1024 // unit)
     while high - low > 1:
         middle = (low + high) // 2
-        if _worth(_sized(model, by, middle * unit), match) <= target:
+        if matched_size(_sized(model, by, middle * unit), match) <= target:
             low = middle
         else:
             high = middle
     candidates = [_sized(model, by, size * unit) for size in (low, high)]
-    return min(candidates, key=lambda candidate: abs(_worth(candidate, match) - target))
+    return min(candidates, key=lambda candidate: abs(matched_size(candidate, match) - target))
 
 
 def _sized(model: ModelConfig, by: MatchBy, size: int) -> ModelConfig:

@@ -1,6 +1,7 @@
 """What a race's verdict says, against numbers worked out by hand; and real races between identical arms."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 
 from playground.analysis.memory_usage import training_memory
 from playground.cli.race import read_spec
+from playground.config import ModelConfig
 from playground.races.lr_sweep import families
 from playground.races.payload import race_news
 from playground.races.recipes import RECIPES, race_of
 from playground.races.report import CSV_COLUMNS, as_text, csv_rows
 from playground.races.results import ArmResult, RunCurve, results
 from playground.races.verdict import is_ladder, judge, race_level, verdict
-from playground.races.words import conditions, what_differs
+from playground.races.words import conditions, matched_words, what_differs
 from playground.runs.curves import Curves
 from playground.runs.races import create_race, prepare_race
 from playground.runs.store import status
@@ -25,7 +27,7 @@ from playground.runs.worker.racing import execute_race
 from playground.train.estimate import count_parameters
 from playground.train.events import Evaluated
 from playground.train.flops import training_flops
-from playground.train.race import plan
+from playground.train.race import matched_size, plan
 from playground.train.race_spec import RaceSpec
 from tests.races.conftest import NATS, SHARED
 
@@ -224,6 +226,35 @@ def test_the_headline_of_differences_is_the_config_diff(written_race):
     )
     _, other = written_race([[curve(2.5, 2.0)]] * 2, ("modern", "BPE: modern + tokenizer=bpe + learning_rate=0.1"))
     assert conditions(other).endswith("sizes as given · same text · 32 tokens a step")
+
+
+@pytest.mark.parametrize(
+    ("match", "widths", "words"),
+    [
+        ("none", (16, 32), "sizes as given"),
+        ("parameters", (16, 16), "parameters equal"),
+        ("flops", (16, 16), "FLOPs per token equal"),
+    ],
+)
+def test_sizes_are_called_equal_as_nearly_as_they_are(match, widths, words):
+    models = [ModelConfig(n_embd=width, n_head=2, n_kv_head=2) for width in widths]
+    assert matched_words(match, models) == words
+
+
+@pytest.mark.parametrize("match", ["parameters", "flops"])
+def test_sizes_that_differ_a_little_are_said_to(match):
+    models = [ModelConfig(n_embd=16, n_head=2, n_kv_head=2, mlp_width=hidden) for hidden in (40, 41)]
+    first, second = (matched_size(model, match) for model in models)
+    said = float(re.search(r"equal within ([\d.]+) %", matched_words(match, models))[1])
+    assert said - 0.1 < 100 * (second / first - 1) <= said
+
+
+def test_the_table_says_what_its_deviation_is(written_race):
+    for losses, has in (([[curve(2.5, 2.0)]] * 2, False), ([[curve(2.5, 2.0), curve(2.5, 2.1)]] * 2, True)):
+        store, race = written_race(losses, ("classic", "modern"))
+        said = as_text(race, verdict(race, Curves(store)))
+        assert ("± is the standard deviation over seeds" in said) is has
+        assert ("2.0500 ± 0.0707" in said) is has
 
 
 def test_the_note_on_the_table_says_when_its_errors_are_part_of_a_difference(written_race):
