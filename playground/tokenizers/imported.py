@@ -132,7 +132,7 @@ class ImportedTokenizer:
         """By id, the bytes that a token adds to a text that has begun; those of a whole text are what `decode` gives."""
         tokens = [b""] * self.vocab_size
         if self.byte_level:
-            for token, number in self._ids.items():
+            for token, number in (*self._ids.items(), *self._normalized()):
                 tokens[number] = _byte_level(token)
             return tokens
         numbers = sorted(self._ids.values())
@@ -144,6 +144,17 @@ class ImportedTokenizer:
         for number, byte in self._bytes.items():
             tokens[number] = bytes([byte])
         return tokens
+
+    def _normalized(self) -> Iterable[tuple[str, int]]:
+        """Added tokens that the file has normalized (``HELLO`` may be ``hello``), as the decoder receives them."""
+        added = [token["content"] for token in self._values.get("added_tokens") or [] if token.get("normalized")]
+        ids = [self._ids[content] for content in added if content in self._ids]
+        if not ids:
+            return ()
+        texts = (
+            limited.spelled_limited(self.json_text, ids) if self._cost is None else limited.spelled(self._library, ids)
+        )
+        return zip(texts, ids, strict=True)
 
     def _beginning(self, numbers: Sequence[int]) -> list[int]:
         """A token that is a word or a letter, if there is one among the first thousands: something for others to follow."""

@@ -99,6 +99,12 @@ def decode(library: Tokenizer, sequences: Sequence[Sequence[int]]) -> list[str]:
         return list(library.decode_batch([list(ids) for ids in sequences], skip_special_tokens=False))
 
 
+def spelled(library: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """The tokens with these ids as the library's decoder receives them: an added token may have been normalized."""
+    with panics_are_errors():
+        return [library.id_to_token(number) or "" for number in ids]
+
+
 def read_limited(tokenizer: str, texts: Sequence[str], special: bool = False) -> list[np.ndarray]:
     """`read` in a separate process. Raises ValueError as `encode_limited` does."""
     head, data = _encoded("read", tokenizer, texts, SECONDS, special, 32)
@@ -125,6 +131,12 @@ def vocabulary_limited(tokenizer: str) -> dict[str, int]:
     """Every token of a file and its id. Raises ValueError if the library cannot read the file."""
     _, data = ask(tokenizer, {"do": "vocabulary"}, SECONDS + SECONDS_PER_MEGABYTE * len(tokenizer) / 1e6, MOST_TEXT)
     return dict(json.loads(data))
+
+
+def spelled_limited(tokenizer: str, ids: Sequence[int]) -> list[str]:
+    """`spelled` in a separate process. Raises ValueError if that takes too long."""
+    _, data = ask(tokenizer, {"do": "spelled", "ids": list(ids)}, SECONDS, MOST_TEXT)
+    return list(json.loads(data))
 
 
 def _encoded(
@@ -165,6 +177,8 @@ def _answer(library: Any, request: dict[str, Any]) -> tuple[Any, bytes]:
         return None, json.dumps(library(False).get_vocab(with_added_tokens=True)).encode("ascii")
     if request["do"] == "decode":
         return None, json.dumps(decode(library(False), request["sequences"])).encode("ascii")
+    if request["do"] == "spelled":
+        return None, json.dumps(spelled(library(False), request["ids"])).encode("ascii")
     function = read if request["do"] == "read" else encode
     found = function(library(request["special"]), request["texts"], request["special"])
     return [len(ids) for ids in found], b"".join(ids.tobytes() for ids in found)

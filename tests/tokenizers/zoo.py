@@ -86,6 +86,8 @@ def _gpt2(normalizer: Any = None, added: list[AddedToken] | None = None, prefix:
 ADDED = [AddedToken("fox", lstrip=True), AddedToken("key", rstrip=True), AddedToken("Émile", normalized=False),
          AddedToken("owl", single_word=True)]  # fmt: skip
 SPACES = pre_tokenizers.Metaspace
+NORMALIZED = [AddedToken(text, normalized=True) for text in ("FOX", "fox", "Fox said", "Ġx ")]
+
 KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gpt2": _gpt2,
     "gpt2 prefix space": lambda: _gpt2(prefix=True),
@@ -93,6 +95,8 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gpt2 NFKC": lambda: _gpt2(normalizers.NFKC()),
     "gpt2 strip": lambda: _gpt2(normalizers.Strip()),
     "gpt2 added": lambda: _gpt2(added=ADDED),
+    "gpt2 lower, added": lambda: _gpt2(normalizers.Lowercase(), NORMALIZED),
+    "gpt2 replaced, added": lambda: _gpt2(normalizers.Replace(Regex("(o|x)"), "É"), NORMALIZED),  # not in this process
     "byte level without words": lambda: _bpe(
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
     ),
