@@ -27,6 +27,7 @@ from playground.inference.sampling import filter_distribution, sample_token
 from playground.models.kv_cache import KVCache
 from playground.models.transformer import Transformer, without_storage
 
+RECOMPUTED = "window, recomputed"
 TIMED = 40  # tokens over which a policy's milliseconds per token are measured
 READ_AT_ONCE = 4_096  # tokens in one forward pass of the recomputation
 
@@ -36,9 +37,19 @@ class Reading:
     """The losses of a text with one strategy."""
 
     name: str
-    nll: np.ndarray  # (N - 1,) nats: of tokens 1, 2, ...; the mean over the texts
+    by_text: np.ndarray  # (B, N - 1) nats: of tokens 1, 2, ... of each text
     cache_bytes: int  # at the end, for one text
     milliseconds: float  # per token at the end, one text, one token at a time; the median
+
+    @property
+    def nll(self) -> np.ndarray:
+        """(N - 1,) nats: the mean over the texts."""
+        return np.asarray(self.by_text.mean(axis=0))
+
+    def beyond(self, context: int) -> np.ndarray:
+        """(B, M) nats in the last half of each text, as far as it lies beyond the context; at least of the last token."""
+        n = self.by_text.shape[1]
+        return np.asarray(self.by_text[:, max(n // 2, min(context, n - 1)) :])
 
 
 Policy = Callable[[Transformer, Tensor, int, int], tuple[Tensor, int, Callable[[], object]]]
@@ -76,7 +87,7 @@ def readings(model: Transformer, texts: np.ndarray, window: int, n_sink: int) ->
 def _reading(name: str, policy: Policy, model: Transformer, tokens: Tensor, window: int, n_sink: int) -> Reading:
     """Apart from `readings`: a generator must not yield in inference mode, because another thread may resume it."""
     nll, n_bytes, one_more = policy(model, tokens, window, n_sink)
-    return Reading(name, nll.double().mean(dim=0).cpu().numpy(), n_bytes, median_ms(one_more))
+    return Reading(name, nll.double().cpu().numpy(), n_bytes, median_ms(one_more))
 
 
 def policies(n_sink: int) -> dict[str, Policy]:
@@ -86,7 +97,7 @@ def policies(n_sink: int) -> dict[str, Policy]:
         "sliding window": _sliding,
         "rolling buffer": _rolling,
         f"window + {counted(n_sink, 'sink')}": _sinks,
-        "window, recomputed": _recomputed,
+        RECOMPUTED: _recomputed,
     }
 
 

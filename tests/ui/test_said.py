@@ -19,23 +19,51 @@ from playground.ui.sample import sample_tab, streaming_view, writing
 from playground.ui.train import train_tab
 
 
-def readings(dense: list[float], window: float, sinks: float) -> list[Reading]:
+def readings(dense: list[float], window: float, sinks: float, again: list[float] | None = None) -> list[Reading]:
+    """Of two texts, the second of which is a little easier."""
+
+    def of_two(nll: list[float] | np.ndarray) -> np.ndarray:
+        return np.array(nll) - np.array([[0.0], [0.001]])
+
     flat = np.full(len(dense), 1.0)
     return [
-        Reading("dense", np.array(dense), 0, 1.0),
-        Reading("sliding window", flat * window, 64, 1.0),
-        Reading("window + 1 sink", flat * sinks, 64, 1.0),
+        Reading("dense", of_two(dense), 0, 1.0),
+        Reading("sliding window", of_two(flat * window), 64, 1.0),
+        Reading("window + 1 sink", of_two(flat * sinks), 64, 1.0),
+        Reading("window, recomputed", of_two(flat if again is None else again), 0, 1.0),
     ]
 
 
 def test_beyond_the_context_is_measured_beyond_the_context() -> None:
     """A text that is hardly longer than the context: its last half lies mostly within."""
     found = readings([1.0] * 10 + [3.0] * 2, 2.0, 2.0)
-    words = streaming_view.seen(found, 10)
-    assert "gets much worse with full attention** (perplexity 2.72 within, 20.1 beyond)" in words
-    assert "sinks make no clear difference: 7.39 with them, 7.39 with the window alone" in words
+    words = streaming_view.seen(found, 10, 4)
+    assert words.startswith(
+        "**Beyond its context this run is worse with full attention than when it reads the last 4 tokens afresh** "
+        "(perplexity 20.1 against 2.72, +2.000 ± 0.000 nats per token)."
+    )
+    assert "window + 1 sink makes no clear difference (perplexity 7.39 against 7.39, +0.000 ± 0.000 nats" in words
+    assert words.endswith("a 95 % interval over stretches of 10 tokens.")
+    assert "is itself longer than the context of 10." in streaming_view.seen(found, 10, 12)
     assert "| dense | 20.1 | none |" in streaming_view.table(found, 10)
     assert "| dense | 20.1 | none |" in streaming_view.table(found[:1], 100), "the last token of a shorter text"
+
+
+def test_a_harder_end_of_a_text_is_not_put_down_to_the_context() -> None:
+    """Reading the last tokens afresh never leaves the context: where it gets as much worse, the text is the reason."""
+    harder = [2.4] * 10 + [2.7] * 30
+    words = streaming_view.seen(readings(harder, 2.7, 2.6, again=harder), 10, 4)
+    assert "shows no clear difference between full attention and reading the last 4 tokens afresh" in words
+    assert "window + 1 sink is better (perplexity 13.5 against 14.9, −0.100 ± 0.000 nats per token)" in words
+
+
+def test_a_difference_within_the_spread_of_a_text_is_not_claimed() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (4, 400))
+    flat = Reading("a", np.full((4, 400), 2.0), 0, 1.0)
+    found = [streaming_view.difference_beyond(Reading("b", flat.by_text + noise + gain, 0, 1.0), flat, 20)
+             for gain in (0.02, 1.0, -1.0)]  # fmt: skip
+    assert [each.outcome for each in found] == ["unclear", "worse", "better"]
+    assert found[0].n == 4 * 10 and found[0].half == pytest.approx(2.02 / np.sqrt(4 * 200), rel=0.2)
 
 
 @pytest.mark.parametrize(("value", "words"), [(1.234, "1.23"), (45.67, "45.7"), (1234.5, "1,234"), (999.4, "999")])

@@ -178,7 +178,7 @@ def read(services: Services, run_id: Any, step: Any, window: Any, n_sink: Any, t
         names = ", ".join(each.name for each in found)
         yield results(f"Read: {names}…", view.perplexity(run, found), None, view.table(found, run.model.block_size))
     yield results(
-        view.seen(found, run.model.block_size), view.perplexity(run, found), view.memory_read(found),
+        view.seen(found, run.model.block_size, window), view.perplexity(run, found), view.memory_read(found),
         view.table(found, run.model.block_size),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from playground.analysis import streaming as lab
 from playground.config import counted, listed
 from playground.interp import sinks
 from playground.models.kv_cache import KVCache
+from playground.races.statistics import Difference, paired_difference
 from playground.reference.make_sinks import KEPT, TOKENS, TOTAL, Measured
 from playground.reference.make_sinks import TEXTS as TEXTS_READ
 from playground.runs.store.run_store import Run
@@ -110,14 +112,9 @@ def table(found: list[lab.Reading], context: int) -> str:
     rows = ["| method | perplexity beyond the context | cache | time |", "| --- | --- | --- | --- |"]
     for each in found:
         kept = f"{each.cache_bytes / 1024:,.0f} KiB" if each.cache_bytes else "none"
-        late = in_digits(float(np.exp(beyond(each, context))))
+        late = in_digits(float(np.exp(each.beyond(context).mean())))
         rows.append(f"| {each.name} | {late} | {kept} | {each.milliseconds:.2f} ms per token |")
     return "\n".join(rows)
-
-
-def beyond(reading: lab.Reading, context: int) -> float:
-    """Mean loss, nats per token, in the last half of a text, as far as it lies beyond the context."""
-    return float(reading.nll[max(len(reading.nll) // 2, min(context, len(reading.nll) - 1)) :].mean())
 
 
 def in_digits(value: float) -> str:
@@ -125,24 +122,43 @@ def in_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def seen(found: list[lab.Reading], context: int) -> str:
-    """Describe the results of this run in a sentence or two."""
-    late = {each.name: beyond(each, context) for each in found}
-    early = float(found[0].nll[context // 2 : context].mean())
-    sinks = next(name for name in late if name.startswith("window + "))
-    change = late["dense"] - early
-    dense = "gets much worse" if change > 1 else "gets worse" if change > 0.05 else "does not get worse"
-    gain = late["sliding window"] - late[sinks]
-    with_sinks, without = in_digits(np.exp(late[sinks])), in_digits(np.exp(late["sliding window"]))
-    if abs(gain) > 0.02:
-        helped = (
-            f"{sinks} is {'better' if gain > 0 else 'worse'}: {with_sinks} instead of {without} with the window alone"
-        )
+def difference_beyond(a: lab.Reading, b: lab.Reading, context: int) -> Difference:
+    """How many more nats per token `a` needs than `b` beyond the context, with a 95 % interval.
+
+    Both losses are of the same tokens, so they are paired. Neighbouring tokens are not independent, so the differences are
+    averaged over stretches as long as the context first. Better and worse are claimed only of what reads differently.
+    """
+    late = [each.beyond(context) for each in (a, b)]
+    parts = max(1, late[0].shape[1] // context)
+    means = [[float(part.mean()) for row in rows for part in np.array_split(row, parts)] for rows in late]
+    found = paired_difference(means[0], means[1], level=0.05)
+    claimed = found.outcome in ("better", "worse") and abs(found.mean) >= 0.0005
+    return found if claimed else replace(found, outcome="unclear")
+
+
+def seen(found: list[lab.Reading], context: int, window: int) -> str:
+    """Describe the results of this run in a few sentences."""
+    by_name = {each.name: each for each in found}
+    dense, alone, again = (by_name[name] for name in ("dense", "sliding window", lab.RECOMPUTED))
+    sinks = next(each for each in found if each.name.startswith("window + "))
+    last = f"the last {counted(window, 'token')}"
+
+    def numbers(a: lab.Reading, b: lab.Reading, difference: Difference) -> str:
+        first, second = (in_digits(float(np.exp(each.beyond(context).mean()))) for each in (a, b))
+        error = "" if difference.half is None else f" ± {difference.half:.3f}"
+        return f"perplexity {first} against {second}, {difference.mean:+.3f}{error} nats per token".replace("-", "−")
+
+    leaving, keeping = difference_beyond(dense, again, context), difference_beyond(sinks, alone, context)
+    if leaving.outcome == "unclear":
+        first = f"shows no clear difference between full attention and reading {last} afresh"
     else:
-        helped = f"sinks make no clear difference: {with_sinks} with them, {without} with the window alone"
+        first = f"is {leaving.outcome} with full attention than when it reads {last} afresh"
+    second = "makes no clear difference" if keeping.outcome == "unclear" else f"is {keeping.outcome}"
+    also = "" if window <= context else f" A window of {window} is itself longer than the context of {context}."
     return (
-        f"**Beyond its context this run {dense} with full attention** (perplexity {in_digits(np.exp(early))} within, "
-        f"{in_digits(np.exp(late['dense']))} beyond); {helped}."
+        f"**Beyond its context this run {first}** ({numbers(dense, again, leaving)}). Against the sliding window, "
+        f"{sinks.name} {second} ({numbers(sinks, alone, keeping)}). Both of the same tokens; ± is a 95 % interval over "
+        f"stretches of {context} tokens.{also}"
     )
 
 
