@@ -18,9 +18,9 @@ import torch
 from xdist.scheduler import LoadScopeScheduling
 
 BROWSER_TESTS = Path(__file__).parent / "e2e"
-# Apps, each with a store of its own, which cost 8 seconds of CPU time to start and more while they wait: tests that ask for
-# the same one run one after the other on one worker of pytest-xdist. What takes longest first.
-SHARED_APPS = ("own_app", "hostile_app", "public_app")
+# Fixtures that are costly to make, such as apps, which take 8 seconds of CPU time to start and more while they wait: tests
+# that ask for the same one run one after the other on one worker of pytest-xdist. What takes longest first.
+SHARED = ("own_app", "hostile_app", "public_app", "built", "forks")
 MAX_SECONDS = 5.0  # of a test without the mark `slow`, with the processes that it waited for
 
 
@@ -29,16 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(BROWSER_TESTS):
             item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: (_shared_app(item), not _is_marked(item, "browser", "slow")))
+    items.sort(key=lambda item: (_shared(item), not _is_marked(item, "browser", "slow")))
 
 
-def _shared_app(item: pytest.Item) -> int:
+def _shared(item: pytest.Item) -> int:
     names = getattr(item, "fixturenames", ())
-    return next((number for number, name in enumerate(SHARED_APPS) if name in names), len(SHARED_APPS))
+    return next((number for number, name in enumerate(SHARED) if name in names), len(SHARED))
 
 
-class OneWorkerPerApp(LoadScopeScheduling):
-    """Whichever worker is free gets the next test, and with the first that asks for a shared app all others that do.
+class OneWorkerPerFixture(LoadScopeScheduling):
+    """Whichever worker is free gets the next test, and with the first that asks for a shared fixture all others that do.
 
     The mark `xdist_group` would say so, if pytest 9.2 and pytest-xdist 3.8 understood each other: each worker made its own.
     """
@@ -47,11 +47,12 @@ class OneWorkerPerApp(LoadScopeScheduling):
         super().__init__(config, log)
         self.groups = {
             f"{path.relative_to(config.rootpath).as_posix()}::{function.name}": argument.arg
-            for path in BROWSER_TESTS.glob("test_*.py")
-            for function in ast.parse(path.read_text("utf-8")).body
+            for path in Path(__file__).parent.rglob("test_*.py")
+            if any(name in (text := path.read_text("utf-8")) for name in SHARED)
+            for function in ast.parse(text).body
             if isinstance(function, ast.FunctionDef)
             for argument in function.args.args
-            if argument.arg in SHARED_APPS
+            if argument.arg in SHARED
         }
 
     def _split_scope(self, nodeid: str) -> str:
@@ -61,7 +62,7 @@ class OneWorkerPerApp(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
     """With `--dist loadgroup` the scheduler above."""
-    return OneWorkerPerApp(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return OneWorkerPerFixture(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,15 +1,18 @@
 """A store in a temporary folder, and runs so small that they train in a fraction of a second."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from playground.config import ModelConfig, TrainConfig
+from playground.runs.store.processes import environment
 from playground.runs.store.run_store import Run, RunStore
 from playground.tokenizers import build_tokenizer
+from tests.forks import Forked, Forks
 
 MakeRun = Callable[..., Run]
 
@@ -31,6 +34,21 @@ TRAIN = TrainConfig(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Forks]:
+    """From which workers are forked, in a worker's environment."""
+    names = ("playground.runs.worker.racing", "playground.train.trainer", "torch._dynamo", "torch.distributed")
+    server = Forks(*names, environment=environment(1))
+    yield server
+    server.close()
+
+
+def fork_worker(workers: Forks, folder: Path, **variables: str) -> Forked:
+    """A worker that trains the run or race in a folder, with one thread; and with environment variables like torchrun's."""
+    command = ("playground.runs.worker.worker", "--threads", "1", str(folder))
+    return workers.start(*command, folder=folder, output=folder / "worker.log", environment=variables)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> RunStore:
     return RunStore(tmp_path / "runs", tmp_path / "gallery")
@@ -39,16 +57,18 @@ def store(tmp_path: Path) -> RunStore:
 @pytest.fixture
 def make_run(store: RunStore) -> MakeRun:
     """A new run in the store; keyword arguments change its `TrainConfig`, or the ones `RunStore.create` takes."""
+    return partial(new_run, store)
 
-    def make(model: ModelConfig = MODEL, name: str = "a run", owner: str | None = None, **train: Any) -> Run:
-        return store.create(
-            model,
-            TRAIN.replace(**train),
-            build_tokenizer("byte", TEXT),
-            name=name,
-            preset="modern",
-            owner=owner,
-            own_text=TEXT,
-        )
 
-    return make
+def new_run(
+    store: RunStore, model: ModelConfig = MODEL, name: str = "a run", owner: str | None = None, **train: Any
+) -> Run:
+    return store.create(
+        model,
+        TRAIN.replace(**train),
+        build_tokenizer("byte", TEXT),
+        name=name,
+        preset="modern",
+        owner=owner,
+        own_text=TEXT,
+    )

@@ -1,7 +1,9 @@
 """Compiled passes: the same numbers as the plain ones but for rounding, and a run that is resumed cannot tell."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,16 +12,18 @@ from playground.config import ModelConfig, TrainConfig, preset
 from playground.runs.store import checkpoints, status
 from playground.runs.store.log import Tail
 from playground.runs.store.processes import environment
-from playground.runs.store.run_store import Run
+from playground.runs.store.run_store import Run, RunStore
 from playground.runs.worker import compiling
 from playground.runs.worker.execution import execute
 from playground.train.compiled import CompiledForwardBackward, build, name_of, obstacle
 from playground.train.data_parallel import DataParallelThreads
 from playground.train.gradients import accumulate
 from playground.train.trainer import TrainState
-from tests.runs.conftest import MODEL, MakeRun
+from tests.runs.conftest import MODEL, MakeRun, new_run
 from tests.runs.test_worker import assert_same_course, at_step, losses
 
+SURE = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}  # see `trusted_compiler`
+PLAIN = MODEL.replace(dropout=0.0)
 SMALL = dict(vocab_size=64, block_size=16, n_layer=1, n_embd=16, n_head=2)
 
 needs_compiler = pytest.mark.skipif(
@@ -28,12 +32,10 @@ needs_compiler = pytest.mark.skipif(
 
 
 @pytest.fixture
-def trusted_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusted_compiler() -> Iterator[None]:
     """Torch compiles and runs a program for each instruction set before it believes the processor: a third of a build."""
     from torch._inductor import config as inductor  # two seconds
 
-    sure = {"TORCHINDUCTOR_VEC_ISA_OK": "1"}
-    monkeypatch.setattr(compiling, "environment", lambda threads: environment(threads) | sure)
     with inductor.patch({"cpp.vec_isa_ok": True}):
         yield
 
@@ -76,34 +78,54 @@ def test_compiled_passes_give_the_gradients_of_the_plain_ones(
     assert not list(tmp_path.glob(".compiling*")), "nothing is left behind"
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """A run whose passes were compiled before its first step, and the cache that has them since."""
+    store, cache = RunStore(tmp_path_factory.mktemp("runs")), tmp_path_factory.mktemp("cache")
+    whole = new_run(store, PLAIN, compile="on")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "environment", lambda threads: environment(threads) | SURE)
+        torch.set_num_threads(1)
+        execute(whole, cache_dir=cache)
+    return whole, cache
+
+
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.usefixtures("trusted_compiler")
-def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(make_run: MakeRun, tmp_path: Path) -> None:
-    model = MODEL.replace(dropout=0.0)
-    plain, whole, broken = make_run(model), make_run(model, compile="on"), make_run(model, compile="on")
+def test_a_compiled_run_goes_its_eager_twins_way_and_resumes_bit_for_bit(
+    make_run: MakeRun, built: tuple[Run, Path]
+) -> None:
+    whole, cache = built
+    plain, broken = make_run(PLAIN), make_run(PLAIN, compile="on")
     execute(plain)
-    execute(whole, cache_dir=tmp_path)
     assert notes(whole)[0].startswith("Compiled forward and backward passes from step 1 on, built in")
     for step, loss in losses(plain).items():
         assert abs(losses(whole)[step] - loss) < 1e-4
     assert losses(whole) != losses(plain), "otherwise nothing was compiled"
-    execute(broken, cache_dir=tmp_path, watch=at_step(7, lambda: status.request(broken.path, "pause")))
+    execute(broken, cache_dir=cache, watch=at_step(7, lambda: status.request(broken.path, "pause")))
     assert broken.state() == "paused"
-    execute(broken, cache_dir=tmp_path)
+    execute(broken, cache_dir=cache)
     assert all(note.endswith("from the cache.") for note in notes(broken))
     assert_same_course(broken, whole)
 
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.usefixtures("trusted_compiler")
 def test_a_long_run_is_compiled_beside_its_first_steps_and_remembers_since_when(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_run: MakeRun, built: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The compiler is replaced by a process that copies what it has made of the same passes."""
     monkeypatch.setattr(compiling, "BUILD_SECONDS", 1e-9)
-    model = MODEL.replace(dropout=0.0)
-    run = make_run(model, compile="auto", steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
+    _, cache = built
+
+    start = subprocess.Popen
+
+    def copying(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        library = command[command.index("playground.train.compiled") + 2]
+        return start(["cp", str(cache / "compiled" / Path(library).name), library], **options)
+
+    monkeypatch.setattr(compiling.subprocess, "Popen", copying)
+    run = make_run(PLAIN, compile="auto", steps=100_000, checkpoint_interval=100_000, eval_interval=100_000)
     taken: list[int] = []
 
     def watch(event: object) -> None:

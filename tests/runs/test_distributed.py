@@ -1,5 +1,6 @@
 """torchrun: two processes train one run folder as one process would."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -15,23 +16,48 @@ from playground.runs.store.run_store import Run
 from playground.runs.worker.execution import execute
 from playground.train.distributed import Group
 from playground.train.trainer import TrainState
-from tests.runs.conftest import MODEL, MakeRun
+from tests.forks import Forks
+from tests.runs.conftest import MODEL, MakeRun, fork_worker
 from tests.runs.test_worker import losses, validation, weights
 
 
-def begin(folder: Path, processes: int = 2) -> subprocess.Popen[str]:
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"),
-        *("-m", "playground.runs.worker.worker", str(folder), "--threads", "1"),
-    ]
-    return subprocess.Popen(command, env=environment(1), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+class Together:
+    """Two workers with the environment variables of torchrun, which would take three seconds of CPU time to start them."""
+
+    def __init__(self, workers: Forks, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        self.processes = [
+            fork_worker(workers, folder, **shared, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")
+        ]  # fmt: skip
+
+    def running(self) -> bool:
+        return any(process.poll() is None for process in self.processes)
+
+    def wait(self) -> str:
+        """What they have printed. Both must succeed."""
+        try:
+            codes = [process.wait() for process in self.processes]
+        finally:
+            for process in self.processes:
+                process.kill()
+        words = self.processes[0].said()
+        assert codes == [0, 0], words
+        return words
 
 
 def torchrun(folder: Path) -> tuple[int, str]:
-    """Exit code and words of a whole run."""
-    process = begin(folder)
-    words, _ = process.communicate(timeout=240)
-    return process.returncode, words
+    """Exit code and words of a whole run in two processes."""
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "playground.runs.worker.worker", str(folder), "--threads", "1"),
+    ]
+    done = subprocess.run(
+        command, env=environment(1), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=240, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 def steps_logged(run: Run) -> list[int]:
@@ -50,27 +76,24 @@ def assert_close(run: Run, reference: Run) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: MakeRun) -> None:
+def test_two_processes_equal_one_at_the_same_batch_over_fifty_steps(make_run: MakeRun, workers: Forks) -> None:
     """Batches of an odd number of sequences, accumulation, an average; asked to pause before and amid the training."""
     wish = dict(steps=50, batch_size=3, grad_accum=3, ema=0.9, z_loss=1e-3)
     model = MODEL.replace(dropout=0.0, n_layer=4)
     reference, run = make_run(model, **wish), make_run(model, **wish)
     execute(reference)
     status.request(run.path, "pause")
-    code, words = torchrun(run.path)
-    assert code == 0, words
+    Together(workers, run.path).wait()
     assert run.state() == "paused"
     assert steps_logged(run) in ([], [1]), "before the first step, or after it"
-    process = begin(run.path)
-    while process.poll() is None and (not run.log.exists() or len(steps_logged(run)) < 3):
+    together = Together(workers, run.path)
+    while together.running() and (not run.log.exists() or len(steps_logged(run)) < 3):
         time.sleep(0.005)
     status.request(run.path, "pause")
-    words, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, words
+    together.wait()
     assert run.state() == "paused"
     assert 3 <= len(steps_logged(run)) < 50, "both have stopped after the same step"
-    code, words = torchrun(run.path)
-    assert code == 0, words
+    Together(workers, run.path).wait()
     assert run.state() == "finished"
     assert checkpoints.steps(run.path, "checkpoints") == [40, 50]
     assert steps_logged(run) == list(range(1, 51)), "only one of them writes"
@@ -90,21 +113,20 @@ def test_two_processes_equal_one_where_some_sequences_have_few_targets(make_run:
 
 
 @pytest.mark.slow
-def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: MakeRun) -> None:
+def test_experts_that_no_token_chose_and_steps_without_accumulation(make_run: MakeRun, workers: Forks) -> None:
     """Two sequences of 16 tokens a step and 64 experts: half of them at least learn nothing at each step."""
     model = MODEL.replace(dropout=0.0, n_expert=64, router_norm=False)
     wish = dict(steps=20, batch_size=2, grad_accum=1, balance_loss=0.0, router_z_loss=1e-3)
     reference, run = make_run(model, **wish), make_run(model, **wish)
     execute(reference)
-    code, words = torchrun(run.path)
-    assert code == 0, words
+    Together(workers, run.path).wait()
     assert run.state() == "finished"
     assert steps_logged(run) == list(range(1, 21))
     assert_close(run, reference)
 
 
 @pytest.mark.slow
-def test_two_processes_overflow_in_fp16_at_the_same_steps_as_one(make_run: MakeRun) -> None:
+def test_two_processes_overflow_in_fp16_at_the_same_steps_as_one(make_run: MakeRun, workers: Forks) -> None:
     """Both resume a run whose loss scale is far too large, and repeat their first step until it fits."""
     wish = dict(steps=6, batch_size=2, grad_accum=2, precision="fp16")
     model = MODEL.replace(dropout=0.0)
@@ -113,8 +135,7 @@ def test_two_processes_overflow_in_fp16_at_the_same_steps_as_one(make_run: MakeR
         state = TrainState.new(one.model, one.train)
         checkpoints.save_checkpoint(one.path, state.tensors(), state.counters() | {"scale": 2.0**40})
     execute(reference)
-    code, words = torchrun(run.path)
-    assert code == 0, words
+    Together(workers, run.path).wait()
     scales = [checkpoints.counters(one.path, 6)["scale"] for one in (reference, run)]
     assert scales[0] == scales[1] < 2.0**40
     assert max(abs(losses(run)[step] - losses(reference)[step]) for step in range(1, 7)) < 1e-3

@@ -1,10 +1,6 @@
 """Races in the store and in a worker: whole or not at all, everyone's own, and bit for bit what the runs would be alone."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -24,13 +20,12 @@ from playground.runs.races import (
     share_race,
 )  # fmt: skip
 from playground.runs.store import status
-from playground.runs.store.processes import environment
 from playground.runs.store.run_store import ANONYMOUS, RunNotFound, RunStore, hashed
 from playground.runs.worker.execution import execute
 from playground.runs.worker.racing import execute_race
 from playground.train.events import StepDone
 from playground.train.race_spec import Arm, RaceSpec
-from tests.runs.conftest import TEXT
+from tests.runs.conftest import TEXT, fork_worker
 from tests.runs.test_worker import assert_same_course, losses, validation
 
 SHARED = {
@@ -114,17 +109,15 @@ def test_paused_and_resumed_a_race_is_the_same(store, cut):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_a_race_is_the_same(store):
+def test_killed_and_resumed_a_race_is_the_same(store, workers):
     spec = RaceSpec.from_dict({**SPEC.to_dict(), "amount": 200})
     race, twin = make(store, spec), make(store, spec)
     for kill_at in (8, 30):
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "playground.runs.worker.worker", str(race.path), "--threads", "1"], env=environment(1)
-        )  # fmt: skip
+        worker = fork_worker(workers, race.path)
         while min(max(losses(run), default=0) for run in members(race)) < kill_at:
             assert worker.poll() is None
             time.sleep(0.01)
-        os.kill(worker.pid, signal.SIGKILL)
+        worker.kill()
         worker.wait()
         assert race.status().state == "crashed"
         assert {run.state() for run in members(race)} == {"crashed"}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -25,7 +25,10 @@ from playground.runs.store.run_store import Run, RunStore
 from playground.runs.worker import execution, failures
 from playground.runs.worker.execution import AlreadyRunningError, execute
 from playground.train.events import Event, StepDone
-from tests.runs.conftest import MakeRun
+from tests.forks import Forked, Forks
+from tests.runs.conftest import MakeRun, fork_worker
+
+Worker = TypeVar("Worker", subprocess.Popen[bytes], Forked)
 
 
 def losses(run: Run) -> dict[int, float]:
@@ -280,10 +283,14 @@ def test_leftovers_of_a_crash_are_swept(make_run: MakeRun) -> None:
 # Real processes
 
 
-@contextmanager
-def working(run: Run) -> Iterator[subprocess.Popen[bytes]]:
+def working(run: Run) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "playground.runs.worker.worker", "--threads", "1", str(run.path)]
-    process = subprocess.Popen(command, env=environment(1), stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, env=environment(1), stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def ended(process: Worker) -> Iterator[Worker]:
+    """At the end of the block at the latest."""
     try:
         yield process
     finally:
@@ -305,7 +312,7 @@ def step_of(run: Run) -> int:
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> None:
+def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun, workers: Forks) -> None:
     """kill -9 at random moments; PLAYGROUND_KILLS=50 for the long version."""
     import random
 
@@ -315,7 +322,7 @@ def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> N
     reference, run = make_run(**shape), make_run(**shape)
     execute(reference)
     for kill in range(wanted):
-        with working(run) as process:
+        with ended(fork_worker(workers, run.path)) as process:
             goal = 50 * kill + rng.randrange(50)
             wait_until(lambda goal=goal: step_of(run) >= goal)  # type: ignore[misc]
             time.sleep(rng.random() * 0.02)
@@ -326,7 +333,7 @@ def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> N
         history = History(run.log)
         history.refresh()
         assert history.damaged == 0
-    with working(run) as process:
+    with ended(fork_worker(workers, run.path)) as process:
         assert process.wait(timeout=120) == 0
     assert run.state() == "finished"
     assert_same_course(run, reference)
@@ -335,7 +342,7 @@ def test_killed_again_and_again_it_is_still_the_same_run(make_run: MakeRun) -> N
 @pytest.mark.slow
 def test_sigterm_saves_and_pauses(make_run: MakeRun) -> None:
     run = make_run(steps=100_000, checkpoint_interval=100_000)
-    with working(run) as process:
+    with ended(working(run)) as process:
         wait_until(lambda: step_of(run) >= 3)
         assert run.state() == "running"
         process.send_signal(signal.SIGTERM)
@@ -348,7 +355,7 @@ def test_sigterm_saves_and_pauses(make_run: MakeRun) -> None:
 def test_a_sleeping_worker_looks_dead_until_it_wakes(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "STALE_SECONDS", 2.5)
     run = make_run(steps=100_000)
-    with working(run) as process:
+    with ended(working(run)) as process:
         wait_until(lambda: step_of(run) >= 3)
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: run.state() == "crashed", timeout=10)
