@@ -42,7 +42,7 @@ from playground.runs.store.run_store import (
 from playground.runs.store.status import Status
 from playground.tokenizers import Tokenizer, build_tokenizer
 from playground.train.dataset import Dataset, prepare
-from playground.train.estimate import estimate, race_memory
+from playground.train.estimate import estimate, expected_vocabulary, race_memory
 from playground.train.events import StepDone
 from playground.train.race import PlannedArm, plan
 from playground.train.race_spec import RaceSpec
@@ -148,10 +148,10 @@ def prepare_race(
 def plan_race(spec: RaceSpec, cache_dir: Path | None = None) -> list[PlannedArm]:
     """The arms as a form previews them: the same plan, but no text is fetched or fitted and no time measured.
 
-    A tokenizer that is learned from the text counts as bytes do; a budget in seconds as one step.
+    Vocabularies that depend on the text are `expected_vocabulary`; a budget in seconds counts as one step.
     """
     quick = replace(spec, budget="steps", amount=100) if spec.budget == "seconds" else spec
-    return plan(quick, lambda config: 256, lambda model, config: 1.0)
+    return plan(quick, expected_vocabulary, lambda model, config: 1.0)
 
 
 class _Texts:

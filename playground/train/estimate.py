@@ -41,6 +41,15 @@ def count_parameters(config: ModelConfig, active: bool = False) -> int:
     )
 
 
+LEARNED_FROM_TEXT = frozenset({"char", "bpe"})  # tokenizers whose vocabulary is known only when the text has been read
+
+
+def expected_vocabulary(config: TrainConfig) -> int:
+    """The vocabulary size before the text is read, exact except for `LEARNED_FROM_TEXT`: a BPE vocabulary may turn out
+    smaller, and one of characters smaller or larger."""
+    return config.bpe_vocab if config.tokenizer == "bpe" else 256
+
+
 def estimate(model: ModelConfig, config: TrainConfig) -> Estimate:
     """Parameters, memory, FLOPs and tokens of one step.
 

@@ -115,6 +115,6 @@ def _widget(item: dataclasses.Field[Any], kind: Any, common: dict[str, Any]) -> 
     if kind is str:
         return gr.Textbox(**common)
     if item.name in NUMBERS:
-        return gr.Number(precision=0 if kind is int else None, step=item.metadata["step"], **common)
+        return gr.Number(step=item.metadata["step"], **common)  # not rounded: 1.5 is an error of a whole number
     low, high, step = RANGES.get(item.name, (item.metadata["low"], item.metadata["high"], item.metadata["step"]))
     return gr.Slider(minimum=low, maximum=high, step=step, buttons=[], **common)

@@ -13,6 +13,8 @@ from playground.ui.forms import unvalidated
 from playground.ui.services import Services
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+# Of several events in a row, one at a time and at last the newest: an answer to an earlier choice cannot come after it.
+NEWEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Picker:
     @property
     def both(self) -> list[gr.components.Component]:
         return [self.run, self.step]
+
+
+NO_STEPS = gr.update(choices=[], value=None)
 
 
 def build_picker(services: Services, name: str, columns: bool = False) -> Picker:
@@ -56,18 +61,23 @@ def _or_nothing(choices: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [("none", ""), *choices]
 
 
+def list_update(choices: list[tuple[str, Any]], value: Any, sent: Any) -> Any:
+    """New choices for a list, and a new value only if it differs from the one that the page sent: the user may have
+    chosen another one meanwhile, which must not be taken back."""
+    return gr.update(choices=choices) if value == sent else gr.update(choices=choices, value=value)
+
+
 def refresh(services: Services, run_id: str | None, step: Any, token: str, second: bool = False) -> tuple[Any, Any]:
     """Runs and checkpoints as they are now, keeping the choice while it exists; `second` begins with another run."""
     choices, chosen = _runs(services, run_id, token)
     if second and chosen != run_id:
         chosen = next((known for _, known in choices if known != chosen), chosen)
-    return gr.update(choices=choices, value=chosen), checkpoints(services, chosen, token, step)
+    return list_update(choices, chosen, run_id), checkpoints(services, chosen, token, step, step)
 
 
 def refresh_run(services: Services, run_id: str | None, token: str) -> Any:
     """Runs as they are now, keeping the choice while it exists."""
-    choices, chosen = _runs(services, run_id, token)
-    return gr.update(choices=choices, value=chosen)
+    return list_update(*_runs(services, run_id, token), run_id)
 
 
 def _runs(services: Services, run_id: str | None, token: str) -> tuple[list[tuple[str, str]], str | None]:
@@ -94,29 +104,29 @@ def _favourite(services: Services, known: list[str], token: str) -> str | None:
     return best.id if best else None
 
 
-def checkpoints(services: Services, run_id: str | None, token: str, step: Any = None) -> Any:
-    """A run's checkpoints for a dropdown, the last one chosen unless `step` is among them."""
+def checkpoints(services: Services, run_id: str | None, token: str, step: Any = None, sent: Any = None) -> Any:
+    """A run's checkpoints for a dropdown, the last one chosen unless `step` is among them; `sent` as in `list_update`."""
     try:
         steps = services.run(run_id, token).steps_available()
     except ValueError:
         steps = []
     chosen = step if step in steps else (steps[-1] if steps else None)
-    return gr.update(choices=[(f"{known:,}", known) for known in steps], value=chosen)
+    return list_update([(f"{known:,}", known) for known in steps], chosen, sent)
 
 
 def refresh_second(services: Services, run_id: str | None, step: Any, first: str | None, token: str) -> tuple[Any, Any]:
     """Refresh the second checkpoint's lists. For the first one's run, its earliest checkpoint is offered."""
     choices = services.choices(token, trained=True, shared=_shared(services, run_id, token))
     if run_id not in [known for _, known in choices]:
-        return gr.update(choices=_or_nothing(choices), value=""), gr.update(choices=[], value=None)
+        return list_update(_or_nothing(choices), "", run_id), NO_STEPS if run_id else gr.skip()
     steps = services.run(run_id, token).steps_available()
     wanted = step if step in steps else steps[0] if run_id == first and steps else None
-    return gr.update(choices=_or_nothing(choices), value=run_id), checkpoints(services, run_id, token, wanted)
+    return list_update(_or_nothing(choices), run_id, run_id), checkpoints(services, run_id, token, wanted, step)
 
 
 def second_chosen(services: Services, run_id: str | None, first: str | None, token: str) -> Any:
     """The checkpoints of a run that was just chosen for comparison."""
-    return refresh_second(services, run_id, None, first, token)[1]
+    return refresh_second(services, run_id, None, first, token)[1] if run_id else NO_STEPS
 
 
 def wire_picker(
@@ -131,7 +141,7 @@ def wire_picker(
         return refresh(services, run_id, step, token, second)
 
     opened = tab.select(services.bind(known), [*picker.both, visitor], picker.both, **QUIET)
-    changed = picker.run.input(services.bind(checkpoints), [picker.run, visitor], picker.step, **QUIET)
+    changed = picker.run.input(services.bind(checkpoints), [picker.run, visitor], picker.step, **NEWEST)
     return [opened.success, changed.success, picker.step.input]
 
 
@@ -144,5 +154,5 @@ def wire_run(run: gr.Dropdown, services: Services, visitor: gr.BrowserState, tab
 def wire_second(second: Picker, first: Picker, services: Services, visitor: gr.BrowserState, tab: gr.Tab) -> list[Any]:
     """Keep the second picker's lists up to date; returns the events after which its selection has changed."""
     tab.select(services.bind(refresh_second), [*second.both, first.run, visitor], second.both, **QUIET)
-    changed = second.run.input(services.bind(second_chosen), [second.run, first.run, visitor], second.step, **QUIET)
+    changed = second.run.input(services.bind(second_chosen), [second.run, first.run, visitor], second.step, **NEWEST)
     return [changed.success, second.step.input]

@@ -258,6 +258,20 @@ def test_patching_finds_where_a_letter_is_kept(page: Page, app: App) -> None:
     expect(patches.locator(".pg-alert-bad")).to_contain_text("Make them equally long")
 
 
+def test_a_run_chosen_while_the_tab_opens_stays(page: Page, app: App) -> None:
+    open_page(page, app.url, "Inside")
+    expect(page.locator("#inside-run input")).not_to_have_value("", timeout=SLOW)
+    open_tab(page, "Train")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 800, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.emulateNetworkConditions", slow)  # the tab's answer comes after the choice
+    open_tab(page, "Inside")
+    choose_run(page, "inside", "Induction: two layers on Repeat")
+    network.send("Network.emulateNetworkConditions", {**slow, "latency": 0})
+    expect(page.locator("#inside-step input")).to_have_value("1,000", timeout=SLOW)
+    expect(page.locator("#inside-run input")).to_have_value("Induction: two layers on Repeat · reference")
+
+
 def test_one_head_is_worked_out_by_hand(page: Page, app: App) -> None:
     open_page(page, app.url, "Inside")
     choose_run(page, "inside", "Modern on Tales, seed 0")

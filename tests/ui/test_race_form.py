@@ -11,6 +11,7 @@ import pytest
 
 from playground.races.recipes import RECIPES, race_of
 from playground.runs.races import get_race, plan_race
+from playground.train.estimate import count_parameters
 from playground.train.race_spec import UNITS, parse_arm
 from playground.ui import text_card
 from playground.ui.app import start_numerics
@@ -68,6 +69,13 @@ def test_nothing_touched_is_a_race_on_tales(local: Services, form: RaceForm) -> 
     assert sizes == "Each: Sort · 1 layer, d_model 16 · 20 steps · 3 seeds."
     assert "arms × 3 seeds" in own
     assert re.search(r"- \*\*Modern\*\* [\d,]+ parameters · [\d.]+ MFLOPs/token · MLP hidden size \d+ → \d+", own)
+    learned = ["b: modern", "c: modern + tokenizer=char", "p: modern + tokenizer=bpe + bpe_vocab=300"]
+    rows = preview(form, filled(form, {form.arms: learned, form.match: "none"}))[1].splitlines()[:3]
+    model = plan_race(own_spec(form, filled(form, {form.arms: learned, form.match: "none"})))[0].model
+    sizes_of = [count_parameters(model.replace(vocab_size=size)) for size in (256, 256, 300)]
+    assert [
+        f"{abouts}{size:,} parameters" for abouts, size in zip(("", "about ", "about "), sizes_of, strict=True)
+    ] == [re.search(r"\*\* (.*? parameters)", row)[1] for row in rows]
     odd = filled(form, {form.arms: ["classic", "<b>*loud*</b> [x](y): modern"]})
     assert r"\<b\>\*loud\*\<\/b\> \[x\]\(y\)" in preview(form, odd)[1]
 

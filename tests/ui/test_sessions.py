@@ -5,9 +5,11 @@ from __future__ import annotations
 from copy import copy
 
 import gradio as gr
+import pytest
 from gradio.blocks import BlocksConfig
 from gradio.state_holder import SessionState
 
+from playground.ui.forms import unvalidated
 from playground.ui.server.sessions import describe_once
 
 
@@ -44,6 +46,22 @@ def test_what_changes_in_one_session_stays_in_it() -> None:
     assert two.config_values[box]["props"]["value"] == "first"
     assert SessionState(demo).config_values[box]["props"]["label"] == "Box"
     assert copy(one.blocks_config).blocks[box] is not demo.blocks[box]
+
+
+def test_a_component_that_was_updated_still_passes_its_value_on() -> None:
+    """Gradio makes a component anew for an update, with its own validation: "Value 0 is less than minimum value 1"."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        slider = unvalidated(gr.Slider(1, 8, 4, label="Layers"))
+        choice = gr.Dropdown(["a", "b"], label="Choice")
+        gr.Button().click(lambda: None, None, [slider, choice])
+    session = SessionState(describe_once(demo))
+    session[slider._id] = gr.Slider(1, 8, 2, label="Layers", render=False)
+    session[choice._id] = gr.Dropdown(["c"], label="Choice", render=False)
+    assert session[slider._id].value == 2
+    assert session[slider._id].preprocess(0) == 0
+    assert copy(session.blocks_config).blocks[slider._id].preprocess(99) == 99
+    with pytest.raises(gr.Error, match="not in the list of choices"):
+        session[choice._id].preprocess("a")
 
 
 def test_the_page_itself_is_described_as_before() -> None:

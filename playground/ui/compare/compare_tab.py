@@ -25,7 +25,7 @@ from playground.ui.components import component
 from playground.ui.components.contracts.training import CompareValue, Continuation, LossesValue, SideBySideValue
 from playground.ui.endpoints import MAX_RUNS
 from playground.ui.forms import Form, build_form, unvalidated
-from playground.ui.picker import QUIET
+from playground.ui.picker import QUIET, list_update
 from playground.ui.services import Services
 from playground.ui.validation import strings
 
@@ -260,7 +260,7 @@ def refresh(services: Services, run_ids: list[str] | None, token: str) -> Any:
     choices = services.choices(token)
     known = {run_id for _, run_id in choices}
     chosen = [run_id for run_id in strings(run_ids) if run_id in known]
-    return gr.update(choices=choices, value=chosen or _references(services))
+    return list_update(choices, chosen or _references(services), run_ids)
 
 
 def _references(services: Services) -> list[str]:

@@ -26,7 +26,7 @@ from playground.data.sources import TextFile
 from playground.races.recipes import DEFAULTS, RECIPES, race_of
 from playground.runs.races import plan_race
 from playground.runs.texts import beginning_of
-from playground.train.estimate import estimate
+from playground.train.estimate import LEARNED_FROM_TEXT, estimate
 from playground.train.race_spec import MAX_ARMS, MAX_SEEDS, UNITS, Arm, RaceSpec, arm_name, parse_arm, written
 from playground.ui.forms import Form, build_form, read_form
 from playground.ui.services import Services
@@ -301,8 +301,9 @@ def own_preview(form: RaceForm, data: Mapping[Any, Any]) -> str:
     rows, seconds = [], 0.0
     for arm in arms:
         solved = f" · {arm.solved}" if arm.solved else ""
+        about = "about " if arm.train.tokenizer in LEARNED_FROM_TEXT else ""
         rows.append(
-            f"- **{_plain(arm.name)}** {counted(arm.parameters, 'parameter')} · {arm.flops_per_token / 1e6:.2f} "
+            f"- **{_plain(arm.name)}** {about}{counted(arm.parameters, 'parameter')} · {arm.flops_per_token / 1e6:.2f} "
             f"MFLOPs/token{solved}"
         )
         seconds += seconds_of(estimate(arm.model, arm.train), arm.model, arm.train)

@@ -32,7 +32,7 @@ from playground.ui.compare.race_form import RaceForm, build_race_form
 from playground.ui.components import component
 from playground.ui.components.contracts.training import RaceValue
 from playground.ui.forms import unvalidated
-from playground.ui.picker import QUIET
+from playground.ui.picker import QUIET, list_update
 from playground.ui.scripts import page_function
 from playground.ui.services import Services
 from playground.ui.text_card import wire_text_choice
@@ -219,9 +219,10 @@ def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
 
 
 def refresh(services: Services, race_id: str | None, token: str) -> tuple[Any, Any]:
-    """The list as it is now, keeping what is chosen while it exists."""
+    """The list as it is now, keeping what is chosen while it exists; then its view is there already."""
     try:
-        return follow(services, services.race(race_id, token).id, token)
+        race = services.race(race_id, token)
+        return list_update(services.race_choices(token, race), race.id, race_id), gr.skip()
     except ValueError:
         return arrive(services, token)
 

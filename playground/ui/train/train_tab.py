@@ -26,7 +26,7 @@ from playground.races.numerics import numerics_race
 from playground.runs.create import Prepared, create_run, prepare_run
 from playground.tokenizers import Tokenizer
 from playground.tokenizers.imported import MAX_BYTES as MAX_TOKENIZER_BYTES
-from playground.train.estimate import estimate
+from playground.train.estimate import LEARNED_FROM_TEXT, estimate, expected_vocabulary
 from playground.train.race_spec import RaceSpec
 from playground.ui import allowance, endpoints
 from playground.ui.allowance import Allowance
@@ -219,7 +219,7 @@ def show_estimate(services: Services, tab: TrainTab, data: Mapping[Any, Any]) ->
     need = estimate(model, train)
     active = f" ({_size(need.active_parameters)} active per token)" if need.active_parameters < need.parameters else ""
     seconds = seconds_of(need, model, train)
-    about = "about " if train.tokenizer in ("char", "bpe") else ""  # the size of the vocabulary depends on the text
+    about = "about " if train.tokenizer in LEARNED_FROM_TEXT else ""
     words = (
         f"{about}{_size(need.parameters)}{active} · about {duration(seconds)} here"
         f" · {max(1, round(need.memory_bytes / 1e6)):,} MB"
@@ -237,10 +237,10 @@ def _size(n: int) -> str:
 
 
 def _expected_vocabulary(train: TrainConfig, file: bytes | None) -> int:
-    """The vocabulary before the text is read: learned and character vocabularies may turn out smaller."""
+    """The vocabulary before the text is read."""
     if train.tokenizer == "imported" and file:
         return kept(keep(file)).vocab_size
-    return train.bpe_vocab if train.tokenizer == "bpe" else 256
+    return expected_vocabulary(train)
 
 
 def _axes(values: dict[str, Any]) -> dict[str, Any]:
