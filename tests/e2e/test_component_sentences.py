@@ -20,7 +20,8 @@ NO_PLOT = "<script>window.Plotly = { react: async (plot) => { plot.on = () => {}
 def shown(page: Any) -> Any:
     """A function (component, value, answers of server functions) -> the component's text on a blank page.
 
-    With `failures`, so many questions in all are answered by an error first.
+    With `failures`, so many questions in all are answered by an error first. A list holds the answers to one question after
+    the other.
     """
 
     def show(name: str, value: Any, failures: int = 0, **answers: Any) -> str:
@@ -33,7 +34,7 @@ def shown(page: Any) -> Any:
                 const { mount } = await import(`playground/components/${name}.js`);
                 const functions = Object.entries(answers).map(([name, answer]) => [name, async () => {
                     if (failures-- > 0) throw new Error("HTTP 500");
-                    return answer;
+                    return Array.isArray(answer) ? answer.shift() : answer;
                 }]);
                 mount({
                     element: document.getElementById("host"), props: { value }, watch() {}, trigger() {},
@@ -289,3 +290,34 @@ def test_a_view_that_got_no_answer_says_so_and_asks_again(
     assert "The server did not answer. Trying again…" in shown(name, value, failures, **answers)
     page.locator("#host", has_text=after).wait_for(timeout=5000)
     assert not page.locator("#host .pg-alert", has_text="did not answer").is_visible()
+
+
+def a_lens(name: str, tokens: str, p: float) -> dict[str, Any]:
+    """Of a model without layers that gives every token the same probability."""
+    numbers = {"entropy": [1.0] * len(tokens), "divergence": [0.0] * len(tokens)}
+    depth = {"top": [[["x", p]]] * len(tokens), "actual": [*[p] * (len(tokens) - 1), None], **numbers}
+    return {"name": name, "tokens": list(tokens), "depths": [depth], "note": ""}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("one two", "one two", "B · step 2 predicts this text better: by 1.00 bits per token on average."),
+        ("one two", "two", "reads 7 and B · step 2 3 of the tokens; only 2 tokens that both predict are compared."),
+        ("two", "one two", "reads 3 and B · step 2 7 of the tokens; only 2 tokens that both predict are compared."),
+        ("two", "o", "One token: nothing to compare."),
+        ("one two", "One two", "The two use different tokens, so bits per token are not comparable."),
+    ],
+)  # fmt: skip
+def test_a_shorter_context_does_not_make_tokens_different(
+    shown: Any, page: Any, first: str, second: str, words: str
+) -> None:
+    value = {"run": "A", "step": 1, "text": "one two", "second": {"run": "B", "step": 2}, "nonce": 1}
+    text = shown("lens_view", value, lens=[a_lens("A", first, 0.25), a_lens("B", second, 0.5)])
+    assert words in text
+    if "compared" in words:
+        page.locator(".pg-token-flow").first.locator(".pg-token").last.click()
+        chosen = page.locator(".pg-token-chosen")
+        assert chosen.all_inner_texts() == ["o", "o"]
+        page.locator(".pg-token-flow").first.locator(".pg-token").nth(len(first) - 3).click()
+        assert chosen.all_inner_texts() == ["t", "t"]

@@ -15,9 +15,16 @@ import {
   alternativeRow, createView, paletteBar, sayNote, scroller, shade, smallSegments, smallText, surprise,
   surpriseLegend, tokenSpan, tokenWords,
 } from "../static/view.js";
-import { number, percent, visible, whole } from "../static/words.js";
+import { counted, number, percent, visible, whole } from "../static/words.js";
 
 const SHOWN = 6; // tokens at which the two differ most
+
+/** Whether two lists of tokens are the same as far as the shorter one reaches back from the end. */
+function sameEnd(a, b) {
+  if (!a || !b) return false;
+  const [long, short] = a.length < b.length ? [b, a] : [a, b];
+  return short.every((token, t) => token === long[long.length - short.length + t]);
+}
 
 const named = (reply, step) => `${reply.name} · step ${whole(step)}`;
 
@@ -132,16 +139,16 @@ export function mount({ element, props, server, watch }) {
     const tokenAt = (target) => [...flow.children].indexOf(target.closest?.(".pg-token"));
     flow.addEventListener("pointerover", (event) => {
       const t = tokenAt(event.target);
-      if (t >= 0) everywhere(self, (one) => one.chooseToken(t));
+      if (t >= 0) everywhere(self, (one, shift) => one.chooseToken(t + shift));
     });
     flow.addEventListener("click", (event) => {
       const t = tokenAt(event.target);
       if (t < 0) return;
-      everywhere(self, (one) => {
-        one.chooseToken(t);
-        if (t === 0) return;
-        one.chooseCell(one.reply.depths.length - 1, t - 1);
-        one.scrollTo(t - 1);
+      everywhere(self, (one, shift) => {
+        one.chooseToken(t + shift);
+        if (t + shift <= 0) return;
+        one.chooseCell(one.reply.depths.length - 1, t + shift - 1);
+        one.scrollTo(t + shift - 1);
       });
     });
     flow.addEventListener("keydown", (event) => {
@@ -149,7 +156,7 @@ export function mount({ element, props, server, watch }) {
       if (!step || !flow.children[self.chosen + step]) return;
       event.preventDefault();
       const t = self.chosen + step;
-      everywhere(self, (one) => one.chooseToken(t));
+      everywhere(self, (one, shift) => one.chooseToken(t + shift));
       flow.children[t].focus();
     });
 
@@ -199,7 +206,7 @@ export function mount({ element, props, server, watch }) {
     for (const kind of ["pointerover", "pointerdown"]) {
       table.addEventListener(kind, (event) => {
         const td = /** @type {Element} */ (event.target).closest("td[data-depth]");
-        if (td) everywhere(self, (one) => one.chooseCell(Number(td.dataset.depth), Number(td.dataset.position)));
+        if (td) everywhere(self, (one, shift) => one.chooseCell(Number(td.dataset.depth), Number(td.dataset.position) + shift));
       });
     }
     frame.addEventListener("keydown", (event) => {
@@ -207,12 +214,12 @@ export function mount({ element, props, server, watch }) {
       if (!move || !self.cell) return;
       event.preventDefault();
       const [depth, position] = [self.cell.depth + move[0], self.cell.position + move[1]];
-      everywhere(self, (one) => {
-        one.chooseCell(depth, position);
+      everywhere(self, (one, shift) => {
+        one.chooseCell(depth, position + shift);
         one.scrollTo(one.cell.position);
       });
     });
-    frame.addEventListener("scroll", () => everywhere(self, (one) => one !== self && one.follow(frame.scrollLeft)));
+    frame.addEventListener("scroll", () => everywhere(self, (one, shift) => one !== self && shift === 0 && one.follow(frame.scrollLeft)));
     self.follow = (left) => {
       if (Math.abs(frame.scrollLeft - left) > 1) frame.scrollLeft = left;
     };
@@ -221,16 +228,12 @@ export function mount({ element, props, server, watch }) {
 
   // ---- two of them --------------------------------------------------------------------------------------------------
 
-  /** Whether both read the very same tokens, so that a position is one position. */
-  function alike() {
-    const [a, b] = readers.map(({ reply }) => reply?.tokens);
-    return Boolean(a && b) && a.length === b.length && a.every((token, t) => token === b[t]);
-  }
-
-  /** Do something with a reader, and with the other one if it reads the same tokens. */
+  /** Do something with a reader, and with the other one if it reads the same tokens; `shift` is what to add to a position of
+   *  the first: a model with a shorter context reads only the end of the text. */
   function everywhere(self, work) {
-    work(self);
-    if (alike()) work(readers.find((one) => one !== self));
+    work(self, 0);
+    const other = readers.find((one) => one !== self);
+    if (sameEnd(self.reply?.tokens, other.reply?.tokens)) work(other, other.reply.tokens.length - self.reply.tokens.length);
   }
 
   function paint() {
@@ -246,26 +249,30 @@ export function mount({ element, props, server, watch }) {
   function compare(names) {
     contest.hidden = !names[1];
     if (!names[1]) return;
-    if (!alike()) {
+    const lengths = readers.map(({ reply }) => reply.tokens.length);
+    if (!sameEnd(...readers.map(({ reply }) => reply.tokens))) {
       contest.replaceChildren(el("p", { class: "pg-notice", text: "The two use different tokens, so bits per token are not comparable. “Same text” on the Compare tab compares them on pieces that both have." }));
       return;
     }
-    const [a, b] = readers.map((one) => one.bits());
+    const count = Math.min(...lengths) - 1; // tokens that both predict
+    const [a, b] = readers.map((one) => one.bits().slice(one.bits().length - count));
     if (!a.length) {
       contest.replaceChildren(el("p", { class: "pg-notice", text: "One token: nothing to compare." }));
       return;
     }
     const mean = (list) => list.reduce((sum, x) => sum + x, 0) / Math.max(1, list.length);
     const gap = mean(b) - mean(a);
+    const cut = lengths[0] === lengths[1] ? "" : ` With their contexts, ${names[0]} reads ${lengths[0]} and ${names[1]} ${lengths[1]} of the tokens; only ${counted(count, "token")} that both predict ${count === 1 ? "is" : "are"} compared.`;
     const words = Math.abs(gap) < 0.005 ? "On average both predict this text equally well, to 0.01 bits per token." :
       `${gap < 0 ? names[1] : names[0]} predicts this text better: by ${Math.abs(gap).toFixed(2)} bits per token on average. The text is short; the result may differ on another.`;
     const order = a.map((_, t) => t).sort((s, t) => Math.abs(b[t] - a[t]) - Math.abs(b[s] - a[s])).slice(0, SHOWN).filter((t) => Math.abs(b[t] - a[t]) >= 0.05);
     const rows = order.map((t) => {
-      const before = readers[0].reply.tokens.slice(Math.max(0, t - 11), t + 1).map(visible).join("");
-      const token = visible(readers[0].reply.tokens[t + 1]);
+      const at = t + lengths[0] - count; // of the token among those of the first
+      const before = readers[0].reply.tokens.slice(Math.max(0, at - 12), at).map(visible).join("");
+      const token = visible(readers[0].reply.tokens[at]);
       return el("li", {}, el("code", {}, before, el("b", { text: token })), ` ${a[t].toFixed(1)} → ${b[t].toFixed(1)} bits`);
     });
-    contest.replaceChildren(el("p", { class: "pg-notice", text: words }), ...(rows.length ? [smallText("Where they differ most, first → second:"), el("ol", { class: "pg-losses-most" }, ...rows)] : []));
+    contest.replaceChildren(el("p", { class: "pg-notice", text: words + cut }), ...(rows.length ? [smallText("Where they differ most, first → second:"), el("ol", { class: "pg-losses-most" }, ...rows)] : []));
   }
 
   // ---- life ---------------------------------------------------------------------------------------------------------
@@ -283,7 +290,7 @@ export function mount({ element, props, server, watch }) {
     texts.classList.toggle("pg-lens-two", Boolean(second));
     readers[0].draw(first, names[0]);
     second ? readers[1].draw(second, names[1]) : readers[1].clear();
-    everywhere(readers[0], (one) => one.chooseToken(readers[0].chosen));
+    everywhere(readers[0], (one, shift) => one.chooseToken(readers[0].chosen + shift));
     paint();
     compare(names);
   }

@@ -146,7 +146,11 @@ def seen(found: list[lab.Reading], context: int, window: int) -> str:
     def numbers(a: lab.Reading, b: lab.Reading, difference: Difference) -> str:
         first, second = (in_digits(float(np.exp(each.beyond(context).mean()))) for each in (a, b))
         error = "" if difference.half is None else f" ± {difference.half:.3f}"
-        return f"perplexity {first} against {second}, {difference.mean:+.3f}{error} nats per token".replace("-", "−")
+        return (
+            f"perplexity {first} against {second}, {round(difference.mean, 3) + 0:+.3f}{error} nats per token".replace(
+                "-", "−"
+            )
+        )
 
     leaving, keeping = difference_beyond(dense, again, context), difference_beyond(sinks, alone, context)
     if leaving.outcome == "unclear":
