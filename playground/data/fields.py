@@ -3,7 +3,7 @@
 Notes say what was chosen or left out automatically.
 
 A field is a key, or keys joined by dots for objects within objects: ``meta.title``. It holds text, or a chat: a list of
-messages, each with a role and its content.
+messages (`chats`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 from playground.config import counted, listed
+from playground.data.chats import Silent, chat, is_chat, is_message, text_of
 
 SAMPLE_ROWS = 1_000  # over which a field is chosen
 SAMPLE_BYTES = 4_000_000  # of these rows, except that there is always one
@@ -22,7 +23,6 @@ _NAMED = 3  # bad rows named in an error message
 _DEPTH = 3  # of nested objects that are searched for fields
 _DEFAULT = "text"
 _MOST = 0.9  # of the text of a sample: a field with so much of it is the one that is meant
-ROLES = (("role", "content"), ("from", "value"))
 # Names of fields that hold text about the text.
 _ABOUT = re.compile(
     r"(.*[_.\- ])?(id|ids|uid|uuid|guid|key|hash|sha\d*|md5|url|uri|link|date|time|timestamp|created|updated|lang|language"
@@ -48,6 +48,7 @@ class Seen:
     characters: int = 0
     words: bool = False  # white space in some text, or one so long that it is no mere name
     chats: int = 0
+    odd: str = field(default="", compare=False)  # what else it was found to be, if there may be text in that
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Rows:
     notes: list[str] = field(default_factory=list)
     bad: list[tuple[int, str]] = field(default_factory=list)
     n_bad: int = 0
+    silent: Silent = field(default_factory=Silent)
 
     def complain(self, number: int, reason: str) -> None:
         """Record that a row cannot be used."""
@@ -92,6 +94,7 @@ class Rows:
                 yield text
         self._finish(found > 0)
         self.notes += self._left_out(chosen, total - found, total, seen, bool(wanted.strip()))
+        self.notes += filter(None, [self.silent.note(f"the field {chosen[:40]!r}")])
 
     def _left_out(self, chosen: str, n_left: int, total: int, seen: dict[str, Seen], explicit: bool) -> list[str]:
         """A note on what is left out: rows without text in the chosen field, and other fields that hold text."""
@@ -113,8 +116,10 @@ class Rows:
         if value == [] or (text is None and (value is not None or _is_null(row.value, chosen))):
             return None
         if not isinstance(text, str):
-            self.complain(row.number, f"has no text in the field {chosen[:40]!r}")
+            odd = f", which is {odd}" if (odd := _odd(value)) else ""
+            self.complain(row.number, f"has no text in the field {chosen[:40]!r}{odd}")
             return None
+        self.silent.add(value)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
@@ -166,6 +171,9 @@ class Rows:
 def choice(seen: dict[str, Seen]) -> str:
     """The available fields, as the end of a sentence and one more."""
     names = [f"{name[:40]} (a chat)" if seen[name].chats else name[:40] for name in offered(seen)[:8]]
+    odd = [f"{name[:40]!r} is {held.odd}" for name, held in sorted(seen.items()) if held.odd]
+    if not names and odd:
+        return f"no field is text or a chat: {', '.join(odd[:4])}. Save what is meant as a file of its own."
     if not names:
         return "no field has text. Choose another file."
     return f"its fields with text are: {', '.join(names)}. Choose one of them."
@@ -198,6 +206,22 @@ def _look(value: dict[str, Any], before: str, depth: int, seen: dict[str, Seen])
         elif is_chat(inner):
             held.chats += 1
             held.characters += len(chat(inner) or "")
+        else:
+            held.odd = held.odd or _odd(inner)
+
+
+def _odd(value: Any) -> str:
+    """What a value is in which there may be text, but which is neither text nor a chat: "a list of texts"; or ""."""
+    if isinstance(value, dict):
+        return f"an object inside {_DEPTH} others" if value else ""
+    if not isinstance(value, list):
+        return ""
+    strange = next((number for number, item in enumerate(value, 1) if not is_message(item)), 0)
+    if any(map(is_message, value)) and strange:
+        return f"a chat but for item {strange:,}, which is no object with role and content"
+    if any(isinstance(item, str) and item for item in value):
+        return "a list of texts"
+    return "a list of objects" if any(isinstance(item, dict) and item for item in value) else ""
 
 
 def usual_field(seen: dict[str, Seen], n_rows: int) -> str:
@@ -227,41 +251,9 @@ def about_text(name: str) -> bool:
     return _ABOUT.fullmatch(name) is not None
 
 
-def is_chat(value: Any) -> bool:
-    """Whether a value is a list of messages as chat data sets have them."""
-    return (
-        bool(value)
-        and isinstance(value, list)
-        and all(
-            isinstance(message, dict) and any(role in message and content in message for role, content in ROLES)
-            for message in value
-        )
-    )
-
-
 def holds(value: dict[str, Any], name: str) -> bool:
     """Whether there is some text or a chat in a field."""
     return fields_of([value]).get(name, Seen()) != Seen()
-
-
-def text_of(value: Any) -> Any:
-    """The value of a field as text: a chat as lines, other text unchanged."""
-    return chat(value) if is_chat(value) else value
-
-
-def chat(messages: list[dict[str, Any]]) -> str | None:
-    """A chat as text, a message a line: ``user: Hello``. None for a chat without messages."""
-    lines = []
-    for message in messages:
-        role, content = next(
-            (message[role], message[text]) for role, text in ROLES if role in message and text in message
-        )
-        if isinstance(content, list):  # parts, of which only some are text
-            parts = [part.get("text") for part in content if isinstance(part, dict)]
-            content = "\n".join(part for part in parts if isinstance(part, str))
-        if isinstance(content, str) and content:
-            lines.append(f"{role}: {content}")
-    return "\n".join(lines) or None
 
 
 def value_at(value: Any, name: str) -> Any:

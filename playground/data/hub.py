@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from playground.config import counted
+from playground.data.chats import ROLES, Silent, text_of
 from playground.data.documents import SEPARATOR, Seam, read_ends, write_ends
 from playground.data.downloads import Progress
 from playground.data.encoding import Checker
-from playground.data.fields import ROLES, text_of, value_at
+from playground.data.fields import value_at
 from playground.data.http_client import HIDDEN, Hosts, OutsideError, RequestError, stream
 from playground.data.sources import MAX_FILE_BYTES, TextFile, write_text_file
 
@@ -161,11 +162,13 @@ def _texts(
     A null or an empty text counts as missing; their number is added to `notes`.
     """
     done = n_rows = n_empty = 0
-    checker = Checker()
+    checker, silent = Checker(), Silent()
     for url in shards:
-        for value in _rows(hub, url, name, column, arrow):
+        for content in _rows(hub, url, name, column, arrow):
+            value = text_of(content)
+            silent.add(content)
             n_rows += 1
-            if not value:
+            if not value or not isinstance(value, str):
                 n_empty += 1
                 continue
             if done:
@@ -190,16 +193,18 @@ def _texts(
         have, are = ("has", "is") if n_empty == 1 else ("have", "are")
         read = counted(n_rows, "row")
         notes.append(f"{name}: {n_empty:,} of {read} {have} no text in the column {column!r} and {are} left out.")
+    notes += [f"{name}: {note}" for note in [silent.note(f"the column {column!r}")] if note]
 
 
-def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[str | None]:
+def _rows(hub: Hub, url: str, name: str, column: str, arrow: Any) -> Iterator[Any]:
+    """The values of a column: text, a chat or nothing."""
     with _remote_file(hub, url, name) as remote:
         try:
             table = arrow.parquet.ParquetFile(remote, buffer_size=_BLOCK_BYTES)
             top = _top(table.schema_arrow, column, name)
             for batch in table.iter_batches(batch_size=_ROWS, columns=[top]):
                 for value in batch.column(0).to_pylist():
-                    yield text_of(value_at({top: value}, column)) or None
+                    yield value_at({top: value}, column)
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"A file of {name} cannot be read as Parquet with text. Choose another dataset."

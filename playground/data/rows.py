@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from playground.data.chats import is_chat
 from playground.data.encoding import guess_encoding
-from playground.data.fields import Row, Rows, fields_of, holds, is_chat, offered, usual_field
+from playground.data.fields import Row, Rows, fields_of, holds, offered, usual_field
 from playground.data.tables import AS_IT_IS, comma_separated, lines_of, table_suffix
 
 MAX_JSON_BYTES = 20_000_000  # of a file that is not read line by line
@@ -62,8 +64,9 @@ def json_file(file: BinaryIO, name: str, wanted: str, notes: list[str]) -> Itera
             ) from None
         line = f" in line {error.lineno:,}" if isinstance(error, json.JSONDecodeError) else ""
         raise ValueError(f"{name} is not JSON{line}. Fix it, or {AS_IT_IS}.") from None
-    if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
-        return iter(_cells(value["cells"]))
+    cells = _notebook(value)
+    if cells is not None:
+        return _cells(cells)
     return _array(_entries(value, wanted.strip(), notes), name, wanted, notes)
 
 
@@ -92,7 +95,11 @@ def _entries(value: Any, wanted: str, notes: list[str]) -> list[Any] | None:
     if not isinstance(value, dict):
         return None
     arrays = {key: inner for key, inner in value.items() if _of_objects(inner) and not is_chat(inner)}
+    if not arrays and not offered(fields_of([value])):  # {"texts": ["One.", "Two."]}
+        arrays = {key: [{"text": text} for text in inner] for key, inner in value.items() if _of_texts(inner)}
     if len(arrays) != 1:
+        if offered(fields_of([value])):
+            notes += [f"The entries of {key[:40]!r} are left out." for key in arrays if offered(fields_of(arrays[key]))]
         return [value]
     key, entries = next(iter(arrays.items()))
     if _has_the_text(value, entries, wanted):
@@ -118,6 +125,10 @@ def _has_the_text(value: dict[str, Any], entries: list[dict[str, Any]], wanted: 
     return sizes[0] > sizes[1]
 
 
+def _of_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(inner, str) for inner in value)
+
+
 def _of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(inner, dict) for inner in value)
 
@@ -139,10 +150,20 @@ def _array(entries: list[Any] | None, name: str, wanted: str, notes: list[str]) 
     return rows.texts(objects(), wanted)
 
 
+def _notebook(value: Any) -> list[Any] | None:
+    """The cells of a notebook, in format 3 those of all its worksheets; None for anything else."""
+    if not isinstance(value, dict) or "nbformat" not in value:
+        return None
+    sheets = value.get("worksheets")
+    pages = [value] if isinstance(value.get("cells"), list) else sheets if isinstance(sheets, list) else []
+    found = [page["cells"] for page in pages if isinstance(page, dict) and isinstance(page.get("cells"), list)]
+    return list(chain(*found)) if found else None
+
+
 def _cells(cells: list[Any]) -> Iterator[str]:
     """The sources of a notebook's cells, text and code, without what the code printed."""
     for cell in cells:
-        source = cell.get("source") if isinstance(cell, dict) else None
+        source = cell.get("source", cell.get("input")) if isinstance(cell, dict) else None  # input: code in format 3
         lines = source if isinstance(source, list) else [source]
         text = "".join(line for line in lines if isinstance(line, str))
         if text.strip():
@@ -187,6 +208,6 @@ def _json_kind(text: str, start: str) -> tuple[str, str, str] | None:
         value = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
     except (ValueError, RecursionError):
         return None
-    if isinstance(value, dict) and "cells" in value and "nbformat" in value:
+    if _notebook(value) is not None:
         return "a notebook's file", "keys and brackets", ".ipynb"
     return ("a JSON array", "keys and brackets", ".json") if _of_objects(value) else None

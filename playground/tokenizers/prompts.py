@@ -27,8 +27,8 @@ def check_prompt(tokenizer: Tokenizer, prompt: str) -> None:
     unknown = [character for character in sorted(set(prompt)) if not can_encode(tokenizer, character)]
     shown = ", ".join(map(repr, unknown[:8]))
     raise ValueError(
-        f"Prompt {prompt[:40]!r} has characters that are not in the text: {shown}. The character tokenizer knows only "
-        "those of the text: change the prompt or the tokenizer."
+        f"Prompt {prompt[:40]!r}: the text has no {shown}, and the character tokenizer knows only what is in the text. "
+        "Change the prompt or the tokenizer."
     )
 
 

@@ -150,6 +150,11 @@ def test_columns_within_columns_chats_and_words_of_a_dictionary(server: tuple[Wo
         ("said.en", "A house.\n\nA dog."), ("messages", "user: Hi!"), ("kind", "good\n\ngood"),
     ]:  # fmt: skip
         assert dataset_text("ann/stories", column, folder=tmp_path / column, hub=hub).path.read_text("utf-8") == wanted
+    notes = dataset_text("ann/stories", "messages", folder=tmp_path / "messages", hub=hub).notes
+    assert notes[1] == (
+        "ann/stories: In the chats of the column 'messages', 1 of 2 messages has no text (such as tool calls) and is left "
+        "out."
+    )
     offered = "It has text in text, said.en, messages (a chat), kind."
     for column, message in [
         ("said", "Column 'said' of ann/stories holds no text."), ("said.n", "ann/stories has no column 'said.n'."),

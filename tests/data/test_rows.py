@@ -177,6 +177,72 @@ def test_chats_are_read_message_by_message(write: Write) -> None:
         gather([write("a.jsonl", lines({**CHAT, "prompt": "a few words", "id": 3}))])
 
 
+def test_messages_and_parts_without_text_are_counted(write: Write) -> None:
+    silent = [{"role": "assistant", "content": content} for content in (None, "", [{"type": "image"}])]
+    calls = {"messages": [*CHAT["messages"], *silent, *PARTS["messages"], {"role": "user", "content": ["Yes."]}]}
+    text = gather([write("a.jsonl", lines(calls, CHAT, {"messages": silent[:1]}))])
+    assert text == "user: Hi!\nassistant: Hello.\nuser: Look\nuser: Yes.\n\nuser: Hi!\nassistant: Hello."
+    assert notes_of(text) == (
+        "a.jsonl: 1 of 3 lines has no text in the field 'messages' and is left out.",
+        "a.jsonl: In the chats of the field 'messages', 3 of 9 messages have no text (such as tool calls) and 1 part of "
+        "messages is no text (such as images) and are left out.",
+    )
+    assert notes_of(gather([write("a.jsonl", lines(CHAT))])) == ()
+
+
+NO_TEXT: list[tuple[Any, str]] = [
+    (
+        {"train": [{"text": "abc def"}], "test": [{"text": "x y"}]},
+        "no field is text or a chat: 'test' is a list of objects, 'train' is a list of objects",
+    ),
+    (
+        {"messages": [CHAT["messages"][0], "plain"]},
+        "'messages' is a chat but for item 2, which is no object with role and content",
+    ),
+    ({"a": ["one two"], "b": ["three"]}, "'a' is a list of texts, 'b' is a list of texts"),
+    ({"a": {"b": {"c": {"d": {"e": "some words"}}}}}, "'a.b.c.d' is an object inside 3 others"),
+    ({"n": 3, "a": [], "b": {}}, "no field has text. Choose another file"),
+]
+
+
+@pytest.mark.parametrize(("value", "words"), NO_TEXT)
+def test_what_holds_text_that_is_not_read_is_named(write: Write, value: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        gather([write("a.json", json.dumps(value))])
+
+
+def test_a_line_whose_chat_is_broken_is_named(write: Write) -> None:
+    broken = {"messages": [None, *CHAT["messages"]]}
+    with pytest.raises(ValueError, match=r"line 2 has no text in the field 'messages', which is a chat but for item 1"):
+        gather([write("a.jsonl", lines(CHAT, broken))])
+
+
+def test_an_object_may_hold_a_list_of_texts(write: Write) -> None:
+    assert gather([write("a.json", json.dumps({"texts": ["One.", "Two."], "n": 2}))]) == "One.\n\nTwo."
+    text = gather(
+        [
+            write(
+                "a.json",
+                json.dumps({"story": "One two.", "tags": ["a", "b"], "x": [{"text": "y"}], "z": [{"text": "y"}]}),
+            )
+        ]
+    )
+    assert (text, notes_of(text)) == (
+        "One two.",
+        ("a.json: The entries of 'x' are left out.", "a.json: The entries of 'z' are left out."),
+    )
+
+
+def test_a_notebook_of_format_3_has_worksheets(write: Write) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "Words."]},
+        {"cell_type": "code", "input": ["x = 1\n", "x"], "outputs": [{"text": "1"}]},
+    ]
+    sheets = {"nbformat": 3, "worksheets": [{"cells": cells}, {"cells": cells[1:]}]}
+    for name in ("a.ipynb", "a.json"):
+        assert gather([write(name, json.dumps(sheets))]) == "# Title\nWords.\n\nx = 1\nx\n\nx = 1\nx"
+
+
 def test_objects_within_objects_are_offered(write: Write) -> None:
     rows = [{"text": None}, {"text": {"en": "A house.", "de": "Ein Haus."}}, {"text": {"en": None, "de": "Ein Hund."}}]
     path = write("a.jsonl", lines(*rows))

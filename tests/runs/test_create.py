@@ -56,7 +56,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"own_text": "a" * 5000, "train_changes": {"tokenizer": "char"}}, "1 different character;"),
     (
         {"own_text": TEXT, "train_changes": {"tokenizer": "char", "prompt": "Z"}},
-        "Prompt 'Z' has characters that are not in the text: 'Z'",
+        "Prompt 'Z': the text has no 'Z', and the character tokenizer",
     ),
     ({"own_text": "\ud800" * 5000}, "invalid character"),
     ({"train_changes": {"tokenizer": "imported"}}, "no file was given"),

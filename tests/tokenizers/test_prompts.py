@@ -50,7 +50,7 @@ def test_a_prompt_from_the_settings_is_used_or_refused() -> None:
     tokenizer: Tokenizer = build_tokenizer("char", text)
     given = TrainConfig(corpus="own", tokenizer="char", prompt="a mat")
     assert prepare(text, tokenizer, ModelConfig(block_size=16), given).prompt == "a mat"
-    with pytest.raises(ValueError, match=r"Prompt 'The dog' has characters that are not in the text: 'T', 'd', 'g'\."):
+    with pytest.raises(ValueError, match=r"Prompt 'The dog': the text has no 'T', 'd', 'g', and"):
         prepare(text, tokenizer, ModelConfig(block_size=16), given.replace(prompt="The dog"))
     with pytest.raises(ValueError, match="invalid character at position 2"):
         check_prompt(tokenizer, "a\ud800")
