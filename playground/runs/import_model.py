@@ -24,14 +24,11 @@ from playground.runs.store.log import frame
 from playground.runs.store.names import NAME_LENGTH, checked_name
 from playground.runs.store.run_store import Run, RunStore
 from playground.runs.store.status import Status
+from playground.runs.texts import missing
 from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_share, lost_words
 from playground.tokenizers.imported import PROBES
 from playground.train.events import EVENTS
 
-NO_DATA = (
-    "Attention, Sample and Compare work with it; training cannot continue, because its dataset and optimizer state are "
-    "missing."
-)
 MAX_TEXT = 20_000
 
 
@@ -61,8 +58,10 @@ def import_package(store: RunStore, package: Package, *, origin: str, name: str 
     Raises ValueError for a bad name or a full disk; nothing is left behind then.
     """
     rows = [frame(_checked_row(number, row)) for number, row in enumerate(package.events, start=1)]
+    train = package.train or _unknown_training(package)
     notes = " ".join((*package.notes, *_text_note(package.tokenizer)))
-    message = f"Imported from {origin}. {NO_DATA}" + (f" {notes}" if notes else "")
+    works = f"Attention, Sample and Compare work with it; training cannot continue, because {missing(train)}."
+    message = f"Imported from {origin}. {works}" + (f" {notes}" if notes else "")
 
     def fill(folder: Path) -> None:
         counters: dict[str, int | float] = {"step": package.step, "tokens": 0, "seconds": 0.0}
@@ -74,7 +73,7 @@ def import_package(store: RunStore, package: Package, *, origin: str, name: str 
     try:
         return store.create(
             package.config,
-            package.train or _unknown_training(package),
+            train,
             package.tokenizer,
             name=checked_name(name or _printable(package.name)),
             preset=package.preset,

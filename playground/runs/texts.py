@@ -35,6 +35,13 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
     return prepare(text, run.tokenizer, run.model, run.train)
 
 
+def missing(train: TrainConfig) -> str:
+    """What training an imported model further would need, as a clause. A folder has no texts, but built-in ones are here."""
+    if find_corpus(train.corpus).kind in ("own", "unknown"):
+        return "its dataset and optimizer state are missing"
+    return "its optimizer state is missing"
+
+
 class Datasets:
     """A cache of the datasets of recently used runs. One per process, thread-safe."""
 

@@ -15,6 +15,7 @@ from playground.runs.curves import Curves
 from playground.runs.export import FORMATS, export_run, package
 from playground.runs.import_model import import_files, import_folder, import_package
 from playground.runs.loading import ModelCache
+from playground.runs.queue.admission import check_resumable
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.checkpoints import save_snapshot
 from playground.runs.store.run_store import Run, RunNotFound, RunStore
@@ -76,12 +77,24 @@ def test_an_imported_model_does_not_train(run: Run, store: RunStore, tmp_path: P
     found = import_folder(store, tmp_path / "out")
     with Launcher(store, supervise=False, spare=False) as launcher:
         for action in (lambda: launcher.continue_for(found.id, 5), lambda: launcher.resume(found.id)):
-            with pytest.raises(ValueError, match="its dataset and optimizer state"):
+            with pytest.raises(ValueError, match="because its dataset and optimizer state are missing"):
                 action()
     with pytest.raises(ValueError, match="imported without its training text"):
         export_run(found, tmp_path / "code", "code")
     assert found.train == run.train
     assert found.state() == "finished"
+
+
+def test_of_a_built_in_dataset_only_the_optimizer_state_is_missing(store: RunStore, tmp_path: Path) -> None:
+    changes = {"steps": 1, "warmup_steps": 0, "corpus_bytes": 20_000, "sample_interval": 0}
+    tiny = {"n_layer": 1, "n_embd": 16, "n_head": 2, "n_kv_head": 1, "block_size": 16}
+    run = create_run(store, prepare_run("modern", tiny, changes))
+    execute(run)
+    export_run(run, tmp_path / "out", "safetensors")
+    found = import_folder(store, tmp_path / "out")
+    assert "training cannot continue, because its optimizer state is missing." in found.status().message
+    with pytest.raises(ValueError, match="because its optimizer state is missing"):
+        check_resumable(found, found.status())
 
 
 def test_an_earlier_checkpoint(run: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from playground.runs.queue.usage import Usage
 from playground.runs.store import status
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Status
+from playground.runs.texts import missing
 
 TRAINED = ("running", "finished", "diverged", "failed", "crashed")  # states of jobs that a worker has had
 
@@ -99,9 +100,7 @@ def _check_new_visitor(
 def check_resumable(run: Job, now: Status, finished_too: bool = False) -> None:
     """Whether a job in the state `now` can be queued; a finished one only with `finished_too`."""
     if isinstance(run, Run) and run.origin:
-        raise ValueError(
-            "This model was imported without its dataset and optimizer state, so training cannot continue."
-        )
+        raise ValueError(f"This model was imported, and training cannot continue, because {missing(run.train)}.")
     if now.state == "finished" and not finished_too:
         more = "Train it for more steps instead." if isinstance(run, Run) else "Start a new one."
         raise ValueError(f"This {kind_of(run)} has already finished. {more}")
