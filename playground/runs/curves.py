@@ -58,9 +58,9 @@ class Curves:
         ``tokens`` and ``text`` (digests: losses per token compare where both are equal, bits per byte where ``text`` is),
         ``tokenizer_id`` (a digest, equal for equal tokenizers) and ``documents`` (joined, separated or isolated), which
         ``tokens`` is made of, ``imported`` (whether it came from elsewhere), ``bits_per_nat`` (null where a text does not
-        come back from its tokens, and then ``no_bits`` says so in words) and ``baselines`` (bits per byte of n-grams by
-        name, or null). There when there is something new, and in a first answer: ``train`` and ``validation`` (lists by
-        field) and ``samples``.
+        come back from its tokens, and then ``no_bits`` says so in words), ``baselines`` (bits per byte of n-grams by
+        name, or null) and ``vocabulary`` (tokens). There when there is something new, and in a first answer: ``train`` and
+        ``validation`` (lists by field) and ``samples``.
         """
         reader = self._reader(run)
         with reader.lock:
@@ -249,6 +249,7 @@ class _Reader:
             "documents": run.train.documents,
             "imported": bool(run.origin),
             "baselines": self.baselines,
+            "vocabulary": run.model.vocab_size,
         }
 
     def _speed(self, run: Run) -> dict[str, float | None]:

@@ -32,6 +32,7 @@ HEAD = {
     "bits_per_nat",
     "no_bits",
     "baselines",
+    "vocabulary",
     "tokens",
     "text",
 }

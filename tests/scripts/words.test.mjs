@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { headInWords } from "../../playground/ui/static/head_card.js";
+import { placed } from "../../playground/ui/static/ngrams.js";
 import { madeBefore, makeQuestion, points, relation, withError } from "../../playground/ui/static/view.js";
 import { done, duration, percent, signed, visible } from "../../playground/ui/static/words.js";
 
@@ -28,6 +29,21 @@ test("a head is called after where it looks or not at all", () => {
   assert.equal(headInWords({ ...scores, previous: 0.95 }), "Gives 95 % of its attention to the previous token.");
   assert.equal(headInWords({ ...scores, induction: 0.39 }),
     "No single pattern: its attention is spread over about 4 tokens, 8.0 back on average.");
+  assert.equal(headInWords({ ...scores, induction: 0.39, entropy: 0.5, distance: 2.2 }),
+    "Concentrated on about one token at a time, 2.2 back on average, but on none of the places that have a score here.");
+});
+
+test("a model is better than an n-gram only where that one predicts better than chance and than shorter ones", () => {
+  const run = (baselines, loss, vocabulary = 32) => ({ vocabulary, bits_per_nat: 1 / Math.LN2, baselines, // a token is a byte
+    validation: { step: loss.map((_, i) => 10 * i), loss: loss.map((x) => x * Math.LN2), loss_se: loss.map(() => 0.01) } });
+  const text = { unigram: 4.5, bigram: 3.3, trigram: 2.3, "4-gram": 2.5, "5-gram": 2.6 };
+  assert.equal(placed(run(text, [5, 3.4, 3, 2.9])), "Better than a bigram since step 20.");
+  assert.equal(placed(run(text, [5, 2.55, 2.4])), "Better than a bigram since step 10.");
+  assert.equal(placed(run(text, [5, 2.4, 2])), "Better than a trigram since step 20.");
+  const random = { unigram: 4.8, bigram: 4.799, trigram: 4.802, "4-gram": 4.983, "5-gram": 5.965 };
+  assert.equal(placed(run(random, [4.76, 0.1], 27)), ""); // each is worse than log2 27 = 4.75
+  assert.equal(placed(run({ unigram: 4.5, trigram: 6 }, [5, 4.6])), "");
+  assert.deepEqual([placed(run(null, [5, 1])), placed({ ...run(text, [5, 1]), bits_per_nat: null })], ["", ""]);
 });
 
 each("shares are none and all only where that is true", [

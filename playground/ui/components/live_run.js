@@ -12,6 +12,7 @@ import { colours } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, calm, el, every, NO_ANSWER, setText } from "../static/dom.js";
 import { Styles } from "../static/line_styles.js";
+import { grams, placed } from "../static/ngrams.js";
 import { lastOf, Runs, smooth } from "../static/runs.js";
 import { duration, number, printable, rate, stateWords, whole } from "../static/words.js";
 
@@ -27,12 +28,6 @@ const TILES = {
   gradient: ["gradient norm", "L2, last step"],
 };
 
-/** What counting would cost, in nats per token, the best last: [{ name, loss }]. */
-function grams(run) {
-  if (!run.bits_per_nat) return [];
-  return Object.entries(run.baselines ?? {}).map(([name, bits]) => ({ name, loss: bits / run.bits_per_nat })).sort((a, b) => b.loss - a.loss);
-}
-
 const DRAWN = ["bigram", "trigram", "5-gram"];
 
 /** Whether there is a log of the training: a model that was imported may come without one. */
@@ -45,18 +40,6 @@ function factsOf(run) {
   if (run.state === "running" && run.tokens_per_second > 0) words.push(`${rate(run.tokens_per_second)} tokens/s`);
   if (run.state === "running" && run.eta_seconds != null) words.push(`${duration(run.eta_seconds)} left`);
   return words.join(" · ");
-}
-
-/** Which n-gram the model has left behind for good, by more than two standard errors, and since when. */
-function placed(run) {
-  const { step, loss, loss_se } = run.validation;
-  let sentence = "";
-  for (const gram of grams(run)) {
-    const last = loss.findLastIndex((x, i) => x != null && x + 2 * (loss_se[i] ?? 0) >= gram.loss); // the last measurement that was not clearly better
-    const since = loss.findIndex((x, i) => i > last && x != null);
-    if (since >= 0) sentence = `Better than a ${gram.name} since step ${whole(step[since])}.`;
-  }
-  return sentence;
 }
 
 /** Where the last evaluation is of an earlier step than the last trained one: which step, for after a unit. */

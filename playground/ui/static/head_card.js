@@ -15,7 +15,10 @@ const PLACES = { previous: "the previous token", duplicate: "an earlier copy of 
 export function headInWords(values) {
   const [place, share] = Object.keys(PLACES).map((id) => [id, values[id]]).reduce((best, one) => (one[1] > best[1] ? one : best));
   if (share >= CLEAR) return `Gives ${percent(share)} of its attention to ${PLACES[place]}.`;
-  return `No single pattern: its attention is spread over about ${counted(2 ** values.entropy, "token")}, ${values.distance.toFixed(1)} back on average.`;
+  const tokens = Math.round(2 ** values.entropy); // as many alike would have this entropy
+  const back = `${values.distance.toFixed(1)} back on average`;
+  return tokens === 1 ? `Concentrated on about one token at a time, ${back}, but on none of the places that have a score here.`
+    : `No single pattern: its attention is spread over about ${counted(tokens, "token")}, ${back}.`;
 }
 
 /** The place of a value among all of a score's, from 1. */

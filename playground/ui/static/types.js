@@ -13,7 +13,7 @@
 /** @typedef {{ visitor: string, run: string, nonce: number | string, step: number | null, text: string }} TextValue */
 /** @typedef {{ visitor: string, cursors: Object<string, string | null> }} CurvesQuestion */
 /** @typedef {{ step: number, prompt: string, text: string }} RunSample */
-/** @typedef {{ id: string, cursor: string, reset: boolean, step: number, tokens_per_second: number | null, eta_seconds: number | null, waiting: string, name?: string, state?: string, message?: string, role?: string, reference?: boolean, model?: string, corpus?: string, tokenizer?: string, steps?: number, bits_per_nat?: number | null, no_bits?: string, tokens?: string, text?: string, tokenizer_id?: string, documents?: string, imported?: boolean, baselines?: Object<string, number> | null, train?: Object<string, (number | null)[]>, validation?: Object<string, (number | null)[]>, samples?: RunSample[], notice?: string }} RunNews */
+/** @typedef {{ id: string, cursor: string, reset: boolean, step: number, tokens_per_second: number | null, eta_seconds: number | null, waiting: string, name?: string, state?: string, message?: string, role?: string, reference?: boolean, model?: string, corpus?: string, tokenizer?: string, steps?: number, bits_per_nat?: number | null, no_bits?: string, tokens?: string, text?: string, tokenizer_id?: string, documents?: string, imported?: boolean, baselines?: Object<string, number> | null, vocabulary?: number, train?: Object<string, (number | null)[]>, validation?: Object<string, (number | null)[]>, samples?: RunSample[], notice?: string }} RunNews */
 /** @typedef {{ runs: RunNews[], error?: string }} CurvesAnswer */
 /** @typedef {{ visitor: string, run: string, step: number | null }} CheckpointQuestion */
 

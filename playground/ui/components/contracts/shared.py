@@ -95,6 +95,7 @@ class RunNews(TypedDict):
     documents: NotRequired[str]
     imported: NotRequired[bool]
     baselines: NotRequired[dict[str, float] | None]
+    vocabulary: NotRequired[int]
     train: NotRequired[dict[str, Numbers]]  # columns of `StepDone`
     validation: NotRequired[dict[str, Numbers]]  # columns of `Evaluated`, bits_per_byte and its error
     samples: NotRequired[list[RunSample]]
