@@ -35,6 +35,7 @@ _NAMES = re.compile(
     r"|tweet|post|quote|lyrics|poem|abstract|document|paragraph|utterance|dialogue|target|class",
     re.IGNORECASE,
 )
+_SEPARATOR_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[ ]*\r?\n?", re.IGNORECASE)
 _COLUMN = re.compile(r" ?\w([\w .\-]{0,58}\w)? ?")  # the name of one, in a text that may be none
 _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)]*$")
 
@@ -57,20 +58,26 @@ def comma_separated(file: BinaryIO, name: str, wanted: str, notes: list[str]) ->
 
 
 def _table(file: BinaryIO, rows: Rows, wanted: str) -> Iterator[Row]:
-    between, marks = _dialect(file, rows.name, wanted)
-    lines = (line.decode("utf-8-sig" if at == 0 else "utf-8") for at, line in enumerate(lines_of(file, rows.name)))
+    given = _given_delimiter(file, rows.name)
+    above = 1 if given else 0  # lines
+    between, marks = _dialect(file, rows.name, wanted, given)
+    raw: list[str] = []  # the first lines
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if marks else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=between, strict=True, quoting=quoting)
+    reader = csv.reader(_decoded(file, rows.name, raw), delimiter=between, strict=True, quoting=quoting)
     try:
-        numbered = ((reader.line_num, cells) for cells in reader if cells)
+        numbered = ((reader.line_num + above, cells) for cells in reader if cells)
         sample = list(islice(numbered, _SAMPLE))
         if not sample:
             return
+        if title := _title([cells for _, cells in sample], wanted):
+            place = f"the names of the columns are in line {sample[title][0]:,}"
+            rows.notes.append(f"The first line ({_shown(raw, sample[0][0] - above)}) is left out: {place}.")
+            sample = sample[title:]
         first, below = sample[0][1], [cells for _, cells in sample[1:]]
         named, certain = names_columns(first, below, wanted)
         names = _distinct(first) if named else [f"column {number}" for number in range(1, len(first) + 1)]
         if not certain:
-            rows.notes.append(_first_line(first, named))
+            rows.notes.append(_first_line(_shown(raw, sample[0][0] - above), named))
         for number, cells in chain(sample[named:], numbered):
             if len(cells) > len(names):
                 rows.complain(number, f"has {counted(len(cells), 'cell')} for {counted(len(names), 'column')}")
@@ -78,11 +85,13 @@ def _table(file: BinaryIO, rows: Rows, wanted: str) -> Iterator[Row]:
                 yield Row(number, dict(zip(names, _present(cells), strict=False)), sum(map(len, cells)))
     except csv.Error as error:
         raise ValueError(
-            f"{rows.name} is not CSV from line {reader.line_num:,} on ({error}). Fix it, or {AS_IT_IS}."
+            f"{rows.name} is not CSV from line {reader.line_num + above:,} on ({error}). Fix it, or {AS_IT_IS}."
         ) from None
     except UnicodeDecodeError as error:
         kind = guess_encoding(error.object)
-        raise ValueError(f"{rows.name}: line {reader.line_num + 1:,} is not UTF-8 text (looks like {kind}).") from None
+        raise ValueError(
+            f"{rows.name}: line {reader.line_num + above + 1:,} is not UTF-8 text (looks like {kind})."
+        ) from None
 
 
 def _present(cells: Iterable[str]) -> Iterator[str | None]:
@@ -98,12 +107,39 @@ def _distinct(cells: list[str]) -> list[str]:
     return found
 
 
-def _first_line(cells: list[str], named: bool) -> str:
-    shown = ", ".join(" ".join(cell.split()) for cell in cells)
-    shown = shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}…"
+def _decoded(file: BinaryIO, name: str, raw: list[str]) -> Iterator[str]:
+    """The lines of a file as text; the first ones are also added to `raw`."""
+    for at, line in enumerate(lines_of(file, name)):
+        text = line.decode("utf-8-sig" if at == 0 else "utf-8")
+        if at < _SAMPLE:
+            raw.append(text)
+        yield text
+
+
+def _shown(raw: list[str], count: int) -> str:
+    """The first row of a file, which is its first `count` lines, in quotation marks."""
+    shown = " ".join("".join(raw[:count]).split())
+    return f"“{shown if len(shown) <= _QUOTED else f'{shown[:_QUOTED]}…'}”"
+
+
+def _first_line(shown: str, named: bool) -> str:
     if named:
-        return f"The first line (“{shown}”) is read as the names of the columns. If it is text, put names above it."
-    return f"The first line (“{shown}”) is read as text, like those below it. If it names the columns, remove it."
+        return f"The first line ({shown}) is read as the names of the columns. If it is text, put names above it."
+    return f"The first line ({shown}) is read as text, like those below it. If it names the columns, remove it."
+
+
+def _title(rows: list[list[str]], wanted: str) -> int:
+    """How many rows are above the names of the columns: a title and empty ones, else 0.
+
+    A title is one cell, or has fewer cells than the row of names, which is one by its usual names.
+    """
+    at = next((at for at, cells in enumerate(rows) if at and any(map(str.strip, cells))), 0)
+    below = rows[at + 1 :]
+    named, certain = names_columns(rows[0], rows[1:], wanted)
+    filled = sum(bool(cell.strip()) for cell in rows[0])
+    fewer = at and len(rows[0]) < len(rows[at]) and not (named and certain)
+    fits = fewer or (at and not named and filled == 1 and all(map(str.strip, rows[at])))
+    return at if fits and below and names_columns(rows[at], below, wanted) == (True, True) else 0
 
 
 def table_suffix(beginning: str) -> str:
@@ -135,18 +171,29 @@ def _equal_rows(lines: list[str], between: str) -> list[list[str]]:
 # How a table is written
 
 
-def _dialect(file: BinaryIO, name: str, wanted: str) -> tuple[str, bool]:
-    """The delimiter, and whether quotation marks enclose cells. The file is rewound."""
+def _given_delimiter(file: BinaryIO, name: str) -> str:
+    """The delimiter that the first line names, as Excel reads and writes it (``sep=;``), or "". The file is then behind
+    that line, else at its beginning."""
+    line = next(lines_of(file, name), b"").decode("utf-8-sig", "replace")
+    found = _SEPARATOR_LINE.fullmatch(line)
+    if found is None:
+        file.seek(0)
+    return found[1] if found else ""
+
+
+def _dialect(file: BinaryIO, name: str, wanted: str, given: str) -> tuple[str, bool]:
+    """The delimiter, `given` or found, and whether quotation marks enclose cells. The file is rewound to where it was."""
+    start = file.tell()
     sample, size = [], 0
     for line in lines_of(file, name):
         sample.append(line.decode("utf-8", "replace"))
         size += len(line)
         if len(sample) >= _SAMPLE or (size >= _SAMPLE_CHARACTERS and len(sample) > 1):
             break
-    between = _delimiter(sample, wanted)
-    file.seek(0)
+    between = given or _delimiter(sample, wanted)
+    file.seek(start)
     marks = not (between == "\t" and _bare_marks(file, name))
-    file.seek(0)
+    file.seek(start)
     return between, marks
 
 

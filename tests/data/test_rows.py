@@ -137,7 +137,7 @@ def test_a_run_and_the_page_say_how_rows_were_read(
         read = gather([path], folder=folder)
         assert isinstance(read, str if folder is None else TextFile)
         notes = prepare_run("modern", {"block_size": 16}, {"tokenizer": "byte"}, read).notes
-        assert notes[0].startswith("a.csv: The first line (“<b>*good*</b>, 0 said `that` and *this*”) is read as text")
+        assert notes[0].startswith("a.csv: The first line (“<b>*good*</b>,0 said `that` and *this*”) is read as text")
         assert "<" not in described(read).replace("\\<", "") and "`" not in described(read).replace("\\`", "")[12:]
     assert pickle.loads(pickle.dumps(gather([path]))).notes == notes_of(gather([path]))
 

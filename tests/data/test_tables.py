@@ -89,7 +89,44 @@ def test_separators_are_those_outside_of_marks(write: Write) -> None:
     assert gather([write("a.csv", "text\nHello, one, two\nplain\n")]) == "Hello, one, two\n\nplain"
     assert gather([write("a.csv", "text, label\nHello,1\n")], field="label") == "1"
     with pytest.raises(ValueError, match="line 2 has 2 cells for 1 column"):
-        gather([write("a.csv", "A title\na,text\n1,x y\n2,z w\n")])
+        gather([write("a.csv", "A title\nalpha,beta\nv w,x y\nu,z w\n")])
+
+
+STORIES = "".join(f"{n};The fox ran to house {n}.;nice\n" for n in range(8))
+
+
+@pytest.mark.parametrize("line", ["sep=;\n", "sep=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "SEP=;\n"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_first_line_may_give_the_delimiter(write: Write, line: str, named: bool) -> None:
+    text = gather([write("a.csv", line + "id;story;label\n" * named + STORIES)])
+    assert text.startswith("The fox ran to house 0.\n\n") and text.count("\n\n") == 7
+    if not named:
+        assert notes_of(text)[0].startswith("a.csv: The first line (“0;The fox ran to house 0.;nice”) is read as text")
+    with pytest.raises(ValueError, match=r"a\.csv: line 10 has 4 cells for 3 columns"):
+        gather([write("a.csv", line + STORIES + "8;The fox;nice;x\n")])
+
+
+def test_a_given_delimiter_may_be_any(write: Write) -> None:
+    assert gather([write("a.csv", "sep=~\nid~text\n1~a; b, c\n2~d\n")]) == "a; b, c\n\nd"
+    assert gather([write("a.csv", 'sep=\t\nid\ttext\n1\t"a\n2\tb\n')]) == '"a\n\nb'
+
+
+@pytest.mark.parametrize(
+    ("title", "number"),
+    [("Export of 2024\n", 2), ("Export of 2024;;\n", 2), ("Export of 2024;;\n;;\n", 3), ("Export\n\n", 3)],
+)
+def test_a_title_above_the_names_is_left_out(write: Write, title: str, number: int) -> None:
+    text = gather([write("a.csv", f"{title}id;story;label\n{STORIES}")])
+    assert text.startswith("The fox ran to house 0.\n\n") and text.count("\n\n") == 7
+    shown = title.split("\n")[0]
+    assert notes_of(text) == (
+        f"a.csv: The first line (“{shown}”) is left out: the names of the columns are in line {number}.",
+    )
+
+
+def test_a_title_above_one_column_is_left_out(write: Write) -> None:
+    text = gather([write("a.csv", "Stories of a fox\ntext\nThe fox ran.\nIt was late.\n")])
+    assert text == "The fox ran.\n\nIt was late."
 
 
 @given(st.text(st.sampled_from('a,;\t|"\n\r\x00 é'), min_size=1, max_size=40))
