@@ -15,6 +15,7 @@ import pytest
 
 from playground.__main__ import main
 from playground.cli import train
+from playground.cli.command import short_ids
 from playground.cli.commands import COMMANDS
 from playground.data.sources import TextFile, write_text_file
 from playground.runs.store import status
@@ -336,6 +337,15 @@ def test_wrong_sampling(capsys: Captured) -> None:
     assert "has already finished" in capsys.readouterr().err
 
 
+def test_ids_are_shown_as_far_as_they_differ() -> None:
+    race = "44f8b303" + "0" * 20
+    ids = [f"{race}0000", f"{race}0001", f"{race}0010", "44f8b4" + "0" * 26, "f" * 32]
+    shown = short_ids(ids)
+    assert [shown[each] for each in ids] == [f"{race}0000", f"{race}0001", f"{race}001", "44f8b400", "f" * 8]
+    assert all(sum(other.startswith(beginning) for other in ids) == 1 for beginning in shown.values())
+    assert short_ids([]) == {}
+
+
 def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = iter(["ab" + "0" * 30, "ab" + "1" * 30])
     monkeypatch.setattr(
@@ -345,6 +355,8 @@ def test_names_that_fit_several_runs(root: Path, capsys: Captured, monkeypatch: 
         trained(capsys)
     assert main(["sample", "ab"]) == 2
     assert "2 runs match 'ab'. Give more of the id." in capsys.readouterr().err
+    assert main(["runs"]) == 0
+    assert {"ab000000", "ab111111"} <= set(capsys.readouterr().out.split())
     assert main(["sample", "ab1", "--tokens", "1"]) == 0
 
 

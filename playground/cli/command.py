@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from playground.runs.queue.queue import Job
 from playground.runs.races import jobs
 from playground.runs.store.run_store import Run, RunStore
 
+SHORT_ID = 8  # characters of an id that are shown, if they are enough
 Found = TypeVar("Found", bound=Job)
 
 PROGRAM = "llm-playground" if Path(sys.argv[0]).stem == "llm-playground" else "python -m playground"
@@ -27,6 +29,14 @@ class Command:
     help: str
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, RunStore], int]
+
+
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """The beginning of each id, of 8 characters or as many as no other id begins with: the runs of a race differ late."""
+    ordered = sorted(set(ids))
+    shared = [next(at for at in range(len(b)) if a[at : at + 1] != b[at]) for a, b in pairwise(ordered)]
+    needed = map(max, [0, *shared], [*shared, 0])
+    return {each: each[: max(SHORT_ID, 1 + length)] for each, length in zip(ordered, needed, strict=True)}
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
