@@ -35,8 +35,8 @@ def short_ids(ids: Sequence[str]) -> dict[str, str]:
     """The beginning of each id, of 8 characters or as many as no other id begins with: the runs of a race differ late."""
     ordered = sorted(set(ids))
     shared = [next(at for at in range(len(b)) if a[at : at + 1] != b[at]) for a, b in pairwise(ordered)]
-    needed = map(max, [0, *shared], [*shared, 0])
-    return {each: each[: max(SHORT_ID, 1 + length)] for each, length in zip(ordered, needed, strict=True)}
+    around = zip(ordered, [0, *shared], [*shared, 0], strict=False)
+    return {each: each[: max(SHORT_ID, 1 + before, 1 + after)] for each, before, after in around}
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
