@@ -58,6 +58,7 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     from playground.ui.server.addresses import Addresses
     from playground.ui.server.event_queue import queued
     from playground.ui.services import Services
+    from playground.ui.session_files import sweep_regularly
 
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))  # training needs the cores more than the page
     services = Services.create(public=public, store=store)
@@ -65,7 +66,9 @@ def _serve(options: argparse.Namespace, store: RunStore) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a container is stopped with it: end as with Ctrl-C
     try:
-        demo = queued(build_app(services), services.public)
+        if services.public:
+            sweep_regularly(services.delete_files_of_deleted_runs)
+        demo = queued(build_app(services), services.public, services.files if services.public else None)
         share_url = (lambda: demo.share_url) if options.share else None
         addresses = Addresses.of(services.hosting, options.host, share_url)
         most, warning = connections.allowed(connections.open_files())

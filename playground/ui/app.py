@@ -96,9 +96,15 @@ def build_app(services: Services) -> gr.Blocks:
         )
         door.wire(at_door, services, visitor)
         links.wire(link, built, services, visitor)
+        if services.public:
+            demo.unload(services.bind(_session_ended))
         add_api(services)
     accounts.keep_private(demo)
     return describe_once(json_safe_outputs(demo))
+
+
+def _session_ended(services: Services, request: gr.Request) -> None:
+    services.files.session_ended(request.session_hash)
 
 
 def _wire_duel(
@@ -133,7 +139,7 @@ def start_numerics(
     """The Compare tab with the race that has begun. Raises ValueError."""
     spec = train_tab.numerics_spec(form, data)
     own = race_form.text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
-    shown = race_tab.begin(services, spec, own, token)
+    shown = race_tab.begin(services, spec, own, token, data[form.text.upload] or [])
     return gr.update(selected="compare"), gr.update(selected="races"), *shown
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from playground.inference.native import decode_step
 from playground.runs.archive import Archive
@@ -32,6 +33,7 @@ from playground.runs.races import Race, get_race, list_races
 from playground.runs.store.paths import cache_root, data_root, gallery_root
 from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound, RunStore
 from playground.ui.client_network import client_network
+from playground.ui.session_files import SessionFiles
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -54,6 +56,7 @@ class Services:
     archive: Archive | None = None
     presence: Presence = field(default_factory=Presence)
     started_with: Hosting | None = None
+    files: SessionFiles = field(default_factory=lambda: SessionFiles(Path(get_upload_folder())))
     people: ClassList = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +96,10 @@ class Services:
         hosting = host_changes.with_changes(start, changes)
         host_changes.store(self.store.root, start, hosting)
         self.started_with, self.hosting, self.launcher.limits = start, hosting, hosting.limits
+
+    def delete_files_of_deleted_runs(self) -> None:
+        """Delete uploads and downloads of runs and races that do not exist any more."""
+        self.files.sweep(lambda job: (self.store.root / job).exists())
 
     def close(self) -> None:
         """Stop background work: in public mode runs pause; ended runs are copied to the archive."""

@@ -58,6 +58,8 @@ def own_text(services: Services, source: TextSource, n_bytes: int) -> OwnText | 
     folder = services.cache_dir / "texts"
     if source.files:
         paths = [Path(name) for name in source.files]
+        if not all(path.exists() for path in paths):
+            raise ValueError(GONE)
         return _gathered(services, paths, source.field)
     if (source.path.strip() or source.dataset.strip()) and services.public:
         raise ValueError("Paths and Hub datasets work only on your own computer. Upload a file instead.")
@@ -68,6 +70,7 @@ def own_text(services: Services, source: TextSource, n_bytes: int) -> OwnText | 
     return check_text(source.pasted or "")
 
 
+GONE = "The uploaded file is not there any more: uploads are deleted with their run and after an hour. Upload it again."
 _known: OrderedDict[str, TextFile] = OrderedDict()
 _lock = threading.Lock()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gradio.utils import get_upload_folder
 
 from playground.config import preset
 from playground.interchange.package import Package
@@ -16,8 +17,10 @@ from playground.runs.loading import ModelCache
 from playground.runs.queue.launcher import Launcher
 from playground.runs.store.run_store import RunNotFound, RunStore
 from playground.ui.services import Services
+from playground.ui.texts import TextSource, own_text
 from playground.ui.train.export_panel import PREFIX, file_name, show_steps, sweep, take
 from playground.ui.train.import_panel import bring
+from playground.ui.train.run_actions import delete
 from tests.interchange.models import package
 
 MINE, THEIRS = "a" * 32, "b" * 32
@@ -52,6 +55,20 @@ def test_only_its_owner_takes_a_run_away(services: Services) -> None:
         take(services, run.id, None, "safetensors", "x")
     services.store.share(run.id, True, MINE)
     assert take(services, run.id, 0, "safetensors", THEIRS)[1]["visible"], "who may look at it may take it away"
+
+
+def test_a_download_goes_with_its_run(services: Services) -> None:
+    run = import_package(services.store, small(), origin="here", owner=MINE)
+    archive = Path(take(services, run.id, None, "safetensors", MINE)[1]["value"])
+    assert archive.is_relative_to(get_upload_folder()), "Gradio serves it without a copy"
+    delete(services, run.id, MINE)
+    assert not archive.exists()
+
+
+def test_an_upload_that_is_gone_is_said_in_a_sentence(services: Services, tmp_path: Path) -> None:
+    gone = TextSource("own", files=[str(tmp_path / "gone.txt")])
+    with pytest.raises(ValueError, match=r"not there any more: .* Upload it again\."):
+        own_text(services, gone, 1_000)
 
 
 def test_what_cannot_be_expressed_is_said_in_words(services: Services) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -136,11 +136,15 @@ def show(race_id: str | None, token: str) -> RaceValue:
     return {"visitor": token, "race": race_id or "", "nonce": time.monotonic_ns()}
 
 
-def begin(services: Services, spec: RaceSpec, own: str | None, token: str) -> tuple[Any, RaceValue]:
-    """Validate, create, queue and show a race, on the user's own or a built-in dataset."""
+def begin(
+    services: Services, spec: RaceSpec, own: str | None, token: str, files: Sequence[str] = ()
+) -> tuple[Any, RaceValue]:
+    """Validate, create, queue and show a race, on the user's own text, which may be from uploaded `files`, or a built-in
+    dataset."""
     services.launcher.admit(services.visitor(token))
     prepared = prepare_race(spec, own, cache_dir=services.cache_dir, limits=services.limits)
     race = create_race(services.store, prepared, owner=services.visitor(token))
+    services.files.used(race.id, files)
     services.launcher.begin(race, services.visitor(token))
     return follow(services, race.id, token)
 
@@ -201,6 +205,7 @@ def share(services: Services, race_id: str | None, token: str) -> None:
 def delete(services: Services, race_id: str | None, token: str) -> tuple[Any, Any]:
     """Delete the chosen race with its runs and show none."""
     delete_race(services.store, _chosen(race_id), services.visitor(token))
+    services.delete_files_of_deleted_runs()
     return follow(services, None, token)
 
 
@@ -265,7 +270,8 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
 
     def start(spec: Any) -> Any:
         def handler(s: Services, data: Mapping[Any, Any]) -> Any:
-            return begin(s, spec(form, data), race_form.brought_text(s, form, data), data[visitor])
+            files = data[form.text.upload] or []
+            return begin(s, spec(form, data), race_form.brought_text(s, form, data), data[visitor], files)
 
         return services.bind(handler)
 

@@ -11,12 +11,14 @@ from gradio.server_messages import ProcessCompletedMessage
 from playground.ui.server.fair_queue import share_fairly
 from playground.ui.server.guard import LARGE, MAX_HELD
 from playground.ui.services import json_safe
+from playground.ui.session_files import SessionFiles
 
 
-def queued(demo: gr.Blocks, public: bool = False) -> gr.Blocks:
+def queued(demo: gr.Blocks, public: bool = False, files: SessionFiles | None = None) -> gr.Blocks:
     """Set up the event queue, which polls for new events a hundred times a second. Visitors of a public app share it.
 
-    Gradio 6.31 polls a thousand times a second, which takes 4 % of a core, even without an open page.
+    `files` learns which files a session has uploaded. Gradio 6.31 polls a thousand times a second, which takes 4 % of a
+    core, even without an open page.
     """
     demo.queue(default_concurrency_limit=4, max_size=None if public else 64)
     fair = share_fairly(demo) if public else None
@@ -41,6 +43,8 @@ def queued(demo: gr.Blocks, public: bool = False) -> gr.Blocks:
             waiting = sum(weight(event.data.data) for event in demo._queue.event_ids_to_events.values() if event.data)
             if size + waiting > MAX_HELD:
                 return False, "Too many large requests wait. Try again in a moment.", "queue_full"
+        if files is not None:
+            files.sent(body.session_hash, body.data)
         return await push(body, request, username)
 
     demo._queue.send_message = send_plain  # type: ignore[assignment, method-assign]

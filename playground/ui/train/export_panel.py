@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from playground.runs.export import FORMATS, export_run, zip_folder
 from playground.ui.forms import unvalidated
@@ -29,7 +30,7 @@ ABOUT = {
     "code": "Defines and trains this model with these settings. Needs only PyTorch; can be pasted into a notebook.",
 }
 PREFIX = "playground-away-"
-KEPT_SECONDS = 3600.0  # after which a prepared download is deleted; Gradio serves its own copy
+KEPT_SECONDS = 3600.0  # after which a prepared download is deleted
 # The browser downloads the file as soon as its link exists.
 ON_READY = """() => { let tries = 0; const id = setInterval(() => {
   const link = document.querySelector("#away-file a[download]"); tries += 1;
@@ -87,7 +88,7 @@ def take(services: Services, run_id: str | None, step: Any, format: str, token: 
     run = services.run(run_id, token)
     chosen = step if isinstance(step, int) and not isinstance(step, bool) and format != "code" else None
     sweep()
-    place = Path(tempfile.mkdtemp(prefix=PREFIX))
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_downloads()))
     folder = place / f"{file_name(run.name)}-{format if format in FORMATS else 'model'}"
     try:
         done = export_run(run, folder, format, chosen, cache_dir=services.cache_dir, models=services.models)
@@ -97,6 +98,7 @@ def take(services: Services, run_id: str | None, step: Any, format: str, token: 
     except ValueError as error:
         shutil.rmtree(place, ignore_errors=True)
         return f"**Not possible.** {error}", gr.update(value=None, visible=False)
+    services.files.used(run.id, [archive])
     return done.said, gr.update(value=str(archive), visible=True)
 
 
@@ -105,9 +107,16 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:40].strip("-") or "model"
 
 
+def _downloads() -> Path:
+    """Gradio's own folder, in which it serves files without a copy."""
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def sweep() -> None:
     """Delete old downloads."""
-    for place in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for place in _downloads().glob(f"{PREFIX}*"):
         try:
             old = time.time() - place.stat().st_mtime > KEPT_SECONDS
         except OSError:

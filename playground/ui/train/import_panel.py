@@ -66,7 +66,9 @@ def bring(services: Services, files: list[str] | None, repository: str, name: st
         raise ValueError("No files are chosen. Choose a model's config.json, tokenizer.json and .safetensors together.")
     need = 2 * sum(Path(file).stat().st_size for file in files)  # half-precision weights double
     services.launcher.space.check_brought(hashed(owner), need, services.limits)
-    return import_files(services.store, [Path(file) for file in files], name=name, owner=owner).id
+    run = import_files(services.store, [Path(file) for file in files], name=name, owner=owner)
+    services.files.used(run.id, files)
+    return run.id
 
 
 def wire_bring_in(

@@ -45,6 +45,7 @@ def rename(services: Services, run_id: str | None, name: str, token: str) -> tup
 def delete(services: Services, run_id: str | None, token: str) -> tuple[Any, Any]:
     """Delete the chosen run and show none."""
     services.store.delete(chosen(run_id), services.visitor(token))
+    services.delete_files_of_deleted_runs()
     return follow(services, None, token)
 
 

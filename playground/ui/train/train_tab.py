@@ -261,6 +261,7 @@ def start(
     for note in prepared.notes:
         gr.Info(for_toast(note), duration=20)
     run = create_run(services.store, prepared, name=data[tab.name] or "", owner=services.visitor(token))
+    services.files.used(run.id, data[tab.text.upload] or [])
     services.launcher.begin(run, services.visitor(token))
     yield *follow(services, run.id, token), estimated
 
