@@ -39,7 +39,7 @@ from playground.ui.server.uploads import Uploads
 from playground.ui.services import Services
 from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
-from playground.ui.train import run_actions, train_tab, your_data
+from playground.ui.train import assignment_card, run_actions, train_tab, your_data
 
 TITLE = "LLM Playground"
 BRAND = f"# {TITLE}\nTrain a small language model. Watch it learn. Take it apart."
@@ -80,7 +80,7 @@ def build_app(services: Services) -> gr.Blocks:
         )  # fmt: skip
         race: compare_tab.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
-        hosts = [first.allowance.words, first.allowance.unlock, first.yours.words, *at_door.all]
+        hosts = [first.allowance.words, first.allowance.unlock, first.yours.words, *at_door.all, *first.assignment.all]
 
         def opened(
             services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
@@ -89,6 +89,7 @@ def build_app(services: Services) -> gr.Blocks:
             token, *page = arrive(services, accounts.token_of(services, known, profile), query)
             stored = your_data.stored_words(services.hosting)
             now = [*allowance.opened(services), stored, *door.shown(services, token, query.get("class", ""))]
+            now += assignment_card.opened(services, query.get("assignment"), token)
             return token, *page, *now, *links.open_link(services, built, query, token)
 
         demo.load(services.bind(opened), visitor, [*shown, *hosts, *links.opened_controls(built)], **QUIET).then(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABCMeta
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import gradio as gr
@@ -103,8 +105,22 @@ def unvalidated(component: Shown) -> Shown:
     5", or round them; our own validation names the field and the remedy. Choices that change are known to a session only:
     for a page that was open while the app restarted, Gradio would refuse the value and list the choices of a new page.
     """
-    component.preprocess = lambda payload: payload  # type: ignore[method-assign]
+    component.__class__ = _unvalidated_class(type(component))
     return component
+
+
+@cache
+def _unvalidated_class(kind: type[Shown]) -> type[Shown]:
+    """A class, not a method of the instance: for each update of its options Gradio makes a new instance.
+
+    Gradio's metaclass, which writes type stubs for the classes of an author, is passed over.
+    """
+    body = {
+        "preprocess": lambda self, payload: payload,
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+    }
+    return ABCMeta.__new__(type(kind), kind.__name__, (kind,), body)
 
 
 def _widget(item: dataclasses.Field[Any], kind: Any, common: dict[str, Any]) -> gr.components.Component:

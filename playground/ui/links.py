@@ -9,27 +9,24 @@ Addresses are untrusted: they are validated like a form, and shown as text.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from playground.config import PRESETS, ModelConfig, TrainConfig, counted, preset
-from playground.data.corpora import CORPORA
 from playground.ui.allowance import opened_settings
 from playground.ui.components.contracts.training import LinkValue
 from playground.ui.forms import read_form
 from playground.ui.picker import QUIET, Picker
 from playground.ui.services import Services, for_toast
+from playground.ui.setups import Setup
 from playground.ui.text_card import read_text_source
 from playground.ui.train.run_actions import chosen
 from playground.ui.train.train_tab import TrainTab
 
 MAX_TEXT = 2_000  # maximum characters of a text in an address
-MAX_SETUP = 8_000
 PRIVATE = "Only you can open it: share the run first (Train, Share by link)."
 PRIVATE_RACE = "Only you can open it: share the race first (Compare, Share by link)."
 SHARED = "Anyone with this link can view the run; only you can change it."
@@ -121,70 +118,6 @@ def _box(query: dict[str, str], note: str) -> LinkValue:
     return {"query": query, "note": note, "nonce": time.monotonic_ns()}
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What the Train tab's form says: a preset, a text, and the settings that differ from the preset and the defaults."""
-
-    preset: str = "modern"
-    corpus: str = "tales"
-    model: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, name: Any, corpus: str, model: Mapping[str, Any], train: Mapping[str, Any]) -> Setup:
-        """The difference between a form and its defaults. Raises ValueError for settings out of range."""
-        wanted = ModelConfig.from_dict({**model, "vocab_size": ModelConfig().vocab_size}).to_dict()
-        chosen = _differences(wanted, _known(name).to_dict())
-        chosen |= _differences(wanted, preset(name, **chosen).to_dict())  # key/value heads follow heads unless given
-        settings = _differences(TrainConfig.from_dict({**train, "corpus": corpus}).to_dict(), TrainConfig().to_dict())
-        settings.pop("corpus", None)
-        return cls(str(name), corpus, chosen, settings)
-
-    @classmethod
-    def from_json(cls, text: str) -> Setup:
-        """A set-up as `to_json` wrote it, checked. Raises ValueError with a sentence."""
-        if len(text) > MAX_SETUP:
-            raise ValueError(
-                f"The configuration in this link has {counted(len(text), 'character')}; the limit is {MAX_SETUP:,}."
-            )
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            values = None
-        parts = {"preset": str, "corpus": str, "model": dict, "train": dict}
-        if (
-            not isinstance(values, dict)
-            or not values.keys() <= parts.keys()
-            or any(not isinstance(value, parts[key]) for key, value in values.items())
-        ):
-            raise ValueError("The configuration in this link is damaged. Ask for the link again.")
-        found = cls(**values)
-        if found.corpus not in CORPORA:
-            raise ValueError(f"The configuration in this link names an unknown dataset, {found.corpus[:40]!r}.")
-        found.settings()
-        return found
-
-    def to_json(self) -> str:
-        """As compact JSON."""
-        values = {"preset": self.preset, "corpus": self.corpus, "model": self.model, "train": self.train}
-        return json.dumps({key: value for key, value in values.items() if value}, separators=(",", ":"))
-
-    def settings(self) -> tuple[ModelConfig, TrainConfig]:
-        """All settings, the defaults included. Raises ValueError."""
-        _known(self.preset)
-        return preset(self.preset, **self.model), TrainConfig.from_dict({**self.train, "corpus": self.corpus})
-
-
-def _known(name: Any) -> ModelConfig:
-    if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}; {str(name)[:40]!r} is not.")
-    return preset(name)
-
-
-def _differences(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value != defaults[name]}
-
-
 def setup_controls(tab: TrainTab) -> list[gr.components.Component]:
     """What `open_setup` fills, in its order."""
     return [tab.text.text, tab.text.task, tab.preset, *tab.model.values(), *tab.train.values()]
@@ -237,13 +170,16 @@ def open_link(services: Services, built: Mapping[str, Any], query: Mapping[str, 
         values = open_view(services, place, query, token) if name == query.get("tab") else {}
         views += [values.get(key, gr.skip()) for key in place.controls]
     controls = setup_controls(built["train"])
+    assignment = services.assignments.get(query.get("assignment"))
+    wanted = query.get("setup") if assignment is None else assignment.setup
     try:
-        setup = open_setup(built["train"], query["setup"]) if query.get("setup") else [gr.skip()] * len(controls)
+        setup = open_setup(built["train"], wanted) if wanted else [gr.skip()] * len(controls)
     except ValueError as error:
         gr.Warning(for_toast(str(error)), title="This link")
         setup = [gr.skip()] * len(controls)
     train: TrainTab = built["train"]
     changed = opened_settings(services, train.model, train.train)
+    changed |= {name: gr.update(interactive=False) for name in (assignment.frozen if assignment else ())}
     names = [None] * (len(setup) - len(train.model) - len(train.train)) + [*train.model, *train.train]
     return [*views, *(_merged(value, changed.get(name or "")) for name, value in zip(names, setup, strict=True))]
 

@@ -19,6 +19,7 @@ from gradio.utils import get_upload_folder
 
 from playground.inference.native import decode_step
 from playground.runs.archive import Archive
+from playground.runs.assignments import Assignments
 from playground.runs.curves import Curves
 from playground.runs.limits import Limits
 from playground.runs.loading import ModelCache
@@ -58,9 +59,10 @@ class Services:
     started_with: Hosting | None = None
     files: SessionFiles = field(default_factory=lambda: SessionFiles(Path(get_upload_folder())))
     people: ClassList = field(init=False)
+    assignments: Assignments = field(init=False)
 
     def __post_init__(self) -> None:
-        self.people = ClassList(self.store.root)
+        self.people, self.assignments = ClassList(self.store.root), Assignments(self.store.root)
 
     @classmethod
     def create(cls, public: bool | None = None, store: RunStore | None = None) -> Services:

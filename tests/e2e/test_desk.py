@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -88,6 +90,42 @@ def test_a_lesson(watch: Watch, school: App) -> None:
     expect(desk.get_by_role("status")).to_contain_text("1 run or race deleted.", timeout=SLOW)
     expect(row).to_have_count(0)
     expect(desk.locator(".people")).not_to_contain_text("Ada", timeout=SLOW)
+
+
+def test_an_assignment(watch: Watch, school: App) -> None:
+    desk, ada = watch.context().new_page(), watch.context().new_page()
+    open_desk(desk, school)
+    setup = {
+        "preset": "classic",
+        "model": {"n_layer": 1, "n_embd": 32, "block_size": 32},
+        "train": {"steps": 20, "batch_size": 4, "warmup_steps": 2},
+    }
+    desk.get_by_text("New assignment").click()
+    desk.get_by_label("Title").fill("One layer")
+    desk.get_by_label("Question").fill("What can <b>one</b> layer do?")
+    desk.get_by_label("Configuration").fill(f"{school.url}?{urlencode({'setup': json.dumps(setup)})}")
+    desk.get_by_label("Frozen settings", exact=True).fill("n_layer, steps")
+    desk.get_by_role("button", name="Make the assignment").click()
+    expect(desk.get_by_role("status")).to_contain_text("One layer is an assignment now.", timeout=SLOW)
+
+    open_page(ada, desk.get_by_label("Link for the class").input_value())
+    expect(ada.locator("#assignment-question textarea")).to_have_value(
+        "One layer\n\nWhat can <b>one</b> layer do?", timeout=SLOW
+    )
+    expect(ada.get_by_label("number input for Layers", exact=True).filter(visible=True).first).to_be_disabled()
+    ada.locator("#assignment-answer textarea").fill("Count letters.")
+    ada.locator("#assignment-hand-in").click()
+    expect(ada.get_by_text("No run is chosen.").first).to_be_visible(timeout=SLOW)
+    start(ada)
+    wait_for_state(ada, "Finished")
+    ada.locator("#assignment-hand-in").click()
+    expect(ada.locator("#assignment-said")).to_contain_text("Handed in.", timeout=SLOW)
+    ada.reload()
+    expect(ada.locator("#assignment-answer textarea")).to_have_value("Count letters.", timeout=SLOW)
+
+    desk.get_by_text("1 answer handed in").click(timeout=SLOW)
+    expect(desk.locator(".answers")).to_contain_text("Count letters.")
+    expect(desk.locator(".job")).to_contain_text("step 20 of 20")
 
 
 def test_a_visitor_deletes_everything(watch: Watch, school: App) -> None:

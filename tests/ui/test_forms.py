@@ -193,3 +193,13 @@ def test_runs_that_are_not_there_are_left_out(services, sent):
     value, *_ = compare_tab.choose(services, sent, "")
     assert value["runs"] == []
     assert compare_tab.refresh(services, sent, "")["value"] == []
+
+
+@pytest.mark.parametrize("kind", [gr.Slider, gr.Number, gr.Dropdown, gr.Textbox, gr.Checkbox])
+def test_an_update_of_its_options_keeps_a_component_unvalidated(kind: type[gr.components.Component]) -> None:
+    """Gradio makes a new instance for it (Blocks.postprocess_data), which is otherwise the same component."""
+    ours, theirs = forms.unvalidated(kind(label="x")), kind(label="x")
+    again = ours.__class__(**{**ours.constructor_args, "interactive": False})
+    assert [one.preprocess(["?"]) for one in (ours, again)] == [["?"]] * 2
+    assert (ours.get_block_name(), ours.component_class_id) == (theirs.get_block_name(), theirs.component_class_id)
+    assert ours.get_config() == theirs.get_config()

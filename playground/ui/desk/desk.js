@@ -91,6 +91,7 @@ function showDesk() {
   const whose = () => (classes.value ? `class ${classes.value}` : "all visitors");
   classes.addEventListener("change", () => refresh());
   const limits = limitsCard(act);
+  const assignments = assignmentsCard(act);
   const button = (text, work, kind = "") => {
     const made = el("button", { type: "button", class: kind, text });
     made.addEventListener("click", () => work(made));
@@ -131,7 +132,8 @@ function showDesk() {
       button("Log out", showLogin)));
   const card = (title, ...children) => el("section", { class: "card" }, el("h2", { text: title }), ...children);
   const side = el("div", { class: "side" }, card("Visitors", nobody, people), limits.card);
-  root.replaceChildren(header, said, el("div", { class: "page" }, card("Runs", nothing, jobs), side));
+  const main = el("div", { class: "side" }, card("Runs", nothing, jobs), assignments.card);
+  root.replaceChildren(header, said, el("div", { class: "page" }, main, side));
 
   const rows = new Map();
   const persons = new Map();
@@ -152,6 +154,7 @@ function showDesk() {
     keyed(jobs, rows, [...state.jobs].sort((a, b) => rank(a) - rank(b)), () => jobRow(act));
     keyed(people, persons, state.people, personRow);
     limits.show(state.limits);
+    assignments.show(state);
   }
   every(root, 3000, refresh);
 }
@@ -255,6 +258,76 @@ function personRow() {
       const minutes = person.minutes < 0.5 ? [] : [`${Math.round(person.minutes)} min today`];
       const group = person.class ? [`class ${person.class}`] : [];
       setText(words, [...group, person.here ? "here" : "away", counted(person.jobs, "run"), ...(person.active ? [`${person.active} active`] : []), ...minutes].join(" · "));
+    },
+  };
+}
+
+// ---- assignments ----------------------------------------------------------------------------------------------
+
+/** The assignments with what was handed in, and a form for a new one. */
+function assignmentsCard(act) {
+  const list = el("ul", { class: "assignments" });
+  const rows = new Map();
+  const title = el("input", { required: true, maxlength: 80 });
+  const question = el("textarea", { required: true, maxlength: 5000, rows: 3 });
+  const setup = el("input", { required: true, placeholder: "from Copy link to this configuration, on the Train tab" });
+  const frozen = el("input", { placeholder: "none; for example n_layer, learning_rate" });
+  const field = (text, input) => el("label", { class: "field wide" }, el("span", { text }), input);
+  const form = el("form", {}, field("Title", title), field("Question", question), field("Configuration", setup), field("Frozen settings", frozen),
+    el("div", { class: "actions" }, el("button", { class: "primary", text: "Make the assignment" })));
+  const making = el("details", {}, el("summary", { text: "New assignment" }), form);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const names = frozen.value.split(",").map((name) => name.trim()).filter(Boolean);
+    if (!(await act({ action: "assign", title: title.value, question: question.value, setup: setup.value, frozen: names }))) return;
+    form.reset();
+    making.open = false;
+  });
+  return {
+    card: el("section", { class: "card" }, el("h2", { text: "Assignments" }), list, making),
+    show(state) {
+      keyed(list, rows, state.assignments.map((one) => ({ ...one, code: state.limits.class_code })), () => assignmentRow(act));
+    },
+  };
+}
+
+function assignmentRow(act) {
+  let one;
+  const title = el("strong");
+  const words = el("span", { class: "soft" });
+  const question = el("p", { class: "soft question" });
+  const link = el("input", { readonly: true, "aria-label": "Link for the class", spellcheck: "false" });
+  const answers = el("ul", { class: "answers" });
+  const rows = new Map();
+  const summary = el("summary");
+  const remove = el("button", { type: "button", class: "small danger", text: "Delete" });
+  link.addEventListener("focus", () => link.select());
+  remove.addEventListener("click", async () => (await sure(`Delete ${one.title} and its answers?`, "Delete")) && act({ action: "unassign", id: one.id }));
+  const node = el("li", {}, el("div", { class: "what" }, title, " ", words), question, el("div", { class: "actions" }, link, remove), el("details", {}, summary, answers));
+  return {
+    node,
+    show(now) {
+      one = now;
+      setText(title, one.title);
+      setText(question, one.question);
+      setText(words, one.frozen.length ? `frozen: ${one.frozen.join(", ")}` : "");
+      const address = new URL("./", document.baseURI);
+      address.search = String(new URLSearchParams({ assignment: one.id, ...(one.code ? { class: one.code } : {}) }));
+      if (link.value !== address.href) link.value = address.href;
+      setText(summary, `${counted(one.answers.length, "answer")} handed in`);
+      keyed(answers, rows, one.answers, answerRow);
+    },
+  };
+}
+
+function answerRow() {
+  const person = el("strong");
+  const text = el("p");
+  return {
+    node: el("li", {}, person, text),
+    show(answer) {
+      setText(person, answer.person);
+      setText(text, answer.text);
     },
   };
 }

@@ -18,6 +18,7 @@ from playground.runs.races import Race, jobs, share_race
 from playground.runs.store.run_store import Run
 from playground.runs.store.status import Status
 from playground.ui.services import Services
+from playground.ui.setups import setup_of_link
 
 MOST_JOBS = 300  # that are listed; all are exported, stopped and deleted
 POINTS = 60  # of a small curve
@@ -37,7 +38,7 @@ class Desk:
         self._curves: dict[str, tuple[tuple[int, int], Curve]] = {}
         self._actions = {
             "stop": self._stop, "delete": self._delete, "clear": self._clear, "reset": self._reset, "pin": self._pin,
-            "limits": self._limits, "undo": self._undo,
+            "limits": self._limits, "undo": self._undo, "assign": self._assign, "unassign": self._unassign,
         }  # fmt: skip
 
     def state(self, request: Request | None = None) -> dict[str, Any]:
@@ -51,6 +52,7 @@ class Desk:
             "people": self._people(found, statuses, wanted),
             "classes": sorted({person.class_code for person in self.services.people.people().values()}),
             "limits": self._limits_now(),
+            "assignments": self._assignments(wanted),
         }
 
     def act(self, request: Request) -> str:
@@ -113,7 +115,11 @@ class Desk:
         owners = {job.owner for job in self._of_class(request.get("class"))}
         runs = [run for run in self.services.store.list() if not run.reference and run.owner in owners]
         people = {owner: (person.name, person.class_code) for owner, person in self.services.people.people().items()}
-        return entries(runs, self.services.curves, people)
+        yield from entries(runs, self.services.curves, people)
+        wanted = request.get("class")
+        yield from self.services.assignments.entries(
+            people, lambda owner: not wanted or self._class_of(owner) == wanted
+        )
 
     def person(self, owner: str | None) -> str:
         """Who a visitor is to the host: the name that they gave, if any."""
@@ -140,6 +146,27 @@ class Desk:
                 "minutes": self.services.launcher.usage.seconds(owner) / 60,
             }
             for owner in sorted(owners, key=lambda owner: (owner not in here, self.person(owner)))
+        ]
+
+    def _assignments(self, wanted: object) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": one.id,
+                "title": one.title,
+                "question": one.question,
+                "frozen": list(one.frozen),
+                "answers": [
+                    {
+                        "id": answer.owner[:12],
+                        "person": self.person(answer.owner),
+                        "run": answer.run,
+                        "text": answer.text,
+                    }
+                    for answer in self.services.assignments.answers(one.id)
+                    if not wanted or self._class_of(answer.owner) == wanted
+                ],
+            }
+            for one in self.services.assignments.all()
         ]
 
     def _limits_now(self) -> dict[str, Any]:
@@ -182,7 +209,7 @@ class Desk:
         return f"{counted(stopped, 'job' if running else 'waiting job')} stopped."
 
     def _reset(self, request: Request) -> str:
-        """Delete the runs but those that are pinned, the names and the used time of all visitors, or of a class."""
+        """Delete the runs but those that are pinned, the names, answers and used time of all visitors, or of a class."""
         wanted, pinned = request.get("class"), self.services.hosting.pinned
         owners = (
             {owner for owner in self.services.people.people() if self._class_of(owner) == wanted} if wanted else None
@@ -190,6 +217,7 @@ class Desk:
         deleted = delete_jobs(self.services.store, [job for job in self._of_class(wanted) if job.id not in pinned])
         self.services.launcher.usage.forget(owners)
         self.services.people.forget(lambda owner, person: owners is None or owner in owners)
+        self.services.assignments.forget(lambda answer: owners is None or answer.owner in owners)
         self.services.presence.forget()
         self._curves.clear()
         return f"{counted(deleted, 'run or race', 'runs and races')} deleted. The next class can begin."
@@ -223,6 +251,17 @@ class Desk:
         pinned = self.services.hosting.pinned
         self.services.change_hosting({"pinned": pinned})
         return "Class code and limits are those of the start."
+
+    def _assign(self, request: Request) -> str:
+        setup = setup_of_link(request.get("setup"))
+        made = self.services.assignments.create(
+            request.get("title"), request.get("question"), setup.to_json(), request.get("frozen", ())
+        )
+        return f"{made.title} is an assignment now. Give its link to the class."
+
+    def _unassign(self, request: Request) -> str:
+        self.services.assignments.delete(request.get("id"))
+        return "The assignment and its answers are deleted."
 
     def _change(self, changes: Mapping[str, Any]) -> None:
         start = self.services.started_with or self.services.hosting

@@ -39,6 +39,7 @@ from playground.ui.scripts import page_function
 from playground.ui.services import Services, for_toast
 from playground.ui.text_card import TextCard, about_text, build_text_card, read_text_source, wire_text_card
 from playground.ui.texts import own_text
+from playground.ui.train.assignment_card import AssignmentCard, build_assignment, wire_assignment, with_fixed
 from playground.ui.train.export_panel import TakeAway, build_take_away, wire_take_away
 from playground.ui.train.follow_documents import wire_documents
 from playground.ui.train.import_panel import BringIn, build_bring_in, wire_bring_in
@@ -68,6 +69,7 @@ class TrainTab:
     """The tab's components."""
 
     tab: gr.Tab
+    assignment: AssignmentCard
     text: TextCard
     preset: gr.Radio
     changed: gr.Markdown
@@ -106,7 +108,7 @@ class TrainTab:
     @property
     def inputs(self) -> set[gr.components.Component]:
         """All controls that determine a run."""
-        return {*self.text.inputs, *self.form}
+        return {*self.text.inputs, *self.form, self.assignment.id}
 
 
 def build(services: Services) -> TrainTab:
@@ -114,6 +116,7 @@ def build(services: Services) -> TrainTab:
     parts: dict[str, Any] = {}
     with gr.Tab("Train", id="train") as parts["tab"], gr.Row(elem_classes="pg-page"):
         with gr.Column(elem_classes="pg-side", min_width=300):
+            parts["assignment"] = build_assignment()
             parts["text"] = build_text_card(services)
             _build_model(parts)
             _build_budget(parts, services)
@@ -278,12 +281,13 @@ def _told(words: Generator[str, None, Prepared]) -> Generator[tuple[Any, Any, An
 def _prepare(services: Services, tab: TrainTab, data: Mapping[Any, Any], tell: Tell) -> Prepared:
     """The run that the form describes, checked; nothing is written."""
     source = read_text_source(tab.text, data)
-    settings = read_form(tab.train, data)
-    own = own_text(services, source, TrainConfig.from_dict(settings).corpus_bytes) if source.corpus == "own" else None
+    settings = with_fixed(services, tab.assignment, data, {**read_form(tab.train, data), "corpus": source.corpus})
+    size = TrainConfig.from_dict(settings).corpus_bytes
+    own = own_text(services, source, size) if settings["corpus"] == source.corpus == "own" else None
     return prepare_run(
         data[tab.preset],
-        read_form(tab.model, data),
-        {**settings, "corpus": source.corpus},
+        with_fixed(services, tab.assignment, data, read_form(tab.model, data)),
+        settings,
         own_text=own,
         cache_dir=services.cache_dir,
         limits=services.limits,
@@ -367,4 +371,5 @@ def wire(tab: TrainTab, services: Services, visitor: gr.BrowserState) -> None:
     allowance.wire(tab.allowance, services, visitor)
     wire_take_away(tab.away, services, visitor, tab.run)
     wire_bring_in(tab.bring, services, visitor, follow, [tab.run, tab.view])
+    wire_assignment(tab.assignment, services, visitor, tab.run)
     wire_your_data(tab.yours, services, visitor, [tab.run, tab.view])

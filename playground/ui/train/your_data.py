@@ -52,7 +52,7 @@ def stored_words(hosting: Hosting) -> str:
     """What is stored and for how long, in one sentence."""
     kept = "" if hosting.keep_days is None else counted(max(1, round(hosting.keep_days)), "day")
     until = f" or, unless they are shared, have not used them for {kept}" if kept else ""
-    name = f"your name{f' for {kept}' if kept else ''}, " if hosting.class_code else ""
+    name = f"your name and answers{f' for {kept}' if kept else ''}, " if hosting.class_code else ""
     return (
         f"This app stores your runs (settings, texts, curves, samples and weights) until you delete them{until}, "
         f"your training time for one day, {name}and uploads for up to two hours."
@@ -96,6 +96,7 @@ def delete_all(services: Services, token: str) -> tuple[Any, ...]:
     deleted = delete_jobs(services.store, _own(services, token))
     owner = hashed(services.visitor(token))
     services.people.forget(lambda each, person: each == owner)
+    services.assignments.forget(lambda answer: answer.owner == owner)
     said = f"{counted(deleted, 'run or race', 'runs and races')} deleted."
     return gr.update(visible=False), said, *follow(services, None, token)
 
