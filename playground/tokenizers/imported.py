@@ -7,6 +7,7 @@ it is known to be harmless (`cost`), and the text is short enough for that, it i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -328,8 +329,9 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
         return BPETokenizer.from_dict(values)
     except ValueError:
         pass  # it is somebody else's, which is what this is for
-    limited.encode_limited(json.dumps(values), PROBES)
+    found = limited.encode_limited(json.dumps(values), PROBES)
     tokenizer = ImportedTokenizer(values)
+    _check_decoder(tokenizer, [ids.tolist() for ids in found])
     strange = [number for side in tokenizer.adds for number in side if tokenizer.token_of(number) is None]
     if strange:
         raise ValueError(
@@ -337,6 +339,20 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
             "Export it again with save_pretrained."
         )
     return tokenizer
+
+
+def _check_decoder(tokenizer: ImportedTokenizer, texts: list[list[int]]) -> None:
+    """Raise ValueError where the library cannot decode some texts, a single token or none: its steps can panic."""
+    alone = [[number] for number in sorted(tokenizer._ids.values())]
+    try:
+        limited.decode_limited(tokenizer.json_text, [*texts, [], *alone])
+    except ValueError as error:
+        reason = re.search(r"\((.*)\)", str(error))
+        raise ValueError(
+            "The decoder of this tokenizer.json cannot decode every text or token"
+            + (f" (the tokenizers library gives up: {reason[1]}). " if reason else f": {error} ")
+            + "Change its decoder, or choose another file."
+        ) from None
 
 
 def _padded(size: Any, n_tokens: int) -> int:

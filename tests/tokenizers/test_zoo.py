@@ -112,6 +112,20 @@ def test_a_regular_expression_in_the_decoder_is_refused() -> None:
         import_tokenizer(library.to_str())
 
 
+@pytest.mark.parametrize(("start", "stop", "works"), [(1, 0, True), (0, 1, False), (5, 9, False)])
+def test_a_decoder_that_fails_is_refused(start: int, stop: int, works: bool) -> None:
+    """The library's Strip panics on an empty text if it strips from the end."""
+    library = library_of("llama")
+    library.decoder = decoders.Sequence([decoders.Fuse(), decoders.Strip(" ", start, stop)])
+    if works:
+        assert import_tokenizer(library.to_str())
+        return
+    with pytest.raises(
+        ValueError, match=r"^The decoder of this tokenizer.json cannot decode every text or token \(.*\)\. Ch"
+    ):
+        import_tokenizer(library.to_str())
+
+
 @pytest.mark.parametrize("part", ["normalizer", "decoder"])
 def test_a_text_that_would_explode_is_refused(part: str) -> None:
     library = library_of("gpt2")
