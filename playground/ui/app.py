@@ -140,7 +140,7 @@ def start_numerics(
     """The Compare tab with the race that has begun. Raises ValueError."""
     spec = train_tab.numerics_spec(form, data)
     own = race_form.text_for_all(services, read_text_source(form.text, data), data[form.train["corpus_bytes"]])
-    shown = race_tab.begin(services, spec, own, token, data[form.text.upload] or [])
+    shown = race_tab.begin(services, spec, own, token, data[form.text.upload])
     return gr.update(selected="compare"), gr.update(selected="races"), *shown
 
 

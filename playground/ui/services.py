@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from playground.inference.native import decode_step
 from playground.runs.archive import Archive
@@ -34,7 +33,7 @@ from playground.runs.races import Race, get_race, list_races
 from playground.runs.store.paths import cache_root, data_root, gallery_root
 from playground.runs.store.run_store import ANONYMOUS, Run, RunNotFound, RunStore
 from playground.ui.client_network import client_network
-from playground.ui.session_files import SessionFiles
+from playground.ui.session_files import SessionFiles, files_folder
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -57,7 +56,7 @@ class Services:
     archive: Archive | None = None
     presence: Presence = field(default_factory=Presence)
     started_with: Hosting | None = None
-    files: SessionFiles = field(default_factory=lambda: SessionFiles(Path(get_upload_folder())))
+    files: SessionFiles = field(default_factory=lambda: SessionFiles(files_folder()))
     people: ClassList = field(init=False)
     assignments: Assignments = field(init=False)
 

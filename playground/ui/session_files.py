@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from gradio.utils import get_upload_folder
+
 SWEEP_SECONDS = 30.0
+
+
+def files_folder() -> Path:
+    """The folder in which Gradio keeps uploads, and from which it serves downloads without a copy."""
+    folder = Path(get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 class SessionFiles:

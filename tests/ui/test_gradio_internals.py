@@ -131,6 +131,17 @@ def memory() -> None:
     assert "GRADIO_ANALYTICS_MAX_EVENTS" in inspect.getsource(queueing.Queue.__init__)
 
 
+def session_files() -> None:
+    """`SessionFiles`: downloads are copied before they are served, and files stay when a page is closed
+    (tests/ui/test_session_files.py, tests/ui/test_export_panel.py)."""
+    archive = Path(get_upload_folder()) / "any" / "model.zip"
+    with gr.Blocks(analytics_enabled=False) as demo:
+        assert gr.File().move_resource_to_block_cache(str(archive)) == str(archive)
+        demo.unload(str)
+    assert [function.targets[0][1] for function in demo.fns.values()] == ["unload"]
+    assert "session_hash=session_hash" in inspect.getsource(routes.App.create_app)
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "playground/ui/server/event_queue.py": event_queue,
     "playground/ui/server/fair_queue.py": fair_queue,
@@ -142,6 +153,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "playground/ui/server/fetching.py": fetching,
     "playground/ui/server/memory.py": memory,
     "playground/ui/client_network.py": client_network,
+    "playground/ui/session_files.py": session_files,
     "playground/ui/app.py": app,
 }
 

@@ -137,14 +137,14 @@ def show(race_id: str | None, token: str) -> RaceValue:
 
 
 def begin(
-    services: Services, spec: RaceSpec, own: str | None, token: str, files: Sequence[str] = ()
+    services: Services, spec: RaceSpec, own: str | None, token: str, files: Sequence[str] | None = None
 ) -> tuple[Any, RaceValue]:
     """Validate, create, queue and show a race, on the user's own text, which may be from uploaded `files`, or a built-in
     dataset."""
     services.launcher.admit(services.visitor(token))
     prepared = prepare_race(spec, own, cache_dir=services.cache_dir, limits=services.limits)
     race = create_race(services.store, prepared, owner=services.visitor(token))
-    services.files.used(race.id, files)
+    services.files.used(race.id, files or ())
     services.launcher.begin(race, services.visitor(token))
     return follow(services, race.id, token)
 
@@ -261,6 +261,9 @@ def race_runs(services: Services, race_id: str | None, token: str) -> list[tuple
     raise ValueError("The models of this race were not kept, only their curves. Run it again to train them.")
 
 
+SHOW = page_function("race, visitor", "view.makeQuestion(visitor, null, { race: race ?? '' })")
+
+
 def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any]:
     """Connect the controls; returns events after which another race is shown."""
     shown = [tab.race, tab.view]
@@ -270,8 +273,8 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
 
     def start(spec: Any) -> Any:
         def handler(s: Services, data: Mapping[Any, Any]) -> Any:
-            files = data[form.text.upload] or []
-            return begin(s, spec(form, data), race_form.brought_text(s, form, data), data[visitor], files)
+            own = race_form.brought_text(s, form, data)
+            return begin(s, spec(form, data), own, data[visitor], data[form.text.upload])
 
         return services.bind(handler)
 
@@ -294,8 +297,7 @@ def wire(tab: RaceTab, services: Services, visitor: gr.BrowserState) -> list[Any
             concurrency_limit=4, api_visibility="private",
         )
     )  # fmt: skip
-    shows = page_function("race, visitor", "view.makeQuestion(visitor, null, { race: race ?? '' })")
-    chosen = tab.race.input(None, [tab.race, visitor], tab.view, js=shows, **QUIET)
+    chosen = tab.race.input(None, [tab.race, visitor], tab.view, js=SHOW, **QUIET)
     for action in ("pause", "resume", "stop"):
         handler = services.bind(lambda s, race_id, token, action=action: act(s, action, race_id, token))
         getattr(tab, action).click(handler, [tab.race, visitor], tab.view, **QUIET)

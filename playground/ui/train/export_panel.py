@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from playground.runs.export import FORMATS, export_run, zip_folder
 from playground.ui.forms import unvalidated
 from playground.ui.picker import QUIET, checkpoints
 from playground.ui.services import Services
+from playground.ui.session_files import files_folder
 
 LABELS = {
     "transformers": "Transformers",
@@ -88,7 +88,7 @@ def take(services: Services, run_id: str | None, step: Any, format: str, token: 
     run = services.run(run_id, token)
     chosen = step if isinstance(step, int) and not isinstance(step, bool) and format != "code" else None
     sweep()
-    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_downloads()))
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=files_folder()))
     folder = place / f"{file_name(run.name)}-{format if format in FORMATS else 'model'}"
     try:
         done = export_run(run, folder, format, chosen, cache_dir=services.cache_dir, models=services.models)
@@ -107,16 +107,9 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:40].strip("-") or "model"
 
 
-def _downloads() -> Path:
-    """Gradio's own folder, in which it serves files without a copy."""
-    folder = Path(get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def sweep() -> None:
     """Delete old downloads."""
-    for place in _downloads().glob(f"{PREFIX}*"):
+    for place in files_folder().glob(f"{PREFIX}*"):
         try:
             old = time.time() - place.stat().st_mtime > KEPT_SECONDS
         except OSError:
