@@ -11,6 +11,7 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
+from functools import partial
 
 from charset_normalizer import CharsetMatches, from_bytes
 
@@ -23,14 +24,17 @@ _SHARE = 0.01  # of a text's characters
 
 _SIGNATURES = (
     *((b"PK\x03\x04", "ZIP"), (b"PK\x05\x06", "ZIP"), (b"\x1f\x8b", "GZIP"), (b"BZh", "BZIP2"), (b"\xfd7zXZ", "XZ")),
-    *((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"%PDF-", "PDF"), (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG")),
+    *((b"7z\xbc\xaf\x27\x1c", "7-Zip"), (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG")),
     *((b"GIF8", "GIF"), (b"RIFF", "audio, video or WebP"), (b"ID3", "MP3"), (b"OggS", "Ogg")),
     *((b"\x7fELF", "a Linux program"), (b"MZ", "a Windows program"), (b"SQLite format 3\x00", "SQLite")),
     *((b"\xd0\xcf\x11\xe0", "an old Office document"), (b"PAR1", "Parquet"), (b"\x80\x02", "a Python pickle")),
     *((b"\x80\x03", "a Python pickle"), (b"\x80\x04", "a Python pickle"), (b"\x80\x05", "a Python pickle")),
     *((b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32")),
-    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"), (b"{\\rtf", "RTF")),
+    *((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")),
 )
+# The headers of formats that are text, which a text about them may begin with in part.
+_HEADERS = ((re.compile(rb"%PDF-\d\.\d[ \t]*([\r\n]|$)"), "PDF"), (re.compile(rb"\{\\rtf\d*\s*[\\{]"), "RTF"))
+_CONTROL = re.compile(b"[\x00-\x08\x0e-\x1a]")
 # These are valid UTF-8, but text does not begin like this.
 _NEVER_TEXT = ("ZIP", "PDF", "SQLite", "RTF", "TAR", "UTF-16", "UTF-32")
 # The contents of a word processor's ZIP file; its first entry begins at byte 30.
@@ -72,6 +76,8 @@ _WIDE = {"utf-32-le": "UTF-32-LE", "utf-32-be": "UTF-32-BE", "utf-16-le": "UTF-1
 _STRANGE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffd-\uffff]")
 _LOST = re.compile("\ufffd")
 _ISO_2022 = re.compile(r"\x1b\$[@AB()]")
+_ISO_2022_CODECS = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004", "iso2022_kr")
+_SHIFTED = re.compile(r"\x0e(?:[!-~][!-~])+\x0f")  # as in ISO-2022-CN, which Python does not decode
 _HZ = re.compile(r"~\{(?:[!-w][!-~])+~\}")
 _SEPARATORS = re.compile("[ \n\u3000-\u3002\uff0c]")
 
@@ -222,9 +228,16 @@ def _not_text(name: str, kind: str, why: str = "") -> str:
 
 
 def _signature(data: bytes) -> str | None:
-    if data[257:262] == b"ustar":
+    """The format of a file by its first bytes. What letters say ("MZ", "ustar") is one only if not all of it is text."""
+    binary = _CONTROL.search(data) is not None
+    if data[257:262] == b"ustar" and binary:
         return "TAR"
-    kind = next((kind for magic, kind in _SIGNATURES if data.startswith(magic)), None)
+    if header := next((kind for pattern, kind in _HEADERS if pattern.match(data)), None):
+        return header
+    begins = (found for found in _SIGNATURES if data.startswith(found[0]))
+    kind = next(
+        (kind for magic, kind in begins if binary or not (magic.isascii() and magic.decode().isprintable())), None
+    )
     inside = data[30:80] if kind == "ZIP" else b""
     return next((known for magic, known in _INSIDE_ZIP if inside.startswith(magic)), kind)
 
@@ -291,7 +304,7 @@ def _byte(letter: str, codec: str) -> bytes:
 
 
 def _seven_bits(text: str) -> str | None:
-    if _ISO_2022.search(text):
+    if _ISO_2022.search(text) and (_SHIFTED.search(text) or any(map(partial(_escaped, text), _ISO_2022_CODECS))):
         return "ISO-2022"
     pairs = sum(len(found) - 4 for found in _HZ.findall(text))
     if pairs >= 6 and _decodes(text, "hz") is not None:
@@ -300,12 +313,18 @@ def _seven_bits(text: str) -> str | None:
     return "UTF-7" if seven is not None and _natural(seven) and _one_script(seven) else None
 
 
+def _escaped(text: str, codec: str) -> bool:
+    """Whether a text has letters beyond ASCII in a variant of ISO-2022, and does not only quote its escapes."""
+    decoded = _decodes(text, codec)
+    return decoded is not None and sum(letter > "\x7f" for letter in decoded) > 1
+
+
 def _one_script(text: str) -> bool:
     """Whether the letters that are not ASCII are several, and nearly all of one script: chance would mix them."""
     letters = [letter for letter in text if letter > "\x7f" and letter.isalpha()]
     scripts = Counter(unicodedata.name(letter, "?").split()[0] for letter in letters)
     scripts["CJK"] += scripts.pop("HIRAGANA", 0) + scripts.pop("KATAKANA", 0)
-    script, count = scripts.most_common(1)[0]
+    script, count = scripts.most_common(1)[0]  # of CJK at least 0
     return len(letters) >= 4 and count >= 0.9 * len(letters) and (script == "LATIN" or len(set(letters)) >= 4)
 
 

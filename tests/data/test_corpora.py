@@ -182,9 +182,24 @@ def test_guesses_what_a_file_is(data: bytes, kind: str) -> None:
     assert refusal(data) == f"This file is not UTF-8 text (looks like {kind}). Save it as plain UTF-8 text."
 
 
-@pytest.mark.parametrize("text", ["MZ is a name", "BZh and GIF8 and RIFF begin words too", "PAR1", "ID3 tags"])
+QUOTED = [
+    "MZ is a name", "BZh and GIF8 and RIFF begin words too", "PAR1", "ID3 tags", "%PDF- is how PDF files begin.",
+    "%PDF-1.7 is a version", "{\\rtf begins RTF, as {\\rtf1 does", "x" * 257 + "ustar is in a TAR file",
+    "The escapes \x1b$B and \x1b(B enclose kanji", "A line may end with \x1b$B\nand go on",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", QUOTED)
 def test_text_that_begins_like_a_file_format_is_text(text: str) -> None:
     assert check_text(text.encode()) == text
+    with pytest.raises(ValueError, match="Latin-1"):
+        check_text(f"{text} café".encode("latin-1"))
+
+
+@pytest.mark.parametrize("text", ["日本", "日本語の文章です。", "the 日本語 here"])
+def test_a_few_letters_in_iso_2022_are_no_text(text: str) -> None:
+    with pytest.raises(ValueError, match="looks like ISO-2022"):
+        check_text(text.encode("iso2022_jp"))
 
 
 @pytest.mark.parametrize("data", [None, 3, ["a"], {"text": "a"}, True])
