@@ -20,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 BROWSER_TESTS = Path(__file__).parent / "e2e"
 # Fixtures that are costly to make, such as apps, which take 8 seconds of CPU time to start and more while they wait: tests
 # that ask for the same one run one after the other on one worker of pytest-xdist. What takes longest first.
-SHARED = ("own_app", "hostile_app", "public_app", "built", "forks")
+SHARED = ("own_app", "hostile_app", "public_app", "built", "forks", "task_texts")
 MAX_SECONDS = 5.0  # of a test without the mark `slow`, with the processes that it waited for
 
 

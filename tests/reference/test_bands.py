@@ -1,10 +1,12 @@
 """The reference band behind a curve, against the logs and curves it is made from."""
 
+import functools
 from dataclasses import replace
 
 import pytest
 
 from playground.config import PRESETS, TrainConfig, preset
+from playground.data import corpora
 from playground.data.corpora import load_text, training_text
 from playground.reference import make_bands
 from playground.reference.bands import find_band
@@ -28,6 +30,14 @@ def store(tmp_path):
     return RunStore(tmp_path / "runs", gallery_root())
 
 
+@pytest.fixture(scope="module")
+def task_texts():
+    """The text of a task takes a second to make, and is the same for all presets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "task_parts", functools.cache(corpora.task_parts))
+        yield
+
+
 def own(store, name, corpus, changes=None, **model):
     settings = TrainConfig(**{"corpus": corpus, "seed": 7, **(changes or {})})
     tokenizer = build_tokenizer(settings.tokenizer, "abc" * 100, vocab_size=257)
@@ -40,7 +50,7 @@ def found(store, run):
 
 
 @pytest.mark.parametrize(("name", "corpus"), SHIPPED)
-def test_what_the_form_proposes_has_the_band_of_these_very_settings(name, corpus, store):
+def test_what_the_form_proposes_has_the_band_of_these_very_settings(name, corpus, store, task_texts):
     """The settings are the proposal's still; all seeds are there; low, mean and high are those of the seeds."""
     reference, proposal = read_reference(gallery_root(), name, corpus), proposed(name, corpus)
     assert (reference.model, reference.train) == (proposal.model, proposal.train), (
