@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Bytecode is kept, also where images for containers say otherwise: tests start a hundred processes, each of which would
+# compile the package again, and pytest would rewrite the assertions of all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run dev check test nightly lint fast everything browser gallery screenshots docs wheel clean
 
 run: $(VENV)/.installed

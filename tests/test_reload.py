@@ -68,7 +68,7 @@ def test_a_port_in_use_is_passed_over() -> None:
 
 @pytest.mark.slow
 def test_the_page_is_that_of_the_changed_file(tmp_path: Path) -> None:
-    shutil.copytree(PROJECT / "playground", tmp_path / "playground", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "playground", tmp_path / "playground")  # with the bytecode
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
