@@ -21,7 +21,7 @@ AFTER_A_NUMBER = re.compile(rf" (?:[a-zé-]+ )?(?:{COUNTABLE})\b")
 # Numbers that are no counts of one or more: shares, rates, names, what is bounded from below where it is written.
 NEVER_ONE = {
     "share", "spelled(model.position)", "config.position", "shown(name)", "value", "ratio", "wide", "timeout", "limit",
-    "wait / 60", "numbers / 1000000.0", "(last.tokens - first.tokens) / elapsed",
+    "wait / 60", "numbers / 1000000.0", "n_parameters / 1000000.0", "(last.tokens - first.tokens) / elapsed",
     "best['tokens'] / n_characters", "last.arm.bytes_per_token", "max(KEPT)", "n / max(seconds, 0.001)",
     "1000 * len(proof.uncached) / sum(proof.uncached_ms)", "n / max(0.001, time.monotonic() - began)",
     "texts.shape[1] / run.model.block_size", "difference.n", "n_others",

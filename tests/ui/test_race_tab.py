@@ -53,6 +53,14 @@ def test_a_race_to_look_at_has_no_buttons(local: Services, tmp_path) -> None:
     assert shown(shipped, list_races(store)[0]) == [False] * 5
 
 
+def test_the_prompt_of_a_race_can_be_encoded_by_all_its_arms(local: Services) -> None:
+    arms = ["modern + tokenizer=bpe + bpe_vocab=280", "modern + tokenizer=char"]
+    values = {"arms": arms, "shared": SHARED, "amount": 5, "seeds": 1}
+    text = "все люди рождаются свободными\n" * 100
+    race = create_race(local.store, prepare_race(RaceSpec.from_dict(values), text))
+    assert suit(local, race.id, "")[2] == "все люди рождаются"
+
+
 def test_prompt_and_text_suit_what_was_read(local: Services) -> None:
     own = make(local.store, own=TEXT)
     assert reading(own) == TEXT[-race_tab.READ_CHARACTERS :]

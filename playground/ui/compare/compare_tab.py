@@ -13,7 +13,6 @@ import pandas as pd
 
 from playground.analysis.compare_models import check_comparable, compare_text
 from playground.config import GenerationConfig, counted
-from playground.data.corpora import find_corpus
 from playground.inference.generation import encode_prompt, generate, until_end
 from playground.races.comparison import differences, results, told_apart
 from playground.runs.store.run_store import Run
@@ -188,10 +187,15 @@ def suit(services: Services, race_id: str | None, token: str) -> list[Any]:
         race = services.race(race_id, token)
     except ValueError:
         return [gr.update()] * 6
-    first = race.members[0][0]
     kept = not race.reference or any(run.steps_available() for arm in race.members for run in arm)
-    prompt = first.train.prompt or find_corpus(first.train.corpus).prompt
-    return [gr.update(visible=kept), gr.update(visible=not kept), prompt, race_tab.reading(race), None, None]
+    return [
+        gr.update(visible=kept),
+        gr.update(visible=not kept),
+        race_tab.prompt(race),
+        race_tab.reading(race),
+        None,
+        None,
+    ]
 
 
 def write(

@@ -25,6 +25,8 @@ from playground.runs.races import (
     share_race,
 )
 from playground.runs.store.run_store import read_text
+from playground.tokenizers.prompts import can_encode
+from playground.train.dataset import sample_prompt
 from playground.train.race_spec import RaceSpec
 from playground.ui import allowance
 from playground.ui.compare import race_endpoints, race_form
@@ -238,6 +240,13 @@ def _first(services: Services, token: str) -> str | None:
     writing = [race for race in races if race.reference and all(arm[0].steps_available() for arm in race.members)]
     own = [race for race in races if not race.reference]
     return next((race.id for race in [*own, *reversed(writing), *races]), None)
+
+
+def prompt(race: Race) -> str:
+    """The prompt of a race's samples: one that the tokenizers of all arms can encode, if there is one."""
+    text, runs = _own_text(race) or "", [runs[0] for runs in race.members]
+    prompts = [sample_prompt(run.tokenizer, run.train, text) for run in runs]
+    return next((each for each in prompts if all(can_encode(run.tokenizer, each) for run in runs)), prompts[0])
 
 
 def reading(race: Race) -> str:
