@@ -21,18 +21,19 @@ def shown(page: Any) -> Any:
     """A function (component, value, answers of server functions) -> the component's text on a blank page.
 
     With `failures`, so many questions in all are answered by an error first. A list holds the answers to one question after
-    the other.
+    the other. Each answer takes `delay` milliseconds.
     """
 
-    def show(name: str, value: Any, failures: int = 0, **answers: Any) -> str:
+    def show(name: str, value: Any, failures: int = 0, delay: int = 0, **answers: Any) -> str:
         page.goto("about:blank")  # a page has one import map
         modules = scripts.import_map(f"components/{name}.js")
         host = f"<div id='host'>{COMPONENTS[name].template}</div>"
         page.set_content(f"<!doctype html><head>{NO_PLOT}{modules}</head><body>{host}</body>")
         page.evaluate(
-            """async ([name, value, answers, failures]) => {
+            """async ([name, value, answers, failures, delay]) => {
                 const { mount } = await import(`playground/components/${name}.js`);
                 const functions = Object.entries(answers).map(([name, answer]) => [name, async () => {
+                    if (delay) await new Promise((done) => setTimeout(done, delay));
                     if (failures-- > 0) throw new Error("HTTP 500");
                     return Array.isArray(answer) ? answer.shift() : answer;
                 }]);
@@ -41,7 +42,7 @@ def shown(page: Any) -> Any:
                     server: Object.fromEntries(functions),
                 });
             }""",
-            [name, value, answers, failures],
+            [name, value, answers, failures, delay],
         )
         page.wait_for_timeout(30)
         return str(page.locator("#host").inner_text())
@@ -321,3 +322,29 @@ def test_a_shorter_context_does_not_make_tokens_different(
         assert chosen.all_inner_texts() == ["o", "o"]
         page.locator(".pg-token-flow").first.locator(".pg-token").nth(len(first) - 3).click()
         assert chosen.all_inner_texts() == ["t", "t"]
+
+
+def test_another_replacement_ends_the_ranking_under_way(shown: Any, page: Any) -> None:
+    errors: list[Any] = []
+    page.on("pageerror", lambda error: errors.append(error))
+    heads = [[0, "head", head] for head in range(20)]
+    ablated = {
+        "loss": 2.0, "change": 0.1, "standard_error": 0.01, "n_tokens": 9, "n_windows": 3, "next": [], "before": "",
+        "after": "", "note": "",
+    }  # fmt: skip
+    value = {"run": "A", "step": 1, "text": "one two", "nonce": 1}
+    shown("causes", value, delay=100, parts={"n_layer": 1, "n_head": 20, "parts": heads}, ablate=ablated)
+    rank, card = page.locator(".pg-causes-bar button").last, page.locator("[aria-label='Parts measured']")
+    rank.click(timeout=5000)
+    page.locator(".pg-ranking li").first.wait_for(timeout=5000)
+    page.get_by_text("Mean", exact=True).click()
+    page.wait_for_timeout(250)  # the answer that was on its way has come
+    assert errors == []
+    assert rank.inner_text() == "Rank all parts" and not card.is_visible()
+    assert "parts measured" not in page.locator("#host").inner_text()
+    rank.click()
+    page.locator(".pg-ranking li").first.wait_for(timeout=5000)
+    rank.click()  # Stop: what was measured stays, and says how much it is
+    page.wait_for_timeout(250)
+    assert rank.inner_text() == "Rank all parts"
+    assert "of 20 parts measured." in page.locator("#host").inner_text()

@@ -22,8 +22,7 @@ export function mount({ element, props, server, watch }) {
   let how = "zero";
   const manner = smallSegments("Replacement", [["zero", "Zero"], ["mean", "Mean"]], how, (id) => {
     how = id;
-    ranking = null;
-    drawRanking();
+    dropRanking();
     measure();
   });
   const switches = el("div", { class: "pg-switches", role: "group", "aria-label": "Parts of the model; pressed means switched off" });
@@ -162,6 +161,14 @@ export function mount({ element, props, server, watch }) {
     setText(rank, "Rank all parts");
   }
 
+  /** What was ranked is of another question: end a ranking under way too. */
+  function dropRanking() {
+    round++;
+    ranking = null;
+    endRanking();
+    drawRanking();
+  }
+
   function drawRanking() {
     rankCard.hidden = !ranking;
     if (!ranking) return;
@@ -171,7 +178,8 @@ export function mount({ element, props, server, watch }) {
       const bar = shareBar(Math.abs(change) / most, { class: change < 0 ? "pg-rank-less" : "" });
       return el("li", {}, el("span", { text: name(part) }), bar, el("span", { class: "pg-number", text: withError(change, error) }));
     }));
-    sayNote(rest, sorted.length > SHOWN ? `The first ${SHOWN} of ${counted(sorted.length, "part")} are shown.` : "");
+    const shown = sorted.length > SHOWN ? `The first ${SHOWN} of ${counted(sorted.length, "part")} are shown.` : "";
+    sayNote(rest, sorted.length < model.parts.length ? `${sorted.length} of ${counted(model.parts.length, "part")} measured. ${shown}` : shown);
   }
 
   // ---- life ---------------------------------------------------------------------------------------------------------
@@ -181,12 +189,7 @@ export function mount({ element, props, server, watch }) {
     if (!answer) return;
     model = answer;
     if (before.run !== run) off.clear();
-    if (before.run !== run || before.step !== step) {
-      round++;
-      ranking = null;
-      endRanking();
-      drawRanking();
-    }
+    if (before.run !== run || before.step !== step) dropRanking();
     drawSwitches();
     if (filled.hidden) view.tell("Reading the validation text…");
     await measure();
