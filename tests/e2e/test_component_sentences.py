@@ -37,8 +37,13 @@ def shown(page: Any) -> Any:
                     if (failures-- > 0) throw new Error("HTTP 500");
                     return Array.isArray(answer) ? answer.shift() : answer;
                 }]);
+                const props = { value };
                 mount({
-                    element: document.getElementById("host"), props: { value }, watch() {}, trigger() {},
+                    element: document.getElementById("host"), props, trigger() {},
+                    watch: (name, changed) => (window.ask = (value) => {
+                        props.value = value;
+                        changed();
+                    }),
                     server: Object.fromEntries(functions),
                 });
             }""",
@@ -324,16 +329,18 @@ def test_a_shorter_context_does_not_make_tokens_different(
         assert chosen.all_inner_texts() == ["t", "t"]
 
 
+ABLATED = {
+    "loss": 2.0, "change": 0.1, "standard_error": 0.01, "n_tokens": 9, "n_windows": 3, "next": [], "before": "",
+    "after": "", "note": "",
+}  # fmt: skip
+
+
 def test_another_replacement_ends_the_ranking_under_way(shown: Any, page: Any) -> None:
     errors: list[Any] = []
     page.on("pageerror", lambda error: errors.append(error))
     heads = [[0, "head", head] for head in range(20)]
-    ablated = {
-        "loss": 2.0, "change": 0.1, "standard_error": 0.01, "n_tokens": 9, "n_windows": 3, "next": [], "before": "",
-        "after": "", "note": "",
-    }  # fmt: skip
     value = {"run": "A", "step": 1, "text": "one two", "nonce": 1}
-    shown("causes", value, delay=100, parts={"n_layer": 1, "n_head": 20, "parts": heads}, ablate=ablated)
+    shown("causes", value, delay=100, parts={"n_layer": 1, "n_head": 20, "parts": heads}, ablate=ABLATED)
     rank, card = page.locator(".pg-causes-bar button").last, page.locator("[aria-label='Parts measured']")
     rank.click(timeout=5000)
     page.locator(".pg-ranking li").first.wait_for(timeout=5000)
@@ -348,3 +355,41 @@ def test_another_replacement_ends_the_ranking_under_way(shown: Any, page: Any) -
     page.wait_for_timeout(250)
     assert rank.inner_text() == "Rank all parts"
     assert "of 20 parts measured." in page.locator("#host").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "function", "answer", "shows", "error"),
+    [
+        ("lens_view", "pg-lens", "lens", a_lens("A", "one", 0.25), "perplexity of 4", {"error": "Not to be had."}),
+        ("causes", "pg-causes", "ablate", ABLATED, "Loss 2.000 nats", {"error": "Not to be had."}),
+        (
+            "probes", "pg-probes", "probes", {"labels": [], "depths": [], "note": ""}, "No label has enough tokens",
+            {"error": "Not to be had."},
+        ),
+    ],
+)  # fmt: skip
+def test_an_error_is_not_shown_above_the_answer_to_another_question(
+    shown: Any, page: Any, name: str, root: str, function: str, answer: Any, shows: str, error: Any
+) -> None:
+    value = {"run": "A", "step": 1, "text": "one", "second": None, "nonce": 1}
+    parts = {"n_layer": 1, "n_head": 1, "parts": [[0, "head", 0]]}
+    assert shows in shown(name, value, parts=parts, **{function: [answer, error, None, answer]})
+    for other in ({"run": "B"}, {"run": "C"}):
+        page.evaluate("(value) => ask(value)", {**value, **other})
+        page.locator(".pg-alert-bad").wait_for(timeout=5000)
+        assert shows not in page.locator("#host").inner_text()
+    page.evaluate("(value) => ask(value)", value)
+    page.locator("#host", has_text=shows).wait_for(timeout=5000)
+    assert page.locator(".pg-waiting").count() == 0
+
+
+def test_a_part_that_could_not_be_measured_again_stays_dimmed(shown: Any, page: Any) -> None:
+    value = {"run": "A", "step": 1, "text": "one", "nonce": 1}
+    parts = {"n_layer": 1, "n_head": 1, "parts": [[0, "head", 0]]}
+    shown("causes", value, parts=parts, ablate=[ABLATED, {"error": "Not to be had."}, ABLATED])
+    page.locator(".pg-switch").click()
+    page.locator(".pg-alert-bad", has_text="Not to be had.").wait_for(timeout=5000)
+    assert page.locator(".pg-waiting", has_text="Loss 2.000").is_visible()
+    page.locator(".pg-switch").click()
+    page.locator(".pg-alert-bad").wait_for(state="hidden", timeout=5000)
+    assert page.locator(".pg-waiting").count() == 0

@@ -123,6 +123,13 @@ def test_the_three_softmaxes_are_there_at_once(services):
     assert len(masses["lines"][0]["x"]) > 10
 
 
+def test_results_of_another_checkpoint_do_not_stay(services):
+    assert streaming_tab.cleared(services, "**Beyond its context this run is worse**") == (
+        streaming_tab.START, None, None, "", None,
+    )  # fmt: skip
+    assert streaming_tab.cleared(services, streaming_tab.show_three(services)[0]) == (streaming_tab.gr.skip(),) * 5
+
+
 def test_without_a_gallery_there_is_a_question_instead(local):
     assert streaming_tab.show_three(local)[1:] == (None, None, "", None)
 

@@ -329,7 +329,7 @@ export function mount({ element, props, server, watch }) {
   /** Ask which steps there are, and show one: the same as before if the run is the same and it was not its newest. */
   async function begin({ run }) {
     const wanted = shown.run === run && !moving.atEnd() ? moving.step() : null;
-    if (!reply) view.tell("Reading the text…");
+    if (filled.hidden) view.tell("Reading the text…");
     const answer = await view.ask(server.timeline);
     if (!answer) return;
     shown = { run };
@@ -337,7 +337,7 @@ export function mount({ element, props, server, watch }) {
     several = null;
     fresher = true;
     card.reset();
-    view.show();
+    filled.hidden = false; // the slider is laid out; the answer to the question comes with the first frame
     live = answer.live;
     await moving.open(answer, wanted);
     guide.open(JSON.parse(JSON.stringify(props.value?.reading ?? null)));

@@ -203,7 +203,7 @@ export function mount({ element, props, server, watch }) {
     }
     const answer = await look.ask(server.experts, {}, { dim: root });
     if (mine !== look.question()) return;
-    if (!answer) return void (filled.hidden = true);
+    if (!answer) return;
     look.tell("");
     offer.hidden = answer.n_expert > 1;
     cards.hidden = !offer.hidden;

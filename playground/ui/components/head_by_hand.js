@@ -150,7 +150,7 @@ export function mount({ element, props, server, watch }) {
 
   async function fetchNumbers() {
     const mine = ++latest;
-    if (!reply) view.tell("Reading the text…");
+    if (filled.hidden) view.tell("Reading the text…");
     const answer = await view.ask(server.head_by_hand, chosen);
     if (!answer || mine !== latest) return;
     reply = answer;

@@ -83,7 +83,7 @@ export function mount({ element, props, server, watch }) {
     const answer = await look.ask(server.probes, {}, { dim: root });
     if (!answer) return;
     reply = answer;
-    if (!reply.labels.length) return look.tell("No label has enough tokens in this text. Choose a run on a longer one.");
+    if (!reply.labels.length) return look.refuse("No label has enough tokens in this text. Choose a run on a longer one.");
     look.tell("");
     look.show();
     build();

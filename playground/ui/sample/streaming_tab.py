@@ -41,6 +41,7 @@ SINK_TEXTS = 32
 READERS = 8  # concurrent computations of all visitors
 STORY = 40  # tokens in the animation of the slots
 STORY_TEXT = "Once there was a small dragon who would not sleep."
+START = "What does a KV cache store, and what does a bounded one cost? Start one of the experiments."
 NOTICE = (
     "**What to notice.** With the cache the time per token hardly depends on its position; without it, it grows with the "
     "length of the text. A rolling buffer gives the same results as the sliding window, in constant memory. Whether a few "
@@ -127,7 +128,7 @@ def show_three(services: Services) -> tuple[Any, ...]:
             if (known := measured(run)) is not None:
                 found[name] = known
     if not found:
-        return results("What does a KV cache store, and what does a bounded one cost? Start one of the experiments.")
+        return results(START)
     return results(*view.three(found, run.model.block_size))
 
 
@@ -266,6 +267,14 @@ def stopped(words: Any, text: Any) -> tuple[Any, Any]:
     return said, branches.stopped(text)
 
 
+def cleared(services: Services, words: Any) -> tuple[Any, ...]:
+    """The outputs once another checkpoint is chosen: results of the one before are taken away, those of the three variants
+    stay."""
+    if words == show_three(services)[0]:
+        return (gr.skip(),) * 5
+    return results(START)
+
+
 def _model(services: Services, run_id: Any, step: Any, token: str) -> tuple[Run, Transformer]:
     run = chosen_run(services, run_id, token)
     return run, services.models.get(run, step)
@@ -295,6 +304,10 @@ def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> Non
         button.click(latest.only(services.bind(handler)), needs, results, **slow) for button, handler, needs in tries
     ]
     tab.three.click(services.bind(show_three), None, results, **QUIET)
+    for choice in (tab.picker.run, tab.picker.step):
+        choice.input(latest.end_what_runs, None, None, cancels=running, **QUIET).then(
+            services.bind(cleared), [tab.answer], results, **QUIET
+        )
     # What is on its way when somebody says stop still arrives: only after that is it known what to say.
     tab.stop.click(latest.end_what_runs, None, None, cancels=running, **QUIET).then(
         stopped, [tab.answer, tab.text], [tab.answer, tab.text], **QUIET

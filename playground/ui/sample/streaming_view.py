@@ -162,7 +162,7 @@ def seen(found: list[lab.Reading], context: int, window: int) -> str:
     return (
         f"**Beyond its context this run {first}** ({numbers(dense, again, leaving)}). Against the sliding window, "
         f"{sinks.name} {second} ({numbers(sinks, alone, keeping)}). Both of the same tokens; ± is a 95 % interval over "
-        f"stretches of {context} tokens.{also}"
+        f"stretches of {counted(context, 'token')}.{also}"
     )
 
 

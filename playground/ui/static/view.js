@@ -15,9 +15,11 @@ import { counted, percent, signed, visible } from "./words.js";
  * its end, for every new question while it is visible, with the values of the question before it. Returns
  *   root                                       for marks that tests and styles read
  *   tell(text, bad)                            the line above the body; "" takes it away, and one that ends in … is at work
- *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which is shown
- *                                              unless quietly, or when the question has changed meanwhile
- *   show()                                     what the body holds is worth seeing
+ *   refuse(text)                               the same for an error; hides the body if it holds the answer to another question
+ *   ask(serverFunction, more, {dim, quietly})  the answer as a plain object; undefined when there was none, which `refuse` says
+ *                                              unless quietly, or when the question has changed meanwhile. `dim` is dimmed until
+ *                                              there is an answer
+ *   show()                                     what the body holds is the answer to this question
  *   question()                                 the current question, as a text to compare; "" while no run is chosen
  */
 export function createView({ element, props, watch }, name, body, fields, begin) {
@@ -25,6 +27,7 @@ export function createView({ element, props, watch }, name, body, fields, begin)
   const empty = element.querySelector(`.${name}-empty`);
   const status = el("p", { class: "pg-alert", "aria-live": "polite", hidden: true });
   let current = "";
+  let answered = ""; // the question that the body answers
   let newest = null; // of the questions that came as a value
   body.hidden = true;
   root.append(status, body);
@@ -36,6 +39,11 @@ export function createView({ element, props, watch }, name, body, fields, begin)
     status.classList.toggle("pg-alert-bad", bad);
     status.classList.toggle("pg-alert-busy", text.endsWith("…"));
     setText(status, text);
+  }
+
+  function refuse(text) {
+    if (answered !== current) body.hidden = true;
+    tell(text, true);
   }
 
   /**
@@ -50,9 +58,10 @@ export function createView({ element, props, watch }, name, body, fields, begin)
     dim?.classList.add("pg-waiting");
     const answer = await askServer(serverFunction, { visitor: props.value?.visitor ?? "", special: props.value?.special ?? true, ...values(), ...more });
     if (mine !== current) return undefined;
-    dim?.classList.remove("pg-waiting");
-    if (answer && !answer.error) return JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
-    if (!quietly) tell(answer?.error ?? "The server did not answer. Try again.", true);
+    const failed = !answer || answer.error;
+    if (!failed || !body.contains(dim)) dim?.classList.remove("pg-waiting"); // after an error a part still holds what was there before
+    if (!failed) return JSON.parse(JSON.stringify(answer)); // a plain copy: Gradio's is a slow proxy
+    if (!quietly) refuse(answer?.error ?? "The server did not answer. Try again.");
     return undefined;
   }
 
@@ -72,6 +81,7 @@ export function createView({ element, props, watch }, name, body, fields, begin)
     } else if (now !== current && element.offsetParent !== null) {
       const before = current ? JSON.parse(current) : {};
       current = now;
+      tell("");
       begin(value, before);
     }
   }
@@ -79,7 +89,11 @@ export function createView({ element, props, watch }, name, body, fields, begin)
   new ResizeObserver(refresh).observe(root); // a view in a tab that was not open has its first size when it is opened
   watch("value", refresh);
   queueMicrotask(refresh);
-  return { root, tell, ask, question: () => current, show: () => (body.hidden = false) };
+  const show = () => {
+    body.hidden = false;
+    answered = current;
+  };
+  return { root, tell, refuse, ask, question: () => current, show };
 }
 
 /**
