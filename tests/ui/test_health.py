@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from starlette.applications import Starlette
@@ -28,6 +29,21 @@ def test_health_says_whether_runs_can_be_stored(local: Services, monkeypatch: py
     answer = client(local).get("/health")
     assert answer.status_code == 503
     assert answer.json()["reason"] == "The run store cannot be written: Read-only file system."
+
+
+@pytest.mark.parametrize(("public", "free", "need"), [(True, 150, "200"), (False, 15, "20")])
+def test_health_says_when_the_disk_is_full(
+    local: Services, monkeypatch: pytest.MonkeyPatch, public: bool, free: int, need: str
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free * 1e6))
+    answer = client(replace(local, public=public)).get("/health")
+    assert answer.status_code == 503
+    assert answer.json() == {
+        "status": "unwell",
+        "reason": f"The disk of the run store is full: {free} MB are free of the {need} MB that runs need.",
+    }
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1e9))
+    assert client(replace(local, public=public)).get("/health").status_code == 200
 
 
 def test_metrics_count_runs_and_memory(local: Services, make_run: MakeRun, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Health check and metrics for the host.
 
-``/health``     public: ``{"status": "ok"}``, or 503 where the store cannot be written.
+``/health``     public: ``{"status": "ok"}``, or 503 where the store cannot be written or its disk is full.
 ``/metrics``    for the host: runs by state, the queue and memory, in Prometheus' text format. Public in local
                 mode; in public mode only with ``Authorization: Bearer $PLAYGROUND_METRICS_TOKEN``, else it is not there.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from collections import Counter
 
@@ -17,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from playground.runs.queue.space import MIN_FREE
 from playground.runs.races import jobs
 from playground.runs.store.status import State
 from playground.ui.services import Services
 
 STATES: tuple[State, ...] = ("queued", "running", "paused", "stopped", "finished", "failed", "diverged", "crashed")
+CHECKPOINT = 20_000_000  # bytes, below which a local run may not be able to save
 STARTED = time.monotonic()
 
 
@@ -46,9 +49,14 @@ def _problem(services: Services) -> str:
     """The reason why runs cannot be stored, or nothing."""
     try:
         with services.store.exclusive():
-            return ""
+            free = shutil.disk_usage(services.store.root).free
     except OSError as error:
         return f"The run store cannot be written: {error.strerror or type(error).__name__}."
+    need = MIN_FREE if services.public else CHECKPOINT
+    if free < need:
+        have, wanted = (f"{size / 1e6:,.0f} MB" for size in (free, need))
+        return f"The disk of the run store is full: {have} are free of the {wanted} that runs need."
+    return ""
 
 
 def _is_host(header: str) -> bool:
