@@ -1,4 +1,4 @@
-"""Limits on the Train tab: a line that states them, frozen settings, and what the host can do with a password."""
+"""Limits on the Train tab: a line that states them, frozen settings, and the password that unlocks training for the host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from playground.config import counted
 from playground.runs.limits import Limits
 from playground.ui.forms import Form
 from playground.ui.picker import QUIET
@@ -20,27 +19,24 @@ WRONG_SECONDS = 1.0  # delay after a wrong password, against guessing
 
 @dataclass(frozen=True)
 class Allowance:
-    """The components. Password and buttons are visible only if the host has set a password."""
+    """The components. The password is visible only while nobody but the host can train."""
 
     words: gr.Markdown
+    host: gr.Row
     password: gr.Textbox
     unlock: gr.Button
-    clear: gr.Button
 
 
 def build(services: Services) -> Allowance:
     """Build the line, and the password if it is required."""
     limits = services.limits
     words = gr.Markdown(in_words(limits), visible=bool(in_words(limits)), elem_classes="pg-note", elem_id="allowance")
-    with gr.Row(visible=bool(services.hosting.host_password), elem_classes="pg-actions"):
+    with gr.Row(visible=limits.trainers == "owner", elem_classes="pg-actions") as host:
         password = gr.Textbox(
             label="Host's password", type="password", max_length=200, min_width=120, elem_id="host-password"
         )
-        look: dict[str, Any] = {"elem_classes": "pg-quiet", "scale": 0, "min_width": 120}
-        locked = limits.trainers == "owner"
-        unlock = gr.Button("Unlock training", visible=locked, elem_id="host-unlock", **look)
-        clear = gr.Button("Clear the queue", elem_id="host-clear", **look)
-    return Allowance(words, password, unlock, clear)
+        unlock = gr.Button("Unlock training", elem_classes="pg-quiet", scale=0, min_width=120, elem_id="host-unlock")
+    return Allowance(words, host, password, unlock)
 
 
 def in_words(limits: Limits) -> str:
@@ -69,7 +65,7 @@ def freeze(limits: Limits, *forms: Form) -> None:
 
 
 def opened(services: Services) -> list[Any]:
-    """What a page shows when it opens: `allowance.words` and `allowance.unlock`, as the limits are now."""
+    """What a page shows when it opens: `allowance.words` and `allowance.host`, as the limits are now."""
     words = in_words(services.limits)
     return [gr.update(value=words, visible=bool(words)), gr.update(visible=services.limits.trainers == "owner")]
 
@@ -84,17 +80,17 @@ def opened_settings(services: Services, *forms: Form) -> dict[str, Any]:
     }
 
 
+def opened_forms(services: Services, *forms: Form) -> list[Any]:
+    """What a page shows when it opens, for every control of the forms."""
+    changed = opened_settings(services, *forms)
+    return [changed.get(name, gr.skip()) for form in forms for name in form]
+
+
 def unlock(services: Services, password: str, token: str) -> tuple[str, str]:
     """Unlock training with the host's password. Raises ValueError for a wrong password, after a delay."""
     _check_host(services, password)
     services.launcher.trust(services.visitor(token))
     return "", f"You are training as the host. {services.limits.in_words()}".strip()
-
-
-def clear_queue(services: Services, password: str) -> tuple[str, str]:
-    """Stop all waiting runs and races, with the host's password. Raises ValueError for a wrong one, after a delay."""
-    _check_host(services, password)
-    return "", f"{counted(services.launcher.clear_queue(), 'waiting job')} stopped. {in_words(services.limits)}".strip()
 
 
 def _check_host(services: Services, password: str) -> None:
@@ -109,6 +105,5 @@ def wire(allowance: Allowance, services: Services, visitor: gr.BrowserState) -> 
     """Connect the password. Wrong ones take a place for as long as they are delayed, so few can be tried."""
     few: dict[str, Any] = {**QUIET, "concurrency_limit": 2, "concurrency_id": "host"}
     out = [allowance.password, allowance.words]
-    ways = [allowance.unlock.click, *([allowance.password.submit] if services.limits.trainers == "owner" else [])]
+    ways = [allowance.unlock.click, allowance.password.submit]
     gr.on(ways, services.bind(unlock), [allowance.password, visitor], out, **few)
-    allowance.clear.click(services.bind(clear_queue), allowance.password, out, **few)

@@ -80,16 +80,23 @@ def build_app(services: Services) -> gr.Blocks:
         )  # fmt: skip
         race: compare_tab.CompareTab = built["compare"]
         shown = [visitor, pill, tabs, first.run, first.view, race.race.race, race.race.view]
-        hosts = [first.allowance.words, first.allowance.unlock, first.yours.words, *at_door.all, *first.assignment.all]
+        form = race.race.form
+        hosts = [
+            first.allowance.words, first.allowance.host, first.yours.words, *at_door.all, *first.assignment.all,
+            *form.model.values(), *form.train.values(),
+        ]  # fmt: skip
 
         def opened(
             services: Services, known: Any, request: gr.Request, profile: gr.OAuthProfile | None
         ) -> tuple[Any, ...]:
             query = dict(request.query_params) if request else {}
             token, *page = arrive(services, accounts.token_of(services, known, profile), query)
-            stored = your_data.stored_words(services.hosting)
-            now = [*allowance.opened(services), stored, *door.shown(services, token, query.get("class", ""))]
-            now += assignment_card.opened(services, query.get("assignment"), token)
+            now = [
+                *allowance.opened(services), your_data.stored_words(services),
+                *door.shown(services, token, query.get("class", "")),
+                *assignment_card.opened(services, query.get("assignment"), token),
+                *allowance.opened_forms(services, form.model, form.train),
+            ]  # fmt: skip
             return token, *page, *now, *links.open_link(services, built, query, token)
 
         demo.load(services.bind(opened), visitor, [*shown, *hosts, *links.opened_controls(built)], **QUIET).then(

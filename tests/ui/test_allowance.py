@@ -134,22 +134,6 @@ def test_only_the_password_unlocks_and_only_for_who_gives_it(tmp_path: Path, mon
         allowance.unlock(open_to_all, "", ANN)  # no password is not an empty one
 
 
-def test_the_host_clears_the_queue_with_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "WRONG_SECONDS", 0.0)
-    found = services(tmp_path, host_password="chalk")
-    for n in range(2):
-        found.launcher.begin(make(found, f"run {n}"), ANN)
-    with pytest.raises(ValueError, match="not the host's password"):
-        allowance.clear_queue(found, "Chalk")
-    assert len(found.launcher.line().waiting) == 2
-    assert allowance.clear_queue(found, "chalk") == ("", "2 waiting jobs stopped.")
-    assert not found.launcher.line().waiting
-    with gr.Blocks():
-        shown = allowance.build(found)
-        hidden = allowance.build(services(tmp_path))
-    assert [shown.clear.parent.visible, shown.unlock.visible, hidden.clear.parent.visible] == [True, False, False]
-
-
 def test_a_password_for_the_page(tmp_path: Path) -> None:
     assert access(services(tmp_path)) == {}
     options = launch_options(services(tmp_path, password="board"))

@@ -212,11 +212,13 @@ def test_a_page_that_opens_shows_the_limits_of_now(tmp_path: Path) -> None:
     Desk(found).act({"action": "limits", "changes": {"frozen": ["n_layer"], "trainers": "owner", "max_steps": 300}})
     with gr.Blocks():
         tab = train_tab.build(services(tmp_path, limits=PUBLIC))
-    words, unlock = allowance.opened(found)
+    words, host = allowance.opened(found)
     assert "Only the host can train" in words["value"]
     assert "300 steps" in words["value"]
-    assert unlock["visible"] is True
+    assert host["visible"] is True
     assert allowance.opened_settings(found, tab.model, tab.train) == {"n_layer": gr.update(interactive=False)}
+    updates = allowance.opened_forms(found, tab.model, tab.train)
+    assert updates.count(gr.skip()) == len(updates) - 1 == len(tab.model) + len(tab.train) - 1
     assert links._merged(gr.skip(), gr.update(interactive=False)) == gr.update(interactive=False)
     assert links._merged(3, gr.update(interactive=False)) == gr.update(interactive=False, value=3)
     assert links._merged(3, None) == 3

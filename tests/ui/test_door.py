@@ -93,5 +93,5 @@ def test_a_name_is_deleted_with_everything(tmp_path: Path) -> None:
     assert ask(found, ANN)[1] == "Delete 0 runs and races and your name for good?"
     delete_all(found, ANN)
     assert found.people.people() == {}
-    assert "your name and answers for 14 days" in stored_words(found.hosting)
+    assert "your name for 14 days" in stored_words(found)
     assert door.person(found, ANN) is None

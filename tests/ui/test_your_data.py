@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from playground.runs.queue.hosting import Hosting
 from playground.runs.store import status
 from playground.runs.store.status import Status
 from playground.ui.services import Services
@@ -73,8 +73,15 @@ def test_a_visitor_deletes_all_that_is_theirs(tmp_path: Path) -> None:
             delete_all(found, token)
 
 
-def test_the_sentence_says_how_long() -> None:
-    assert " 14 days" in stored_words(Hosting(keep_days=14.0))
-    assert stored_words(Hosting()).startswith(
-        "This app stores your runs (settings, texts, curves, samples and weights) until you delete them, your training time"
+def test_the_sentence_says_how_long(tmp_path: Path) -> None:
+    found = services(tmp_path)
+    assert stored_words(found) == (
+        "This app stores your runs (settings, texts, curves, samples and weights) until you delete them, your training time "
+        "for one day, and uploads for up to two hours."
     )
+    found.hosting = replace(found.hosting, keep_days=14.0)
+    assert "them or, unless they are shared, have not used them for 14 days, your training" in stored_words(found)
+    found.assignments.create("t", "q", "{}", [])
+    assert "for one day, your answers for 14 days, and" in stored_words(found)
+    found.hosting = replace(found.hosting, keep_days=None, class_code="7b")
+    assert "for one day, your name and your answers, and" in stored_words(found)

@@ -14,7 +14,6 @@ from starlette.routing import Route
 from playground.config import counted
 from playground.runs.collection import entries, stream
 from playground.runs.queue.control import delete_jobs
-from playground.runs.queue.hosting import Hosting
 from playground.runs.queue.queue import Job
 from playground.runs.races import jobs
 from playground.runs.store.run_store import ANONYMOUS, check_owner, hashed
@@ -48,21 +47,24 @@ class YourData:
     said: gr.Markdown
 
 
-def stored_words(hosting: Hosting) -> str:
+def stored_words(services: Services) -> str:
     """What is stored and for how long, in one sentence."""
+    hosting = services.hosting
     kept = "" if hosting.keep_days is None else counted(max(1, round(hosting.keep_days)), "day")
     until = f" or, unless they are shared, have not used them for {kept}" if kept else ""
-    name = f"your name and answers{f' for {kept}' if kept else ''}, " if hosting.class_code else ""
+    asked = {"name": hosting.class_code, "answers": services.assignments.all()}
+    given = " and ".join(f"your {what}" for what, wanted in asked.items() if wanted)
+    school = f"{given}{f' for {kept}' if kept else ''}, " if given else ""
     return (
         f"This app stores your runs (settings, texts, curves, samples and weights) until you delete them{until}, "
-        f"your training time for one day, {name}and uploads for up to two hours."
+        f"your training time for one day, {school}and uploads for up to two hours."
     )
 
 
 def build_your_data(services: Services) -> YourData:
     """The sentence, and the buttons below it."""
     with gr.Column(visible=services.public, elem_id="your-data"):
-        words = gr.Markdown(stored_words(services.hosting), elem_classes="pg-note")
+        words = gr.Markdown(stored_words(services), elem_classes="pg-note")
         look: dict[str, Any] = {"elem_classes": "pg-quiet", "scale": 0, "min_width": 150, "size": "sm"}
         with gr.Row(elem_classes="pg-actions"):
             download = gr.Button("Download all my runs", elem_id="your-data-download", **look)
