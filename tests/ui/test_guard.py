@@ -226,3 +226,17 @@ def test_an_upload_without_a_file_name_or_with_a_broken_form_is_refused(
     body = b"--X\r\nContent-Disposition: form-data; " + named + b"\r\n\r\nhello\r\n--X--\r\n"
     answer = client.post("/gradio_api/upload", content=body, headers={"content-type": content_type})
     assert (answer.status_code, answer.text) == (400, "An upload must be a form of files that have names.")
+
+
+def test_a_component_that_is_not_there_is_not_found_and_an_error_of_ours_stays_one() -> None:
+    def fails(_: object) -> None:
+        raise KeyError("ours")
+
+    with gr.Blocks(analytics_enabled=False) as demo:
+        view = gr.HTML(html_template="<p></p>", js_on_load="1", server_functions=[fails])
+    client = TestClient(App.create_app(demo, app_kwargs={"middleware": [Middleware(RequestGuard)]}), HOST)
+    request = {"session_hash": "s", "component_id": view._id + 999, "fn_name": "fails", "data": {}}
+    answer = client.post("/gradio_api/component_server", json=request)
+    assert (answer.status_code, answer.text) == (404, "There is no such component.")
+    with pytest.raises(KeyError, match="ours"):
+        client.post("/gradio_api/component_server", json={**request, "component_id": view._id})

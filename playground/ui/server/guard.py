@@ -172,10 +172,22 @@ class RequestGuard:
             pass  # it has done its work, which was to end the app's; what is said of it comes below
         except FnIndexInferError:
             refusal = PlainTextResponse("There is no such endpoint.", 404)
+        except KeyError as error:
+            if not _from_gradio(error):
+                raise
+            refusal = PlainTextResponse("There is no such component.", 404)
         finally:
             self._held -= held
         if refusal is not None and not begun:
             await refusal(scope, receive, send)
+
+
+def _from_gradio(error: KeyError) -> bool:
+    """Whether Gradio's own routes have looked something up in vain that the request named."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "gradio.routes"
 
 
 def _is_own(headers: Headers, safe: bool) -> bool:
