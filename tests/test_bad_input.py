@@ -510,7 +510,11 @@ def test_a_model_of_an_unknown_kind_is_named(doors: Doors) -> None:
     folder = doors.root / "model"
     folder.mkdir()
     write_transformers(folder, package(CASES["Llama"][1]))
-    for config, words in (({"model_type": "mamba"}, "mamba"), ([], "config.json"), ({}, "Model type None")):
+    for config, words in (
+        ({"model_type": "mamba"}, "mamba"),
+        ([], "config.json"),
+        ({}, "The config has no model_type"),
+    ):
         (folder / "config.json").write_text(json.dumps(config), "utf-8")
         files = [str(path) for path in folder.iterdir()]
         is_a_sentence(doors.said(functools.partial(bring, doors.services, files, "", "", ANN)), words)

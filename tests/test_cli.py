@@ -168,6 +168,11 @@ def test_several_texts_and_json_lines(root: Path, tmp_path: Path, capsys: Captur
     assert "Field 'said' is for JSON and CSV files; a.txt has no fields." in capsys.readouterr().err
     assert main(["train", *TINY, "--corpus", "sort", "--field", "said"]) == 2
     assert "--field 'said' is a field of the files given with --text." in capsys.readouterr().err
+    for option in ("--column", "--split"):
+        assert main(["train", *TINY, *texts, option, "said"]) == 2
+        assert f"{option} 'said' is of a dataset given with --dataset. Add" in capsys.readouterr().err
+    assert main(["train", *TINY, *texts, "--tokenizer", "bpe", "--tokenizer-file", str(tmp_path / "c.jsonl")]) == 2
+    assert "--tokenizer-file is another tokenizer than bpe. Omit one of the two." in capsys.readouterr().err
     assert main(["train", *TINY, *texts, "--corpus", "sort"]) == 2
     assert "Use only one of --dataset, --text and --corpus" in capsys.readouterr().err
     assert len(RunStore(root).list()) == 1
@@ -335,6 +340,14 @@ def test_wrong_sampling(capsys: Captured) -> None:
         assert message in capsys.readouterr().err
     assert main(["resume", run_id]) == 2
     assert "has already finished" in capsys.readouterr().err
+
+
+def test_settings_without_effect_are_named(root: Path, capsys: Captured) -> None:
+    changes = [option for each in ("bpe_vocab=999", "optimizer=sgd", "beta2=0.9") for option in ("--set", each)]
+    assert main(["train", *TINY, *changes]) == 0
+    said = capsys.readouterr().err
+    assert "bpe_vocab has no effect with these settings." in said and "beta2 has no effect" in said
+    assert "optimizer has no effect" not in said
 
 
 def test_ids_are_shown_as_far_as_they_differ() -> None:

@@ -19,6 +19,7 @@ from playground.config import (
     label,
     parsed,
     setting_kinds,
+    without_effect,
 )
 from playground.data.corpora import CORPORA, MAX_BYTES, find_corpus
 from playground.data.hub import dataset_text
@@ -47,7 +48,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--field", default="", help="which field of .jsonl, .json or .csv holds the text, as in meta.title"
     )
     parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public dataset on Hugging Face")
-    parser.add_argument("--column", default="text", help="which of its columns holds the text")
+    parser.add_argument("--column", default="", help="which of its columns holds the text; text by default")
     parser.add_argument("--split", default="", help="which of its splits; train if it has one, else the first")
     parser.add_argument("--name", default="", help="name of the run")
     for name in ("steps", "seed", "tokenizer"):
@@ -79,6 +80,10 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         _shorten_warmup(changes[TrainConfig])
     imported = None
     if options.tokenizer_file is not None:
+        if changes[TrainConfig].get("tokenizer", "imported") != "imported":
+            raise ValueError(
+                f"--tokenizer-file is another tokenizer than {changes[TrainConfig]['tokenizer']}. Omit one of the two."
+            )
         imported = import_tokenizer(_bytes(options.tokenizer_file))
         changes[TrainConfig]["tokenizer"] = "imported"
     prepared = prepare_run(
@@ -86,7 +91,9 @@ def _train(options: argparse.Namespace, store: RunStore) -> int:
         _own_text(options, changes[TrainConfig].get("corpus_bytes")), cache_dir=cache_root(),
         imported=imported, learning=_say_learning if sys.stderr.isatty() else None,
     )  # fmt: skip
-    for note in prepared.notes:
+    given = {**changes[ModelConfig], **changes[TrainConfig]}
+    unused = [name for name in given if name in without_effect(prepared.model, prepared.train)]
+    for note in (*prepared.notes, *(f"{name} has no effect with these settings." for name in unused)):
         print(note, file=sys.stderr)
     run = create_run(store, prepared, name=options.name)
     return _execute(run, store)
@@ -118,10 +125,21 @@ def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | Non
         raise ValueError(
             f"--field {options.field[:40]!r} is a field of the files given with --text. Add --text, or omit --field."
         )
+    for name in ("column", "split"):
+        if getattr(options, name) and not options.dataset:
+            raise ValueError(
+                f"--{name} {getattr(options, name)[:40]!r} is of a dataset given with --dataset. Add --dataset, or omit "
+                f"--{name}."
+            )
     if options.dataset:
         size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
         return dataset_text(
-            options.dataset, options.column, split=options.split, folder=folder, max_bytes=size, progress=_progress
+            options.dataset,
+            options.column or "text",
+            split=options.split,
+            folder=folder,
+            max_bytes=size,
+            progress=_progress,
         )
     if not options.text:
         return None

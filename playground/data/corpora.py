@@ -86,7 +86,7 @@ CORPORA: dict[str, Corpus] = {
             "Once upon a time",
             10_000_000,
         ),
-        Corpus("own", "Your own text", "Paste a text or choose a file of up to 20 MB.", "own", "The ", MAX_BYTES),
+        Corpus("own", "Your own text", "Paste a text or choose files of up to 1 GB.", "own", "The ", MAX_BYTES),
     )
 }
 

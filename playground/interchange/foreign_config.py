@@ -98,6 +98,8 @@ class Foreign:
 def from_transformers(values: Values) -> Foreign:
     """Our config for a ``config.json`` of Transformers. Raises ValueError for what cannot be expressed."""
     kind = values.get("model_type")
+    if "model_type" not in values:
+        raise ValueError(f"The config has no model_type; these are supported: {', '.join(ARCHITECTURES)}.")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise ValueError(f"Model type {shown(kind)} is not supported; these are: {', '.join(ARCHITECTURES)}.")
     # An explicit null is not the default: "no window", "no separate head size"; but of RoPE it is.
@@ -112,6 +114,8 @@ def from_transformers(values: Values) -> Foreign:
         if read.values.get(key, wanted) != wanted:
             raise ValueError(f"Config: {key} is {shown(read.values[key])}; only {shown(wanted)} can be expressed here.")
     found = (_gpt2 if kind == "gpt2" else _rotary)(ARCHITECTURES[kind], read)
+    if values.get("quantization_config"):
+        read.notes.append("Config: quantization_config is ignored; the weights are used as the file has them.")
     return replace(found, notes=(*found.notes, *dict.fromkeys(read.notes)))
 
 
@@ -127,6 +131,10 @@ class _Reader:
         self.notes: list[str] = []
         self._nulls = frozenset(nulls)
 
+    def _shown(self, key: str) -> str:
+        """The value of a key for an error message."""
+        return shown(self.values[key]) if key in self.values else "null" if key in self._nulls else "missing"
+
     def used_for_null(self, key: str, used: str) -> None:
         """Note what is used for a key, if it is null."""
         if key in self._nulls:
@@ -135,22 +143,22 @@ class _Reader:
     def whole(self, key: str) -> int:
         value = self.values.get(key)
         if type(value) is not int:
-            raise ValueError(f"Config: {key} must be a whole number; it is {shown(value)}.")
+            raise ValueError(f"Config: {key} must be a whole number; it is {self._shown(key)}.")
         if not 0 <= value <= MOST:
-            raise ValueError(f"Config: {key} must be 0 to {MOST:,}; it is {shown(value)}.")
+            raise ValueError(f"Config: {key} must be 0 to {MOST:,}; it is {self._shown(key)}.")
         return value
 
     def number(self, key: str) -> float:
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"Config: {key} must be a number; it is {shown(value)}.")
+            raise ValueError(f"Config: {key} must be a number; it is {self._shown(key)}.")
         return float(value)
 
     def flag(self, key: str) -> bool:
         value = self.values.get(key, False)
         self.used_for_null(key, "false")
         if not isinstance(value, bool):
-            raise ValueError(f"Config: {key} must be true or false; it is {shown(value)}.")
+            raise ValueError(f"Config: {key} must be true or false; it is {self._shown(key)}.")
         return value
 
     def one_of(self, key: str, names: dict[str, str]) -> str:
@@ -158,7 +166,7 @@ class _Reader:
         value = self.values.get(key)
         if isinstance(value, str) and value in names:
             return names[value]
-        raise ValueError(f"Config: {key} is {shown(value)}; only {', '.join(names)} can be expressed here.")
+        raise ValueError(f"Config: {key} is {self._shown(key)}; only {', '.join(names)} can be expressed here.")
 
 
 def _model(values: dict[str, Any]) -> ModelConfig:

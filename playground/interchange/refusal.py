@@ -19,8 +19,8 @@ _BEGINNINGS = (
 
 
 def shown(value: Any) -> str:
-    """A value for an error message: at most 40 characters, on one line, in quotes if it is text."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    """A value of a JSON file for an error message: at most 40 characters, on one line, in quotes if it is text."""
+    text = json.dumps(value) if value is None or isinstance(value, (bool, list, dict)) else repr(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
 

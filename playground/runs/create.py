@@ -23,6 +23,7 @@ from playground.runs.texts import beginning, beginning_of, fitted, fitted_tokeni
 from playground.tokenizers import ImportedTokenizer, Tokenizer, lost_words, round_trip
 from playground.tokenizers.bpe import Learning
 from playground.tokenizers.prompts import check_prompt
+from playground.tokenizers.special import END_OF_TEXT
 from playground.train.dataset import end_of_text, prepare
 from playground.train.estimate import estimate
 
@@ -152,7 +153,12 @@ def _notes(
 ) -> tuple[str, ...]:
     """Notes for the user that are not errors. `tried`: of `_lost`; `separated` says how documents are separated."""
     part, lost = tried
-    notes = [markup_note(own) if isinstance(own, str) else "", "" if lost is None else lost_words(lost, f"the {part}")]
+    start = own if isinstance(own, str) else beginning(own.path, COMPARED_BYTES) if own is not None else ""
+    notes = [
+        markup_note(own) if isinstance(own, str) else "",
+        _marker_note(start),
+        "" if lost is None else lost_words(lost, f"the {part}"),
+    ]
     if train.tokenizer == "bpe" and tokenizer.vocab_size < train.bpe_vocab:
         where = f"the first {MAX_BYTES / 1e6:g} MB, from which BPE learns" if isinstance(own, TextFile) else "this text"
         notes.append(
@@ -166,6 +172,16 @@ def _notes(
             + back
         )
     return tuple(note for note in (*notes, separated) if note)
+
+
+def _marker_note(text: str) -> str:
+    """A note on a text that spells the end-of-text token."""
+    if END_OF_TEXT not in text:
+        return ""
+    return (
+        f"{END_OF_TEXT} in this text is read as {len(END_OF_TEXT)} characters, not as the end of a document. Documents are "
+        "told apart only where they are files, rows of a table or lines of JSON lines."
+    )
 
 
 def _with_own_text(changes: Mapping[str, Any], own_text: str | TextFile | None) -> Mapping[str, Any]:

@@ -60,5 +60,13 @@ def test_a_null_is_read_as_transformers_reads_it_or_said_or_refused(kind: str) -
 
 def test_what_must_be_so_cannot_be_null() -> None:
     values = transformers.GPT2Config(**MODELS["gpt2"][1]).to_dict()
-    with pytest.raises(ValueError, match=r"^Config: scale_attn_weights is null; only True can be expressed here\.$"):
+    with pytest.raises(ValueError, match=r"^Config: scale_attn_weights is null; only true can be expressed here\.$"):
         from_transformers({**values, "scale_attn_weights": None})
+
+
+@pytest.mark.parametrize("settings", [None, {}, {"quant_method": "bitsandbytes", "load_in_8bit": True}])
+def test_a_quantization_config_beside_weights_is_noted(settings: Any) -> None:
+    name, sizes = MODELS["llama"]
+    values = getattr(transformers, f"{name}Config")(**sizes).to_dict()
+    note = "Config: quantization_config is ignored; the weights are used as the file has them."
+    assert (note in from_transformers({**values, "quantization_config": settings}).notes) is bool(settings)

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, processors
 
 from playground.config import ModelConfig, TrainConfig, usual_rate
 from playground.data.documents import NO_ENDS, Text
-from playground.data.sources import TextFile
+from playground.data.sources import TextFile, gather
 from playground.runs import create, texts
 from playground.runs.create import check_memory, create_run, prepare_run
 from playground.runs.limits import Limits
@@ -37,6 +37,16 @@ def test_an_own_text_is_taken_whole_and_kept(store: RunStore) -> None:
     assert (prepared.train.corpus, prepared.own_text) == ("own", TEXT)
     assert prepared.train.corpus_bytes >= len(TEXT)
     assert create_run(store, prepared, name="mine").own_text() == TEXT
+
+
+def test_a_text_that_spells_the_end_of_text_token_gets_a_note(tmp_path: Path) -> None:
+    note = "<|endoftext|> in this text is read as 13 characters, not as the end of a document. Documents are told apart only"
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT + "\n<|endoftext|>\n" + TEXT)
+    for text in (path.read_text(), gather([path], folder=tmp_path)):
+        notes = prepare_run("classic", {"block_size": 16}, {}, text).notes
+        assert sum(each.startswith(note) for each in notes) == 1
+    assert not any("endoftext" in each for each in prepare_run("classic", {"block_size": 16}, {}, TEXT).notes)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
