@@ -268,6 +268,7 @@ class Window:
         for other in self.context.pages:
             if other is not page:
                 other.close()
+        watch.leave(self.context)  # a script that is interrupted below may fail
         known = self._origins <= {origin(page.url)}
         if self._changed or test.stash.get(FAILED, True) or page.is_closed() or not known:
             page.close()
@@ -279,7 +280,6 @@ class Window:
             page.set_viewport_size(VIEWPORT["viewport"])
         self._forget(page)
         self.context.clear_permissions()
-        watch.leave(self.context)
 
     def _new(self) -> Page:
         page = self.context.new_page()
