@@ -63,13 +63,21 @@ def test_a_plateau_has_no_valley(tail: list[float], state: str) -> None:
     rule, sentence = said(chart(measured, [], state))
     if rule == "levelling":
         late = measured[int(len(measured) * 0.6) :]
-        assert max(late) - min(late) < 0.06
+        assert max(late) - min(late) < min(0.06, 0.05 * late[-1])
         assert f"over the last {10 * (len(late) - 1)} steps" in sentence
     assert rule != "steady" or "stayed" not in sentence
 
 
 def test_a_valley_is_no_plateau() -> None:
     assert said(chart([3.0, 2.5, 2.2, 2.0, 1.2, 2.0], []))[0] == "past best"
+
+
+@pytest.mark.parametrize(
+    ("late", "rule"),
+    [([0.04, 0.03, 0.02, 0.01], "steady"), ([0.0101, 0.01, 0.0101, 0.01], "levelling"), ([1.52, 1.5, 1.5], "levelling")],
+)  # fmt: skip
+def test_a_small_loss_that_falls_to_a_quarter_is_no_plateau(late: list[float], rule: str) -> None:
+    assert said(chart([3.3, 2.0, 1.9, 1.8, *late], []))[0] == rule
 
 
 CURVE = st.lists(st.floats(0.5, 6.0), max_size=14)

@@ -15,7 +15,7 @@ from playground.config import ModelConfig, TrainConfig, counted, moved, nonzero,
 from playground.runs.curves import Columns
 from playground.runs.store.run_store import Run
 
-SMOOTHING = 0.8  # of the training loss over the points of the curve
+SMOOTHING = 0.8  # of the training loss over the points of the curve, as in the page (ui/static/runs.js)
 ENDED = ("finished", "stopped", "failed", "diverged", "crashed")
 
 
@@ -333,7 +333,7 @@ def levelling(chart: Chart) -> Finding | None:
     start = math.floor(n * 0.6)
     late = chart.measured[start:]
     change = abs(late[0] - late[-1])
-    if max(late) - min(late) >= 0.01 * chart.first:
+    if max(late) - min(late) >= min(0.01 * chart.first, 0.05 * chart.now):  # of a small loss the first is no measure
         return None
     span = chart.measured_at[-1] - chart.measured_at[start]
     shown = f"{change:.3f}" if change >= 0.0005 else "less than 0.001"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from playground.analysis.doctor import SMOOTHING, smoothed
 from playground.config import GenerationConfig, apart, counted, duration, moved
 from playground.inference.sampling import entropy_bits, filter_distribution, sample_token
 from playground.races.payload import FOLLOW
@@ -33,6 +34,14 @@ def shared() -> Iterator[Node]:
     node = Node()
     yield node
     node.close()
+
+
+def test_training_losses_are_smoothed_as_the_run_doctor_does(shared: Node) -> None:
+    losses = [5.5, 4.0, 4.5, 2.0, 2.5]
+    script = "(losses) => [Playground.SMOOTHING, Playground.smooth(losses, Playground.SMOOTHING)]"
+    weight, found = shared.evaluate(script, losses)
+    assert weight == SMOOTHING
+    assert found == pytest.approx(smoothed(losses))
 
 
 @pytest.mark.parametrize("kind", ["random", "ties", "one", "extreme"])

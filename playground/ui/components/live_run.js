@@ -13,7 +13,7 @@ import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, calm, el, every, NO_ANSWER, setText } from "../static/dom.js";
 import { Styles } from "../static/line_styles.js";
 import { grams, placed } from "../static/ngrams.js";
-import { lastOf, Runs, smooth } from "../static/runs.js";
+import { lastOf, Runs, smooth, SMOOTHING } from "../static/runs.js";
 import { duration, number, printable, rate, stateWords, whole } from "../static/words.js";
 
 const CAN = { loading: "see pause stop", queued: "see pause stop", running: "see pause stop", crashed: "see resume stop", paused: "see resume", stopped: "see resume", failed: "see resume" };
@@ -164,7 +164,7 @@ export function mount({ element, props, server, watch }) {
     message.classList.toggle("pg-alert-bad", ["failed", "diverged", "crashed"].includes(run.state));
 
     const loss = lastOf(run.validation.loss);
-    const smoothed = lastOf(smooth(run.train.loss, 0.9));
+    const smoothed = lastOf(smooth(run.train.loss, SMOOTHING));
     setText(numbers.train, number(smoothed));
     const error = lastOf(run.validation.loss_se);
     const at = evaluatedAt(run);

@@ -8,7 +8,7 @@ import { colours, faint, onTheme } from "./colours.js";
 import { el, onResize, save, segmented, setText, toggle } from "./dom.js";
 import { RUN_AXES, RUN_METRICS } from "./metrics.js";
 import { loadPlotly } from "./plotly.js";
-import { lastOf, smooth } from "./runs.js";
+import { lastOf, smooth, SMOOTHING } from "./runs.js";
 import { plain } from "./words.js";
 
 /** @import { PlotlyNode } from "./gradio.js" */
@@ -55,7 +55,7 @@ function spread(labels, height) {
 export function curveChart(host, options) {
   const METRICS = options.metrics ?? RUN_METRICS;
   const AXES = options.axes ?? RUN_AXES;
-  const chosen = { metric: Object.keys(METRICS)[0], axis: "step", smoothing: 0.6, train: Boolean(options.trainAlways) };
+  const chosen = { metric: Object.keys(METRICS)[0], axis: "step", smoothing: SMOOTHING, train: Boolean(options.trainAlways) };
   const logs = Object.fromEntries(Object.entries(METRICS).map(([id, metric]) => [id, Boolean(metric.log)]));
   const narrow = () => host.clientWidth < 560;
   let runs = [];

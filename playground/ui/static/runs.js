@@ -81,6 +81,9 @@ export const lastOf = (column) => {
   return null;
 };
 
+/** The weight with which training losses are smoothed, unless a chart's slider says otherwise; the run doctor uses the same. */
+export const SMOOTHING = 0.8;
+
 /**
  * Exponential moving average, unbiased at its start (as TensorBoard's): weight 0 is the raw curve.
  *

@@ -5,14 +5,13 @@
 
 import { colours, onTheme } from "./colours.js";
 import { el, onResize, setText } from "./dom.js";
-import { smooth } from "./runs.js";
+import { smooth, SMOOTHING } from "./runs.js";
 import { whole } from "./words.js";
 
 /** @import { LossCurve } from "./types.js" */
 
 const HEIGHT = 92;
 const ROOM = { left: 46, right: 14, top: 8, bottom: 30 };
-const SMOOTHING = 0.5; // of the curve, as in the training chart
 const BEAT = 650; // milliseconds that a step stays while playing
 
 const place = (step) => Math.log10(step + 1);
