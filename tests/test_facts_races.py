@@ -98,6 +98,9 @@ def test_a_headline_is_true_of_the_final_losses(n_arms: int, n_seeds: int, data:
         assert "better" not in outcomes.values()
         worse = list(outcomes.values()).count("worse")
         assert (int(match[1] or 0), int(match[2] or len(outcomes))) == (worse, len(outcomes))
+        assert set(outcomes.values()) != {"identical"}
+    if match := re.match(r"(\d) other arms are identical to A: every difference is exactly 0\.$", words):
+        assert list(outcomes.values()) == ["identical"] * int(match[1])
     if match := re.match(r"(\w)(?: is better| ends \S+ nats per token lower)", words):
         assert outcomes[match[1]] in ("better", "one seed")
     if match := re.match(r"(\w) .*It has the lowest final loss of all (\d)( that can be compared)?\.$", words):

@@ -105,6 +105,11 @@ def headline(
         return comparisons[0].words[0], [*left_out, *comparisons[0].words[1:]]
     lower = [one for one in comparisons if one.difference.mean < 0]
     found = [[one for one in lower if one.difference.outcome == outcome] for outcome in ("better", "one seed")]
+    if all(one.difference.outcome == "identical" for one in comparisons):
+        return (
+            f"{counted(len(comparisons), 'other arm')} are identical to {baseline}: every difference is exactly 0.",
+            left_out,
+        )
     if not (better := found[0] or found[1]):
         worse = sum(one.difference.outcome == "worse" for one in comparisons)
         ending = f"; {worse} of {len(comparisons)} {'is' if worse == 1 else 'are'} worse" if worse else ""

@@ -67,6 +67,15 @@ def test_noise_is_not_distinguishable(written_race):
     assert found.sentences == [], "what each needed would be as much chance"
 
 
+def test_arms_that_are_all_the_same_are_called_identical(written_race):
+    same, names = [curve(2.5, 2.0), curve(2.5, 2.1)], ("classic", "modern", "mixture")
+    assert judged(written_race([same] * 3, names)).headline == (
+        "2 other arms are identical to Classic: every difference is exactly 0."
+    )
+    other = judged(written_race([same, same, [curve(2.5, 2.2), curve(2.5, 2.3)]], names))
+    assert other.headline == "No arm is distinguishably better than Classic; 1 of 2 is worse."
+
+
 def test_one_seed_has_no_interval_and_says_so(written_race):
     found = judged(written_race([[curve(2.5, 2.0)], [curve(2.4, 1.9)]]))
     assert "there is no interval" in found.headline
