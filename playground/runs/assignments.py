@@ -27,6 +27,7 @@ TITLE_LENGTH = 80  # characters
 QUESTION_LENGTH = 5_000
 ANSWER_LENGTH = 5_000
 MOST = 50  # assignments
+DERIVED = ("vocab_size", "task_version")  # follow from other settings, so that they cannot be fixed
 MOST_ANSWERS = 2_000  # of an assignment
 _ID = re.compile(r"[0-9a-f]{16}")
 _OWNER = re.compile(r"[0-9a-f]{64}")
@@ -90,10 +91,10 @@ class Assignments:
         if not isinstance(frozen, (tuple, list)) or not all(isinstance(name, str) for name in frozen):
             raise ValueError("Frozen settings must be a list of names.")
         names = tuple(dict.fromkeys(current_name(name.strip()) for name in frozen if name.strip()))
-        unknown = [name for name in names if name not in setting_kinds()]
+        unknown = [name for name in names if name not in setting_kinds() or name in DERIVED]
         if unknown:
             raise ValueError(
-                f"Frozen settings: {unknown[0][:40]!r} is not a setting. Write names as in `--set NAME=…`."
+                f"Frozen settings: {unknown[0][:40]!r} is not a setting that can be fixed. Write names as in `--set NAME=…`."
             )
         if len(self.all()) >= MOST:
             raise ValueError(f"There are {counted(MOST, 'assignment')} already. Delete one first.")

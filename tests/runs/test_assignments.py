@@ -54,6 +54,7 @@ def test_handing_in_again_replaces_the_answer(found: Assignments, make_run: Make
         (("t", 3, "{}", []), "Question must have 1 to 5,000 characters; it has 0"),
         (("t", "q" * 5001, "{}", []), "it has 5,001"),
         (("t", "q", "{}", ["colour"]), "Frozen settings: 'colour' is not a setting"),
+        (("t", "q", "{}", ["vocab_size"]), "Frozen settings: 'vocab_size' is not a setting that can be fixed"),
         (("t", "q", "{}", "n_layer"), "Frozen settings must be a list of names"),
     ],
 )

@@ -128,7 +128,7 @@ function showDesk() {
       button("Download all", exportAll),
       button("Stop what waits", () => act({ action: "clear" })),
       button("Stop everything", async () => (await sure("Stop all runs that train or wait?", "Stop everything")) && act({ action: "clear", running: true })),
-      button("Reset between classes…", async () => (await sure(`Delete the runs and names of ${whose()}, except pinned runs? They cannot be restored; download them first.`, "Delete all runs")) && act({ action: "reset", ...scope() }), "danger"),
+      button("Reset between classes…", async () => (await sure(`Delete the runs, names and answers of ${whose()}, except pinned runs? They cannot be restored; download them first.`, "Delete all runs")) && act({ action: "reset", ...scope() }), "danger"),
       button("Log out", showLogin)));
   const card = (title, ...children) => el("section", { class: "card" }, el("h2", { text: title }), ...children);
   const side = el("div", { class: "side" }, card("Visitors", nobody, people), limits.card);

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from playground.config import counted, label, setting_kinds
+from playground.runs.assignments import DERIVED
 from playground.runs.collection import Entry, entries
 from playground.runs.limits import Limits
 from playground.runs.queue.control import delete_job, delete_jobs
@@ -180,7 +181,11 @@ class Desk:
             "trainers": hosting.limits.trainers,
             "frozen": list(hosting.limits.frozen),
             "class_code": hosting.class_code,
-            "settings": [{"name": name, "label": label(kind, name)} for name, kind in setting_kinds().items()],
+            "settings": [
+                {"name": name, "label": label(kind, name)}
+                for name, kind in setting_kinds().items()
+                if name not in DERIVED
+            ],
             "changed": [limit_label(name) for name in differences(start, hosting)],
         }
 
