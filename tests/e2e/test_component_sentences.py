@@ -165,6 +165,21 @@ def test_why_losses_per_token_are_not_compared(shown: Any, more: dict[str, Any],
     assert words in shown("compare_chart", {"runs": ["A", "B"]}, curves={"runs": runs})
 
 
+def test_losses_and_bits_are_those_of_the_step_that_is_ranked(shown: Any) -> None:
+    """Not the last evaluation of the one that has trained longer."""
+    runs = [unequal("A", {0: 5.0, 100: 2.9, 200: 2.0}), unequal("B", {0: 5.0, 100: 3.0})]
+    runs[0]["state"] = "running"
+    text = shown("compare_chart", {"runs": ["A", "B"]}, curves={"runs": runs})
+    assert (
+        "At step 100, the last at which all were evaluated, A has the lowest validation loss: 2.900 against 3.000"
+        in text
+    )
+    assert "so at step 100 2.90 and 3.00 nats per token are 2.90 and 3.00 bits per byte." in text
+    runs[0]["state"] = "finished"
+    text = shown("compare_chart", {"runs": ["A", "B"]}, curves={"runs": runs})
+    assert "so 2.00 and 3.00 nats per token are 2.00 and 3.00 bits per byte." in text
+
+
 def test_equal_losses_make_neither_model_better(shown: Any) -> None:
     value = {
         "a": "A",

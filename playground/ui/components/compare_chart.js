@@ -10,7 +10,7 @@ import { onTheme } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
 import { announcer, askServer, el, every, NO_ANSWER, setText } from "../static/dom.js";
 import { lineSample, Styles } from "../static/line_styles.js";
-import { lastOf, Runs } from "../static/runs.js";
+import { Runs } from "../static/runs.js";
 import { apart, counted, number, stateWords, whole } from "../static/words.js";
 
 const MOST = 8;
@@ -89,7 +89,7 @@ export function mount({ element, props, server, watch, trigger }) {
     const scores = measured.map((run) => ({ run, value: at(run, column, step), error: errorOf(run, step, same) })).filter(({ value }) => value != null).sort((a, b) => a.value - b.value);
     if (scores.length < 2) return "";
     const [best, next] = scores;
-    const unequal = same ? "" : ` ${whyBits(best.run, next.run)}`;
+    const unequal = same ? "" : ` ${whyBits(step, best.run, next.run)}`;
     const lengths = measured.map((run) => run.validation.step.at(-1));
     const unequalLengths = new Set(lengths).size > 1 ? ` (${measured.map((run, i) => `${nameOf(run)} after ${counted(lengths[i], "step")}`).join(", ")})` : "";
     const when = ends ? `At the end of each${unequalLengths}` : `At step ${whole(step)}, the last at which all were evaluated`;
@@ -104,9 +104,10 @@ export function mount({ element, props, server, watch, trigger }) {
     return `${when}, ${ranking} ${meaning}One run each: another seed may change a small difference.${unequal}`;
   }
 
-  /** Why losses per token of two runs cannot be compared, in these runs' own numbers: other tokenizers, other separators of documents, or both. */
-  function whyBits(...pair) {
-    const [a, b] = pair.map((run) => ({ run, bytes: 1 / (run.bits_per_nat * Math.LN2), loss: lastOf(run.validation.loss), bits: lastOf(run.validation.bits_per_byte) }));
+  /** Why losses per token of two runs cannot be compared, in these runs' own numbers at the step that is ranked (Infinity: at
+   *  the end of each): other tokenizers, other separators of documents, or both. */
+  function whyBits(step, ...pair) {
+    const [a, b] = pair.map((run) => ({ run, bytes: 1 / (run.bits_per_nat * Math.LN2), loss: at(run, "loss", step), bits: at(run, "bits_per_byte", step) }));
     const twins = a.run.tokenizer === b.run.tokenizer;
     const words = ({ run }) => run.tokenizer + (twins ? ` of ${nameOf(run)}` : "");
     const reasons = [];
@@ -114,7 +115,7 @@ export function mount({ element, props, server, watch, trigger }) {
     if (a.run.documents !== b.run.documents) reasons.push(`documents are ${a.run.documents} in ${nameOf(a.run)} and ${b.run.documents} in ${nameOf(b.run)}`);
     if (!reasons.length) reasons.push("their documents end at different places");
     return `Their losses per token are not comparable: ${reasons.join(", and ")}, ` +
-      `so ${number(a.loss)} and ${number(b.loss)} nats per token are ${number(a.bits)} and ${number(b.bits)} bits per byte.`;
+      `so ${step === Infinity ? "" : `at step ${whole(step)} `}${number(a.loss)} and ${number(b.loss)} nats per token are ${number(a.bits)} and ${number(b.bits)} bits per byte.`;
   }
 
   function drawLegend() {
