@@ -15,8 +15,9 @@ from playground.runs.store.run_store import Run
 from playground.tokenizers import ImportedTokenizer, Tokenizer, build_tokenizer, pieces
 from playground.tokenizers.bpe import Learning
 from playground.tokenizers.character import CharacterTokenizer
+from playground.tokenizers.prompts import BEGINNING
 from playground.tokenizers.special import END_OF_TEXT
-from playground.train.dataset import Dataset, end_of_text, prepare, prepare_file
+from playground.train.dataset import Dataset, end_of_text, prepare, prepare_file, sample_prompt
 
 
 def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) -> Dataset:
@@ -33,6 +34,12 @@ def dataset(run: Run, cache_dir: Path | None, progress: Progress | None = None) 
         return prepare_file(own, run.tokenizer, run.model, run.train, home / "tokens", progress, run.document_ends())
     text = training_text(run.train, cache_dir=cache_dir)
     return prepare(text, run.tokenizer, run.model, run.train)
+
+
+def prompt_of(run: Run) -> str:
+    """The prompt of a run's samples, which its tokenizer can encode."""
+    path = run.text_path
+    return sample_prompt(run.tokenizer, run.train, "" if path is None else beginning(path, 4 * BEGINNING))
 
 
 def missing(train: TrainConfig) -> str:

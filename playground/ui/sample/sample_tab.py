@@ -25,6 +25,7 @@ from playground.ui.components.contracts.texts import Branch, NextTokenValue, Tex
 from playground.ui.forms import Form, build_form, unvalidated
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches, writing
+from playground.ui.sample.prompts import STARTING, wire_prompt
 from playground.ui.services import Services
 from playground.ui.validation import checked_prompt, chosen_run, whole
 
@@ -75,7 +76,7 @@ def build(services: Services) -> SampleTab:
                 parts["picker"] = build_picker(services, "sample")
             with layout.card("2 · Prompt", "text to continue"):
                 parts["prompt"] = gr.Textbox(
-                    "Once there was a", label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
+                    STARTING, label="Prompt", show_label=False, lines=3, max_lines=8, elem_classes="pg-mono",
                     elem_id="sample-prompt",
                 )  # fmt: skip
             with layout.card("3 · Sampling", ""):
@@ -294,7 +295,9 @@ def wire(tab: SampleTab, services: Services, visitor: gr.BrowserState) -> None:
     ahead = [*tab.picker.both, tab.prompt, *settings, visitor]
     look = services.bind(look_ahead)
     seed: Any = tab.length["seed"]
-    for event in (*wire_picker(tab.picker, services, visitor, tab.tab), tab.prompt.change, seed.input):
+    *picked, stepped = wire_picker(tab.picker, services, visitor, tab.tab)
+    suited = wire_prompt(picked, tab.picker, tab.prompt, services, visitor)
+    for event in (*suited, stepped, tab.prompt.change, seed.input):
         event(look, ahead, tab.next, trigger_mode="always_last", **QUIET)
     wire_picker(tab.other, services, visitor, tab.tab, second=True)
     for slider in shape:

@@ -28,6 +28,7 @@ from playground.ui.forms import unvalidated
 from playground.ui.picker import QUIET, Picker, build_picker, wire_picker
 from playground.ui.sample import branches
 from playground.ui.sample import streaming_view as view
+from playground.ui.sample.prompts import STARTING, wire_prompt
 from playground.ui.sample.streaming_view import TAIL, TEXTS
 from playground.ui.server.fair_queue import SHARE_SECONDS, must_end
 from playground.ui.services import Services
@@ -103,7 +104,7 @@ def _build_memory(parts: dict[str, Any]) -> None:
 
 
 def _build_tries(parts: dict[str, Any]) -> None:
-    parts["prompt"] = gr.Textbox("Once there was a", label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono")
+    parts["prompt"] = gr.Textbox(STARTING, label="Prompt", lines=2, max_lines=6, elem_classes="pg-mono")
     parts["prove"] = gr.Button(
         "With and without cache", variant="primary", elem_classes="pg-primary", elem_id="prove-cache"
     )
@@ -286,7 +287,7 @@ def _memory(window: Any, n_sink: Any) -> tuple[int, int]:
 
 def wire(tab: StreamingTab, services: Services, visitor: gr.BrowserState) -> None:
     """Connect the controls. Each button updates all outputs; a second click waits for the first to end."""
-    wire_picker(tab.picker, services, visitor, tab.tab)
+    wire_prompt(wire_picker(tab.picker, services, visitor, tab.tab)[:2], tab.picker, tab.prompt, services, visitor)
     for slider in (tab.window, tab.n_sink):
         slider.release(show_slots, [tab.window, tab.n_sink], tab.slots, **QUIET)
     slow: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": READERS, "api_visibility": "private"}
