@@ -408,3 +408,26 @@ def test_a_part_that_could_not_be_measured_again_stays_dimmed(shown: Any, page: 
     page.locator(".pg-switch").click()
     page.locator(".pg-alert-bad").wait_for(state="hidden", timeout=5000)
     assert page.locator(".pg-waiting").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "answers"),
+    [
+        ("race_view", "race", {"race": RACE}),
+        ("live_run", "run", {"curves": {"runs": [a_run("r", {100: 2.5})]}, "band": {"band": None}}),
+    ],
+)
+def test_only_what_the_visitor_chose_scrolls_a_narrow_page(
+    shown: Any, page: Any, name: str, field: str, answers: Any
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(reduced_motion="reduce")
+    shown(name, {field: "", "nonce": 1}, **answers)
+    page.evaluate(
+        "document.getElementById('host').style.paddingTop = document.getElementById('host').style.paddingBottom = '2000px'"
+    )
+    page.evaluate("(value) => ask(value)", {field: "r", "nonce": 2, "arrived": True})
+    page.locator(".pg-race-facts, .pg-live-line strong").first.wait_for(timeout=5000)
+    assert page.evaluate("scrollY") == 0
+    page.evaluate("(value) => ask(value)", {field: "other", "nonce": 3})
+    page.wait_for_function("scrollY > 1000", timeout=5000)

@@ -53,6 +53,13 @@ def test_a_race_to_look_at_has_no_buttons(local: Services, tmp_path) -> None:
     assert shown(shipped, list_races(store)[0]) == [False] * 5
 
 
+def test_a_race_that_the_opening_page_chooses_is_marked(local: Services) -> None:
+    race = make(local.store)
+    assert race_tab.arrive(local, "")[1] | {"nonce": 0} == {"visitor": "", "race": race.id, "nonce": 0, "arrived": True}
+    assert race_tab.arrive(local, "", race.id)[1]["arrived"]
+    assert "arrived" not in race_tab.follow(local, race.id, "")[1]
+
+
 def test_the_prompt_of_a_race_can_be_encoded_by_all_its_arms(local: Services) -> None:
     arms = ["modern + tokenizer=bpe + bpe_vocab=280", "modern + tokenizer=char"]
     values = {"arms": arms, "shared": SHARED, "amount": 5, "seeds": 1}

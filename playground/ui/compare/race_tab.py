@@ -220,9 +220,10 @@ def _chosen(race_id: str | None) -> str:
 def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
     """What a page shows when it opens: the race its address names, else the newest own one, else the first that ships."""
     try:
-        return follow(services, services.race(wanted, token).id, token)
+        races, value = follow(services, services.race(wanted, token).id, token)
     except ValueError:
-        return follow(services, _first(services, token), token)
+        races, value = follow(services, _first(services, token), token)
+    return races, {**value, "arrived": True}
 
 
 def refresh(services: Services, race_id: str | None, token: str) -> tuple[Any, Any]:

@@ -3,10 +3,10 @@
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component, Endpoint } from "../static/gradio.js" */
 /** @import { CurvesAnswer, CurvesQuestion, RunQuestion } from "../static/types.js" */
-/** @typedef {{ visitor: string, run: string, nonce: number | string }} RunValue */
+/** @typedef {{ visitor: string, run: string, nonce: number | string, arrived?: boolean }} LiveRunValue */
 /** @typedef {{ name: string, seeds: number, parameters: number, step: number[], tokens: number[], seconds: number[], mean: number[], low: number[], high: number[] }} Band */
 /** @typedef {{ band: Band | null }} BandAnswer */
-/** @typedef {Component<RunValue, { curves: Endpoint<CurvesQuestion, CurvesAnswer>, band: Endpoint<RunQuestion, BandAnswer> }>} Given */
+/** @typedef {Component<LiveRunValue, { curves: Endpoint<CurvesQuestion, CurvesAnswer>, band: Endpoint<RunQuestion, BandAnswer> }>} Given */
 
 import { colours } from "../static/colours.js";
 import { curveChart } from "../static/curve_chart.js";
@@ -188,9 +188,9 @@ export function mount({ element, props, server, watch }) {
   let beats = 0;
 
   async function refresh() {
-    const { visitor = "", run = "" } = props.value ?? {};
+    const { visitor = "", run = "", arrived = false } = props.value ?? {};
     if (run !== shown) {
-      if (run && shown !== null && innerWidth < 800) {
+      if (run && shown !== null && !arrived && innerWidth < 800) {
         root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" }); // on a phone it lies below the form
       }
       shown = run;

@@ -2,7 +2,7 @@
 
 // Types of ui/components/contracts, written by `python -m tests.typedefs`.
 /** @import { Component, Endpoint } from "../static/gradio.js" */
-/** @typedef {{ visitor: string, race: string, nonce: number | string }} RaceValue */
+/** @typedef {{ visitor: string, race: string, nonce: number | string, arrived?: boolean }} RaceValue */
 /** @typedef {{ visitor: string, race: string, cursor: string | null }} RaceQuestion */
 /** @typedef {{ name: string, role: string, short: string, steps: number, tokens_per_step: number, flops_per_token: number, parameters: number, bits_per_nat: number | null, tokens: string, text: string, solved: string, runs: string[] }} RaceArm */
 /** @typedef {{ name: string, reference: boolean, notes: string, seeds: number[], arms: RaceArm[], differs: string[], matched: string, families: number[][], conditions: string }} RaceHead */
@@ -333,9 +333,9 @@ export function mount({ element, props, server, watch, trigger }) {
   let beats = 0;
 
   async function refresh() {
-    const { visitor = "", race: wanted = "" } = props.value ?? {};
+    const { visitor = "", race: wanted = "", arrived = false } = props.value ?? {};
     if (wanted !== shown) {
-      if (wanted && shown !== null && innerWidth < 800) {
+      if (wanted && shown !== null && !arrived && innerWidth < 800) {
         root.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" }); // on a phone it lies above the form
       }
       shown = wanted;

@@ -171,7 +171,7 @@ COMPONENTS = {
     # The Train tab's answer: a run's state, numbers, curves, one sentence on what to notice, and what it writes.
     "live_run": Component(
         "pg-live",
-        shared.RunValue,
+        training.LiveRunValue,
         "Training curves appear here",
         "Press <b>Start training</b>. The first numbers appear as soon as the training has begun.",
         picture=(

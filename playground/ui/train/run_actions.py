@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.ui.components.contracts.shared import RunValue
+from playground.ui.components.contracts.training import LiveRunValue
 from playground.ui.services import Services
 
 
@@ -17,18 +17,18 @@ def follow(services: Services, run_id: str | None, token: str) -> tuple[Any, Any
     return gr.update(choices=services.choices(token, shared=run), value=run_id), show_run(run_id, token)
 
 
-def show_run(run_id: str | None, token: str) -> RunValue:
+def show_run(run_id: str | None, token: str) -> LiveRunValue:
     """The live view's value."""
     return {"visitor": token, "run": run_id or "", "nonce": time.monotonic_ns()}
 
 
-def act(services: Services, action: str, run_id: str | None, token: str) -> RunValue:
+def act(services: Services, action: str, run_id: str | None, token: str) -> LiveRunValue:
     """Pause, resume or stop the chosen run."""
     getattr(services.launcher, action)(chosen(run_id), services.visitor(token))
     return show_run(run_id, token)
 
 
-def continue_training(services: Services, run_id: str | None, steps: Any, token: str) -> RunValue:
+def continue_training(services: Services, run_id: str | None, steps: Any, token: str) -> LiveRunValue:
     """Train the chosen run for more steps."""
     if isinstance(steps, bool) or not isinstance(steps, (int, float)) or not 1 <= steps <= 1_000_000:
         raise ValueError(f"More steps must be 1 to 1,000,000; {steps!r} is not.")
@@ -59,6 +59,7 @@ def arrive(services: Services, token: str, wanted: str = "") -> tuple[Any, Any]:
     """The run shown when a page opens: the one in its address, otherwise the visitor's newest."""
     own = [run.id for run in services.store.list(services.visitor(token)) if not run.reference]
     try:
-        return follow(services, services.run(wanted, token).id, token)
+        runs, value = follow(services, services.run(wanted, token).id, token)
     except ValueError:
-        return follow(services, own[0] if own else None, token)
+        runs, value = follow(services, own[0] if own else None, token)
+    return runs, {**value, "arrived": True}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from playground.analysis.data_card import Duplicates, Gram
 from playground.races.verdict import Verdict
 from playground.reference.bands import Band
-from playground.ui.components.contracts.shared import CheckpointQuestion, Named, Nonce, Numbers
+from playground.ui.components.contracts.shared import CheckpointQuestion, Named, Nonce, Numbers, RunValue
 
 # ---- batch_view ------------------------------------------------------------------------------------------------------
 
@@ -89,12 +89,19 @@ class BandAnswer(TypedDict):
     band: Annotated[dict[str, Any], Band] | None
 
 
+class LiveRunValue(RunValue):
+    """The run of the training view; `arrived` if the opening page chose it, so that the page stays where it is."""
+
+    arrived: NotRequired[bool]
+
+
 class RaceValue(TypedDict):
-    """An empty race shows an invitation."""
+    """An empty race shows an invitation; `arrived` if the opening page chose it, so that the page stays where it is."""
 
     visitor: str
     race: str
     nonce: Nonce
+    arrived: NotRequired[bool]
 
 
 class RaceQuestion(TypedDict):
