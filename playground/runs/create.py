@@ -179,8 +179,8 @@ def _marker_note(text: str) -> str:
     if END_OF_TEXT not in text:
         return ""
     return (
-        f"{END_OF_TEXT} in this text is read as {len(END_OF_TEXT)} characters, not as the end of a document. Documents are "
-        "told apart only where they are files, rows of a table or lines of JSON lines."
+        f"{END_OF_TEXT} in this text is read as {counted(len(END_OF_TEXT), 'character')}, not as the end of a document. "
+        "Documents are told apart only where they are files, rows of a table or lines of JSON lines."
     )
 
 

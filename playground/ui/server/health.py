@@ -54,8 +54,8 @@ def _problem(services: Services) -> str:
         return f"The run store cannot be written: {error.strerror or type(error).__name__}."
     need = MIN_FREE if services.public else CHECKPOINT
     if free < need:
-        have, wanted = (f"{size / 1e6:,.0f} MB" for size in (free, need))
-        return f"The disk of the run store is full: {have} are free of the {wanted} that runs need."
+        have, wanted = (f"{size / 1e6:,.0f}" for size in (free, need))
+        return f"The disk of the run store is full: {have} MB are free of the {wanted} MB that runs need."
     return ""
 
 
