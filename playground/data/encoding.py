@@ -16,6 +16,7 @@ from functools import partial
 from charset_normalizer import CharsetMatches, from_bytes
 
 from playground.data.latin import latin_encodings
+from playground.data.scripts import CODECS, script_encodings
 
 SAMPLE_BYTES = 16_384  # used to guess an encoding
 _BEGINNING = 65_536  # characters of a text that are checked for other encodings
@@ -57,6 +58,7 @@ _LATIN_ENCODINGS = frozenset(
     ("cp1252", "cp1250", "iso8859_15", "iso8859_2", "cp1258", "cp1254", "cp850", "cp852", "mac_roman")
 )
 _FEW_BYTES = 0.2  # beyond ASCII, of a text in the Latin script
+_ASCII = 0.6  # letters and spaces, of what is no UTF-16 or UTF-32: these have at most one in two bytes
 _NEAR = 0.05  # that two encodings differ in charset_normalizer's measure of disorder and yet may both be right
 _CLEARLY = 0.25  # fewer odd characters, of all beyond ASCII
 _IDEOGRAPHS = "\u3000-\u303f\u4e00-\u9fff\uff01-\uff60\u2018-\u201d\u2026\u2014\u00b7"
@@ -74,6 +76,7 @@ _WIDE = {"utf-32-le": "UTF-32-LE", "utf-32-be": "UTF-32-BE", "utf-16-le": "UTF-1
 # Control characters but for white space, backspace and the escape that colours a terminal; noncharacters; and U+FFFD, which
 # stands where a letter was lost.
 _STRANGE = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufdd0-\ufdef\ufffd-\uffff]")
+_READ_AS_LATIN_1 = re.compile("[\x80\x82-\x84\x86-\x8c\x8e\x91-\x9c\x9e\x9f]")  # signs of Windows-1252
 _LOST = re.compile("\ufffd")
 _ISO_2022 = re.compile(r"\x1b\$[@AB()]")
 _ISO_2022_CODECS = ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004", "iso2022_kr")
@@ -114,7 +117,10 @@ class Checker:
                 f"{name} has lost letters: {share} the replacement character U+FFFD. "
                 "It was once read in a wrong encoding; use the original file."
             )
-        kind = _wide(self._start.encode("utf-8")[:SAMPLE_BYTES]) or _disguised(self._start) or "binary data"
+        kind = _wide(self._start.encode("utf-8")[:SAMPLE_BYTES]) or _disguised(self._start)
+        if kind is None and 2 * len(_READ_AS_LATIN_1.findall(self._start)) > len(_STRANGE.findall(self._start)):
+            kind = "Windows-1252 that was read as Latin-1 and encoded as UTF-8"
+        kind = kind or "binary data"
         return _not_text(name, kind, f": {share} control characters")
 
 
@@ -170,6 +176,8 @@ def guess_encoding(data: bytes) -> str:
         if controls * 100 > len(data):
             return "binary data"
         best = "cp1252"
+    if (best in CODECS or best == "cp874" or best in _LATIN_ENCODINGS) and (named := script_encodings(data)):
+        return named
     mixed = best in _EAST_ASIAN and sum(byte > 127 for byte in data) < _FEW_BYTES * len(data)
     return (latin_encodings(data) if best in _LATIN_ENCODINGS or mixed else "") or _ENCODINGS[best]
 
@@ -257,6 +265,8 @@ def _wide(data: bytes) -> str | None:
 
     Natural text has characters of few blocks, so of two byte orders the one whose high bytes vary less is the right one.
     """
+    if data.isascii() and sum(map(_ascii_letter, data)) > _ASCII * len(data):  # ASCII among zeros
+        return None
     found = []
     for codec, label in _WIDE.items():
         width = 4 if "32" in codec else 2
@@ -268,6 +278,10 @@ def _wide(data: bytes) -> str | None:
         if len(text) > _FEW and _natural(text):
             found.append((-width, len({ord(letter) >> 8 for letter in text}), label))
     return min(found)[2] if found else None
+
+
+def _ascii_letter(byte: int) -> bool:
+    return byte == 32 or chr(byte).isalpha()
 
 
 def _natural(text: str) -> bool:

@@ -6,8 +6,10 @@ as Turkish. The alphabets can: no language has both "ý" and "ţ".
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
+_TONES = "\u0300\u0301\u0303\u0309\u0323"  # of Vietnamese, which Windows-1258 has apart from the letters
 # Letters beyond ASCII, with those of usual loanwords.
 _WESTERN = {
     "english": "", "french": "àâæçèéêëîïôœùûüÿ", "german": "äöüßéà", "spanish": "áéíñóúüªº", "catalan": "àçèéíïòóúü",
@@ -19,6 +21,9 @@ _CENTRAL = {
     "croatian": "čćđšž", "romanian": "ăâîşţ", "albanian": "çë", "german": _WESTERN["german"],
 }  # fmt: skip
 _TURKISH = {"turkish": "çğıöşüâîûİ"}
+_VIETNAMESE = {"vietnamese": "".join(
+    unicodedata.normalize("NFC", f"{vowel}{tone}") for vowel in "aăâeêioôơuưy" for tone in ("", *_TONES)
+) + "đ"}  # fmt: skip
 _BALTIC = {"lithuanian": "ąčęėįšųūž", "latvian": "āčēģīķļņšūž", "estonian": "äõöüšž"}
 # Python's names and names for messages, the most common first, with the languages that are written in them.
 _ENCODINGS = (
@@ -26,7 +31,14 @@ _ENCODINGS = (
     ("iso8859-2", "ISO 8859-2", _CENTRAL), ("cp1254", "Windows-1254", _TURKISH), ("iso8859-9", "ISO 8859-9", _TURKISH),
     ("iso8859-15", "ISO 8859-15", _WESTERN), ("cp1257", "Windows-1257", _BALTIC), ("iso8859-13", "ISO 8859-13", _BALTIC),
     ("cp850", "code page 850", _WESTERN), ("cp852", "code page 852", _CENTRAL), ("mac-roman", "Mac Roman", _WESTERN),
+    ("cp857", "code page 857", _TURKISH), ("mac-latin2", "Mac Central European", _CENTRAL),
+    ("cp1258", "Windows-1258", _VIETNAMESE),
 )  # fmt: skip
+_RARE = (
+    "code page 857",
+    "Mac Central European",
+    "Windows-1258",
+)  # named only if they are clearly better than the others
 _PUNCTUATION = frozenset("«»‹›“”„‚‘’–—…¿¡°\u00a0\u00ad")  # may stand next to a letter
 _FITS = 0.9  # of the characters beyond ASCII
 _NEAR = 0.02  # the shares of two encodings that are equally likely differ by at most this
@@ -42,7 +54,13 @@ def latin_encodings(data: bytes) -> str:
             text = data.decode(codec)
         except UnicodeDecodeError:
             continue
+        if languages is _VIETNAMESE:
+            if not any(tone in text for tone in _TONES):
+                continue
+            text = unicodedata.normalize("NFC", text)
         shares[name] = _share(text, languages), text
+    usual = max((share for name, (share, _) in shares.items() if name not in _RARE), default=0.0)
+    shares = {name: found for name, found in shares.items() if name not in _RARE or found[0] > usual + _NEAR}
     best = max((share for share, _ in shares.values()), default=0.0)
     names: dict[str, list[str]] = {}  # by text
     for name, (share, text) in shares.items():

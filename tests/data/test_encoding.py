@@ -24,7 +24,8 @@ ENCODINGS = {  # and the names that a complaint may give them
     "euc-kr": "EUC-KR", "cp949": "EUC-KR", "johab": "Johab", "iso2022-kr": "ISO-2022", "hz": "HZ", "utf-7": "UTF-7",
     "cp1252": "Windows-1252", "latin-1": "Latin-1", "iso8859-15": "Latin-1", "mac-roman": "Mac Roman|Latin-1",
     "cp437": "code page 850", "cp850": "code page 850", "cp1250": "Windows-1250", "iso8859-2": "ISO 8859-2|Latin-1",
-    "cp852": "code page 85", "cp1254": "Windows-1254|Latin-1", "iso8859-9": "Windows-1254|Latin-1", "cp1258": "Latin-1",
+    "cp852": "code page 85", "cp1254": "Windows-1254|Latin-1", "iso8859-9": "Windows-1254|Latin-1",
+    "cp1258": "Windows-1258|Latin-1",
     "cp037": "EBCDIC", "cp500": "EBCDIC",
 }  # fmt: skip
 
@@ -96,6 +97,19 @@ REPEATED = [
     ("gb18030", "这是一个普通的中文文本。", "GB 18030"),
     ("mac-roman", "Der Bär läuft über die Straße nach Köln. ", "Mac Roman"),
     ("cp850", "Der Bär läuft über die Straße nach Köln. ", "code page 850"),
+    ("cp1251", "Привет, мир. ", "Windows-1251"),
+    ("koi8-r", "Привет, мир. ", "KOI8-R"),
+    ("cp866", "Привет, мир. ", "code page 866"),
+    ("cp1255", "כל בני האדם נולדו בני חורין ושווים בערכם. ", "Windows-1255"),
+    ("iso8859-8", "כל בני האדם נולדו בני חורין ושווים בערכם. ", "ISO 8859-8"),
+    ("cp862", "כל בני האדם נולדו בני חורין ושווים בערכם. ", "code page 862"),
+    (
+        "cp1258",
+        "Tâ\u0301t ca\u0309 mo\u0323i ngươ\u0300i sinh ra đê\u0300u được tư\u0323 do. ".replace("ợ", "ơ\u0323"),
+        "Windows-1258",
+    ),
+    ("cp857", "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. ", "code page 857"),
+    ("mac-latin2", "Zażółć gęślą jaźń, książka leży na stole. ", "Mac Central European"),
 ]
 
 
@@ -131,6 +145,21 @@ def test_printable_unicode_is_never_refused(text: str) -> None:
     if text.isspace() or text.strip("\ufeff") == "":
         return
     assert accepted(text.encode("utf-8")) == text.lstrip("\ufeff")
+
+
+def test_zeros_in_ascii_are_not_utf16() -> None:
+    data = bytearray(b"The fox ran to the house and back again. " * 50)
+    data[::12] = bytes(len(data[::12]))
+    with pytest.raises(ValueError, match=r"looks like binary data\): 8% of its characters are control characters"):
+        check_text(bytes(data))
+
+
+def test_signs_of_windows_1252_that_were_read_as_latin_1_are_named() -> None:
+    text = ("“Hello” – it’s fine… " * 30).encode("cp1252").decode("latin-1")
+    with pytest.raises(
+        ValueError, match=r"looks like Windows-1252 that was read as Latin-1 and encoded as UTF-8\): 19%"
+    ):
+        check_text(text)
 
 
 NATURAL = {
