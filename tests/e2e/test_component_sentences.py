@@ -410,6 +410,14 @@ def test_a_part_that_could_not_be_measured_again_stays_dimmed(shown: Any, page: 
     assert page.locator(".pg-waiting").count() == 0
 
 
+def test_a_race_that_cannot_be_shown_leaves_nothing_of_the_one_before(shown: Any, page: Any) -> None:
+    shown("race_view", {"race": "r", "nonce": 1}, race=[RACE, *[{"error": "There is no such race."}] * 9])
+    page.locator("#host", has_text="Training · 50 % done").wait_for(timeout=5000)
+    page.evaluate("(value) => ask(value)", {"race": "other", "nonce": 2})
+    page.locator("#host [role=alert]", has_text="There is no such race.").wait_for(timeout=5000)
+    assert page.locator("#host").inner_text().strip() == "There is no such race."
+
+
 @pytest.mark.parametrize(
     ("name", "field", "answers"),
     [

@@ -202,6 +202,7 @@ export function mount({ element, props, server, watch, trigger }) {
   }
 
   const filled = el("div", { class: "pg-race-filled", hidden: true }, card, fallsCard, againstCard, tableCard);
+  const refusal = el("p", { class: "pg-alert pg-alert-bad", role: "alert" }); // in place of a race that cannot be shown
   root.append(filled);
 
   // ---- drawing ------------------------------------------------------------------------------------------------------
@@ -346,20 +347,23 @@ export function mount({ element, props, server, watch, trigger }) {
       styles.keep([]);
       empty.hidden = Boolean(wanted);
       filled.hidden = true;
+      refusal.remove();
     }
     if (!wanted) return;
     const moving = !race || ["queued", "running"].includes(race.state);
     if (!moving && ++beats % 6 !== 0) return;
     const reply = await askServer(server.race, { visitor, race: wanted, cursor: race?.cursor ?? null });
     if (shown !== wanted) return;
-    filled.hidden = false;
     const failed = reply ? reply.error : NO_ANSWER;
     if (failed) {
       if (!reply) beats = -1; // ask again at the next beat
-      alert.hidden = false;
-      setText(alert, failed);
+      if (race) alert.hidden = false;
+      else if (!refusal.isConnected) root.append(refusal);
+      setText(race ? alert : refusal, failed);
       return;
     }
+    filled.hidden = false;
+    refusal.remove();
     race ??= { runs: [], steps: [] };
     if (!absorb(reply)) {
       if (alert.textContent === NO_ANSWER) drawState();
