@@ -91,10 +91,10 @@ def test_points_move_through_training_and_analogies_say_when_they_fail(page: Pag
     assert float(view.locator(".pg-time").get_attribute("data-ms") or 999) < 60, "each step shows at once"
     view.get_by_label("Name of a vector").fill(HOSTILE)
     view.get_by_role("button", name="Show").click()
-    expect(view).to_contain_text("is not among the")
+    expect(view).to_contain_text("is not among the", timeout=SLOW)
     view.get_by_label("Name of a vector").fill("a")
     view.get_by_role("button", name="Show").click()
-    expect(view.get_by_label("Nearest vectors by cosine").locator("li")).to_have_count(10)
+    expect(view.get_by_label("Nearest vectors by cosine").locator("li")).to_have_count(10, timeout=SLOW)
     view.get_by_role("button", name="Solve").click()
     expect(view.locator(".pg-verdict-small")).to_contain_text("would rank first", timeout=SLOW)
     expect(view).to_contain_text("expected by chance")
