@@ -48,7 +48,7 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--field", default="", help="which field of .jsonl, .json or .csv holds the text, as in meta.title"
     )
     parser.add_argument("--dataset", metavar="OWNER/NAME", help="a public dataset on Hugging Face")
-    parser.add_argument("--column", default="", help="which of its columns holds the text; text by default")
+    parser.add_argument("--column", help="which of its columns holds the text; text by default")
     parser.add_argument("--split", default="", help="which of its splits; train if it has one, else the first")
     parser.add_argument("--name", default="", help="name of the run")
     for name in ("steps", "seed", "tokenizer"):
@@ -135,7 +135,7 @@ def _own_text(options: argparse.Namespace, n_bytes: Any) -> str | TextFile | Non
         size = n_bytes if isinstance(n_bytes, int) else MAX_BYTES
         return dataset_text(
             options.dataset,
-            options.column or "text",
+            "text" if options.column is None else options.column,
             split=options.split,
             folder=folder,
             max_bytes=size,
