@@ -37,6 +37,7 @@ from playground.ui.server.outputs import json_safe_outputs
 from playground.ui.server.sessions import describe_once
 from playground.ui.server.uploads import Uploads
 from playground.ui.services import Services
+from playground.ui.session_files import EndOfSession
 from playground.ui.text_card import read_text_source
 from playground.ui.theme import CSS_PATH, THEME, head_html
 from playground.ui.train import assignment_card, run_actions, train_tab, your_data
@@ -104,15 +105,9 @@ def build_app(services: Services) -> gr.Blocks:
         )
         door.wire(at_door, services, visitor)
         links.wire(link, built, services, visitor)
-        if services.public:
-            demo.unload(services.bind(_session_ended))
         add_api(services)
     accounts.keep_private(demo)
     return describe_once(json_safe_outputs(demo))
-
-
-def _session_ended(services: Services, request: gr.Request) -> None:
-    services.files.session_ended(request.session_hash)
 
 
 def _wire_duel(
@@ -193,6 +188,7 @@ def launch_options(services: Services, addresses: Addresses | None = None, conne
             "middleware": [
                 Middleware(RequestGuard, uploads=uploads, addresses=addresses),
                 *([Middleware(OpenRequests, most=connections)] if services.public else []),
+                *([Middleware(EndOfSession, files=services.files)] if services.public else []),
                 *([Middleware(MembersOnly)] if hosting.password else []),
                 *([Middleware(LoginThrottle)] if hosting.password or hosting.host_password else []),
                 Middleware(Delivery),

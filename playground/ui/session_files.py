@@ -7,15 +7,17 @@ upload the same file share it: a file goes when no session and no run has it any
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from gradio.utils import get_upload_folder
 
 SWEEP_SECONDS = 30.0
+HEARTBEAT = re.compile(r"/heartbeat/([^/]+)/?$")  # the stream that a page keeps open
 
 
 def files_folder() -> Path:
@@ -23,6 +25,25 @@ def files_folder() -> Path:
     folder = Path(get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+class EndOfSession:
+    """ASGI middleware that deletes a session's files when its page closes.
+
+    Gradio's event for it, `unload`, describes the whole page for each session that ends, known or not: a thousand streams
+    that close at once would stop the app for half a minute, and push the sessions of others out of memory.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], files: SessionFiles) -> None:
+        self.app = app
+        self._files = files
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope["type"] == "http" and (stream := HEARTBEAT.search(scope["path"])):
+                self._files.session_ended(stream[1])
 
 
 class SessionFiles:

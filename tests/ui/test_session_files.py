@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from playground.ui.session_files import SessionFiles
+from playground.ui.session_files import EndOfSession, SessionFiles
 
 
 @pytest.fixture
@@ -72,3 +74,22 @@ def test_files_elsewhere_are_never_touched(folder: Path, tmp_path: Path) -> None
     files.sent("me", {"path": 3, "more": {"path": str(secret)}})
     files.session_ended("me")
     assert secret.exists() and link.exists() and folder.is_dir()
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/heartbeat/me", "/room/gradio_api/heartbeat/me/"])
+def test_a_page_that_closes_takes_its_files_with_it(folder: Path, path: str) -> None:
+    """Also if its stream breaks; other requests and streams take nothing."""
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        raise OSError
+
+    files, mine = SessionFiles(folder), upload(folder, "a")
+    files.sent("me", event(mine))
+    app = EndOfSession(breaks, files)
+    for other in ("/gradio_api/heartbeat/they", "/gradio_api/queue/data", "/gradio_api/heartbeat/me/x"):
+        with pytest.raises(OSError, match=r"^$"):
+            asyncio.run(app({"type": "http", "path": other}, None, None))
+    assert mine.exists()
+    with pytest.raises(OSError, match=r"^$"):
+        asyncio.run(app({"type": "http", "path": path}, None, None))
+    assert not mine.exists()
