@@ -71,6 +71,15 @@ def test_one_network_cannot_fill_a_lane_with_new_visitors() -> None:
     assert app.start_all() == [TOKENS[100]]
 
 
+def test_a_few_visitors_leave_places_to_others() -> None:
+    app = Lanes(8)
+    for n in range(8 * 72):
+        app.join(TOKENS[n % 8], f"10.0.0.{n % 8}")
+    assert app.join(TOKENS[0], "10.0.0.0") == "You already have 4 requests waiting here. Wait until one of them ends."
+    assert app.join(TOKENS[7], "10.0.0.7") == "You already have 3 requests waiting here. Wait until one of them ends."
+    assert [app.join(TOKENS[n], f"10.0.0.{n}") for n in (8, 9, 10)] == [""] * 3
+
+
 def test_a_full_lane_says_so_and_only_there() -> None:
     app = Lanes(1, 1)
     told = [app.join(TOKENS[n], f"10.0.0.{n}") for n in range(72)]

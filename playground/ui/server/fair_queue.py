@@ -20,6 +20,7 @@ import gradio as gr
 from gradio.context import LocalContext
 from gradio.queueing import Event, EventQueue, Queue
 
+from playground.config import counted
 from playground.runs.queue.client_networks import network_of
 from playground.ui.services import TOKEN
 
@@ -72,8 +73,10 @@ class FairQueue:
             ([event for each in self._lanes.values() for event in each.queue], WAITING),
         ):
             senders = [self._sender(event) for event in events]
-            if sum(each.visitor == me.visitor for each in senders) >= most.visitor:
-                return f"You already have {most.visitor} requests waiting here. Wait until one of them ends."
+            # Never more than are free: a few visitors who take all they can must leave places for others.
+            own = sum(each.visitor == me.visitor for each in senders)
+            if own and own >= min(most.visitor, most.all - len(events)):
+                return f"You already have {counted(own, 'request')} waiting here. Wait until one of them ends."
             if sum(each.network == me.network for each in senders) >= most.network:
                 return f"{most.network} requests from your network already wait here. Try again in a moment."
             if len(events) >= most.all:
