@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from playground.train.estimate import count_parameters
 CORPORA = ("tales", "python_source")  # available offline and fast to learn from
 CORPUS_BYTES = 2_000_000
 LARGEST = 8_000
+_LEARNING = threading.Lock()
 SIZES = (256, 300, 400, 512, 700, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000)
 LESSON_BYTES = 20_000  # of a corpus, for the step-by-step view
 LESSON_MERGES = 300
@@ -48,9 +50,14 @@ def vocabulary_share(vocab_size: int, n_embd: int, n_layer: int = 4) -> float:
     return vocab_size * n_embd / count_parameters(config)
 
 
-@lru_cache(maxsize=len(CORPORA))
 def corpus_bpe(corpus: str) -> BPETokenizer:
     """The largest vocabulary learned from a built-in corpus; smaller ones are its beginnings (`truncated`)."""
+    with _LEARNING:  # once, also if many first requests come together
+        return _corpus_bpe(corpus)
+
+
+@lru_cache(maxsize=len(CORPORA))
+def _corpus_bpe(corpus: str) -> BPETokenizer:
     if corpus not in CORPORA:
         raise ValueError(
             f"A vocabulary is learned from one of {', '.join(CORPORA)}; {corpus[:40]!r} is not one of them."

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 PROCESSES = 2
 WAIT = 30.0  # seconds for one of them to be free
+MOST_WAITING = 6  # requests that wait for that, each of which holds one of the app's forty threads
 IDLE = 60.0  # seconds after which a process ends that is not used
 MEMORY = 3_000_000_000  # bytes of each
 HEAD = 100_000_000  # bytes
@@ -151,12 +152,13 @@ class _Pool:
     def __init__(self) -> None:
         self._free = threading.Condition()
         self._idle: OrderedDict[str, _Process] = OrderedDict()
-        self._busy = 0
+        self._busy = self._waiting = 0
 
     def take(self, tokenizer: str) -> _Process:
-        """A process of a tokenizer that no one else uses. Raises ValueError if none becomes free in time."""
+        """A process of a tokenizer that no one else uses. Raises ValueError if none becomes free in time, or too many
+        requests already wait for one."""
         with self._free:
-            if not self._free.wait_for(lambda: self._busy < PROCESSES, WAIT):
+            if not self._wait():
                 raise ValueError("Other tokenizers are being tried at the moment. Try again in a minute.")
             self._busy += 1
             found = self._idle.pop(tokenizer, None)
@@ -170,6 +172,16 @@ class _Pool:
         except BaseException:
             self._release(None)
             raise
+
+    def _wait(self) -> bool:
+        """Whether a process is free now or soon."""
+        if self._busy >= PROCESSES and self._waiting >= MOST_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            return self._free.wait_for(lambda: self._busy < PROCESSES, WAIT)
+        finally:
+            self._waiting -= 1
 
     def put_back(self, process: _Process, usable: bool = True) -> None:
         """Keep a process for the next request, or end it."""
@@ -197,7 +209,8 @@ class _Pool:
     def forget(self) -> None:
         """In a process that was forked from this one: leave the processes to their owner."""
         self._owners = self._idle
-        self._free, self._idle, self._busy = threading.Condition(), OrderedDict(), 0
+        self._free, self._idle = threading.Condition(), OrderedDict()
+        self._busy = self._waiting = 0
 
 
 _POOL = _Pool()

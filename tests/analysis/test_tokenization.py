@@ -1,8 +1,13 @@
 """What the Tokenizer tab shows, against the plain definitions; and a duel in which everybody spends the same."""
 
+import threading
+import time
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
+from playground.analysis import tokenization
 from playground.analysis.tokenization import (
     compression,
     corpus_bpe,
@@ -102,3 +107,21 @@ def test_all_arms_of_a_duel_spend_the_same():
 def test_a_duel_that_makes_no_sense_is_refused(sizes, train, message):
     with pytest.raises(ValueError, match=message):
         tokenizer_comparison.plan(sizes, MODEL, {"corpus": "tales", "warmup_steps": 0, **train})
+
+
+def test_many_first_requests_learn_a_vocabulary_once(monkeypatch):
+    learned = []
+
+    def learn(text, size):
+        time.sleep(0.05)
+        learned.append(size)
+        return "learned"
+
+    monkeypatch.setattr(tokenization, "learn_bpe", learn)
+    monkeypatch.setattr(tokenization, "_corpus_bpe", lru_cache(tokenization._corpus_bpe.__wrapped__))
+    threads = [threading.Thread(target=corpus_bpe, args=("tales",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert learned == [tokenization.LARGEST]

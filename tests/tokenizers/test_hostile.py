@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -199,6 +200,27 @@ def test_when_all_are_busy_one_waits_for_a_limited_time(monkeypatch: pytest.Monk
     monkeypatch.setattr(limited_process._POOL, "_busy", limited_process.PROCESSES)
     with pytest.raises(ValueError, match=r"^Other tokenizers are being tried at the moment\. Try again in a minute\.$"):
         limited.vocabulary_limited(json.dumps(words()))
+
+
+def test_few_wait_for_a_process_and_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, told = limited_process._Pool(), list[str]()
+    pool._busy = limited_process.PROCESSES
+    monkeypatch.setattr(limited_process, "WAIT", 0.5)
+
+    def wait() -> None:
+        with pytest.raises(ValueError, match=r"^Other tokenizers") as error:
+            pool.take("")
+        told.append(str(error.value))
+
+    threads = [threading.Thread(target=wait) for _ in range(3 * limited_process.MOST_WAITING)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    assert len(told) == 2 * limited_process.MOST_WAITING
+    for thread in threads:
+        thread.join()
+    assert len(told) == 3 * limited_process.MOST_WAITING
+    assert pool._waiting == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
