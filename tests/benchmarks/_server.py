@@ -41,6 +41,15 @@ class Server:
         """The number of the component with this element id."""
         return int(next(c["id"] for c in self.config["components"] if c["props"].get("elem_id") == elem_id))
 
+    def api(self, name: str) -> int:
+        """The number of the function with this name in the API."""
+        return int(next(d["id"] for d in self.config["dependencies"] if d.get("api_name") == name))
+
+    def event(self, elem_id: str, kind: str) -> int:
+        """The number of the function that an event of this component runs."""
+        target = [self.component(elem_id), kind]
+        return int(next(d["id"] for d in self.config["dependencies"] if target in map(list, d["targets"])))
+
     def server_functions(self) -> list[tuple[int, str]]:
         """All functions that components may call, as (component, name)."""
         return [(c["id"], name) for c in self.config["components"] for name in c["props"].get("server_fns") or []]

@@ -1,7 +1,9 @@
-"""Behavior of a public app under attack: a burst of visitors, bodies of 30 MB, slow and aborted connections.
+"""A public app under attack: many visitors, large bodies, slow connections; and attacks while honest visitors use it.
 
-``python -m tests.benchmarks abuse [--bodies 60]``: one attack after the other against an app on loopback, a minute in all;
-memory is watched meanwhile, and after each attack a visitor asks for the page and for what is training.
+``python -m tests.benchmarks abuse [--bodies 60] [--seconds 20] [--attacks NAME ...]``: first attacks on the server, a minute
+in all, one after the other against an app on loopback; memory is watched meanwhile, and after each attack a visitor asks for
+the page and for what is training. Then attacks on what visitors share, each for so many seconds, while 30 honest visitors
+use the app and a run of one of them trains (`_honest`, `_attacks`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.benchmarks._attacks import ATTACKS
+from tests.benchmarks._honest import measure
 from tests.benchmarks._report import figure, machine
 from tests.benchmarks._server import API, Server
 from tests.e2e.conftest import App, end_workers
@@ -31,20 +35,30 @@ AT_ONCE = 20  # bodies on their way
 UPLOAD = 38_000_000  # bytes of a file, less than one may have
 PIECE = b"a" * 1_000_000
 ENDS = re.compile(r"^ERROR .*\n(?:  \S+:\d+ in .*\n)*  (\S.*)", re.MULTILINE)  # what errors in the log end in
-TINY = ["--bodies", "4"]
+TINY = ["--bodies", "4", "--seconds", "4"]
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="abuse", description=__doc__)
-    parser.add_argument("--bodies", type=int, default=40)
+    parser.add_argument("--bodies", type=int, default=40, help="large bodies; 0 leaves the attacks on the server out")
+    parser.add_argument("--seconds", type=float, default=20, help="of each attack while honest visitors use the app")
+    parser.add_argument("--attacks", nargs="*", choices=ATTACKS, default=list(ATTACKS), help="which of these")
     options = parser.parse_args(arguments)
     machine()
+    if options.bodies:
+        _attack_server(options.bodies)
+    if options.attacks:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), options.seconds, options.attacks)
+
+
+def _attack_server(bodies: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         uploads = Path(folder) / "uploads"
         settings = {"GRADIO_TEMP_DIR": str(uploads), "PLAYGROUND_TRAIN": "nobody"}
         app = App(Path(folder) / "data", public=True, settings=settings).start()
         try:
-            found = asyncio.run(Attack(app, options.bodies).all())
+            found = asyncio.run(Attack(app, bodies).all())
         finally:
             app.stop()
             end_workers(app.data)
