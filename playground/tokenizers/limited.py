@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from playground.tokenizers.limited_process import IDLE, UNUSABLE, ask, receive
+from playground.tokenizers.limited_process import IDLE, NICE, UNUSABLE, ask, receive
 
 SECONDS = 10.0  # time limit per request
 SECONDS_PER_MEGABYTE = 3.0
@@ -201,6 +201,8 @@ def _respond(library: Any, request: dict[str, Any]) -> tuple[Any, bytes]:
 def main() -> int:
     """Answer requests until standard input ends or none comes for a minute."""
     _limit_memory(int(sys.argv[1]))
+    with contextlib.suppress(AttributeError):  # Windows
+        os.nice(NICE)
     pipe, out = sys.stdin.buffer, sys.stdout.buffer
     _limit_time(60)
     try:

@@ -24,6 +24,7 @@ PROCESSES = 2
 WAIT = 30.0  # seconds for one of them to be free
 MOST_WAITING = 6  # requests that wait for that, each of which holds one of the app's forty threads
 IDLE = 60.0  # seconds after which a process ends that is not used
+NICE = 5  # as training workers: the app goes first, and training keeps its share
 MEMORY = 3_000_000_000  # bytes of each
 HEAD = 100_000_000  # bytes
 UNUSABLE = "This tokenizer.json does not work: the tokenizers library gives up"

@@ -27,7 +27,7 @@ from playground.ui.picker import QUIET
 from playground.ui.sample import sample_tab, streaming_tab
 from playground.ui.server import accounts, health, preload
 from playground.ui.server.addresses import Addresses
-from playground.ui.server.connections import MOST, OpenRequests
+from playground.ui.server.connections import MOST, FairThreads, OpenRequests
 from playground.ui.server.delivery import Delivery
 from playground.ui.server.early import EarlyScript
 from playground.ui.server.fetching import fetch_nothing
@@ -188,6 +188,7 @@ def launch_options(services: Services, addresses: Addresses | None = None, conne
             "middleware": [
                 Middleware(RequestGuard, uploads=uploads, addresses=addresses),
                 *([Middleware(OpenRequests, most=connections)] if services.public else []),
+                *([Middleware(FairThreads)] if services.public else []),
                 *([Middleware(EndOfSession, files=services.files)] if services.public else []),
                 *([Middleware(MembersOnly)] if hosting.password else []),
                 *([Middleware(LoginThrottle)] if hosting.password or hosting.host_password else []),

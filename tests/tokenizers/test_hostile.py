@@ -11,8 +11,10 @@ import threading
 import time
 from typing import Any
 
+import psutil
 import pytest
 
+from playground.runs.worker.worker import NICE
 from playground.tokenizers import BPETokenizer, ImportedTokenizer, import_tokenizer, limited, limited_process
 from playground.tokenizers import imported as module
 from playground.tokenizers.cost import bounded_cost
@@ -170,6 +172,14 @@ def test_a_process_is_used_again_and_replaced_when_it_has_ended() -> None:
     first._popen.wait()
     assert limited.vocabulary_limited(file) == {"a": 0, "b": 1}
     assert limited_process._POOL._idle[file] is not first
+
+
+def test_a_process_does_not_go_before_training() -> None:
+    file = json.dumps(words())
+    limited.vocabulary_limited(file)
+    pid = limited_process._POOL._idle[file]._popen.pid
+    assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + NICE)
+    assert NICE == limited_process.NICE
 
 
 def test_there_are_never_more_than_the_limit() -> None:

@@ -22,6 +22,7 @@ from playground.ui.server.connections import (
     FEW,
     MOST,
     WANTED,
+    FairThreads,
     OpenRequests,
     Places,
     allowed,
@@ -154,6 +155,36 @@ def test_open_requests_are_limited_by_visitor() -> None:
             assert await ask(app, "1.1.1.1") == 200
             release.set()
         assert await ask(app, "8.8.4.4") == 200
+
+    anyio.run(all_of_it)
+
+
+def test_one_network_cannot_use_all_threads() -> None:
+    """Its other requests wait, and those of others and of other kinds do not."""
+
+    async def all_of_it() -> None:
+        began: list[str] = []
+        release = anyio.Event()
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            began.append(scope["client"][0])
+            await release.wait()
+
+        app = FairThreads(answer, most=3)
+
+        def ask(address: str, path: str = "/gradio_api/component_server") -> None:
+            tasks.start_soon(app, {"type": "http", "path": path, "client": (address, 5)}, None, None)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                ask("8.8.4.4")
+            ask("1.1.1.1")
+            ask("8.8.4.4", "/health")
+            await anyio.wait_all_tasks_blocked()
+            assert sorted(began) == ["1.1.1.1", *["8.8.4.4"] * 4]
+            release.set()
+        assert len(began) == 7
+        assert not app._gates
 
     anyio.run(all_of_it)
 

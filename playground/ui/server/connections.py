@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http import auto
@@ -28,6 +29,7 @@ MOST = 4_000  # connections
 RESERVED = 256  # open files for everything else: runs, datasets, workers, libraries
 WANTED = MOST + RESERVED
 FEW = 768  # connections, below which the host is told
+THREADS = 16  # of Gradio's 40, that may answer scripts of one network at the same time
 FIRST_REQUEST_SECONDS = 20.0  # a connection without a request is closed
 
 
@@ -138,3 +140,22 @@ class OpenRequests:
             await self.app(scope, receive, send)
         finally:
             self._places.give_back(key)
+
+
+class FairThreads:
+    """ASGI middleware for the requests of the page's scripts, each of which needs a thread and joins no queue: one network
+    uses at most `most` threads, and its other requests wait without one."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], most: int = THREADS) -> None:
+        self.app = app
+        self._most = most
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/component_server"):
+            await self.app(scope, receive, send)
+            return
+        address = str((scope.get("client") or ("",))[0])
+        gate = self._gates.setdefault(network_of(address) or address, asyncio.Semaphore(self._most))
+        async with gate:
+            await self.app(scope, receive, send)
