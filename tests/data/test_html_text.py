@@ -61,7 +61,8 @@ def test_a_page_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
 def test_a_page_in_another_encoding_or_without_words_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.htm").write_bytes("<p>Привет, мир. Как дела у вас сегодня?</p>".encode("cp1251"))
     with pytest.raises(
-        ValueError, match=r"^a\.htm is not UTF-8 text \(looks like Windows-1251\).* The first wrong byte is number 4\.$"
+        ValueError,
+        match=r"^a\.htm is not UTF-8 text \(looks like Windows-1251 or Mac Cyrillic\).* The first wrong byte is number 4\.$",
     ):
         gather([tmp_path / "a.htm"])
     (tmp_path / "b.html").write_text("<script>x()</script>")

@@ -55,8 +55,8 @@ def test_a_component_that_was_updated_still_passes_its_value_on() -> None:
         choice = gr.Dropdown(["a", "b"], label="Choice")
         gr.Button().click(lambda: None, None, [slider, choice])
     session = SessionState(describe_once(demo))
-    session[slider._id] = gr.Slider(1, 8, 2, label="Layers", render=False)
-    session[choice._id] = gr.Dropdown(["c"], label="Choice", render=False)
+    session[slider._id] = slider.__class__(1, 8, 2, label="Layers", render=False)  # as Blocks.postprocess_data does
+    session[choice._id] = choice.__class__(["c"], label="Choice", render=False)
     assert session[slider._id].value == 2
     assert session[slider._id].preprocess(0) == 0
     assert copy(session.blocks_config).blocks[slider._id].preprocess(99) == 99

@@ -50,23 +50,11 @@ class _Parts(BlocksConfig):
         return {**found, "props": _Props(found["props"])}
 
 
-class _SessionBlocks(dict[int, Block]):
-    """The components of a session. One that an update has made anew passes values on as the one before it did
-    (`forms.unvalidated`), which Gradio would forget."""
-
-    def __setitem__(self, key: int, block: Block) -> None:
-        before = self.get(key)
-        if before is not None and "preprocess" in vars(before):
-            block.preprocess = before.preprocess  # type: ignore[attr-defined]
-        super().__setitem__(key, block)
-
-
 class _SessionParts(BlocksConfig):
     """The components of a page for one session, copied when they are modified."""
 
     def __init__(self, parts: BlocksConfig, origin: _Parts) -> None:
         self.__dict__ |= parts.__dict__
-        self.blocks = _SessionBlocks(parts.blocks)
         self._origin = origin
 
     def __copy__(self) -> _SessionParts:
