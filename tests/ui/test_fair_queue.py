@@ -9,6 +9,8 @@ from typing import Any
 import gradio as gr
 import pytest
 from gradio.context import LocalContext
+from gradio.routes import App
+from starlette.testclient import TestClient
 
 from playground.ui.server import fair_queue
 from playground.ui.server.event_queue import queued
@@ -149,6 +151,16 @@ def test_long_texts_make_room_one_after_the_other(monkeypatch: pytest.MonkeyPatc
     finally:
         LocalContext.event_id.set(None)
         LocalContext.blocks.set(None)
+
+
+@pytest.mark.parametrize(("public", "status"), [(True, 404), (False, 200)])
+def test_nothing_passes_by_the_queue_of_a_public_app(public: bool, status: int) -> None:
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.Button().click(lambda: None, api_name="slow")
+    client = TestClient(App.create_app(queued(demo, public)))
+    for path in ("run/slow", "api/slow/"):
+        assert client.post(f"/gradio_api/{path}", json={"data": []}).status_code == status
+    assert client.post("/gradio_api/call/slow", json={"data": []}).status_code == 200
 
 
 def test_a_local_app_has_no_such_limits() -> None:

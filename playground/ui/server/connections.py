@@ -8,6 +8,7 @@ in them that are open at the same time are limited by visitor.
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -30,6 +31,7 @@ RESERVED = 256  # open files for everything else: runs, datasets, workers, libra
 WANTED = MOST + RESERVED
 FEW = 768  # connections, below which the host is told
 THREADS = 16  # of Gradio's 40, that may answer scripts of one network at the same time
+UNQUEUED = re.compile(r"/(?:component_server|(?:run|api)/[^/]+)/?$")
 FIRST_REQUEST_SECONDS = 20.0  # a connection without a request is closed
 
 
@@ -143,7 +145,7 @@ class OpenRequests:
 
 
 class FairThreads:
-    """ASGI middleware for the requests of the page's scripts, each of which needs a thread and joins no queue: one network
+    """ASGI middleware for requests that need a thread and join no queue, such as those of the page's scripts: one network
     uses at most `most` threads, and its other requests wait without one."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], most: int = THREADS) -> None:
@@ -152,7 +154,7 @@ class FairThreads:
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].rstrip("/").endswith("/component_server"):
+        if scope["type"] != "http" or not UNQUEUED.search(scope["path"]):
             await self.app(scope, receive, send)
             return
         address = str((scope.get("client") or ("",))[0])

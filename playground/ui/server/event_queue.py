@@ -20,7 +20,8 @@ def queued(demo: gr.Blocks, public: bool = False, files: SessionFiles | None = N
     `files` learns which files a session has uploaded. Gradio 6.31 polls a thousand times a second, which takes 4 % of a
     core, even without an open page.
     """
-    demo.queue(default_concurrency_limit=4, max_size=None if public else 64)
+    # Elsewhere than on a Space, Gradio also has routes that run a handler at once, past the queue and its limits.
+    demo.queue(default_concurrency_limit=4, max_size=None if public else 64, api_open=not public)
     fair = share_fairly(demo) if public else None
     demo._queue.sleep_when_free = 0.01  # seconds
     send, push = demo._queue.send_message, demo._queue.push
