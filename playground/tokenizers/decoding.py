@@ -57,6 +57,19 @@ def check_ids(ids: Mapping[str, int], values: Mapping[str, Any]) -> None:
             )
 
 
+def check_normalized(added: Iterable[tuple[str, int]], ids: Mapping[str, int]) -> None:
+    """Raise ValueError where the normalizer makes the same text of two added tokens (`added`: that text and the id): which
+    of them the library finds in a text differs from one load of the file to the next."""
+    first: dict[str, int] = {}
+    for text, number in added:
+        if (other := first.setdefault(text, number)) != number:
+            one, two = (next(token for token, known in ids.items() if known == each) for each in (other, number))
+            raise ValueError(
+                f"The normalizer of this tokenizer.json makes {text[:30]!r} of both added tokens {one[:30]!r} and "
+                f'{two[:30]!r}, so the ids of a text would be up to chance. Set "normalized" to false for one of them.'
+            )
+
+
 def is_byte_level(values: Mapping[str, Any]) -> bool:
     """Whether tokens are bytes, written as GPT-2 writes them, and the text is those bytes."""
     return [node.get("type") for node in _steps(values.get("decoder"))] == ["ByteLevel"]

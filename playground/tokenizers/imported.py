@@ -23,6 +23,7 @@ from playground.tokenizers.cost import DECODED, ENCODED, MAX_ID, bounded_cost
 from playground.tokenizers.decoding import (
     byte_of,
     check_ids,
+    check_normalized,
     check_replacements,
     decodes_in_pieces,
     falls_back_to_bytes,
@@ -149,13 +150,11 @@ class ImportedTokenizer:
     def _normalized(self) -> Iterable[tuple[str, int]]:
         """Added tokens that the file has normalized (``HELLO`` may be ``hello``), as the decoder receives them."""
         added = [token["content"] for token in self._values.get("added_tokens") or [] if token.get("normalized")]
-        ids = [self._ids[content] for content in added if content in self._ids]
-        if not ids:
+        if not (ids := [self._ids[content] for content in added if content in self._ids]):
             return ()
-        texts = (
-            limited.spelled_limited(self.json_text, ids) if self._cost is None else limited.spelled(self._library, ids)
-        )
-        return zip(texts, ids, strict=True)
+        if self._cost is None:
+            return zip(limited.spelled_limited(self.json_text, ids), ids, strict=True)
+        return zip(limited.spelled(self._library, ids), ids, strict=True)
 
     def _beginning(self, numbers: Sequence[int]) -> list[int]:
         """A token that is a word or a letter, if there is one among the first thousands: something for others to follow."""
@@ -331,6 +330,7 @@ def import_tokenizer(data: bytes | str) -> BPETokenizer | ImportedTokenizer:
         pass  # it is somebody else's, which is what this is for
     found = limited.encode_limited(json.dumps(values), PROBES)
     tokenizer = ImportedTokenizer(values)
+    check_normalized(tokenizer._normalized(), tokenizer._ids)
     _check_decoder(tokenizer, [ids.tolist() for ids in found])
     strange = [number for side in tokenizer.adds for number in side if tokenizer.token_of(number) is None]
     if strange:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 
 from playground.tokenizers import (
     ImportedTokenizer,
@@ -103,6 +103,18 @@ def test_two_tokens_with_one_id_are_refused() -> None:
     library["model"]["vocab"] = {"a": 0, "b": 1, "c": 1}
     with pytest.raises(ValueError, match=r"'b' and 'c' of this tokenizer.json have the same id 1"):
         import_tokenizer(json.dumps(library))
+
+
+def test_added_tokens_that_the_normalizer_makes_equal_are_refused() -> None:
+    """The library finds one or the other, by chance of the process."""
+    library = library_of("gpt2 lower")
+    library.add_tokens([AddedToken(text, normalized=True) for text in ("FOX", "owl", "fox")])
+    with pytest.raises(ValueError, match=r"makes 'fox' of both added tokens 'FOX' and 'fox', so .* be up to chance\."):
+        import_tokenizer(library.to_str())
+    plain = library_of("gpt2 lower")
+    plain.add_tokens([AddedToken("FOX", normalized=True), AddedToken("fox", normalized=False)])
+    tokenizer = import_tokenizer(plain.to_str())
+    assert tokenizer.encode("fox FOX").tolist() == plain.encode("fox FOX", add_special_tokens=False).ids
 
 
 def test_a_regular_expression_in_the_decoder_is_refused() -> None:

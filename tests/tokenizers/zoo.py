@@ -95,7 +95,7 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gpt2 NFKC": lambda: _gpt2(normalizers.NFKC()),
     "gpt2 strip": lambda: _gpt2(normalizers.Strip()),
     "gpt2 added": lambda: _gpt2(added=ADDED),
-    "gpt2 lower, added": lambda: _gpt2(normalizers.Lowercase(), NORMALIZED),
+    "gpt2 lower, added": lambda: _gpt2(normalizers.Lowercase(), NORMALIZED[1:]),
     "gpt2 replaced, added": lambda: _gpt2(normalizers.Replace(Regex("(o|x)"), "É"), NORMALIZED),  # not in this process
     "byte level without words": lambda: _bpe(
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
