@@ -159,7 +159,9 @@ def arrive(services: Services, token: str, query: Mapping[str, str]) -> tuple[An
         run_actions.arrive(services, token, query.get("run", "")),
         race_tab.arrive(services, token, query.get("race", "")),
     )
-    return token, {"visitor": token}, gr.update(selected=tab), *run, *race
+    # The page is laid out with the first tab: nothing to update, which could take back a click while the page opens.
+    selected = gr.update(selected=tab) if tab != next(iter(TABS)) else gr.skip()
+    return token, {"visitor": token}, selected, *run, *race
 
 
 def see_batch(

@@ -30,9 +30,9 @@ def visit(page: Any, address: str) -> tuple[list[str], int]:
     return found, sum(sizes.values())
 
 
-def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(watch: Watch, app: App) -> None:
+def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(watch: Watch, own_app: App) -> None:
     page = watch.context().new_page()  # without a cache
-    first, size = visit(page, app.url)
+    first, size = visit(page, own_app.url)
     assert size < 700_000
     assert not [url for url in first if PLOTLY in url]
     named = set(page.locator("link[rel='modulepreload']").evaluate_all("(all) => all.map((each) => each.href)"))
@@ -44,14 +44,14 @@ def test_a_first_visit_is_small_and_a_second_fetches_no_file_again(watch: Watch,
     assert page.evaluate(
         "gradio_config.dependencies.constructor !== Array"
     )  # early.js keeps Svelte's proxies away from it
-    second, _ = visit(page, app.url)
+    second, _ = visit(page, own_app.url)
     assert not [url for url in second if re.search(r"/assets/|/scripts/|/gradio-styles/", url)]
 
 
-def test_plotly_is_fetched_with_the_first_chart(page: Any, app: App) -> None:
+def test_plotly_is_fetched_with_the_first_chart(page: Any, own_app: App) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(app.url)
+    page.goto(own_app.url)
     expect(page.get_by_text("parameters ·")).to_be_visible(timeout=SLOW)
     assert not [url for url in asked if PLOTLY in url]
     page.get_by_role("tab", name="Compare").click()
