@@ -177,6 +177,7 @@ def test_weights_that_change_are_seen_at_once():
     assert np.abs(new - old).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_changes_no_bit():
     """Each sum belongs to one thread and has one order: text and probabilities are the same to the last bit."""
     model = build(VARIANTS["modern"].replace(vocab_size=700)).requires_grad_(False)

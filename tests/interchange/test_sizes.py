@@ -151,6 +151,7 @@ def test_what_fits_the_form_is_an_ordinary_config() -> None:
     assert type(ImportedModelConfig().replace(n_layer=30)) is ImportedModelConfig
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_152_000_comes_in_within_seconds(tmp_path: Path) -> None:
     """A tokenizer file larger than what training may be given until now, and more tokens than the form's bound."""
     vocab = {f"▁word{number:06d}of the sea": number for number in range(WORDS)}

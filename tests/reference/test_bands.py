@@ -22,6 +22,8 @@ from playground.train.dataset import prepare
 from playground.train.events import Evaluated, Started
 from playground.train.trainer import TrainState, train
 
+pytestmark = pytest.mark.slow  # `make check` leaves out what only new reference runs can change
+
 SHIPPED = [pair for pair in PAIRS if read_reference(gallery_root(), *pair) is not None]
 
 

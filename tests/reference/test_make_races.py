@@ -11,6 +11,8 @@ from playground.runs.races import list_races
 from playground.runs.store.paths import gallery_root
 from playground.runs.store.run_store import RunStore
 
+pytestmark = pytest.mark.slow  # `make check` leaves out what only new reference runs can change
+
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):

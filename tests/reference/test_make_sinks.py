@@ -18,6 +18,8 @@ from playground.train.dataset import split
 from playground.train.trainer import snapshot_steps
 from tests.models.variants import VARIANTS, build
 
+pytestmark = pytest.mark.slow  # `make check` leaves out what only new reference runs can change
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

@@ -21,6 +21,8 @@ from playground.train.estimate import count_parameters
 from playground.train.evaluation import evaluate
 from playground.train.trainer import snapshot_steps
 
+pytestmark = pytest.mark.slow  # `make check` leaves out what only new reference runs can change
+
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory):

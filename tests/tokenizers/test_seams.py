@@ -43,6 +43,7 @@ def test_the_ids_are_those_of_the_whole(kind: str, monkeypatch: pytest.MonkeyPat
         assert len(ids) and text
 
 
+@pytest.mark.slow
 @given(st.text("ab \n.1é_▁fox", max_size=400), st.integers(20, 60), st.sampled_from(sorted(KINDS)), st.randoms())
 @settings(max_examples=150, deadline=None)
 def test_any_text_in_any_parts(text: str, size: int, kind: str, chance: random.Random) -> None:

@@ -191,6 +191,7 @@ def test_the_gradient_is_that_of_one_batch_however_the_targets_are_dealt_out(nam
         assert (found - exact).norm() < 1e-6 * exact.norm(), (batch_size, processes)
 
 
+@pytest.mark.slow
 def test_every_process_and_every_step_has_dropout_of_its_own():
     """By what torch draws: its generator for CPUs takes the lowest 32 bits of a seed alone."""
     for seed in (0, 7, 2**32 - 1):

@@ -67,6 +67,7 @@ def test_there_are_these_endpoints_and_each_says_what_it_does(public: Client) ->
         assert [p["parameter_name"] for p in facts["parameters"]][-1] == "token"
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_measured_and_written_with(public: Client, trained: dict[str, Any]) -> None:
     assert len(trained["token"]) == 32
     mine = (trained["run"], trained["token"])
@@ -101,6 +102,7 @@ def test_a_model_is_taken_away(public: Client, trained: dict[str, Any], format: 
     assert file["name"].startswith("mine-")
 
 
+@pytest.mark.slow
 def test_strangers_see_and_stop_nothing(public: Client, trained: dict[str, Any]) -> None:
     other = trained["token"][:-1] + ("0" if trained["token"][-1] != "0" else "1")
     for token in ("", ANN, other):

@@ -18,6 +18,8 @@ from playground.runs.texts import dataset
 from playground.ui.inside.attention_tab import opening
 from playground.ui.inside.guided_tours import READINGS, Reading
 
+pytestmark = pytest.mark.slow  # `make check` leaves out what only new reference runs can change
+
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory):

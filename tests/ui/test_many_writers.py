@@ -79,6 +79,7 @@ def test_a_visitor_who_leaves_frees_the_worker(served, slow):
     until(lambda: not slow)
 
 
+@pytest.mark.slow
 def test_ten_visitors_write_at_once(served, slow):
     url, run = served
     done: list[int] = []
