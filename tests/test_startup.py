@@ -121,6 +121,7 @@ def test_check_prints_all_limits_and_all_problems(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs signals")
 def test_sigterm_during_the_start_is_a_sentence(root: Path) -> None:
     code = "import playground.cli.serve as serve; serve.prepare_process(); print(1, flush=True)"

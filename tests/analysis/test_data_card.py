@@ -158,6 +158,7 @@ def test_a_sentence_recurs_if_it_stands_in_the_training_text_wherever_a_line_bre
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("corpus", "sentences", "lines"), [("tales", 0.5, 0.0), ("python_source", 0.0, 0.15), ("sort", None, 0.0)]
 )

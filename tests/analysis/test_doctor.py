@@ -67,6 +67,7 @@ def test_still_warming_up(trained):
     assert trained(learning_rate=1e-5, warmup_steps=100, until=60).rule == "warm-up"
 
 
+@pytest.mark.slow
 def test_memorising(trained):
     wide = SMALL.replace(n_embd=64, n_layer=2)
     text = "".join(random.Random(1).choices("abcdefgh", k=1_200))
@@ -76,6 +77,7 @@ def test_memorising(trained):
     assert "It has trained on its text for" in finding.sentence
 
 
+@pytest.mark.slow
 def test_the_loss_jumped(trained):
     """The warm-up makes steps larger and larger, until they are too large."""
     wide = SMALL.replace(n_embd=64, n_layer=2)

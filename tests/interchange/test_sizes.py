@@ -43,6 +43,7 @@ def test_more_layers_and_heads_than_the_form_offers(tmp_path: Path) -> None:
         ModelConfig.from_dict(read.config.to_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -144,6 +144,7 @@ def test_on_another_validation_text_there_is_no_verdict():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_seeds", [1, 2, 3])
 def test_identical_arms_on_a_noisy_machine_get_no_ratio_of_speeds(n_seeds):
     """200 races of identical arms whose steps take as long as chance has it, in two arms of one pair alike."""

@@ -126,6 +126,7 @@ def test_limits_travel_to_a_worker_and_nonsense_does_not() -> None:
 # Time and memory
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_its_time_limit_with_a_checkpoint(make_run: MakeRun) -> None:
     run = make_run(steps=100_000, checkpoint_interval=100_000)
     ending = execute(run, guard=WorkerLimits(Limits(run_minutes=0.02)))

@@ -68,6 +68,7 @@ def test_nothing_is_left_when_writing_fails(store, monkeypatch):
     assert [path for path in store.root.iterdir() if path.name != ".lock"] == []
 
 
+@pytest.mark.slow
 def test_each_run_of_a_race_is_what_it_would_be_alone(store, tmp_path):
     race = make(store)
     assert execute_race(race).state == "finished"
@@ -91,6 +92,7 @@ def test_no_arm_always_comes_second(store):
     assert steps[: len(once_round)] == once_round
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 7, 33, 79])
 def test_paused_and_resumed_a_race_is_the_same(store, cut):
     race, twin, seen = make(store), make(store), []

@@ -122,6 +122,7 @@ def test_progress_is_told() -> None:
     assert heard[-1] == (0.9, "merging the most frequent pairs")
 
 
+@pytest.mark.slow
 def test_of_a_text_without_repetition_only_enough_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random letters without a space: every piece is a new word, and twenty megabytes would be merged for minutes."""
     monkeypatch.setattr("playground.tokenizers.bpe.DIFFERENT_CHARACTERS", 400_000)

@@ -35,6 +35,7 @@ from tests.tokenizers.zoo import KINDS, TEXT, file_of
 MOST_MB = 250  # Python with numpy and the library takes 50
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
 @pytest.mark.parametrize(("part", "seed"), [*(("fixed", n) for n in range(PARTS)), *(("random", n) for n in range(6))])
 def test_hostile_files_take_little_memory_of_the_process_that_uses_them(part: str, seed: int) -> None:

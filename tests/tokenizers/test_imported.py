@@ -143,6 +143,7 @@ def test_a_hostile_pattern_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_slow_one_is_ended() -> None:
     slow = hostile(r"(?:.*x){3}.*y|.")
     with pytest.raises(ValueError, match=r"did not finish within 1 s.*too slow"):

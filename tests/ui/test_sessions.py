@@ -64,6 +64,7 @@ def test_a_component_that_was_updated_still_passes_its_value_on() -> None:
         session[choice._id].preprocess("a")
 
 
+@pytest.mark.slow
 def test_the_page_itself_is_described_as_before() -> None:
     demo = page()
     before = demo.get_config_file()
