@@ -12,7 +12,7 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Where Gradio begins to look for a free port, which another process may take before it is bound: one range for each worker.
-os.environ.setdefault("GRADIO_SERVER_PORT", str(17_860 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])))
+os.environ["GRADIO_SERVER_PORT"] = str(17_860 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
 
 import huggingface_hub
 import pytest
