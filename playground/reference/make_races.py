@@ -70,6 +70,7 @@ SHIPPED: tuple[Shipped, ...] = (
         "What to notice. At first both learn the same: which letters are common. Then the curves separate as modern "
         "improves faster. A likely reason: it learns early to copy what stands a few tokens back, which names and "
         "indentation in source code reward; with learned positions that happens much later.",
+        every=8,
     ),
     _race(
         "ladder", "The ladder on Tales", 500, {}, ("Classic", "+ GQA"),

@@ -61,5 +61,5 @@ def test_they_say_what_their_words_say(shipped):
 
 def test_the_gallery_is_small_enough():
     sizes = [path.stat().st_size for path in Path(gallery_root()).rglob("*") if path.is_file()]
-    assert sum(sizes) < 26e6
+    assert sum(sizes) < 25e6
     assert max(sizes) < 5e6

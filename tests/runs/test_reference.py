@@ -55,7 +55,7 @@ def test_arms_differ_in_nothing_but_the_model(runs):
 
 def test_it_is_small(gallery):
     files = [path for path in gallery_root().rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 26e6
+    assert sum(path.stat().st_size for path in files) < 25e6
     assert max(path.stat().st_size for path in files) < 5_000_000
 
 
